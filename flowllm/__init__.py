@@ -1,0 +1,1 @@
+"""FlowLLM: crystals from a language model, refined by Riemannian flow matching."""

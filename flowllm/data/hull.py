@@ -1,0 +1,187 @@
+"""Energy above the convex hull of formation energies, where a table leaves it open.
+
+The hull is the lower bound of formation energy over mixtures of known compounds: a linear program
+with one row per element. Elements stand at 0. A hull of a part of all compounds can only lie too
+high, so an energy above it is a lower bound of the true one.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from flowllm.elements import NUMBER_OF
+from flowllm.errors import InputError
+
+HULL_FILE = "hull/mp_formation_energies.csv.gz"
+TINY = 1e-9  # eV/atom, far below what any energy is known to
+_TOKEN = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)|(\()|(\))(\d*\.?\d*)")
+
+
+class FormationEnergyHull:
+    """The convex hull of formation energies per atom, by chemical system.
+
+    Args:
+        formulas: E formulas, as in "Nd(Al2Cu)4".
+        energies: (E,) formation energies in eV/atom.
+
+    Raises:
+        InputError: a formula does not parse, numbers differ, an energy is not finite.
+    """
+
+    def __init__(self, formulas: Iterable[str], energies: Sequence[float] | np.ndarray) -> None:
+        names, values = list(formulas), np.asarray(energies, dtype=np.float64)
+        if len(names) != len(values):
+            raise InputError(f"{len(names)} formulas and {len(values)} energies of the hull")
+        if not np.isfinite(values).all():
+            raise InputError(f"the hull's energy of {names[int((~np.isfinite(values)).argmax())]}")
+        lowest: dict[tuple[tuple[str, float], ...], float] = {}
+        for name, energy in zip(names, values.tolist(), strict=True):
+            fractions = tuple(sorted(_fractions(parse_formula(name)).items()))
+            if energy < lowest.get(fractions, 0.0):  # above 0 an entry is above the elements
+                lowest[fractions] = energy
+        self._entries: dict[tuple[str, ...], list[tuple[dict[str, float], float]]] = {}
+        for fractions, energy in lowest.items():
+            system = tuple(element for element, _ in fractions)
+            self._entries.setdefault(system, []).append((dict(fractions), energy))
+        self._systems: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = {}
+
+    @classmethod
+    def from_csv(cls, path: str | Path) -> FormationEnergyHull:
+        """From a CSV (or .csv.gz) with columns pretty_formula and formation_energy_per_atom.
+
+        Raises:
+            InputError: the file is missing or is no such table.
+        """
+        opener = gzip.open if str(path).endswith(".gz") else open
+        try:
+            with opener(path, "rt", newline="", encoding="utf-8") as handle:
+                rows = list(csv.DictReader(handle))
+            formulas = [row["pretty_formula"] for row in rows]
+            energies = [float(row["formation_energy_per_atom"]) for row in rows]
+        except FileNotFoundError as error:
+            raise InputError(f"no such file: {path}") from error
+        except (KeyError, ValueError, OSError, EOFError) as error:
+            raise InputError(
+                f"{path} is no table of formulas and formation energies: {error}"
+            ) from error
+        return cls(formulas, energies)
+
+    def hull_energy(self, composition: Mapping[str, float]) -> float:
+        """The hull at a composition, in eV/atom; at most 0.
+
+        Args:
+            composition: element -> amount, in any unit.
+
+        Raises:
+            InputError: no element, or one that does not exist.
+        """
+        amounts = _fractions(composition)
+        system = tuple(sorted(amounts))
+        matrix, energies = self._system(system)
+        return _lowest_mixture(matrix, energies, np.array([amounts[e] for e in system]))
+
+    def distance_to_hull(self, composition: Mapping[str, float], energy: float) -> float:
+        """Formation energy minus the hull in eV/atom; negative for what lies below the hull."""
+        return float(energy) - self.hull_energy(composition)
+
+    def e_above_hull(self, composition: Mapping[str, float], energy: float) -> float:
+        """Energy above the hull of all entries and the crystal itself, in eV/atom; at least 0."""
+        return max(0.0, self.distance_to_hull(composition, energy))
+
+    def _system(self, system: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Compositions (k, M) and energies (M,) of all entries among k elements."""
+        if system not in self._systems:
+            entries = [({element: 1.0}, 0.0) for element in system]
+            for size in range(1, len(system) + 1):
+                for part in itertools.combinations(system, size):
+                    entries += self._entries.get(part, [])
+            matrix = np.array([[e.get(element, 0.0) for e, _ in entries] for element in system])
+            self._systems[system] = matrix, np.array([energy for _, energy in entries])
+        return self._systems[system]
+
+
+def _lowest_mixture(matrix: np.ndarray, energies: np.ndarray, target: np.ndarray) -> float:
+    """min energies·w with matrix w = target, w >= 0, by the revised simplex method.
+
+    Args:
+        matrix: (k, M) compositions; the first k columns are the elements, a feasible start.
+        energies: (M,).
+        target: (k,) positive.
+    """
+    size = len(target)
+    basis = np.arange(size)
+    weights = target.copy()
+    for step in range(50 * matrix.shape[1] + 100):
+        columns = matrix[:, basis]
+        prices = np.linalg.solve(columns.T, energies[basis])
+        reduced = energies - prices @ matrix
+        if step < 100:
+            enter = int(reduced.argmin())
+        else:  # Bland's rule: no cycling in degenerate corners
+            enter = int((reduced < -TINY).argmax())
+        if reduced[enter] > -TINY:
+            break
+        direction = np.linalg.solve(columns, matrix[:, enter])
+        usable = direction > 100 * TINY
+        ratios = np.where(usable, weights / np.where(usable, direction, 1.0), np.inf)
+        ties = np.flatnonzero(ratios <= ratios.min() + 1e-12)
+        leave = ties[(direction[ties].argmax() if step < 100 else basis[ties].argmin())]
+        weights = np.clip(weights - ratios[leave] * direction, 0.0, None)
+        weights[leave] = ratios[leave]
+        basis[leave] = enter
+    return float(energies[basis] @ weights)
+
+
+@lru_cache(maxsize=65536)
+def _parsed(formula: str) -> tuple[tuple[str, float], ...]:
+    stack: list[dict[str, float]] = [{}]
+    position = 0
+    for match in _TOKEN.finditer(formula):
+        if match.start() != position:
+            break
+        position = match.end()
+        element, amount, opening, closing, times = match.groups()
+        if element:
+            stack[-1][element] = stack[-1].get(element, 0.0) + float(amount or 1)
+        elif opening:
+            stack.append({})
+        elif closing and len(stack) > 1:
+            for name, count in stack.pop().items():
+                stack[-1][name] = stack[-1].get(name, 0.0) + count * float(times or 1)
+        else:
+            break
+    if position != len(formula) or len(stack) != 1 or not stack[0]:
+        raise InputError(f"{formula!r} is no chemical formula")
+    return tuple(stack[0].items())
+
+
+def parse_formula(formula: str) -> dict[str, float]:
+    """Element -> amount of a formula with parentheses, as in "Nd(Al2Cu)4".
+
+    Raises:
+        InputError: it is no formula, or names an element that does not exist.
+    """
+    amounts = dict(_parsed(formula.strip()))
+    for element in amounts:
+        if element not in NUMBER_OF:
+            raise InputError(f"{formula}: {element} is no element")
+    return amounts
+
+
+def _fractions(composition: Mapping[str, float]) -> dict[str, float]:
+    """Atomic fractions, rounded so that equal compositions are equal."""
+    total = float(sum(composition.values()))
+    if not composition or total <= 0 or min(composition.values()) < 0:
+        raise InputError(f"no composition: {dict(composition)}")
+    unknown = [element for element in composition if element not in NUMBER_OF]
+    if unknown:
+        raise InputError(f"{unknown[0]} is no element")
+    return {e: round(n / total, 12) for e, n in composition.items() if n > 0}

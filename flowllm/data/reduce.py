@@ -1,0 +1,122 @@
+"""One crystal on its way into the data: primitive cell, Niggli reduction, canonical setting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flowllm.crystal import MAX_ATOMS, CrystalBatch, first_line, parse_cif
+from flowllm.data.canonical import SYMPREC, canonical_setting, text_steps
+from flowllm.data.primitive import niggli_cell, primitive_cell
+from flowllm.elements import NUMBER_OF, RANK_OF, SYMBOLS
+from flowllm.errors import InputError
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+
+@dataclass(frozen=True)
+class ReduceSettings:
+    """How structures are made unique.
+
+    Attributes:
+        max_atoms: larger primitive cells are left out.
+        canonical: choose axes and origin by rule (`flowllm.data.canonical`), so that equal crystals
+            give equal texts; without it they stay as Niggli reduction left them.
+        tolerance: Å by which atoms may lie off a translation that makes the cell smaller. The
+            default is that of the data's space groups, so that a cell and its number agree.
+    """
+
+    max_atoms: int = MAX_ATOMS
+    canonical: bool = True
+    tolerance: float = SYMPREC
+
+    def __post_init__(self) -> None:
+        if self.max_atoms < 1:
+            raise InputError(f"max_atoms must be at least 1, not {self.max_atoms}")
+        if not 0 < self.tolerance <= 0.5:
+            raise InputError(f"tolerance must be above 0 and at most 0.5 Å, not {self.tolerance}")
+
+
+def reduce_structure(
+    structure: Structure, name: str, settings: ReduceSettings | None = None
+) -> CrystalBatch:
+    """The crystal as a batch of one: primitive, Niggli-reduced, atoms in the order of the text.
+
+    Atoms stand by electronegativity of their element (pymatgen's order), inside an element by
+    their coordinates rounded to two decimals, x first.
+
+    Raises:
+        InputError: partial occupancy, too many atoms, or a cell that cannot be reduced.
+    """
+    settings = settings or ReduceSettings()
+    if not structure.is_ordered:
+        raise InputError(f"{name}: partial occupancy; only ordered structures are crystals here")
+    symbols = [site.specie.symbol for site in structure]
+    unknown = [symbol for symbol in symbols if symbol not in RANK_OF]
+    if unknown:
+        raise InputError(f"{name}: {unknown[0]} is no element")
+    numbers = np.array([NUMBER_OF[symbol] for symbol in symbols])
+    try:
+        lattice, numbers, frac = primitive_cell(
+            structure.lattice.matrix, numbers, structure.frac_coords, settings.tolerance
+        )
+        if len(numbers) > settings.max_atoms:
+            raise InputError(
+                f"{name}: {len(numbers)} atoms in the primitive cell, "
+                f"more than {settings.max_atoms}"
+            )
+        lattice, frac = niggli_cell(lattice, frac)
+    except (ValueError, np.linalg.LinAlgError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{name}: the cell cannot be reduced ({first_line(error)})") from error
+    lengths, angles = cell_parameters(lattice)
+    crystal = CrystalBatch(
+        numbers, frac, lengths[None], angles[None], np.array([len(numbers)]), np.array([name])
+    )
+    return order_and_set(crystal, settings.canonical)
+
+
+def order_and_set(crystal: CrystalBatch, canonical: bool) -> CrystalBatch:
+    """One crystal with its atoms in the order of the text, in the canonical setting if asked."""
+    ranks = ranks_of(crystal.atomic_numbers)
+    frac, lattice = crystal.frac_coords, crystal.lattices[0]
+    if canonical:
+        change, frac, order = canonical_setting(
+            lattice, crystal.lengths[0], crystal.angles[0], ranks, frac
+        )
+        lengths, angles = cell_parameters(change @ lattice)
+        return crystal.replace(
+            atomic_numbers=crystal.atomic_numbers[order],
+            frac_coords=frac,
+            lengths=lengths[None],
+            angles=angles[None],
+        )
+    steps = text_steps(frac)
+    order = np.lexsort((*steps.T[::-1], ranks))
+    return crystal.replace(atomic_numbers=crystal.atomic_numbers[order], frac_coords=frac[order])
+
+
+def ranks_of(atomic_numbers: np.ndarray) -> np.ndarray:
+    """(N,) int64: the elements' places in the order of the text."""
+    return np.array([RANK_OF[SYMBOLS[number]] for number in atomic_numbers], dtype=np.int64)
+
+
+def cell_parameters(lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths (3,) in Å and angles (3,) in degrees of a (3, 3) lattice with vectors as rows."""
+    lengths = np.linalg.norm(lattice, axis=1)
+    unit = lattice / lengths[:, None]
+    cosines = np.array([unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]])
+    return lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+
+
+def reduce_cif(text: str, name: str, settings: ReduceSettings | None = None) -> CrystalBatch:
+    """The reduced crystal of one CIF text; see `reduce_structure`.
+
+    Raises:
+        InputError: also where the text does not parse.
+    """
+    return reduce_structure(parse_cif(text, name), name, settings)

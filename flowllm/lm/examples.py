@@ -1,0 +1,150 @@
+"""Training examples: a prompt with a random part of what is known, then the crystal's text.
+
+Example k of a run depends on the seed and k alone: a resumed run reads what an uninterrupted one
+would have read, however many workers or processes there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from flowllm.data.dataset import CrystalSet
+from flowllm.text.prompts import Conditions, build_prompt
+from flowllm.text.strings import to_text
+
+IGNORED = -100  # the label that the loss of transformers passes over
+
+INCLUSION = {
+    "composition": 0.5,
+    "formula": 0.15,
+    "elements": 0.15,
+    "num_atoms": 0.4,
+    "space_group": 0.2,
+    "formation_energy": 0.15,
+    "e_above_hull": 0.15,
+    "band_gap": 0.15,
+}
+"""How often each condition is given, where it is known. One prompt in twelve gives none."""
+
+
+def known_conditions(data: CrystalSet) -> list[Conditions]:
+    """All that is known of each crystal of a set."""
+    crystals = data.crystals
+    unknown = np.full(len(data), np.nan)
+    columns = {name: data.properties.get(name, unknown) for name in INCLUSION}
+    result = []
+    for index, (formula, counts) in enumerate(
+        zip(crystals.formulas, crystals.compositions, strict=True)
+    ):
+        values = {
+            name: float(columns[name][index])
+            for name in ("formation_energy", "e_above_hull", "band_gap")
+            if np.isfinite(columns[name][index])
+        }
+        group = columns["space_group"][index]
+        result.append(
+            Conditions(
+                formula=formula,
+                composition=counts,
+                elements=tuple(counts),
+                num_atoms=int(crystals.num_atoms[index]),
+                space_group=int(group) if np.isfinite(group) and 1 <= group <= 230 else None,
+                **values,
+            )
+        )
+    return result
+
+
+def random_part(conditions: Conditions, generator: np.random.Generator) -> Conditions:
+    """A random subset of the conditions, each with its share in `INCLUSION`.
+
+    One example in twelve keeps none, so that the model also learns to begin from nothing.
+    """
+    draws = generator.random(len(INCLUSION) + 1)
+    if draws[-1] < 1 / 12:
+        return Conditions()
+    chosen = {name for name, draw in zip(INCLUSION, draws, strict=False) if draw < INCLUSION[name]}
+    if "composition" in chosen:
+        chosen -= {"elements", "num_atoms"}  # it says both
+    return conditions.only(chosen)
+
+
+@dataclass
+class CrystalExamples(Dataset):
+    """Tokenised examples of several epochs, as one long deterministic list.
+
+    Attributes:
+        data: the prepared crystals.
+        tokenizer: any tokenizer with an end-of-text token.
+        epochs: passes over the data.
+        seed: of the order and of the prompts.
+        batch_size: examples of like length are put together in batches of this many.
+        fixed: conditions that every example gives (for validation), instead of a random part.
+    """
+
+    data: CrystalSet
+    tokenizer: PreTrainedTokenizerBase
+    epochs: int
+    seed: int
+    batch_size: int
+    fixed: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        self.conditions = known_conditions(self.data)
+        texts = to_text(self.data.crystals)
+        end = self.tokenizer.eos_token_id
+        encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        self.answers = [[*ids, end] for ids in encoded]
+        self.order = self._arrange()
+
+    def _arrange(self) -> np.ndarray:
+        """Positions in the data for every example: shuffled, then sorted by length in windows."""
+        lengths = np.array([len(answer) for answer in self.answers])
+        size, window = self.batch_size, self.batch_size * 32
+        generator = np.random.default_rng([self.seed, 0])
+        parts = []
+        for _ in range(self.epochs):
+            shuffled = generator.permutation(len(lengths))
+            for start in range(0, len(shuffled), window):
+                part = shuffled[start : start + window]
+                part = part[np.argsort(lengths[part], kind="stable")]
+                whole = len(part) // size * size
+                batches = part[:whole].reshape(-1, size)
+                parts.append(generator.permutation(batches).ravel())
+                parts.append(part[whole:])
+        return np.concatenate(parts)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, index: int) -> dict[str, list[int]]:
+        """`input_ids` and `labels` of example `index`; the prompt's labels are ignored."""
+        row = int(self.order[index])
+        if self.fixed is None:
+            generator = np.random.default_rng([self.seed, 1, index])
+            conditions = random_part(self.conditions[row], generator)
+        else:
+            conditions = self.conditions[row].only(set(self.fixed))
+        prompt = self.tokenizer(build_prompt(conditions))["input_ids"]
+        answer = self.answers[row]
+        return {"input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer}
+
+
+def collate(examples: Sequence[dict[str, list[int]]], pad: int) -> dict[str, torch.Tensor]:
+    """Right-padded tensors (B, T) `input_ids`, `labels` and `attention_mask`."""
+    width = max(len(example["input_ids"]) for example in examples)
+    shape = (len(examples), width)
+    ids, labels = torch.full(shape, pad), torch.full(shape, IGNORED)
+    mask = torch.zeros(shape, dtype=torch.long)
+    for row, example in enumerate(examples):
+        count = len(example["input_ids"])
+        ids[row, :count] = torch.tensor(example["input_ids"])
+        labels[row, :count] = torch.tensor(example["labels"])
+        mask[row, :count] = 1
+    return {"input_ids": ids, "labels": labels, "attention_mask": mask}

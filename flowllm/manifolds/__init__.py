@@ -1,0 +1,22 @@
+"""Geometry: the flat torus, the cell's flat coordinates, and their product. Knows no models."""
+
+from flowllm.manifolds.base import Manifold
+from flowllm.manifolds.comparison import parametrisation_errors
+from flowllm.manifolds.crystal import CrystalManifold, CrystalState
+from flowllm.manifolds.euclidean import Euclidean
+from flowllm.manifolds.lattice import CELL_MAPS, DEFAULT_CELL_MAP, CellMap, cell_map, metric_tensor
+from flowllm.manifolds.torus import FlatTorus
+
+__all__ = [
+    "CELL_MAPS",
+    "DEFAULT_CELL_MAP",
+    "CellMap",
+    "CrystalManifold",
+    "CrystalState",
+    "Euclidean",
+    "FlatTorus",
+    "Manifold",
+    "cell_map",
+    "metric_tensor",
+    "parametrisation_errors",
+]

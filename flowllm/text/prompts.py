@@ -1,0 +1,128 @@
+"""Prompts: the sentences that condition the language model (Gruver et al., ICLR 2024).
+
+The frame and the sentences of formula, space group, energy above the hull, band gap and formation
+energy are those of the papers. Three more say what the papers' prompts leave open: the atoms of the
+unit cell, the elements, and the number of atoms.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+
+from flowllm.crystal import MAX_ATOMS
+from flowllm.elements import NUMBER_OF, RANK_OF
+from flowllm.errors import InputError
+
+OPENING = "Below is a description of a bulk material. "
+REQUEST = (
+    "Generate a description of the lengths and angles of the lattice vectors and then the element "
+    "type and coordinates for each atom within the lattice:\n"
+)
+STEMS = {
+    "formula": "The chemical formula is",
+    "composition": "The unit cell contains",
+    "elements": "The elements are",
+    "num_atoms": "The number of atoms is",
+    "space_group": "The space group number is",
+    "formation_energy": "The formation energy per atom is",
+    "e_above_hull": "The energy above the convex hull is",
+    "band_gap": "The band gap is",
+}
+"""The sentences, in the order in which they stand in a prompt; each ends with a full stop."""
+
+_COMPOSITION = re.compile(r"[A-Z][a-z]?\d+( [A-Z][a-z]?\d+)*")
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is asked of a crystal; None leaves it open.
+
+    Attributes:
+        formula: reduced formula, as in SrTiO3.
+        composition: {element: atoms in the cell}.
+        elements: the elements, no others.
+        num_atoms: atoms in the primitive cell, 1 to 20.
+        space_group: international number, 1 to 230.
+        formation_energy: eV/atom.
+        e_above_hull: eV/atom.
+        band_gap: eV.
+
+    Raises:
+        InputError: an unknown element, or a number out of its range.
+    """
+
+    formula: str | None = None
+    composition: dict[str, int] | None = None
+    elements: tuple[str, ...] | None = None
+    num_atoms: int | None = None
+    space_group: int | None = None
+    formation_energy: float | None = None
+    e_above_hull: float | None = None
+    band_gap: float | None = None
+
+    def __post_init__(self) -> None:
+        for symbol in (*(self.composition or ()), *(self.elements or ())):
+            if symbol not in NUMBER_OF:
+                raise InputError(f"unknown element {symbol!r}")
+        if self.num_atoms is not None and not 1 <= self.num_atoms <= MAX_ATOMS:
+            raise InputError(f"number of atoms {self.num_atoms} is not between 1 and {MAX_ATOMS}")
+        if self.space_group is not None and not 1 <= self.space_group <= 230:
+            raise InputError(f"space group {self.space_group} is not between 1 and 230")
+
+    def known(self) -> list[str]:
+        """The names of what is asked, in the order of the sentences."""
+        return [name for name in STEMS if getattr(self, name) is not None]
+
+    def only(self, names: list[str] | set[str]) -> Conditions:
+        """The same with all but the named conditions left open."""
+        return Conditions(**{f.name: getattr(self, f.name) for f in fields(self) if f.name in names})
+
+
+def build_prompt(conditions: Conditions | None = None) -> str:
+    """The prompt for some conditions, formula first; without any, the bare frame."""
+    asked = conditions or Conditions()
+    sentences = [f"{STEMS[name]} {_written(name, getattr(asked, name))}. " for name in asked.known()]
+    return OPENING + "".join(sentences) + REQUEST
+
+
+def parse_prompt(prompt: str) -> Conditions:
+    """The conditions that a prompt's standard sentences state; other text states none.
+
+    Raises:
+        InputError: a standard sentence whose value cannot be read.
+    """
+    found: dict[str, object] = {}
+    for name, stem in STEMS.items():
+        match = re.search(re.escape(stem) + r" (.*?)\.(?= |\n|$)", prompt)
+        if match:
+            found[name] = _read(name, match.group(1))
+    return Conditions(**found)  # type: ignore[arg-type]
+
+
+def _written(name: str, value: object) -> str:
+    if name == "composition":
+        assert isinstance(value, dict)
+        return " ".join(f"{s}{value[s]}" for s in sorted(value, key=RANK_OF.__getitem__))
+    if name == "elements":
+        return ", ".join(sorted(value, key=RANK_OF.__getitem__))  # type: ignore[call-overload]
+    if name in ("formula", "num_atoms", "space_group"):
+        return str(value)
+    text = f"{value:.2f}"
+    return "0.00" if text == "-0.00" else text
+
+
+def _read(name: str, text: str) -> object:
+    try:
+        if name == "formula":
+            return text
+        if name == "composition":
+            if not _COMPOSITION.fullmatch(text):
+                raise ValueError
+            pairs = re.findall(r"([A-Z][a-z]?)(\d+)", text)
+            return {symbol: int(count) for symbol, count in pairs}
+        if name == "elements":
+            return tuple(text.split(", "))
+        return int(text) if name in ("num_atoms", "space_group") else float(text)
+    except ValueError:
+        raise InputError(f"cannot read {text!r} in the sentence {STEMS[name]!r}") from None

@@ -1,0 +1,91 @@
+"""The compact tokenizer: one token an element, a coordinate, an angle or a prompt sentence.
+
+It is a `PreTrainedTokenizerFast` whose vocabulary of crystal words stands above a byte-level base:
+a crystal takes 10 + 4n tokens instead of some 400, and any other text still encodes, byte by byte.
+Words carry the separator before them ("\\nSr", " 0.25"), so text and tokens correspond to the letter.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from flowllm.elements import SYMBOLS
+from flowllm.errors import InputError
+from flowllm.text.prompts import OPENING, REQUEST, STEMS
+
+PAD, END = "<pad>", "</s>"
+MAX_WHOLE = 99  # the largest whole number of Å that is one token
+ANGLES = range(55, 126)  # degrees that are one token; Niggli cells lie between 60 and 120
+
+FIRST_LENGTHS = [str(n) for n in range(1, MAX_WHOLE + 1)]
+LENGTHS = [f" {n}" for n in range(1, MAX_WHOLE + 1)]
+DECIMALS = [f".{n}" for n in range(10)]
+FIRST_ANGLES = [f"\n{n}" for n in ANGLES]
+NEXT_ANGLES = [f" {n}" for n in ANGLES]
+ELEMENTS = [f"\n{s}" for s in SYMBOLS[1:]]
+FIRST_COORDS = [f"\n0.{n:02d}" for n in range(100)]
+NEXT_COORDS = [f" 0.{n:02d}" for n in range(100)]
+
+
+def crystal_words() -> list[str]:
+    """All words above the bytes, in the order of their ids."""
+    words = [OPENING, REQUEST, *STEMS.values(), ". ", *FIRST_LENGTHS, *LENGTHS, *DECIMALS]
+    words += [*FIRST_ANGLES, *NEXT_ANGLES, *ELEMENTS, *SYMBOLS[1:], *(f" {s}" for s in SYMBOLS[1:])]
+    words += [*FIRST_COORDS, *NEXT_COORDS, *(f" {n}" for n in range(100, 231))]
+    return list(dict.fromkeys(words))
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """The compact tokenizer, the same on every call."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    base = {token: index for index, token in enumerate([PAD, END, *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocab=base, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([PAD, END])
+    # single characters stay bytes of the base: an added "H" would hide the byte that spells it
+    tokenizer.add_tokens(
+        [AddedToken(word, normalized=False) for word in crystal_words() if word not in base]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=END,
+        clean_up_tokenization_spaces=False,
+        padding_side="left",
+        model_max_length=512,
+    )
+
+
+def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
+    """The tokenizer saved in a folder by `save_pretrained`.
+
+    Raises:
+        InputError: the folder holds none.
+    """
+    path = Path(folder) / "tokenizer.json"
+    if not path.is_file():
+        raise InputError(f"{folder} holds no tokenizer.json")
+    try:
+        return PreTrainedTokenizerFast.from_pretrained(str(folder), padding_side="left")
+    except Exception as error:  # the parser of tokenizer.json raises bare exceptions
+        raise InputError(f"{path} is damaged: {error}") from error
+
+
+def warn_about_foreign_text(prompt: str) -> None:
+    """Warn if a prompt strays from the sentences that the compact model was trained on."""
+    rest = prompt
+    for known in (OPENING, REQUEST, *STEMS.values()):
+        rest = rest.replace(known, "\0")
+    if prompt.startswith(OPENING) and prompt.endswith(REQUEST) and len(rest) < len(prompt) / 2:
+        return
+    sentences = " | ".join(stem + "…" for stem in STEMS.values())
+    warnings.warn(
+        f"the compact model was trained on these sentences only: {sentences}; "
+        f"it has no idea of {prompt.strip()[:80]!r}",
+        stacklevel=3,
+    )

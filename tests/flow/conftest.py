@@ -1,0 +1,98 @@
+"""Crystals for the tests of the flow.
+
+`mp20_sample.npz` holds 160 crystals of the MP-20 validation split (Materials Project, CC BY 4.0)
+whose angles lie in [60, 120]. With FLOWLLM_DATA_DIR set, the whole split is read from there instead.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flowllm.crystal import CrystalBatch
+from flowllm.elements import NUMBER_OF
+from flowllm.flow.network import VelocityConfig
+from flowllm.flow.statistics import FlowStatistics
+from flowllm.flow.velocity import CrystalVelocity
+
+SAMPLE = Path(__file__).with_name("mp20_sample.npz")
+ATOM = re.compile(r"^\s+([A-Z][a-z]?)\s+\S+\s+\d+\s+(-?[\d.]+)\s+(-?[\d.]+)\s+(-?[\d.]+)\s+1\s*$", re.M)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Bit-exact results need a fixed number of threads, and small products are no slower on one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def real_crystals() -> CrystalBatch:
+    folder = os.environ.get("FLOWLLM_DATA_DIR")
+    path = Path(folder or "") / "mp_20" / "val.csv.gz"
+    return read_cells(path) if folder and path.exists() else CrystalBatch.load(SAMPLE)
+
+
+def read_cells(path: Path, limit: int = 1000) -> CrystalBatch:
+    """The first crystals of a split whose angles lie in [60, 120], by regular expression."""
+    parts = []
+    with gzip.open(path, "rt") as file:
+        for row in csv.DictReader(file):
+            cif, atoms = row["cif"], ATOM.findall(row["cif"])
+            sides = [float(re.search(rf"_cell_length_{k}\s+([\d.]+)", cif)[1]) for k in "abc"]
+            names = ("alpha", "beta", "gamma")
+            angles = [float(re.search(rf"_cell_angle_{k}\s+([\d.]+)", cif)[1]) for k in names]
+            if not atoms or min(angles) < 59.99 or max(angles) > 120.01:
+                continue
+            numbers = [NUMBER_OF[a[0]] for a in atoms]
+            coords = [[float(x) for x in a[1:]] for a in atoms]
+            parts.append(CrystalBatch(numbers, coords, [sides], [angles], [len(atoms)], [row["material_id"]]))
+            if len(parts) == limit:
+                break
+    return CrystalBatch.concatenate(parts)
+
+
+@pytest.fixture
+def noisy(real_crystals):
+    """(c0, c1): 120 real crystals and noisy, shifted, shuffled copies of them."""
+    return perturbed(real_crystals[:120], seed=0)
+
+
+def perturbed(c1: CrystalBatch, seed: int, noise: float = 0.03) -> tuple[CrystalBatch, CrystalBatch]:
+    rng = np.random.default_rng(seed)
+    parts = []
+    for crystal in c1:
+        order = rng.permutation(len(crystal.atomic_numbers))
+        coords = crystal.frac_coords[order] + noise * rng.normal(size=(len(order), 3)) + rng.random(3)
+        parts.append(
+            crystal.replace(
+                atomic_numbers=crystal.atomic_numbers[order],
+                frac_coords=coords,
+                lengths=crystal.lengths * np.exp(0.02 * rng.normal(size=(1, 3))),
+            )
+        )
+    c0 = CrystalBatch.concatenate(parts)
+    valid = np.flatnonzero(c0.volumes > 0)
+    return c0[valid], c1[valid]
+
+
+@pytest.fixture
+def small_velocity() -> CrystalVelocity:
+    """A small network with random weights, output layers included."""
+    torch.manual_seed(0)
+    velocity = CrystalVelocity(
+        VelocityConfig(hidden=32, layers=2, time_dim=8, num_frequencies=4, distance_features=6),
+        FlowStatistics((1.6,) * 3 + (0.0,) * 3, (0.3,) * 6, (0.01,) * 6, (0.1,) * 6, 0.1),
+    )
+    for head in (velocity.net.coord_head, velocity.net.cell_head):
+        torch.nn.init.normal_(head.weight, std=0.2)
+    return velocity.eval()
