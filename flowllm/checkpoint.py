@@ -240,16 +240,12 @@ class RunFolder:
                         "use --overwrite to replace it, or another output folder"
                     )
                 self.record = old
+                for leftover in self.path.glob(".*.tmp"):  # of a write that was killed
+                    leftover.unlink(missing_ok=True)
                 return
             # run.json goes last, so that an interrupted clearing is still recognised as ours
             with friendly_os_errors(self.path):
-                for entry in self.path.iterdir():
-                    if entry.name in (RUN, LOCK):
-                        continue
-                    if entry.is_dir() and not entry.is_symlink():
-                        shutil.rmtree(entry)
-                    else:
-                        entry.unlink()
+                self._clear()
         self.record = fresh
         write_json(file, fresh)
 
@@ -267,6 +263,15 @@ class RunFolder:
             raise InputError(f"{file} was not written by flowllm; choose another output folder")
         return record
 
+    @classmethod
+    def is_finished(cls, folder: str | Path, command: str, settings: dict[str, Any]) -> bool:
+        """Whether a folder holds this very run, brought to its end; touches nothing."""
+        if not (Path(folder) / RUN).is_file():
+            return False
+        record = cls.read(folder)
+        now = {"command": command, "settings": json.loads(json.dumps(settings))}
+        return record["status"] == "finished" and not _differences(record, now)
+
     @property
     def finished(self) -> bool:
         """Whether the run was brought to its end before."""
@@ -277,6 +282,26 @@ class RunFolder:
         self.record = {**self.record, "status": "finished", **results}
         write_json(self.path / RUN, self.record)
         self.close()
+
+    def discard(self) -> None:
+        """Remove everything that the run wrote, for a run that came to nothing."""
+        with friendly_os_errors(self.path):
+            self._clear()
+            (self.path / RUN).unlink(missing_ok=True)
+            self.close()
+            (self.path / LOCK).unlink(missing_ok=True)
+            if not any(self.path.iterdir()):
+                self.path.rmdir()
+
+    def _clear(self) -> None:
+        """Remove all but run.json and the lock."""
+        for entry in self.path.iterdir():
+            if entry.name in (RUN, LOCK):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
     def close(self) -> None:
         """Let go of the folder; the run can be continued later."""

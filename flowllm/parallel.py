@@ -27,9 +27,7 @@ from flowllm.errors import InputError
 Progress = Callable[[int, int], None]
 """Called as progress(done, total) from the calling process, never from a worker."""
 
-ONE_THREAD = {
-    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-}
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
 @dataclass(frozen=True)
@@ -209,6 +207,6 @@ def _start_worker() -> None:
 
 
 def _leave_with(sentinel: int) -> None:
-    """A parent killed with -9 cannot close its pool; without this its workers would wait forever."""
+    """End with the parent: killed with -9 it cannot close its pool, and workers would stay."""
     multiprocessing.connection.wait([sentinel])
     os._exit(1)

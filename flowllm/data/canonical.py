@@ -33,7 +33,7 @@ _HALVES = np.array(list(itertools.product((0.0, 0.5), repeat=3)))
 
 
 def same_cell_changes(lengths: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """(K, 3, 3) int: proper basis changes (rows = new vectors) that leave the written cell as it is.
+    """(K, 3, 3) int: proper basis changes (rows are new vectors) that keep the written cell.
 
     Args:
         lengths: (3,) in Å.
@@ -100,7 +100,11 @@ def off_the_fence(frac: np.ndarray) -> np.ndarray:
 
 
 def canonical_setting(
-    lattice: np.ndarray, lengths: np.ndarray, angles: np.ndarray, ranks: np.ndarray, frac: np.ndarray
+    lattice: np.ndarray,
+    lengths: np.ndarray,
+    angles: np.ndarray,
+    ranks: np.ndarray,
+    frac: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The basis change, the coordinates and the order of the atoms in the canonical setting.
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import IO, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -31,7 +34,9 @@ class CrystalSet:
             if name not in PROPERTIES:
                 raise InputError(f"unknown property {name}; known are {', '.join(PROPERTIES)}")
             if len(values) != len(self.crystals):
-                raise InputError(f"{len(values)} values of {name} for {len(self.crystals)} crystals")
+                raise InputError(
+                    f"{len(values)} values of {name} for {len(self.crystals)} crystals"
+                )
 
     def __len__(self) -> int:
         return len(self.crystals)
@@ -55,11 +60,14 @@ class CrystalSet:
         }
         return cls(CrystalBatch.concatenate(part.crystals for part in parts), columns)
 
-    def save(self, path: str | Path) -> None:
-        """Write an .npz of plain arrays."""
+    def arrays(self) -> dict[str, Any]:
+        """Everything as plain arrays by name, as `save` writes them."""
         arrays = {f.name: getattr(self.crystals, f.name) for f in fields(CrystalBatch)}
-        arrays |= {f"property_{name}": values for name, values in self.properties.items()}
-        np.savez_compressed(path, **arrays)
+        return arrays | {f"property_{name}": values for name, values in self.properties.items()}
+
+    def save(self, path: str | Path | IO[bytes]) -> None:
+        """Write an .npz of plain arrays."""
+        np.savez_compressed(path, **self.arrays())
 
     @classmethod
     def load(cls, path: str | Path) -> CrystalSet:
@@ -68,8 +76,13 @@ class CrystalSet:
         Raises:
             InputError: no such file, or not such an archive.
         """
-        crystals = CrystalBatch.load(path)
-        with np.load(path, allow_pickle=False) as archive:
-            prefix = "property_"
-            names = [name for name in archive.files if name.startswith(prefix)]
-            return cls(crystals, {name.removeprefix(prefix): archive[name] for name in names})
+        prefix = "property_"
+        try:
+            crystals = CrystalBatch.load(path)
+            with np.load(path, allow_pickle=False) as archive:
+                names = [name for name in archive.files if name.startswith(prefix)]
+                return cls(crystals, {name.removeprefix(prefix): archive[name] for name in names})
+        except (BadZipFile, EOFError, ValueError, zlib.error) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path} is not an archive of crystals: {error}") from error

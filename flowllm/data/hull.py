@@ -123,10 +123,8 @@ def _lowest_mixture(matrix: np.ndarray, energies: np.ndarray, target: np.ndarray
         columns = matrix[:, basis]
         prices = np.linalg.solve(columns.T, energies[basis])
         reduced = energies - prices @ matrix
-        if step < 100:
-            enter = int(reduced.argmin())
-        else:  # Bland's rule: no cycling in degenerate corners
-            enter = int((reduced < -TINY).argmax())
+        # after many steps Bland's rule, which cannot cycle in degenerate corners
+        enter = int(reduced.argmin() if step < 100 else (reduced < -TINY).argmax())
         if reduced[enter] > -TINY:
             break
         direction = np.linalg.solve(columns, matrix[:, enter])

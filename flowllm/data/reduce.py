@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowllm.crystal import MAX_ATOMS, CrystalBatch, first_line, parse_cif
-from flowllm.data.canonical import SYMPREC, canonical_setting, text_steps
+from flowllm.data.canonical import canonical_setting, text_steps
 from flowllm.data.primitive import niggli_cell, primitive_cell
 from flowllm.elements import NUMBER_OF, RANK_OF, SYMBOLS
 from flowllm.errors import InputError
@@ -26,12 +26,12 @@ class ReduceSettings:
         canonical: choose axes and origin by rule (`flowllm.data.canonical`), so that equal crystals
             give equal texts; without it they stay as Niggli reduction left them.
         tolerance: Å by which atoms may lie off a translation that makes the cell smaller. The
-            default is that of the data's space groups, so that a cell and its number agree.
+            default merges no atoms that spglib at the data's symprec of 0.1 Å tells apart.
     """
 
     max_atoms: int = MAX_ATOMS
     canonical: bool = True
-    tolerance: float = SYMPREC
+    tolerance: float = 0.05
 
     def __post_init__(self) -> None:
         if self.max_atoms < 1:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.data.dataset import PROPERTIES
 from flowllm.data.download import fetch_mp20
 from flowllm.errors import InputError
 
@@ -63,17 +62,6 @@ class Rows:
             self.origin,
         )
 
-    @property
-    def fingerprint(self) -> str:
-        """Hex digest of everything the rows hold: equal rows, equal digest."""
-        digest = hashlib.sha256()
-        for name, cif in zip(self.ids, self.cifs, strict=True):
-            digest.update(f"{len(name)} {len(cif)} {name}{cif}".encode())
-        for name in PROPERTIES:
-            if name in self.properties:
-                digest.update(name.encode() + self.properties[name].tobytes())
-        return digest.hexdigest()[:16]
-
 
 def load_rows(source: str | Path, split: str | None = None) -> Rows:
     """The rows of a named data set's split, of a CSV file or of a folder of CIF files.
@@ -98,7 +86,45 @@ def load_rows(source: str | Path, split: str | None = None) -> Rows:
         return read_cif_folder(path)
     if path.is_file():
         return read_csv(path)
-    raise InputError(
+    raise InputError(_unknown(source))
+
+
+def source_digest(source: str | Path, split: str | None = None) -> str:
+    """Short hex digest of the source's files; another one means other content.
+
+    Raises:
+        InputError: as `load_rows`, where a file is missing.
+    """
+    if str(source) in SPLITS:
+        files = [named_file(str(source), split or "train")]
+    else:
+        files = cif_files(Path(source)) if Path(source).is_dir() else [Path(source)]
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError as error:
+            raise InputError(_unknown(source)) from error
+        except OSError as error:
+            raise InputError(f"{file}: {error.strerror}") from error
+        digest.update(f"{file.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def cif_files(folder: Path) -> list[Path]:
+    """The `.cif` files below a folder, sorted by path.
+
+    Raises:
+        InputError: there is none.
+    """
+    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() == ".cif" and f.is_file())
+    if not files:
+        raise InputError(f"{folder} holds no .cif files")
+    return files
+
+
+def _unknown(source: str | Path) -> str:
+    return (
         f"no such data set: {source}; give a CSV file, a folder of CIF files, "
         f"or one of {', '.join(SPLITS)}"
     )
@@ -177,9 +203,7 @@ def read_cif_folder(path: Path) -> Rows:
     Raises:
         InputError: there is none, or one cannot be read.
     """
-    files = sorted(f for f in path.rglob("*") if f.suffix.lower() == ".cif" and f.is_file())
-    if not files:
-        raise InputError(f"{path} holds no .cif files")
+    files = cif_files(path)
     ids = [str(f.relative_to(path).with_suffix("")) for f in files]
     try:
         cifs = [f.read_text(encoding="utf-8", errors="replace") for f in files]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,10 +72,17 @@ class _CrystalTrainer(Trainer):
 
 
 class _LossLog(TrainerCallback):
-    """Writes every logged figure as a line of JSON, once a step even when a run is resumed."""
+    """Writes every logged figure as a line of JSON, each step once even when a run is resumed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Drop what an interrupted run logged after the checkpoint that this one starts from."""
+        if self.path.is_file() and state.is_world_process_zero:
+            lines = self.path.read_text().splitlines(keepends=True)
+            kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
+            self.path.write_text("".join(kept))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if logs and state.is_world_process_zero:
@@ -100,7 +107,7 @@ def train_lm(
     ends as an uninterrupted one.
 
     Returns:
-        The last validation figures: nats per token, nats per crystal and perplexity.
+        See `validation_figures`.
     """
     settings = settings or LMTrainSettings()
     if settings.threads:
@@ -151,8 +158,40 @@ def train_lm(
             else None
         ),
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "checkpoints")) if (out / "checkpoints").is_dir() else None)
+    checkpoints = out / "checkpoints"
+    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    trainer.train(resume_from_checkpoint=last)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    (out / "settings.json").write_text(json.dumps(asdict(settings), indent=2))
-    return trainer.evaluate()
+    return validation_figures(trainer, validation, tokenizer, settings)
+
+
+def validation_figures(
+    trainer: Trainer,
+    validation: CrystalSet,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: LMTrainSettings,
+) -> dict[str, float]:
+    """The loss on the answers of the whole validation split, without and with the composition.
+
+    Returns:
+        For prompts that give nothing and prompts that give the cell's composition: nats per token
+        and per crystal, and perplexity (base e).
+    """
+    figures: dict[str, float] = {}
+    for label, fixed in (("unconditional", ()), ("composition", ("composition",))):
+        examples = CrystalExamples(
+            validation, tokenizer, 1, settings.seed, settings.batch_size, fixed=fixed
+        )
+        total = tokens = 0.0
+        loader = trainer.get_eval_dataloader(examples)
+        trainer.model.eval()
+        for batch in loader:
+            count = float((batch["labels"][:, 1:] >= 0).sum())
+            with torch.inference_mode():
+                total += float(trainer.model(**batch).loss) * count
+            tokens += count
+        figures[f"{label}_nats_per_token"] = total / tokens
+        figures[f"{label}_nats_per_crystal"] = total / len(validation)
+        figures[f"{label}_perplexity"] = math.exp(total / tokens)
+    return figures

@@ -18,7 +18,9 @@ import torch
 
 from flowllm.crystal import CrystalBatch
 from flowllm.elements import NUMBER_OF
+from flowllm.flow.alignment import align
 from flowllm.flow.network import VelocityConfig
+from flowllm.flow.pairs import PairSet
 from flowllm.flow.statistics import FlowStatistics
 from flowllm.flow.velocity import CrystalVelocity
 
@@ -62,12 +64,19 @@ def read_cells(path: Path, limit: int = 1000) -> CrystalBatch:
 
 
 @pytest.fixture
-def noisy(real_crystals):
-    """(c0, c1): 120 real crystals and noisy, shifted, shuffled copies of them."""
-    return perturbed(real_crystals[:120], seed=0)
+def perturbed():
+    """A function that gives (c0, c1): noisy, shifted, shuffled copies of crystals, and those."""
+    return perturb
 
 
-def perturbed(c1: CrystalBatch, seed: int, noise: float = 0.03) -> tuple[CrystalBatch, CrystalBatch]:
+@pytest.fixture
+def noisy_pairs(real_crystals) -> PairSet:
+    """120 real crystals with such copies, aligned."""
+    c0, c1 = perturb(real_crystals[:120], seed=0)
+    return PairSet(align(c0, c1), c1)
+
+
+def perturb(c1: CrystalBatch, seed: int, noise: float = 0.03) -> tuple[CrystalBatch, CrystalBatch]:
     rng = np.random.default_rng(seed)
     parts = []
     for crystal in c1:

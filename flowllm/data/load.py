@@ -1,0 +1,81 @@
+"""load_dataset: prepared crystals by name or path, prepared on first use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from flowllm.checkpoint import RUN, RunFolder
+from flowllm.data.dataset import CrystalSet
+from flowllm.data.download import cache_dir
+from flowllm.data.prepare import COMMAND, prepare
+from flowllm.data.reduce import ReduceSettings
+from flowllm.data.sources import SPLITS
+from flowllm.errors import InputError
+from flowllm.parallel import Progress
+
+
+def load_dataset(
+    source: str | Path = "mp_20",
+    split: str = "train",
+    settings: ReduceSettings | None = None,
+    limit: int | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> CrystalSet:
+    """One split of a data set as prepared arrays.
+
+    A name, a CSV file or a folder of CIF files is prepared on first use into the user's cache and
+    read from there afterwards; a folder that `prepare` filled is read as it is, with numpy alone.
+
+    Args:
+        source: "mp_20", "mpts_52", "perov_5", a prepared folder, a CSV file or a folder of CIFs.
+        split: "train", "val" or "test"; your own data are "train".
+        settings: how structures are made unique; a prepared folder has its own.
+        limit: only the first rows, cut before preparation.
+        workers: processes for the preparation.
+        progress: called with (rows done, rows in all) while it is prepared.
+
+    Raises:
+        InputError: no such source or split, or it cannot be prepared.
+    """
+    folder = Path(source)
+    if str(source) not in SPLITS and (folder / RUN).is_file():
+        return load_prepared(folder, split)[: limit if limit else None]
+    if str(source) in SPLITS and split not in SPLITS[str(source)]:
+        known = ", ".join(SPLITS[str(source)])
+        raise InputError(f"{source} has no split {split}; it has {known}")
+    if str(source) not in SPLITS and split != "train":
+        raise InputError(
+            f"{source} is one split, train; prepare it with random_split for val and test"
+        )
+    prepared = prepare(source, settings=settings, limit=limit, workers=workers, progress=progress)
+    return prepared[split]
+
+
+def load_prepared(folder: str | Path, split: str) -> CrystalSet:
+    """One split of a folder that `prepare` filled.
+
+    Raises:
+        InputError: the folder holds no finished preparation, or not this split.
+    """
+    folder = Path(folder)
+    record = RunFolder.read(folder)
+    if record["command"] != COMMAND:
+        raise InputError(f"{folder} holds a run of {record['command']}, no prepared data")
+    if record["status"] != "finished":
+        raise InputError(f"the preparation in {folder} is not finished; run it again to go on")
+    file = folder / f"{split}.npz"
+    if not file.is_file():
+        names = sorted(f.stem for f in folder.glob("*.npz"))
+        raise InputError(f"{folder} has no split {split}; it has {', '.join(names)}")
+    return CrystalSet.load(file)
+
+
+def cached_folder(source: str | Path, recorded: dict[str, Any]) -> Path:
+    """Where the cache keeps this source prepared with these settings."""
+    digest = hashlib.sha256(json.dumps(recorded, sort_keys=True).encode()).hexdigest()[:12]
+    name = str(source) if str(source) in SPLITS else Path(source).name.split(".")[0]
+    return cache_dir() / "prepared" / f"{name}-{digest}"

@@ -1,0 +1,285 @@
+"""Prepare a data set: every structure reduced, every failure listed, finished parts kept.
+
+The output folder holds `<split>.npz` (a `CrystalSet`), `rejected.csv`, `summary.json`, `run.json`
+and, while the work goes on, `parts/`. Chunks are cut by index, so the result is the same to the
+byte however many processes work and however often they are interrupted.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import time
+from collections import Counter
+from concurrent.futures import Executor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowllm.checkpoint import RunFolder, atomic_write, friendly_os_errors, read_json, write_json
+from flowllm.data.chunks import Chunk, Part, prepare_chunk
+from flowllm.data.dataset import CrystalSet
+from flowllm.data.hull import HULL_FILE, FormationEnergyHull
+from flowllm.data.reduce import ReduceSettings
+from flowllm.data.sources import SPLITS, Rows, data_dir, load_rows, source_digest
+from flowllm.errors import InputError
+from flowllm.parallel import Failure, Progress, iterate_crystals
+
+COMMAND = "data"
+CHUNK_SIZE = 250
+OWN_SPLITS = (0.9, 0.05, 0.05)
+"""Shares of train, val and test when one's own data are split."""
+
+
+def prepare(
+    source: str | Path = "mp_20",
+    out: str | Path | None = None,
+    settings: ReduceSettings | None = None,
+    limit: int | None = None,
+    splits: tuple[str, ...] | None = None,
+    random_split: bool = False,
+    seed: int = 0,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    chunk_size: int = CHUNK_SIZE,
+) -> dict[str, CrystalSet]:
+    """Prepare a source, or go on where an interrupted preparation stopped.
+
+    Args:
+        source: "mp_20", "mpts_52", "perov_5", a CSV file or a folder of CIF files
+            (`flowllm.data.sources.load_rows`).
+        out: the output folder; default a folder of the user's cache that belongs to this source
+            and these settings.
+        settings: how structures are made unique.
+        limit: only the first rows of each split, cut before anything is prepared.
+        splits: which splits of a named data set; default all.
+        random_split: cut one's own data at random into train, val and test (90, 5, 5 %).
+        seed: of that cut.
+        workers: processes; default all cores.
+        executor: where the work runs instead of in processes of this machine.
+        overwrite: replace another run in `out`.
+        progress: called with (rows done, rows in all).
+        chunk_size: rows in a part; part of the run's settings.
+
+    Returns:
+        Split -> prepared crystals, in the source's order.
+
+    Raises:
+        InputError: the source, the settings or the output folder cannot be used, or no row of a
+            source could be.
+    """
+    settings = settings or ReduceSettings()
+    if limit is not None and limit < 1:
+        raise InputError(f"limit must be at least 1, not {limit}")
+    if chunk_size < 1:
+        raise InputError(f"chunk_size must be at least 1, not {chunk_size}")
+    names = _split_names(source, splits, random_split)
+    hull = _hull_file()
+    recorded = {
+        "source": str(source) if str(source) in SPLITS else str(Path(source).resolve()),
+        "content": {split: source_digest(source, split) for split in names}
+        if str(source) in SPLITS
+        else source_digest(source),
+        "reduce": asdict(settings),
+        "limit": limit,
+        "random_split": random_split,
+        "seed": seed if random_split else None,
+        "chunk_size": chunk_size,
+        "hull": hull.stat().st_size if hull else None,
+    }
+    if out is None:
+        from flowllm.data.load import cached_folder
+
+        out = cached_folder(source, recorded)
+    done = not overwrite and RunFolder.is_finished(out, COMMAND, recorded)
+    # bad input must show before anything is written
+    tables = {} if done else _tables(source, names, random_split, seed, limit)
+    with RunFolder.open(out, COMMAND, recorded, overwrite, wait=True) as run:
+        if not run.finished:
+            started = time.perf_counter()
+            parts = _prepare_parts(
+                run.path / "parts", tables, settings, chunk_size, workers, executor, progress
+            )
+            if not any(len(part.kept) for split in parts.values() for part in split):
+                run.discard()
+                raise InputError(_nothing_kept(tables, parts))
+            _write_results(run.path, tables, parts, hull, started)
+            run.finish()
+        shutil.rmtree(run.path / "parts", ignore_errors=True)
+        return {split: CrystalSet.load(run.path / f"{split}.npz") for split in names}
+
+
+def summary_of(folder: str | Path) -> dict[str, Any]:
+    """What a prepared folder's summary.json says: per split read, kept, rejected by reason, …
+
+    Raises:
+        InputError: there is none.
+    """
+    return read_json(Path(folder) / "summary.json")
+
+
+def _split_names(
+    source: str | Path, splits: tuple[str, ...] | None, random_split: bool
+) -> tuple[str, ...]:
+    if str(source) in SPLITS:
+        if random_split:
+            raise InputError(f"{source} has its own splits; random_split is for your own data")
+        return tuple(splits or SPLITS[str(source)])
+    if splits not in (None, ("train",)):
+        raise InputError(f"{source} is one split, train; random_split makes three of it")
+    return ("train", "val", "test") if random_split else ("train",)
+
+
+def _tables(
+    source: str | Path, names: tuple[str, ...], random_split: bool, seed: int, limit: int | None
+) -> dict[str, Rows]:
+    """Split -> rows, cut to the limit."""
+    if str(source) in SPLITS:
+        tables = {split: load_rows(source, split) for split in names}
+    elif random_split:
+        tables = _split_at_random(load_rows(source), seed)
+    else:
+        tables = {"train": load_rows(source)}
+    return {split: rows.take(slice(limit)) for split, rows in tables.items()}
+
+
+def _split_at_random(rows: Rows, seed: int) -> dict[str, Rows]:
+    """Train, val and test by `OWN_SPLITS`, each in the order of the source."""
+    order = np.random.default_rng(seed).permutation(len(rows))
+    cuts = np.round(np.cumsum(OWN_SPLITS[::-1])[:2] * len(rows)).astype(int)
+    test, val, train = np.split(order, cuts)
+    if not (len(test) and len(val)):
+        raise InputError(f"{rows.origin} holds {len(rows)} rows, too few to split in three")
+    parts = {"train": train, "val": val, "test": test}
+    return {name: rows.take(np.sort(part)) for name, part in parts.items()}
+
+
+def _hull_file() -> Path | None:
+    folder = data_dir()
+    file = folder / HULL_FILE if folder else None
+    return file if file is not None and file.is_file() else None
+
+
+def _prepare_parts(
+    folder: Path,
+    tables: dict[str, Rows],
+    settings: ReduceSettings,
+    chunk_size: int,
+    workers: int | None,
+    executor: Executor | None,
+    progress: Progress | None,
+) -> dict[str, list[Part]]:
+    """Every chunk's part, split by split; those already on disk are read, not done again."""
+    chunks = [
+        Chunk(split, number, start, rows.take(slice(start, start + chunk_size)), settings)
+        for split, rows in tables.items()
+        for number, start in enumerate(range(0, len(rows), chunk_size))
+    ]
+    with friendly_os_errors(folder):
+        folder.mkdir(exist_ok=True)
+    total, done, parts = sum(map(len, tables.values())), 0, {}
+    missing = []
+    for chunk in chunks:
+        if (folder / chunk.file_name).is_file():
+            parts[chunk.file_name] = Part.load(folder / chunk.file_name)
+            done += len(chunk.rows)
+        else:
+            missing.append(chunk)
+    if progress:
+        progress(done, total)
+    results = iterate_crystals(
+        prepare_chunk, missing, executor, workers, names=[c.file_name for c in missing]
+    )
+    for chunk, part in zip(missing, results, strict=True):
+        if isinstance(part, Failure):  # rows that fail are inside a part; this is the machinery
+            raise RuntimeError(f"{part}\n{part.details}")
+        part.save(folder / chunk.file_name)
+        parts[chunk.file_name] = part
+        done += len(chunk.rows)
+        if progress:
+            progress(done, total)
+    result: dict[str, list[Part]] = {split: [] for split in tables}
+    for chunk in chunks:
+        result[chunk.split].append(parts[chunk.file_name])
+    return result
+
+
+def _write_results(
+    folder: Path,
+    tables: dict[str, Rows],
+    parts: dict[str, list[Part]],
+    hull_file: Path | None,
+    started: float,
+) -> None:
+    hull = FormationEnergyHull.from_csv(hull_file) if hull_file else None
+    rejected = io.StringIO()
+    table = csv.writer(rejected, lineterminator="\n")
+    table.writerow(["id", "split", "row", "reason"])
+    summary: dict[str, Any] = {"splits": {}}
+    for split, rows in tables.items():
+        prepared = CrystalSet.concatenate([part.kept for part in parts[split]])
+        kept, energies = fill_e_above_hull(prepared, hull)
+        failed = [entry for part in parts[split] for entry in part.rejected]
+        table.writerows([name, split, row, why] for row, name, why in failed)
+        atomic_write(folder / f"{split}.npz", kept.save)
+        exact = kept.properties.get("exact", np.full(len(kept), np.nan))
+        summary["splits"][split] = {
+            "origin": rows.origin,
+            "read": len(rows),
+            "kept": len(kept),
+            "rejected": len(failed),
+            "reasons": dict(Counter(_reason_kind(why) for _, _, why in failed).most_common()),
+            "exact": int((exact == 1).sum()),
+            "not_exact": int((exact == 0).sum()),
+            "e_above_hull": energies,
+        }
+    summary["hull"] = (
+        f"{hull_file}: a part of all compounds, so energies above it are lower bounds"
+        if hull_file
+        else f"no hull file ({HULL_FILE} below FLOWLLM_DATA_DIR): where a table gives no energy "
+        "above the hull it stays unknown"
+    )
+    atomic_write(folder / "rejected.csv", rejected.getvalue())
+    summary["seconds"] = round(time.perf_counter() - started, 1)
+    write_json(folder / "summary.json", summary)
+
+
+def fill_e_above_hull(
+    crystals: CrystalSet, hull: FormationEnergyHull | None
+) -> tuple[CrystalSet, dict[str, int]]:
+    """The set with energies above the hull where they were open, and how many came from where.
+
+    A crystal without a formation energy, and every open one without a hull, stays unknown.
+    """
+    count = len(crystals)
+    open_column = np.full(count, np.nan)
+    given = crystals.properties.get("e_above_hull", open_column)
+    formation = crystals.properties.get("formation_energy", open_column)
+    filled = given.copy()
+    if hull is not None:
+        wanted = np.flatnonzero(np.isnan(given) & ~np.isnan(formation))
+        for index, composition in zip(wanted, crystals.crystals[wanted].compositions, strict=True):
+            filled[index] = hull.e_above_hull(composition, formation[index])
+    known, before = int((~np.isnan(filled)).sum()), int((~np.isnan(given)).sum())
+    numbers = {"given": before, "computed": known - before, "unknown": count - known}
+    if not known:
+        return crystals, numbers
+    return CrystalSet(crystals.crystals, {**crystals.properties, "e_above_hull": filled}), numbers
+
+
+def _reason_kind(reason: str) -> str:
+    """A reason without what is particular to one row, for counting."""
+    if "atoms in the primitive cell" in reason:
+        return "more atoms in the primitive cell than max_atoms"
+    return reason.split(" (")[0].split(";")[0]
+
+
+def _nothing_kept(tables: dict[str, Rows], parts: dict[str, list[Part]]) -> str:
+    rows = next(iter(tables.values()))
+    _, name, why = next(entry for part in parts[next(iter(tables))] for entry in part.rejected)
+    return f"{rows.origin}: none of its rows could be prepared; the first, {name}: {why}"

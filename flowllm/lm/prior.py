@@ -1,0 +1,131 @@
+"""The language model as a prior: prompts in, crystals out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from flowllm.crystal import CrystalBatch, first_line
+from flowllm.errors import InputError
+from flowllm.lm.decode import SamplingSettings, decode
+from flowllm.text.constraints import CompositionRule, TokenTable
+from flowllm.text.formula import multiples_of
+from flowllm.text.prompts import parse_prompt
+from flowllm.text.strings import TextError, parse_text
+from flowllm.text.tokenizer import load_tokenizer, warn_about_foreign_text
+
+NOISE_STREAM = 1  # sampling and noise draw from different streams of a crystal's seed
+
+
+class LanguageModelPrior:
+    """A causal language model that writes crystals (the prior of FlowLLM, p_LLM).
+
+    Args:
+        model: a causal language model.
+        tokenizer: its tokenizer.
+        constrained: keep the texts crystals and of the composition that the prompt asks for; needs
+            the compact tokenizer.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, constrained: bool = True
+    ) -> None:
+        if constrained:
+            TokenTable(tokenizer)  # raises where the tokenizer is another
+        self.model, self.tokenizer, self.constrained = model, tokenizer, constrained
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str = "cpu") -> LanguageModelPrior:
+        """Load a compact model from a folder, in float32 whatever it was stored in.
+
+        Raises:
+            InputError: the folder holds no such model, or a damaged one.
+        """
+        for name in ("config.json", "model.safetensors"):
+            if not (Path(folder) / name).is_file():
+                raise InputError(f"{folder} is no language model: it holds no {name}")
+        tokenizer = load_tokenizer(folder)
+        try:
+            model = AutoModelForCausalLM.from_pretrained(
+                str(folder), dtype=torch.float32, local_files_only=True
+            )
+        except Exception as error:  # safetensors and transformers raise errors of many kinds
+            raise InputError(f"{folder} cannot be loaded: {first_line(error)}") from error
+        if model.config.vocab_size != len(tokenizer):
+            raise InputError(
+                f"{folder}: the model has {model.config.vocab_size} tokens, its tokenizer "
+                f"{len(tokenizer)}"
+            )
+        return cls(model.to(device).eval(), tokenizer)
+
+    def save_pretrained(self, folder: str | Path, half: bool = False) -> None:
+        """Save model and tokenizer; in float16 where `half`."""
+        stored = self.model
+        if half:
+            state = {k: v.half() for k, v in self.model.state_dict().items()}
+            stored.save_pretrained(folder, state_dict=state)
+        else:
+            stored.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        settings: SamplingSettings,
+        seeds: Sequence[int],
+        progress: Callable[[int], None] | None = None,
+    ) -> CrystalBatch:
+        """Crystals for P prompts; one that is rejected is missing.
+
+        Returns:
+            At most P crystals; an id is the position of its prompt.
+        """
+        rules = [self.rule_for(prompt) for prompt in prompts] if self.constrained else None
+        texts = decode(self.model, self.tokenizer, prompts, settings, seeds, rules, progress)
+        crystals = []
+        for index, text in enumerate(texts):
+            if text is None:
+                continue
+            try:
+                crystal = parse_text(text, str(index))
+            except TextError:
+                continue  # rejected, as in section 3.1 of the paper; the caller sees it missing
+            crystals.append(perturb(crystal, settings.noise, seeds[index]))
+        return CrystalBatch.concatenate(crystals)
+
+    def rule_for(self, prompt: str) -> CompositionRule:
+        """What the standard sentences of a prompt say about the composition.
+
+        Raises:
+            InputError: they contradict each other.
+        """
+        asked = parse_prompt(prompt)
+        if asked == type(asked)() and self.tokenizer.eos_token:
+            warn_about_foreign_text(prompt)
+        compositions = None
+        if asked.composition is not None:
+            compositions = (asked.composition,)
+        elif asked.formula is not None:
+            compositions = multiples_of(asked.formula)
+        return CompositionRule(compositions, asked.elements, asked.num_atoms)
+
+
+def perturb(crystal: CrystalBatch, noise: float, seed: int) -> CrystalBatch:
+    """One crystal with Gaussian noise of standard deviation `noise` on its continuous values.
+
+    The noise is in each value's own unit: fractional coordinates, Å and degrees. A cell that would
+    no longer span a volume keeps its angles.
+    """
+    if noise == 0:
+        return crystal
+    generator = np.random.default_rng([seed, NOISE_STREAM])
+    moved = crystal.replace(
+        frac_coords=crystal.frac_coords + noise * generator.standard_normal(crystal.frac_coords.shape),
+        lengths=np.abs(crystal.lengths + noise * generator.standard_normal((1, 3))),
+        angles=crystal.angles + noise * generator.standard_normal((1, 3)),
+    )
+    return moved if moved.volumes[0] > 0 else moved.replace(angles=crystal.angles)

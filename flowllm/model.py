@@ -1,0 +1,259 @@
+"""FlowLLM: a prior and a refiner joined into one system."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from flowllm.checkpoint import friendly_os_errors, read_json, write_json
+from flowllm.crystal import CrystalBatch
+from flowllm.data.reduce import reduce_structure
+from flowllm.errors import InputError
+from flowllm.flow.refine import FlowRefiner, RefineSettings
+from flowllm.lm.decode import SamplingSettings
+from flowllm.lm.prior import LanguageModelPrior
+from flowllm.text.request import Request
+from flowllm.trajectory import Trajectory
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+DEFAULT_MODEL = "mp20-compact"
+SYSTEM_FILE = "system.json"
+MAX_TRIES = 20  # draws for one crystal before its prompt is given up
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, how many crystals it has finished, and how many it will."""
+
+
+class Prior(Protocol):
+    """Draws crystals for prompts; what is rejected is missing, ids are positions of prompts."""
+
+    def sample(
+        self, prompts: Sequence[str], settings: SamplingSettings, seeds: Sequence[int]
+    ) -> CrystalBatch:
+        """At most one crystal for each prompt."""
+        ...
+
+
+class Refiner(Protocol):
+    """Moves crystals along a learnt flow."""
+
+    def refine(
+        self, crystals: CrystalBatch, settings: RefineSettings, seeds: Sequence[int] | None = None
+    ) -> Trajectory:
+        """Their trajectories; the last frame is the result."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage of a run did: crystals that came out, samples rejected, seconds."""
+
+    name: str
+    crystals: int
+    rejected: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Generated crystals.
+
+    Attributes:
+        prompts: B prompts.
+        prior: B crystals as the prior drew them.
+        trajectory: from the prior's crystals to the refined ones.
+        stages: what each stage did.
+    """
+
+    prompts: list[str]
+    prior: CrystalBatch
+    trajectory: Trajectory
+    stages: list[Stage] = field(default_factory=list)
+
+    @property
+    def refined(self) -> CrystalBatch:
+        """The refined crystals, the result."""
+        return self.trajectory.last
+
+
+class FlowLLM:
+    """A prior that draws crystals from prompts and a refiner that moves them to better ones.
+
+    Args:
+        prior: the base distribution.
+        refiner: the flow.
+        num_atoms_histogram: weights of 1, 2, … atoms per cell in the training data.
+    """
+
+    def __init__(
+        self, prior: Prior, refiner: Refiner, num_atoms_histogram: Sequence[float]
+    ) -> None:
+        if not len(num_atoms_histogram) or min(num_atoms_histogram) < 0 or not sum(num_atoms_histogram):
+            raise InputError("the histogram of atoms per cell is empty")
+        self.prior, self.refiner = prior, refiner
+        self.num_atoms_histogram = [float(weight) for weight in num_atoms_histogram]
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path = DEFAULT_MODEL, device: str = "auto") -> FlowLLM:
+        """Load a system from a folder, or one that ships with the package by its name.
+
+        Args:
+            name: a folder with `system.json`, `lm/` and `flow/`, or such as "mp20-compact".
+            device: "auto", "cpu", "cuda" or "mps".
+
+        Raises:
+            InputError: no such model, or a damaged one.
+        """
+        folder = find_model(name)
+        system = read_json(folder / SYSTEM_FILE)
+        if not isinstance(system, dict) or "num_atoms_histogram" not in system:
+            raise InputError(f"{folder / SYSTEM_FILE} does not describe a system of flowllm")
+        refiner = FlowRefiner.from_pretrained(folder / "flow", device)
+        prior = LanguageModelPrior.from_pretrained(folder / "lm", str(refiner.device))
+        return cls(prior, refiner, system["num_atoms_histogram"])
+
+    def save_pretrained(self, folder: str | Path, half: bool = False) -> None:
+        """Write the system so that `from_pretrained` reads it; weights in float16 where `half`."""
+        if not isinstance(self.prior, LanguageModelPrior) or not isinstance(self.refiner, FlowRefiner):
+            raise InputError("only a language model with a Riemannian flow can be saved")
+        target = Path(folder)
+        with friendly_os_errors(target):
+            target.mkdir(parents=True, exist_ok=True)
+            self.prior.save_pretrained(target / "lm", half)
+            self.refiner.save_pretrained(target / "flow", half)
+        write_json(target / SYSTEM_FILE, {"num_atoms_histogram": self.num_atoms_histogram})
+
+    def generate(
+        self,
+        num: int = 1,
+        *,
+        formula: str | None = None,
+        elements: Sequence[str] | None = None,
+        num_atoms: int | None = None,
+        prompts: Sequence[str] = (),
+        seed: int = 0,
+        sampling: SamplingSettings | None = None,
+        refinement: RefineSettings | None = None,
+        progress: Progress | None = None,
+    ) -> Generation:
+        """Generate crystals; see `Request` for what can be asked.
+
+        Raises:
+            InputError: the wishes cannot be met, or no crystal comes for a prompt.
+        """
+        if num < 1:
+            raise InputError(f"the number of crystals must be at least 1, not {num}")
+        request = Request(formula, tuple(elements) if elements else None, num_atoms, tuple(prompts))
+        return self.generate_range(range(num), request, seed, sampling, refinement, progress)
+
+    def generate_range(
+        self,
+        indices: range,
+        request: Request,
+        seed: int = 0,
+        sampling: SamplingSettings | None = None,
+        refinement: RefineSettings | None = None,
+        progress: Progress | None = None,
+    ) -> Generation:
+        """Some of the crystals of a run, by their positions; a run may be cut anywhere."""
+        sampling, refinement = sampling or SamplingSettings(), refinement or RefineSettings()
+        prompts = [request.prompt(i, seed, self.num_atoms_histogram) for i in indices]
+        began = time.perf_counter()
+        prior, rejected = self._draw(indices, prompts, seed, sampling, progress)
+        drawn = time.perf_counter()
+        trajectory = self.refine(prior, refinement, progress)
+        ended = time.perf_counter()
+        stages = [
+            Stage("language model", len(prior), rejected, drawn - began),
+            Stage("Riemannian flow", len(prior), 0, ended - drawn),
+        ]
+        return Generation(prompts, prior, trajectory, stages)
+
+    def refine(
+        self,
+        crystals: CrystalBatch,
+        settings: RefineSettings | None = None,
+        progress: Progress | None = None,
+    ) -> Trajectory:
+        """Refine crystals from anywhere; they should be primitive and Niggli-reduced."""
+        if progress is None:
+            return self.refiner.refine(crystals, settings or RefineSettings())
+        report = progress
+        return self.refiner.refine(  # type: ignore[call-arg]
+            crystals,
+            settings or RefineSettings(),
+            progress=lambda done, total: report("Riemannian flow", done, total),
+        )
+
+    def _draw(
+        self,
+        indices: range,
+        prompts: list[str],
+        seed: int,
+        sampling: SamplingSettings,
+        progress: Progress | None,
+    ) -> tuple[CrystalBatch, int]:
+        """One accepted crystal for each prompt, and how many samples were rejected."""
+        accepted: dict[int, CrystalBatch] = {}
+        waiting, rejected, total = list(range(len(prompts))), 0, len(prompts)
+        for attempt in range(MAX_TRIES):
+            seeds = [crystal_seed(seed, indices[place], attempt) for place in waiting]
+            options: dict[str, Any] = {}
+            if progress is not None:
+                report, done = progress, [len(accepted)]
+
+                def advance(count: int, done: list[int] = done, report: Progress = report) -> None:
+                    done[0] += count
+                    report("language model", min(done[0], total), total)
+
+                options["progress"] = advance
+            batch = self.prior.sample([prompts[p] for p in waiting], sampling, seeds, **options)
+            for crystal in batch:
+                accepted[waiting[int(crystal.ids[0])]] = crystal
+            rejected += len(waiting) - len(batch)
+            waiting = [place for place in waiting if place not in accepted]
+            if not waiting:
+                break
+        if waiting:
+            raise InputError(
+                f"no crystal in {MAX_TRIES} tries for the prompt {prompts[waiting[0]].strip()!r}"
+            )
+        ids = np.array([f"{index:06d}" for index in indices])
+        return CrystalBatch.concatenate(accepted[p] for p in range(total)).replace(ids=ids), rejected
+
+
+def crystal_seed(seed: int, index: int, attempt: int) -> int:
+    """The seed of one try at one crystal of a run."""
+    return int(np.random.SeedSequence([seed, index, attempt]).generate_state(1, np.uint32)[0])
+
+
+def find_model(name: str | Path) -> Path:
+    """The folder of a model, given as a path or as the name of one that ships with the package.
+
+    Raises:
+        InputError: there is none.
+    """
+    for folder in (Path(name), PRETRAINED / str(name)):
+        if (folder / SYSTEM_FILE).is_file():
+            return folder
+    shipped = sorted(p.parent.name for p in PRETRAINED.glob(f"*/{SYSTEM_FILE}"))
+    raise InputError(
+        f"{name} is no model: no folder of that name with a {SYSTEM_FILE}; "
+        f"with the package comes {', '.join(shipped) or 'none'}"
+    )
+
+
+def reduce_structures(structures: Sequence[Any], names: Sequence[str]) -> tuple[CrystalBatch, list[str]]:
+    """Structures reduced for refinement, and a message for each that had to be left out."""
+    crystals, refused = [], []
+    for structure, name in zip(structures, names, strict=True):
+        try:
+            crystals.append(reduce_structure(structure, name))
+        except InputError as error:
+            refused.append(str(error))
+    return CrystalBatch.concatenate(crystals), refused

@@ -1,0 +1,119 @@
+"use strict";
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const drawn = [];
+
+function tint(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function theme(layout) {
+  const change = {
+    "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font.color": tint("--ink"),
+  };
+  for (const axis of ["xaxis", "yaxis"]) {
+    if (layout[axis]) {
+      change[axis + ".gridcolor"] = tint("--line");
+      change[axis + ".zerolinecolor"] = tint("--line");
+      change[axis + ".linecolor"] = tint("--line");
+    }
+  }
+  return change;
+}
+
+function scenes(place) {
+  return Object.keys(place.layout).filter((key) => key.startsWith("scene"));
+}
+
+// both views of a crystal turn together
+function shareCamera(place) {
+  let busy = false;
+  const follow = (change) => {
+    const source = scenes(place).find((name) => change[name + ".camera"]);
+    if (busy || !source) return;
+    busy = true;
+    const same = {};
+    for (const name of scenes(place)) {
+      if (name !== source) same[name + ".camera"] = change[source + ".camera"];
+    }
+    Plotly.relayout(place, same).then(() => { busy = false; });
+  };
+  place.on("plotly_relayout", follow);
+  place.on("plotly_relayouting", follow);
+}
+
+function turnByKeys(place) {
+  const steps = { ArrowLeft: [0.12, 0], ArrowRight: [-0.12, 0], ArrowUp: [0, 0.12], ArrowDown: [0, -0.12] };
+  place.addEventListener("keydown", (event) => {
+    const step = steps[event.key];
+    if (!step || !scenes(place).length) return;
+    event.preventDefault();
+    const camera = JSON.parse(JSON.stringify(place.layout.scene.camera));
+    const { x, y, z } = camera.eye;
+    const radius = Math.hypot(x, y, z);
+    const around = Math.atan2(y, x) + step[0];
+    const above = Math.max(-1.5, Math.min(1.5, Math.asin(z / radius) + step[1]));
+    camera.eye = {
+      x: radius * Math.cos(above) * Math.cos(around),
+      y: radius * Math.cos(above) * Math.sin(around),
+      z: radius * Math.sin(above),
+    };
+    camera.up = { x: 0, y: 0, z: 1 };
+    const change = {};
+    for (const name of scenes(place)) change[name + ".camera"] = camera;
+    Plotly.relayout(place, change);
+  });
+}
+
+async function draw(place) {
+  const source = document.querySelector(`script[data-figure="${place.id}"]`);
+  const figure = JSON.parse(source.textContent);
+  figure.layout.autosize = true;
+  figure.layout.font = { family: "inherit", size: 13 };
+  const flat = !Object.keys(figure.layout).some((key) => key.startsWith("scene"));
+  const config = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: !flat };
+  try {
+    await Plotly.newPlot(place, figure.data, figure.layout, config);
+    await Plotly.relayout(place, theme(figure.layout));
+    if (!flat) { shareCamera(place); turnByKeys(place); }
+    drawn.push(place);
+    place.dataset.drawn = "true";
+  } catch (error) {
+    place.textContent = "This browser cannot draw the figure: " + error.message;
+  }
+}
+
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    if (entry.isIntersecting) { seen.unobserve(entry.target); draw(entry.target); }
+  }
+}, { rootMargin: "300px" });
+document.querySelectorAll(".figure").forEach((place) => seen.observe(place));
+dark.addEventListener("change", () => {
+  for (const place of drawn) Plotly.relayout(place, theme(place.layout));
+});
+
+function sortBy(header) {
+  const table = header.closest("table");
+  const body = table.tBodies[0];
+  const column = [...header.parentNode.children].indexOf(header);
+  const rising = header.getAttribute("aria-sort") !== "ascending";
+  const order = new Intl.Collator("en", { numeric: true });
+  const rows = [...body.rows].sort((one, other) =>
+    order.compare(one.cells[column].textContent, other.cells[column].textContent));
+  if (!rising) rows.reverse();
+  table.querySelectorAll("th").forEach((cell) => cell.removeAttribute("aria-sort"));
+  header.setAttribute("aria-sort", rising ? "ascending" : "descending");
+  body.append(...rows);
+}
+document.querySelectorAll(".sortable th button").forEach((button) =>
+  button.addEventListener("click", () => sortBy(button.parentNode)));
+
+const filter = document.getElementById("filter");
+if (filter) {
+  filter.addEventListener("input", () => {
+    const wanted = filter.value.trim().toLowerCase();
+    for (const row of document.querySelector("#table-crystals tbody").rows) {
+      row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    }
+  });
+}

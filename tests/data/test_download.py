@@ -1,0 +1,125 @@
+"""The download of MP-20 against a server on this machine that behaves well and badly."""
+
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from flowllm.data.download import fetch_mp20, git_blob_id
+from flowllm.errors import InputError
+
+CONTENT = b"material_id,cif\n" + b"mp-1,some text\n" * 40000
+BLOB = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves CONTENT under /val.csv; `break_at` ends the answer early, `asked` logs ranges."""
+
+    content, break_at, ranges = CONTENT, None, True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path != "/val.csv":
+            self.send_error(404)
+            return
+        asked = self.headers.get("Range")
+        self.server.asked.append(asked)
+        start = int(asked[6:-1]) if asked and self.server.ranges else 0
+        if start and start >= len(self.server.content):
+            self.send_error(416)
+            return
+        body = self.server.content[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: self.server.break_at])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def fetch(server, tmp_path):
+    def call(split="val", **options):
+        ids = {"val": BLOB, "test": BLOB}
+        return fetch_mp20(split, server.url, tmp_path / "mp_20", ids, **options)
+
+    return call
+
+
+def test_blob_id_is_gits(tmp_path):
+    (tmp_path / "a").write_bytes(b"hello\n")
+    assert git_blob_id(tmp_path / "a") == "ce013625030ba8dba906f756967f9e9ca394464a"
+
+
+def test_the_file_is_brought_once_and_verified(fetch, server):
+    seen = []
+    path = fetch(progress=lambda *a: seen.append(a))
+    assert path.read_bytes() == CONTENT and path.name == "val.csv"
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert fetch() == path
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("ranges", [True, False], ids=["ranges", "no ranges"])
+def test_a_download_that_breaks_off_goes_on_next_time(fetch, server, tmp_path, ranges):
+    server.break_at, server.ranges = 300000, ranges
+    with pytest.raises(InputError, match="broke off.*run again to go on"):
+        fetch()
+    assert not (tmp_path / "mp_20" / "val.csv").exists()
+    server.break_at = None
+    assert fetch().read_bytes() == CONTENT
+    assert server.asked[1].startswith("bytes=") and server.asked[1] != "bytes=0-"
+
+
+def test_other_content_is_refused_and_not_kept(fetch, server, tmp_path):
+    server.content = CONTENT.replace(b"some", b"evil", 1)
+    with pytest.raises(InputError, match="is not the official MP-20 file"):
+        fetch()
+    assert list((tmp_path / "mp_20").iterdir()) == []
+
+
+def test_a_complete_part_needs_no_network(fetch, server, tmp_path):
+    (tmp_path / "mp_20").mkdir()
+    (tmp_path / "mp_20" / "val.csv.part").write_bytes(CONTENT)
+    assert fetch().read_bytes() == CONTENT
+    assert server.asked == []
+
+
+def test_a_part_that_is_too_long_is_refused_then_brought_anew(fetch, tmp_path):
+    (tmp_path / "mp_20").mkdir()
+    (tmp_path / "mp_20" / "val.csv.part").write_bytes(CONTENT + b"more")
+    with pytest.raises(InputError, match="is not the official MP-20 file"):
+        fetch()
+    assert fetch().read_bytes() == CONTENT
+
+
+def test_no_such_file_on_the_server(fetch):
+    with pytest.raises(InputError, match="test.csv: the server answers 404"):
+        fetch("test")
+
+
+def test_no_network(tmp_path):
+    with pytest.raises(InputError, match="cannot be reached.*FLOWLLM_DATA_DIR"):
+        fetch_mp20("val", "http://127.0.0.1:9", tmp_path)

@@ -1,0 +1,147 @@
+"""map_crystals on several kinds of executors."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+
+import pytest
+
+from flowllm.errors import InputError
+from flowllm.parallel import Failure, iterate_crystals, map_crystals
+
+
+def inverse(number: float) -> float:
+    """1 / number; defined in a module, so that processes can be sent it."""
+    return 1 / number
+
+
+def threads_of_worker(_: int) -> tuple[str | None, int]:
+    return os.environ.get("OMP_NUM_THREADS"), os.getpid()
+
+
+class Foreign(Executor):
+    """The least that speaks the interface: it only submits, and runs at once."""
+
+    def __init__(self):
+        self.chunks = 0
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.chunks += 1
+        future = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def check(results: list) -> None:
+    assert results[:2] == [1.0, 0.5]
+    assert results[3:] == [0.25, 0.2]
+    failure = results[2]
+    assert isinstance(failure, Failure)
+    assert (failure.name, failure.kind) == ("zero", "ZeroDivisionError")
+    assert str(failure) == "zero: division by zero"
+    assert "inverse" in failure.details
+
+
+ITEMS, NAMES = [1, 2, 0, 4, 5], ["one", "two", "zero", "four", "five"]
+
+
+def test_in_this_process():
+    check(map_crystals(inverse, ITEMS, workers=1, names=NAMES))
+
+
+def test_on_threads_which_stay_open():
+    with ThreadPoolExecutor(3) as pool:
+        check(map_crystals(inverse, ITEMS, pool, chunk_size=2, names=NAMES))
+        check(map_crystals(inverse, ITEMS, pool, names=NAMES))
+
+
+def test_on_spawned_processes_of_one_thread_each():
+    check(map_crystals(inverse, ITEMS, workers=2, chunk_size=2, names=NAMES))
+    before = os.environ.get("OMP_NUM_THREADS")
+    seen = map_crystals(threads_of_worker, range(4), workers=2)
+    assert {threads for threads, _ in seen} == {"1"}
+    assert os.getpid() not in {pid for _, pid in seen}
+    assert os.environ.get("OMP_NUM_THREADS") == before
+
+
+def test_on_a_foreign_executor():
+    executor = Foreign()
+    check(map_crystals(inverse, ITEMS, executor, chunk_size=2, names=NAMES))
+    assert executor.chunks == 3
+
+
+def test_order_is_kept_when_later_items_finish_first():
+    def slow_first(number: int) -> int:
+        time.sleep(0.2 if number == 0 else 0)
+        return number
+
+    with ThreadPoolExecutor(4) as pool:
+        assert map_crystals(slow_first, range(8), pool) == list(range(8))
+
+
+def test_progress_counts_items_up_to_all():
+    seen = []
+    map_crystals(inverse, ITEMS, workers=1, chunk_size=2, progress=lambda *a: seen.append(a))
+    assert seen == [(2, 5), (4, 5), (5, 5)]
+
+
+def test_names_default_to_places_and_nothing_gives_nothing():
+    assert map_crystals(inverse, [1, 0], workers=1)[1].name == "1"
+    assert map_crystals(inverse, []) == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"workers": 0}, {"chunk_size": 0}, {"names": ["only one"]}], ids=str
+)
+def test_settings_that_cannot_be(wrong):
+    with pytest.raises(InputError):
+        map_crystals(inverse, ITEMS, **wrong)
+
+
+def test_closing_early_cancels_what_has_not_begun():
+    started = []
+
+    def note(number: int) -> int:
+        started.append(number)
+        time.sleep(0.05)
+        return number
+
+    with ThreadPoolExecutor(1) as pool:
+        results = iterate_crystals(note, range(50), pool)
+        assert next(results) == 0
+        results.close()
+    assert len(started) < 10
+
+
+SCRIPT = """
+import time
+from flowllm.parallel import map_crystals
+
+if __name__ == "__main__":
+    try:
+        map_crystals(time.sleep, [0.2] * 3000, workers=2,
+                     progress=lambda done, total: print(done, flush=True))
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
+
+def test_ctrl_c_stops_a_process_pool_without_its_workers_complaining(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "1\n"
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: parent and workers alike
+    output, errors = process.communicate(timeout=240)
+    assert output.splitlines()[-1] == "interrupted"
+    assert process.returncode == 0
+    assert errors == ""
