@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# no test may fail because the machine is busy
+settings.register_profile("flowllm", deadline=None)
+settings.load_profile("flowllm")
 
 HOW = (
     "FLOWLLM_DATA_DIR is not set: point it to the data folder (the one that holds mp_20/, hull/), "
@@ -23,6 +28,13 @@ def data_dir() -> Path:
     folder = Path(value)
     assert (folder / "mp_20" / "val.csv.gz").is_file(), f"{folder} holds no mp_20/val.csv.gz"
     return folder
+
+
+@pytest.fixture(scope="session")
+def script_environment() -> dict[str, str]:
+    """Environment in which a script of a test finds this checkout, wherever it lies."""
+    places = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def test_order_is_that_of_sorted_elements():
     unknown = [symbol for symbol in ELECTRONEGATIVITY_ORDER if Element(symbol) not in known]
     order = [symbol for symbol in ELECTRONEGATIVITY_ORDER if symbol not in unknown]
     assert order == [element.symbol for element in known]
-    assert ELECTRONEGATIVITY_ORDER == (*order, *unknown)
+    assert (*order, *unknown) == ELECTRONEGATIVITY_ORDER
     assert unknown == sorted(unknown)
 
 

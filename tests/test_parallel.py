@@ -129,7 +129,7 @@ if __name__ == "__main__":
 """
 
 
-def test_ctrl_c_stops_a_process_pool_without_its_workers_complaining(tmp_path):
+def test_ctrl_c_stops_a_process_pool_without_its_workers_complaining(tmp_path, script_environment):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     process = subprocess.Popen(
@@ -138,6 +138,7 @@ def test_ctrl_c_stops_a_process_pool_without_its_workers_complaining(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env=script_environment,
     )
     assert process.stdout.readline() == "1\n"
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: parent and workers alike

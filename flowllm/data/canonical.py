@@ -96,7 +96,7 @@ def off_the_fence(frac: np.ndarray) -> np.ndarray:
     scaled = frac * COORD_STEPS
     boundary = np.floor(scaled) + 0.5
     near = np.abs(scaled - boundary) < FENCE
-    return wrap(np.where(near, boundary + FENCE, scaled) / COORD_STEPS)
+    return wrap(np.where(near, (boundary + FENCE) / COORD_STEPS, frac))
 
 
 def canonical_setting(

@@ -154,8 +154,8 @@ def _parsed(formula: str) -> tuple[tuple[str, float], ...]:
         elif closing and len(stack) > 1:
             for name, count in stack.pop().items():
                 stack[-1][name] = stack[-1].get(name, 0.0) + count * float(times or 1)
-        else:
-            break
+        else:  # a parenthesis closes that was not opened
+            raise InputError(f"{formula!r} is no chemical formula")
     if position != len(formula) or len(stack) != 1 or not stack[0]:
         raise InputError(f"{formula!r} is no chemical formula")
     return tuple(stack[0].items())

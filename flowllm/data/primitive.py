@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-NIGGLI_EPS = 1e-5
+NIGGLI_TOLERANCES = (1e-5, 1e-4, 1e-3)
+"""spglib's tolerances, tried one after the other: noise on a special cell can defeat the first."""
 
 
 def primitive_cell(
@@ -46,17 +47,18 @@ def niggli_cell(lattice: np.ndarray, frac: np.ndarray) -> tuple[np.ndarray, np.n
     """
     import spglib
 
-    try:
-        reduced = spglib.niggli_reduce(lattice, eps=NIGGLI_EPS)
-    except Exception as error:  # newer versions of spglib raise where older ones return None
-        raise ValueError("Niggli reduction failed") from error
-    if reduced is None:
-        raise ValueError("Niggli reduction failed")
-    change = np.round(reduced @ np.linalg.inv(lattice))
-    if round(abs(np.linalg.det(change))) != 1:
-        raise ValueError("Niggli reduction failed")
-    moved = frac @ np.round(np.linalg.inv(change))
-    return change @ lattice, moved - np.floor(moved)
+    for tolerance in NIGGLI_TOLERANCES:
+        try:
+            reduced = spglib.niggli_reduce(lattice, eps=tolerance)
+        except Exception:  # newer versions of spglib raise where older ones return None
+            continue
+        if reduced is None:
+            continue
+        change = np.round(reduced @ np.linalg.inv(lattice))
+        if round(np.linalg.det(change)) == 1:
+            moved = frac @ np.round(np.linalg.inv(change))
+            return change @ lattice, moved - np.floor(moved)
+    raise ValueError("Niggli reduction failed")
 
 
 def _cyclic_translation(

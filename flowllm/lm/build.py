@@ -2,37 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, set_seed
 
-from flowllm.errors import InputError
+from flowllm.lm.settings import CompactConfig
 
-
-@dataclass(frozen=True)
-class CompactConfig:
-    """Sizes of the compact model.
-
-    Attributes:
-        hidden: width of the residual stream.
-        layers: transformer blocks.
-        heads: attention heads; must divide `hidden`.
-        feed_forward: width inside the gated feed-forward blocks.
-        context: the longest prompt and crystal together, in tokens.
-    """
-
-    hidden: int = 256
-    layers: int = 6
-    heads: int = 8
-    feed_forward: int = 704
-    context: int = 512
-
-    def __post_init__(self) -> None:
-        for name in ("hidden", "layers", "heads", "feed_forward", "context"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.hidden % self.heads or (self.hidden // self.heads) % 2:
-            raise InputError(f"{self.heads} heads do not divide hidden {self.hidden} evenly")
+__all__ = ["CompactConfig", "build_compact"]
 
 
 def build_compact(

@@ -2,64 +2,35 @@
 
 Texts of like length are sampled together and finished rows leave the batch, so short crystals do
 not wait for long ones. Each text has a seed of its own: what it draws does not depend on which
-others are sampled beside it.
+others are sampled beside it (to within the rounding of a batched matrix product).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.errors import InputError
-from flowllm.text.constraints import CompositionRule, CrystalState, TokenTable
+from flowllm.lm.cache import cache_for
+from flowllm.lm.settings import SamplingSettings
+from flowllm.text.constraints import ATOM_TOKENS, CELL_TOKENS, CompositionRule, CrystalState
+from flowllm.text.token_table import TokenTable
 
-
-@dataclass(frozen=True)
-class SamplingSettings:
-    """How texts are drawn.
-
-    Attributes:
-        temperature: logits are divided by it; below 1 the likely becomes likelier.
-        top_p: nucleus; only the likeliest tokens that add up to this probability are drawn.
-        noise: standard deviation of Gaussian noise on the sampled values, in each value's own unit
-            (fractional, Å, degrees).
-        batch_size: texts at a time.
-        max_new_tokens: a text that has not ended by then is cut and rejected.
-
-    Raises:
-        InputError: a value out of its range.
-    """
-
-    temperature: float = 0.7
-    top_p: float = 0.9
-    noise: float = 0.0
-    batch_size: int = 256
-    max_new_tokens: int = 128
-
-    def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise InputError(f"temperature must be above 0, not {self.temperature}")
-        if not 0 < self.top_p <= 1:
-            raise InputError(f"top-p must be in (0, 1], not {self.top_p}")
-        if not self.noise >= 0:
-            raise InputError(f"noise must be at least 0, not {self.noise}")
-        for name in ("batch_size", "max_new_tokens"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+__all__ = ["SamplingSettings", "decode", "nucleus", "pick"]
 
 
 def nucleus(logits: Tensor, temperature: float, top_p: float) -> tuple[Tensor, Tensor]:
     """Probabilities (B, V), likeliest first and cut to the nucleus, and the tokens they belong to.
 
     The nucleus is the smallest set of the likeliest tokens whose probabilities reach `top_p`; the
-    likeliest is always in it.
+    likeliest is always in it. Logits of minus infinity are never drawn.
     """
-    probabilities, tokens = torch.softmax(logits / temperature, -1).sort(-1, descending=True)
+    scaled = (logits - logits.amax(-1, keepdim=True)) / temperature
+    probabilities, tokens = torch.softmax(scaled, -1).sort(-1, descending=True)
     before = probabilities.cumsum(-1) - probabilities
     kept = torch.where(before < top_p, probabilities, 0.0)
     return kept / kept.sum(-1, keepdim=True), tokens
@@ -92,11 +63,17 @@ def decode(
         seeds: P seeds.
         rules: P rules that constrain the decoding, or None to let the model write freely.
         progress: called with the number of texts that have just been finished.
+
+    Raises:
+        InputError: an empty prompt, or `rules` with another than the compact tokenizer.
     """
     model.eval()
     encoded = tokenizer(list(prompts), add_special_tokens=True)["input_ids"] if prompts else []
+    for prompt, ids in zip(prompts, encoded, strict=True):
+        if not ids:
+            raise InputError(f"the prompt {prompt!r} is empty")
     table = TokenTable(tokenizer) if rules is not None else None
-    sizes = [_expected_size(rules[i]) if rules else 0 for i in range(len(prompts))]
+    sizes = [rules[i].largest if rules else 0 for i in range(len(prompts))]
     order = sorted(range(len(prompts)), key=lambda i: (sizes[i], len(encoded[i])))
     results: list[str | None] = [None] * len(prompts)
     for start in range(0, len(order), settings.batch_size):
@@ -110,12 +87,6 @@ def decode(
             if tokens is not None:
                 results[index] = tokenizer.decode(tokens, skip_special_tokens=True)
     return results
-
-
-def _expected_size(rule: CompositionRule) -> int:
-    if rule.compositions is not None:
-        return max(sum(c.values()) for c in rule.compositions)
-    return rule.num_atoms or rule.max_atoms
 
 
 def _decode_batch(
@@ -133,7 +104,11 @@ def _decode_batch(
     )
     ids, mask = _left_padded(prompts, tokenizer.pad_token_id or 0, device)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    cache = DynamicCache(config=model.config)
+    longest = settings.max_new_tokens
+    if states is not None:
+        most = max(state.rule.largest for state in states)
+        longest = min(longest, CELL_TOKENS + ATOM_TOKENS * most + 1)
+    cache = cache_for(model.config, ids.shape[1] + longest)
     output = model(
         input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
         use_cache=True, logits_to_keep=1,
@@ -144,10 +119,14 @@ def _decode_batch(
     position = positions[:, -1]
     for step in range(settings.max_new_tokens):
         logits = output.logits[:, -1].float()
-        if states is not None:
-            logits = logits.masked_fill(_forbidden(states, rows, logits), float("-inf"))
         draws = torch.as_tensor(uniform[rows, step], dtype=torch.float32, device=device)
-        tokens = pick(*nucleus(logits, settings.temperature, settings.top_p), draws)
+        if states is None:
+            tokens = pick(*nucleus(logits, settings.temperature, settings.top_p), draws)
+        else:
+            choices, blank = _choices([states[row] for row in rows], device)
+            scores = logits.gather(1, choices).masked_fill(blank, float("-inf"))
+            places = pick(*nucleus(scores, settings.temperature, settings.top_p), draws)
+            tokens = choices.gather(1, places[:, None])[:, 0]
         going = []
         for place, token in enumerate(tokens.tolist()):
             row = rows[place]
@@ -175,17 +154,17 @@ def _decode_batch(
     return results
 
 
-def _forbidden(states: list[CrystalState], rows: np.ndarray, logits: Tensor) -> Tensor:
-    """(B, V) bool, True where a token would leave the form or the composition asked for."""
-    forbidden = np.ones(tuple(logits.shape), dtype=bool)
-    for place, row in enumerate(rows):
-        forbidden[place, states[row].allowed()] = False
-    return torch.from_numpy(forbidden).to(logits.device)
+def _choices(states: list[CrystalState], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Allowed tokens (B, K) of each text, padded, and where they are only padding (B, K) bool."""
+    allowed = [state.allowed() for state in states]
+    counts = np.array([len(tokens) for tokens in allowed])
+    filled = np.arange(counts.max()) < counts[:, None]
+    choices = np.zeros(filled.shape, dtype=np.int64)
+    choices[filled] = np.concatenate(allowed)
+    return torch.from_numpy(choices).to(device), torch.from_numpy(~filled).to(device)
 
 
-def _left_padded(
-    prompts: list[list[int]], pad: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
+def _left_padded(prompts: list[list[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Ids and attention mask (B, T), prompts at the right end."""
     width = max(len(prompt) for prompt in prompts)
     ids = torch.full((len(prompts), width), pad)

@@ -86,7 +86,10 @@ class MuonAdamW(torch.optim.Optimizer):
         state, (beta1, beta2) = self.state[parameter], group["betas"]
         if not state:
             state["step"] = 0
-            state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+            state["mean"], state["square"] = (
+                torch.zeros_like(parameter),
+                torch.zeros_like(parameter),
+            )
         state["step"] += 1
         mean = state["mean"].lerp_(parameter.grad, 1 - beta1)
         square = state["square"].lerp_(parameter.grad.square(), 1 - beta2)

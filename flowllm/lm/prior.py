@@ -11,11 +11,13 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 
 from flowllm.crystal import CrystalBatch, first_line
 from flowllm.errors import InputError
-from flowllm.lm.decode import SamplingSettings, decode
-from flowllm.text.constraints import CompositionRule, TokenTable
+from flowllm.lm.decode import decode
+from flowllm.lm.settings import SamplingSettings
+from flowllm.text.constraints import CompositionRule
 from flowllm.text.formula import multiples_of
-from flowllm.text.prompts import parse_prompt
+from flowllm.text.prompts import Conditions, parse_prompt, without_frame
 from flowllm.text.strings import TextError, parse_text
+from flowllm.text.token_table import TokenTable
 from flowllm.text.tokenizer import load_tokenizer, warn_about_foreign_text
 
 NOISE_STREAM = 1  # sampling and noise draw from different streams of a crystal's seed
@@ -50,9 +52,10 @@ class LanguageModelPrior:
                 raise InputError(f"{folder} is no language model: it holds no {name}")
         tokenizer = load_tokenizer(folder)
         try:
-            model = AutoModelForCausalLM.from_pretrained(
-                str(folder), dtype=torch.float32, local_files_only=True
-            )
+            model, report = AutoModelForCausalLM.from_pretrained(
+                str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True,
+                trust_remote_code=False, output_loading_info=True,
+            )  # fmt: skip
         except Exception as error:  # safetensors and transformers raise errors of many kinds
             raise InputError(f"{folder} cannot be loaded: {first_line(error)}") from error
         if model.config.vocab_size != len(tokenizer):
@@ -60,7 +63,16 @@ class LanguageModelPrior:
                 f"{folder}: the model has {model.config.vocab_size} tokens, its tokenizer "
                 f"{len(tokenizer)}"
             )
-        return cls(model.to(device).eval(), tokenizer)
+        lacking = sorted(map(str, report["missing_keys"]))
+        if lacking:  # transformers would go on with random numbers in their place
+            raise InputError(
+                f"{Path(folder) / 'model.safetensors'} lacks {len(lacking)} weights of the model "
+                f"({lacking[0]}, …)"
+            )
+        try:
+            return cls(model.to(device).eval(), tokenizer)
+        except InputError as error:
+            raise InputError(f"{folder}: {error}") from error
 
     def save_pretrained(self, folder: str | Path, half: bool = False) -> None:
         """Save model and tokenizer; in float16 where `half`."""
@@ -101,17 +113,24 @@ class LanguageModelPrior:
         """What the standard sentences of a prompt say about the composition.
 
         Raises:
-            InputError: they contradict each other.
+            InputError: they contradict each other or cannot be met; the prompt is named.
         """
-        asked = parse_prompt(prompt)
-        if asked == type(asked)() and self.tokenizer.eos_token:
-            warn_about_foreign_text(prompt)
-        compositions = None
-        if asked.composition is not None:
-            compositions = (asked.composition,)
-        elif asked.formula is not None:
-            compositions = multiples_of(asked.formula)
-        return CompositionRule(compositions, asked.elements, asked.num_atoms)
+        warn_about_foreign_text(prompt)
+        try:
+            asked = parse_prompt(prompt)
+            return CompositionRule(_compositions(asked), asked.elements, asked.num_atoms)
+        except InputError as error:
+            raise InputError(f"prompt {without_frame(prompt)!r}: {error}") from error
+
+
+def _compositions(asked: Conditions) -> tuple[dict[str, int], ...] | None:
+    """The cell compositions that meet both a composition and a formula, where these are given."""
+    if asked.formula is None:
+        return None if asked.composition is None else (asked.composition,)
+    multiples = multiples_of(asked.formula)
+    if asked.composition is None:
+        return multiples
+    return tuple(c for c in multiples if c == asked.composition)
 
 
 def perturb(crystal: CrystalBatch, noise: float, seed: int) -> CrystalBatch:
@@ -124,7 +143,8 @@ def perturb(crystal: CrystalBatch, noise: float, seed: int) -> CrystalBatch:
         return crystal
     generator = np.random.default_rng([seed, NOISE_STREAM])
     moved = crystal.replace(
-        frac_coords=crystal.frac_coords + noise * generator.standard_normal(crystal.frac_coords.shape),
+        frac_coords=crystal.frac_coords
+        + noise * generator.standard_normal(crystal.frac_coords.shape),
         lengths=np.abs(crystal.lengths + noise * generator.standard_normal((1, 3))),
         angles=crystal.angles + noise * generator.standard_normal((1, 3)),
     )

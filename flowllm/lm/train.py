@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,53 +13,16 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
-    TrainerCallback,
     TrainingArguments,
 )
-from transformers.trainer_utils import get_last_checkpoint
 
 from flowllm.data.dataset import CrystalSet
-from flowllm.errors import InputError
 from flowllm.lm.examples import CrystalExamples, collate
 from flowllm.lm.optimizer import muon_factory
+from flowllm.lm.progress import LossLog, last_whole_checkpoint
+from flowllm.lm.settings import LMTrainSettings
 
-
-@dataclass(frozen=True)
-class LMTrainSettings:
-    """How the language model is trained.
-
-    Attributes:
-        epochs: passes over the training split.
-        batch_size: crystals a step.
-        learning_rate: peak; linear warm-up, then a cosine to a hundredth of it.
-        warmup_steps: steps of warm-up.
-        weight_decay: decoupled, on matrices.
-        optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
-        seed: of weights, order and prompts.
-        validation_rows: crystals of the validation split that are scored on the way.
-        checkpoint_steps: steps between checkpoints, from which an interrupted run goes on.
-        threads: processor threads; 0 leaves torch's choice.
-    """
-
-    epochs: int = 14
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    warmup_steps: int = 100
-    weight_decay: float = 0.1
-    optimizer: str = "muon"
-    seed: int = 0
-    validation_rows: int = 512
-    checkpoint_steps: int = 200
-    threads: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "validation_rows", "checkpoint_steps"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise InputError(f"learning_rate must be above 0, not {self.learning_rate}")
-        if self.optimizer not in ("muon", "adamw"):
-            raise InputError(f"optimizer {self.optimizer!r} is neither muon nor adamw")
+__all__ = ["LMTrainSettings", "train_lm", "validation_figures"]
 
 
 class _CrystalTrainer(Trainer):
@@ -69,25 +30,6 @@ class _CrystalTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)
-
-
-class _LossLog(TrainerCallback):
-    """Writes every logged figure as a line of JSON, each step once even when a run is resumed."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Drop what an interrupted run logged after the checkpoint that this one starts from."""
-        if self.path.is_file() and state.is_world_process_zero:
-            lines = self.path.read_text().splitlines(keepends=True)
-            kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
-            self.path.write_text("".join(kept))
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if logs and state.is_world_process_zero:
-            with self.path.open("a") as file:
-                file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
 
 
 def train_lm(
@@ -151,16 +93,15 @@ def train_lm(
         train_dataset=examples,
         eval_dataset=held_out,
         data_collator=partial(collate, pad=pad),
-        callbacks=[_LossLog(out / "log.jsonl")],
+        callbacks=[LossLog(out / "log.jsonl")],
         optimizer_cls_and_kwargs=(
             (muon_factory, {"lr": settings.learning_rate, "weight_decay": settings.weight_decay})
             if settings.optimizer == "muon"
             else None
         ),
     )
-    checkpoints = out / "checkpoints"
-    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
+    last = last_whole_checkpoint(out / "checkpoints")
+    trainer.train(resume_from_checkpoint=None if last is None else str(last))
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     return validation_figures(trainer, validation, tokenizer, settings)

@@ -21,5 +21,6 @@ def density(crystals: CrystalBatch) -> np.ndarray:
 
 def n_elements(crystals: CrystalBatch) -> np.ndarray:
     """(B,) int64: how many different elements each crystal holds."""
-    pairs = np.column_stack([crystals.crystal_of_atom, crystals.atomic_numbers])
-    return np.bincount(np.unique(pairs, axis=0)[:, 0], minlength=len(crystals)).astype(np.int64)
+    kinds = len(ATOMIC_MASSES)
+    pairs = np.unique(crystals.crystal_of_atom * kinds + crystals.atomic_numbers)
+    return np.bincount(pairs // kinds, minlength=len(crystals)).astype(np.int64)

@@ -1,6 +1,7 @@
 "use strict";
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const drawn = [];
+const FONT = getComputedStyle(document.body).fontFamily;
 
 function tint(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -67,13 +68,16 @@ function turnByKeys(place) {
 async function draw(place) {
   const source = document.querySelector(`script[data-figure="${place.id}"]`);
   const figure = JSON.parse(source.textContent);
-  figure.layout.autosize = true;
-  figure.layout.font = { family: "inherit", size: 13 };
+  Object.assign(figure.layout, { autosize: true, font: { family: FONT, size: 13 } });
+  for (const [path, value] of Object.entries(theme(figure.layout))) {
+    const steps = path.split(".");
+    const last = steps.pop();
+    steps.reduce((part, step) => (part[step] ??= {}), figure.layout)[last] = value;
+  }
   const flat = !Object.keys(figure.layout).some((key) => key.startsWith("scene"));
   const config = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: !flat };
   try {
     await Plotly.newPlot(place, figure.data, figure.layout, config);
-    await Plotly.relayout(place, theme(figure.layout));
     if (!flat) { shareCamera(place); turnByKeys(place); }
     drawn.push(place);
     place.dataset.drawn = "true";
@@ -82,9 +86,13 @@ async function draw(place) {
   }
 }
 
+// one after the other, so that the page answers while it draws
+let queue = Promise.resolve();
 const seen = new IntersectionObserver((entries) => {
   for (const entry of entries) {
-    if (entry.isIntersecting) { seen.unobserve(entry.target); draw(entry.target); }
+    if (!entry.isIntersecting) continue;
+    seen.unobserve(entry.target);
+    queue = queue.then(() => new Promise(requestAnimationFrame)).then(() => draw(entry.target));
   }
 }, { rootMargin: "300px" });
 document.querySelectorAll(".figure").forEach((place) => seen.observe(place));

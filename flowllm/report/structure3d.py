@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BOUNDARY = 0.3  # Å; an atom this near to a face is drawn on the opposite face too
 BOND_FACTOR = 1.12  # bonds reach this many times the sum of the covalent radii
 SPHERE = 0.42  # radius of a drawn atom over its covalent radius
-SPHERE_POINTS = 90
+HALVINGS = 2  # of the icosahedron's edges: 162 points a ball
 CELL_COLOUR = "#8a94a6"  # legible on light and on dark
 NEUTRAL = "#b8bec9"
 
@@ -191,16 +191,38 @@ def _spheres(drawing: Drawing, number: int, scene: str) -> go.Mesh3d:
 
 @lru_cache(maxsize=1)
 def unit_sphere() -> tuple[np.ndarray, np.ndarray]:
-    """Points (P, 3) on the unit sphere along Fibonacci's spiral, and faces (F, 3) outward."""
-    from scipy.spatial import ConvexHull
+    """Points (P, 3) on the unit sphere, a subdivided icosahedron, and faces (F, 3).
 
-    index = np.arange(SPHERE_POINTS) + 0.5
-    height = 1 - 2 * index / SPHERE_POINTS
-    turn = np.pi * (1 + np.sqrt(5)) * index
-    flat = np.sqrt(1 - height**2)
-    points = np.stack([flat * np.cos(turn), flat * np.sin(turn), height], axis=1)
-    faces = ConvexHull(points).simplices
-    a, b, c = np.moveaxis(points[faces], 1, 0)
-    inward = (np.cross(b - a, c - a) * a).sum(-1) < 0
-    faces[inward] = faces[inward][:, ::-1]
-    return points, faces
+    Faces run counter-clockwise as seen from outside.
+    """
+    golden = (1 + 5**0.5) / 2
+    ring = [(0.0, s, t * golden) for s in (-1, 1) for t in (-1, 1)]
+    points = [np.roll(p, k) / np.hypot(1, golden) for k in range(3) for p in ring]
+    near = 1.1 * min(np.linalg.norm(points[0] - p) for p in points[1:])
+    faces = [
+        trio
+        for trio in itertools.combinations(range(len(points)), 3)
+        if all(np.linalg.norm(points[a] - points[b]) < near for a, b in itertools.combinations(trio, 2))
+    ]
+    faces = [
+        (a, b, c) if np.dot(np.cross(points[b] - points[a], points[c] - points[a]), points[a]) > 0
+        else (a, c, b)
+        for a, b, c in faces
+    ]
+    for _ in range(HALVINGS):
+        middles: dict[tuple[int, int], int] = {}
+        smaller = []
+        for face in faces:
+            inner = []
+            for one, other in zip(face, (*face[1:], face[0]), strict=True):
+                edge = (min(one, other), max(one, other))
+                if edge not in middles:
+                    middle = points[one] + points[other]
+                    middles[edge] = len(points)
+                    points.append(middle / np.linalg.norm(middle))
+                inner.append(middles[edge])
+            ab, bc, ca = inner
+            a, b, c = face
+            smaller += [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
+        faces = smaller
+    return np.array(points), np.array(faces)

@@ -7,21 +7,20 @@ leaves open is the language model's choice. Nothing is then rejected for its for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
-from flowllm.crystal import MAX_ATOMS, cell_volumes
-from flowllm.elements import ELECTRONEGATIVITY_ORDER, RANK_OF, SYMBOLS
+from flowllm.crystal import MAX_ATOMS
+from flowllm.elements import RANK_OF
 from flowllm.errors import InputError
-from flowllm.text import tokenizer as words
-from flowllm.text.strings import MIN_VOLUME_FRACTION
+from flowllm.text.token_table import TokenTable
 
-LEGAL_ANGLES = range(59, 122)  # what Niggli reduction leaves, with a degree of rounding
-LEGAL_LENGTHS = range(1, words.MAX_WHOLE + 1)
+__all__ = ["CompositionRule", "CrystalState", "TokenTable"]
+
+LAST_SITE = 100**3 - 1  # a site is the place of x, y, z among all coordinates of two decimals
+CELL_TOKENS, ATOM_TOKENS = 9, 4
 
 
 @dataclass(frozen=True)
@@ -44,23 +43,33 @@ class CompositionRule:
     max_atoms: int = MAX_ATOMS
 
     def __post_init__(self) -> None:
+        if self.elements is not None:
+            if not self.elements:
+                raise InputError("the list of elements is empty")
+            object.__setattr__(self, "elements", tuple(dict.fromkeys(self.elements)))
+        most = self.num_atoms or self.max_atoms
         if self.compositions is not None:
             kept = tuple(c for c in self.compositions if self._allows(c))
             if not kept:
                 raise InputError("no composition fits what is asked together")
             object.__setattr__(self, "compositions", kept)
-        elif self.elements is not None and len(self.elements) > (self.num_atoms or self.max_atoms):
-            raise InputError(
-                f"{len(self.elements)} elements do not fit in {self.num_atoms or self.max_atoms} atoms"
-            )
+        elif self.elements is not None and len(self.elements) > most:
+            raise InputError(f"{len(self.elements)} elements do not fit in {most} atoms")
 
     def _allows(self, composition: dict[str, int]) -> bool:
         count = sum(composition.values())
         return (
-            count <= self.max_atoms
+            0 < count <= self.max_atoms
             and self.num_atoms in (None, count)
             and (self.elements is None or set(self.elements) == set(composition))
         )
+
+    @property
+    def largest(self) -> int:
+        """The most atoms that a text under this rule can have."""
+        if self.compositions is not None:
+            return max(sum(c.values()) for c in self.compositions)
+        return self.num_atoms or self.max_atoms
 
     @cached_property
     def paths(self) -> tuple[tuple[tuple[int, int], ...], ...]:
@@ -69,30 +78,10 @@ class CompositionRule:
             tuple(sorted((RANK_OF[s], n) for s, n in c.items())) for c in self.compositions or ()
         )
 
-
-class TokenTable:
-    """The ids of the crystal's words in a compact tokenizer, by their role."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        def ids(texts: Sequence[str]) -> np.ndarray:
-            return np.array([tokenizer.convert_tokens_to_ids(t) for t in texts])
-
-        self.size = len(tokenizer)
-        self.end = int(tokenizer.eos_token_id)
-        self.first_lengths, self.lengths = ids(words.FIRST_LENGTHS), ids(words.LENGTHS)
-        self.decimals = ids(words.DECIMALS)
-        self.first_angles = ids([f"\n{n}" for n in LEGAL_ANGLES])
-        self.next_angles = ids([f" {n}" for n in LEGAL_ANGLES])
-        self.elements = ids([f"\n{s}" for s in ELECTRONEGATIVITY_ORDER])
-        self.first_coords, self.next_coords = ids(words.FIRST_COORDS), ids(words.NEXT_COORDS)
-        self.rank_of = {int(t): r for r, t in enumerate(self.elements)}
-        self.angle_of = {int(t): n for n, t in zip(LEGAL_ANGLES, self.first_angles, strict=True)}
-        self.angle_of |= {int(t): n for n, t in zip(LEGAL_ANGLES, self.next_angles, strict=True)}
-        self.step_of = {int(t): n for n, t in enumerate(self.first_coords)}
-        self.step_of |= {int(t): n for n, t in enumerate(self.next_coords)}
-        known = {int(tokenizer.convert_tokens_to_ids(f"\n{s}")) for s in SYMBOLS[1:]}
-        if len(known) != len(SYMBOLS) - 1 or int(self.next_coords[-1]) == tokenizer.unk_token_id:
-            raise InputError("constraints need the compact tokenizer")
+    @cached_property
+    def ranks(self) -> tuple[int, ...] | None:
+        """The elements asked for, in the order of the text."""
+        return None if self.elements is None else tuple(sorted(RANK_OF[s] for s in self.elements))
 
 
 class CrystalState:
@@ -109,11 +98,11 @@ class CrystalState:
         self.angles: list[int] = []
         self.counts: list[tuple[int, int]] = []  # (rank, atoms) of the elements so far
         self.atom: list[int] = []  # steps of the coordinates of the atom being written
-        self.previous: list[int] | None = None  # the atom of the same element before it
+        self.low = self.high = _digits(0)  # between which the atom being written must lie
         self.finished = False
 
     def allowed(self) -> np.ndarray:
-        """(K,) ids of the tokens that may come next."""
+        """(K,) ids of the tokens that may come next, at least one."""
         table = self.table
         if self.finished:
             return np.array([table.end])
@@ -121,9 +110,9 @@ class CrystalState:
             if self.position % 2:
                 return table.decimals
             return table.lengths if self.position else table.first_lengths
-        if self.position < 9:
+        if self.position < CELL_TOKENS:
             return self._angles()
-        place = (self.position - 9) % 4
+        place = (self.position - CELL_TOKENS) % ATOM_TOKENS
         return self._elements() if place == 0 else self._coords(place - 1)
 
     def advance(self, token: int) -> None:
@@ -131,79 +120,108 @@ class CrystalState:
         table = self.table
         if token == table.end:
             self.finished = True
-        elif 6 <= self.position < 9:
+        elif 6 <= self.position < CELL_TOKENS:
             self.angles.append(table.angle_of[token])
-        elif self.position >= 9 and (self.position - 9) % 4 == 0:
-            rank = table.rank_of[token]
-            same = bool(self.counts) and self.counts[-1][0] == rank
-            if same:
-                self.counts[-1] = (rank, self.counts[-1][1] + 1)
+        elif self.position >= CELL_TOKENS:
+            if (self.position - CELL_TOKENS) % ATOM_TOKENS == 0:
+                self._begin_atom(table.rank_of[token])
             else:
-                self.counts.append((rank, 1))
-            self.previous, self.atom = (self.atom if same else None), []
-        elif self.position >= 9:
-            self.atom.append(table.step_of[token])
+                self.atom.append(table.step_of[token])
         self.position += 1
 
+    def _begin_atom(self, rank: int) -> None:
+        """Atoms of one element rise, and leave room for those of it that must still follow."""
+        first = 0
+        if self.counts and self.counts[-1][0] == rank:
+            self.counts[-1] = (rank, self.counts[-1][1] + 1)
+            first = _site(self.atom) + 1
+        else:
+            self.counts.append((rank, 1))
+        self.atom = []
+        self.low, self.high = _digits(first), _digits(LAST_SITE - self._must_follow())
+
+    def _must_follow(self) -> int:
+        """How many more atoms of the present element any continuation has, at the least."""
+        rank, count = self.counts[-1]
+        place = len(self.counts)
+        if self.rule.compositions is not None:
+            return min(path[place - 1][1] - count for path in self._paths_left())
+        last = self.rule.ranks[-1] if self.rule.ranks else len(self.table.elements) - 1
+        if rank == last and self.rule.num_atoms is not None:
+            return self.rule.num_atoms - sum(n for _, n in self.counts)
+        return 0
+
     def _angles(self) -> np.ndarray:
-        place = self.position - 6
-        choices = self.table.next_angles if place else self.table.first_angles
-        if place < 2:
-            return choices
-        trial = np.array([[*self.angles, last] for last in LEGAL_ANGLES], dtype=float)
-        fraction = cell_volumes(np.ones_like(trial), trial)
-        return choices[fraction > 2 * MIN_VOLUME_FRACTION]
+        if len(self.angles) == 2:
+            return self.table.last_angles(*self.angles)
+        return self.table.next_angles if self.angles else self.table.first_angles
 
     def _elements(self) -> np.ndarray:
+        # how many sites are left behind the last atom, for more of its element
+        room = LAST_SITE - _site(self.atom) if self.counts else 0
         if self.rule.compositions is not None:
-            ranks, may_end = self._next_in_paths()
+            ranks, may_end = self._next_in_paths(room)
         else:
-            ranks, may_end = self._next_in_open()
+            ranks, may_end = self._next_in_open(room)
         tokens = self.table.elements[ranks]
         return np.append(tokens, self.table.end) if may_end else tokens
 
-    def _next_in_paths(self) -> tuple[list[int], bool]:
+    def _paths_left(self) -> list[tuple[tuple[int, int], ...]]:
+        """The compositions that begin with what is written."""
+        place = len(self.counts)
+        if not place:
+            return list(self.rule.paths)
+        before, (rank, count) = tuple(self.counts[:-1]), self.counts[-1]
+        return [
+            path
+            for path in self.rule.paths
+            if len(path) >= place
+            and path[: place - 1] == before
+            and path[place - 1][0] == rank
+            and path[place - 1][1] >= count
+        ]
+
+    def _next_in_paths(self, room: int) -> tuple[list[int], bool]:
         ranks, may_end = set(), False
         place = len(self.counts)
-        for path in self.rule.paths:
-            if not place:
-                ranks.add(path[0][0])
-                continue
-            rank, count = self.counts[-1]
-            if tuple(self.counts[:-1]) != path[: place - 1] or len(path) < place:
-                continue
-            wanted_rank, wanted = path[place - 1]
-            if rank != wanted_rank or count > wanted:
-                continue
-            if count < wanted:
-                ranks.add(rank)
+        for path in self._paths_left():
+            missing = path[place - 1][1] - self.counts[-1][1] if place else 0
+            if missing > 0:
+                if missing <= room:
+                    ranks.add(path[place - 1][0])
             elif place < len(path):
                 ranks.add(path[place][0])
             else:
                 may_end = True
         return sorted(ranks), may_end
 
-    def _next_in_open(self) -> tuple[list[int], bool]:
+    def _next_in_open(self, room: int) -> tuple[list[int], bool]:
         written = sum(count for _, count in self.counts)
-        target, most = self.rule.num_atoms, self.rule.num_atoms or self.rule.max_atoms
+        target, most = self.rule.num_atoms, self.rule.largest
         last = self.counts[-1][0] if self.counts else -1
-        if self.rule.elements is None:
-            ranks = list(range(max(last, 0), len(self.table.elements))) if written < most else []
+        if self.rule.ranks is None:
+            first = last if room else last + 1
+            ranks = list(range(first, len(self.table.elements))) if written < most else []
             return ranks, written > 0 and target in (None, written)
-        order = sorted(RANK_OF[symbol] for symbol in self.rule.elements)
-        waiting = [rank for rank in order if rank > last]
+        waiting = [rank for rank in self.rule.ranks if rank > last]
         ranks = waiting[:1]
-        if self.counts and written + len(waiting) < most:
+        if room and written + len(waiting) < most:
             ranks = [last, *ranks]
         return ranks, not waiting and target in (None, written)
 
     def _coords(self, place: int) -> np.ndarray:
-        """Coordinates that keep the atoms of one element in strictly rising order."""
+        """Coordinates that keep the atom's site between `low` and `high`."""
         choices = self.table.next_coords if place else self.table.first_coords
-        before = self.previous
-        if before is None or self.atom != before[:place]:
-            return choices
-        # equal so far: this coordinate must not fall behind, and must rise if nothing after it can
-        rest_full = all(step == 99 for step in before[place + 1 :])
-        first = before[place] + (1 if rest_full else 0)
-        return choices[first:] if first < len(choices) else choices
+        first = self.low[place] if self.atom == self.low[:place] else 0
+        last = self.high[place] if self.atom == self.high[:place] else 99
+        return choices[first : last + 1]
+
+
+def _digits(site: int) -> list[int]:
+    """The three steps of a site."""
+    return [site // 10_000, site // 100 % 100, site % 100]
+
+
+def _site(steps: list[int]) -> int:
+    x, y, z = steps
+    return x * 10_000 + y * 100 + z

@@ -26,7 +26,9 @@ def read_formula(formula: str) -> dict[str, int]:
         if symbol not in NUMBER_OF:
             raise InputError(f"formula {formula!r}: unknown element {symbol!r}")
         if abs(amount - round(amount)) > 1e-6 or amount < 0.5:
-            raise InputError(f"formula {formula!r}: {amount:g} atoms of {symbol} is no whole number")
+            raise InputError(
+                f"formula {formula!r}: {amount:g} atoms of {symbol} is no whole number"
+            )
     if not amounts:
         raise InputError("the formula is empty")
     divisor = math.gcd(*(round(amount) for amount in amounts.values()))
@@ -62,5 +64,3 @@ def read_elements(text: str) -> tuple[str, ...]:
         if symbol not in NUMBER_OF:
             raise InputError(f"unknown element {symbol!r}")
     return symbols
-
-

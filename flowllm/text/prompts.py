@@ -7,7 +7,9 @@ unit cell, the elements, and the number of atoms.
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 
 from flowllm.crystal import MAX_ATOMS
@@ -40,8 +42,8 @@ class Conditions:
 
     Attributes:
         formula: reduced formula, as in SrTiO3.
-        composition: {element: atoms in the cell}.
-        elements: the elements, no others.
+        composition: {element: atoms in the cell}, at most 20 atoms.
+        elements: exactly these elements.
         num_atoms: atoms in the primitive cell, 1 to 20.
         space_group: international number, 1 to 230.
         formation_energy: eV/atom.
@@ -65,24 +67,45 @@ class Conditions:
         for symbol in (*(self.composition or ()), *(self.elements or ())):
             if symbol not in NUMBER_OF:
                 raise InputError(f"unknown element {symbol!r}")
+        if self.elements is not None and not self.elements:
+            raise InputError("the list of elements is empty")
+        if self.composition is not None:
+            self._check_composition(self.composition)
+        for name in ("formation_energy", "e_above_hull", "band_gap"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise InputError(f"{name} {value} is not finite")
         if self.num_atoms is not None and not 1 <= self.num_atoms <= MAX_ATOMS:
             raise InputError(f"number of atoms {self.num_atoms} is not between 1 and {MAX_ATOMS}")
         if self.space_group is not None and not 1 <= self.space_group <= 230:
             raise InputError(f"space group {self.space_group} is not between 1 and 230")
 
+    @staticmethod
+    def _check_composition(composition: dict[str, int]) -> None:
+        for symbol, count in composition.items():
+            if count < 1:
+                raise InputError(f"composition: {count} atoms of {symbol}; at least 1 is needed")
+        total = sum(composition.values())
+        if not 1 <= total <= MAX_ATOMS:
+            raise InputError(f"the composition has {total} atoms; a cell holds 1 to {MAX_ATOMS}")
+
     def known(self) -> list[str]:
         """The names of what is asked, in the order of the sentences."""
         return [name for name in STEMS if getattr(self, name) is not None]
 
-    def only(self, names: list[str] | set[str]) -> Conditions:
+    def only(self, names: Collection[str]) -> Conditions:
         """The same with all but the named conditions left open."""
-        return Conditions(**{f.name: getattr(self, f.name) for f in fields(self) if f.name in names})
+        return Conditions(
+            **{f.name: getattr(self, f.name) for f in fields(self) if f.name in names}
+        )
 
 
 def build_prompt(conditions: Conditions | None = None) -> str:
     """The prompt for some conditions, formula first; without any, the bare frame."""
     asked = conditions or Conditions()
-    sentences = [f"{STEMS[name]} {_written(name, getattr(asked, name))}. " for name in asked.known()]
+    sentences = [
+        f"{STEMS[name]} {_written(name, getattr(asked, name))}. " for name in asked.known()
+    ]
     return OPENING + "".join(sentences) + REQUEST
 
 
@@ -94,10 +117,29 @@ def parse_prompt(prompt: str) -> Conditions:
     """
     found: dict[str, object] = {}
     for name, stem in STEMS.items():
-        match = re.search(re.escape(stem) + r" (.*?)\.(?= |\n|$)", prompt)
+        match = re.search(_sentence(stem), prompt)
         if match:
             found[name] = _read(name, match.group(1))
     return Conditions(**found)  # type: ignore[arg-type]
+
+
+def without_frame(prompt: str) -> str:
+    """The sentences of a prompt, without the opening and the closing request."""
+    return prompt.replace(OPENING, "").replace(REQUEST, "").strip()
+
+
+def foreign_text(prompt: str) -> str:
+    """What a prompt says beyond the frame and the standard sentences; empty for a standard one."""
+    if not (prompt.startswith(OPENING) and prompt.endswith(REQUEST)):
+        return prompt.strip()
+    rest = without_frame(prompt)
+    for stem in STEMS.values():
+        rest = re.sub(_sentence(stem), "", rest, count=1)
+    return rest.strip()
+
+
+def _sentence(stem: str) -> str:
+    return re.escape(stem) + r" (.*?)\.(?= |\n|$)"
 
 
 def _written(name: str, value: object) -> str:
@@ -120,6 +162,8 @@ def _read(name: str, text: str) -> object:
             if not _COMPOSITION.fullmatch(text):
                 raise ValueError
             pairs = re.findall(r"([A-Z][a-z]?)(\d+)", text)
+            if len(dict(pairs)) < len(pairs):
+                raise ValueError
             return {symbol: int(count) for symbol, count in pairs}
         if name == "elements":
             return tuple(text.split(", "))

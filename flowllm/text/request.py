@@ -20,8 +20,8 @@ class Request:
     """What crystals are wanted; empty, any.
 
     Where the number of atoms is left open and no formula fixes it, it is drawn from how often the
-    training data have it: left to itself at a low temperature, a language model prefers the likeliest
-    and so the smallest cells.
+    training data have it: left to itself at a low temperature, a language model prefers the
+    likeliest and so the smallest cells.
 
     Attributes:
         formula: reduced formula; any number of formula units that fit.
@@ -40,7 +40,9 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.prompts and (self.formula or self.elements or self.num_atoms is not None):
-            raise InputError("prompts say all that is asked; leave out formula, elements and num_atoms")
+            raise InputError(
+                "prompts say all that is asked; leave out formula, elements and num_atoms"
+            )
         if self.elements is not None:
             object.__setattr__(self, "elements", read_elements(",".join(self.elements)))
         Conditions(elements=self.elements, num_atoms=self.num_atoms)
@@ -71,11 +73,13 @@ class Request:
         count = self.num_atoms
         if count is None and self.formula is None:
             weights = np.array(histogram[:MAX_ATOMS], dtype=float)
-            weights[: len(self.elements or ()) - 1 if self.elements else 0] = 0.0
+            fewest = len(self.elements or ("any",))
+            weights[: fewest - 1] = 0.0
             if weights.sum() == 0:
-                raise InputError("the training data have no cell that large")
+                raise InputError(f"the training data have no cell of {fewest} atoms or more")
             uniform = np.random.default_rng([seed, index, 2]).random()
-            count = int(np.searchsorted(np.cumsum(weights) / weights.sum(), uniform, "right")) + 1
+            cumulative = np.cumsum(weights)
+            count = int(np.searchsorted(cumulative / cumulative[-1], uniform, "right")) + 1
         return build_prompt(
             Conditions(formula=self.formula, elements=self.elements, num_atoms=count)
         )

@@ -29,7 +29,7 @@ from flowllm.errors import InputError
 MIN_LENGTH, MAX_LENGTH = 0.5, 100.0  # Å; outside nothing is physical
 MIN_VOLUME_FRACTION = 0.05  # of a*b*c: flatter cells are no crystals
 _RANKS = np.array([-1, *(RANK_OF[s] for s in SYMBOLS[1:])])
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]+)?")
 
 
 class TextError(InputError):
@@ -45,9 +45,7 @@ def to_text(crystals: CrystalBatch) -> list[str]:
     if (crystals.atomic_numbers < 1).any():
         raise InputError("a crystal with an open type has no text")
     steps = np.round(crystals.frac_coords * 100).astype(np.int64) % 100
-    order = np.lexsort(
-        (*steps.T[::-1], _RANKS[crystals.atomic_numbers], crystals.crystal_of_atom)
-    )
+    order = np.lexsort((*steps.T[::-1], _RANKS[crystals.atomic_numbers], crystals.crystal_of_atom))
     atoms = [
         f"{SYMBOLS[number]}\n0.{x:02d} 0.{y:02d} 0.{z:02d}"
         for number, (x, y, z) in zip(
@@ -70,7 +68,9 @@ def parse_text(text: str, name: str = "text") -> CrystalBatch:
     Raises:
         TextError: names the line and what is wrong with it.
     """
-    lines = text.strip("\n").split("\n")
+    if not text.strip():
+        raise TextError(f"{name}: the text is empty")
+    lines = text.strip().split("\n")
     if len(lines) < 4:
         raise TextError(f"{name}: {len(lines)} lines; a crystal has at least 4")
     if len(lines) % 2:
@@ -78,7 +78,9 @@ def parse_text(text: str, name: str = "text") -> CrystalBatch:
     lengths = _numbers(lines[0], f"{name}, line 1 (lengths)")
     angles = _numbers(lines[1], f"{name}, line 2 (angles)")
     if not all(MIN_LENGTH <= x <= MAX_LENGTH for x in lengths):
-        raise TextError(f"{name}, line 1: lengths {lines[0]!r} are not physical")
+        raise TextError(
+            f"{name}, line 1: lengths {lines[0]!r} are not within {MIN_LENGTH} to {MAX_LENGTH} Å"
+        )
     if not all(0 < x < 180 for x in angles):
         raise TextError(f"{name}, line 2: angles {lines[1]!r} are not between 0 and 180")
     cell = np.array([lengths]), np.array([angles])

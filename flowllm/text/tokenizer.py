@@ -2,7 +2,8 @@
 
 It is a `PreTrainedTokenizerFast` whose vocabulary of crystal words stands above a byte-level base:
 a crystal takes 10 + 4n tokens instead of some 400, and any other text still encodes, byte by byte.
-Words carry the separator before them ("\\nSr", " 0.25"), so text and tokens correspond to the letter.
+Words carry the separator before them ("\\nSr", " 0.25"), so text and tokens correspond to the
+letter.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from flowllm.elements import SYMBOLS
 from flowllm.errors import InputError
-from flowllm.text.prompts import OPENING, REQUEST, STEMS
+from flowllm.text.prompts import OPENING, REQUEST, STEMS, foreign_text
 
 PAD, END = "<pad>", "</s>"
 MAX_WHOLE = 99  # the largest whole number of Å that is one token
@@ -78,14 +79,12 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
 
 def warn_about_foreign_text(prompt: str) -> None:
     """Warn if a prompt strays from the sentences that the compact model was trained on."""
-    rest = prompt
-    for known in (OPENING, REQUEST, *STEMS.values()):
-        rest = rest.replace(known, "\0")
-    if prompt.startswith(OPENING) and prompt.endswith(REQUEST) and len(rest) < len(prompt) / 2:
+    foreign = foreign_text(prompt)
+    if not foreign:
         return
     sentences = " | ".join(stem + "…" for stem in STEMS.values())
     warnings.warn(
         f"the compact model was trained on these sentences only: {sentences}; "
-        f"it has no idea of {prompt.strip()[:80]!r}",
+        f"it has no idea of {foreign[:80]!r}",
         stacklevel=3,
     )

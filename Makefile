@@ -1,0 +1,73 @@
+# FlowLLM workbench. Needs Python 3.11 or 3.12, git and make; `make` alone lists the targets.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Newer than pyproject.toml and constraints.txt: the environment is as they say.
+STAMP := $(VENV)/.stamp
+# Another interpreter: make env PYTHON=/path/to/python3.12
+PYTHON ?=
+
+.PHONY: help env demo test lint format lab bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do \
+	    printf '  make %-8s %s\n' "$$name" "$$what"; done
+
+env: $(STAMP) ## the environment in .venv, everything the tests need
+	@echo "$(VENV) is ready ($$($(BIN)/python --version)); commands are in $(BIN), such as $(BIN)/flowllm"
+
+demo: $(STAMP) ## 64 crystals from the shipped weights, into runs/demo anew
+	@$(BIN)/flowllm generate --num 64 --seed 0 --record --overwrite --out runs/demo
+
+test: lint ## everything CI runs: lint, types, tests
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP) ## style and types, nothing is changed
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP) ## write the style into the files
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lab: $(STAMP) ## JupyterLab on notebooks/, on this computer only, with a token
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=notebooks
+
+bench: $(STAMP) ## seconds per stage and crystals per second on this machine
+	@$(BIN)/flowllm bench
+
+clean: ## remove .venv and caches; runs/ stays
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Each candidate is run, not only looked for: a name on the path may be a shim without a Python.
+$(STAMP): pyproject.toml constraints.txt
+	@set -e; \
+	fits='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))'; \
+	if ! $(BIN)/python -c "$$fits" 2>/dev/null; then \
+	    for candidate in $(or $(PYTHON),python3.12 python3.11 python3 python); do \
+	        if "$$candidate" -c "$$fits" 2>/dev/null; then chosen=$$candidate; break; fi; \
+	    done; \
+	    if [ -z "$$chosen" ]; then \
+	        echo "FlowLLM needs Python 3.11 or 3.12 with venv and ensurepip, and none of" \
+	             "$(or $(PYTHON),python3.12, python3.11, python3, python) is that." \
+	             "On Debian and Ubuntu: apt-get install python3-venv." \
+	             "Elsewhere: make env PYTHON=/path/to/python3.12" >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "Creating $(VENV) with $$("$$chosen" --version)"; \
+	    rm -rf $(VENV); \
+	    "$$chosen" -m venv $(VENV); \
+	fi; \
+	echo "Installing what pyproject.toml asks for into $(VENV): some 190 packages, several minutes"; \
+	echo "(to follow: tail -f $(VENV)/install.log; torch without CUDA: see constraints.txt)"; \
+	if ! $(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off \
+	    -c constraints.txt -e '.[dev]' >$(VENV)/install.log 2>&1; then \
+	    tail -n 25 $(VENV)/install.log >&2; \
+	    echo "The installation failed; the whole log is in $(VENV)/install.log" >&2; \
+	    exit 1; \
+	fi; \
+	touch $@

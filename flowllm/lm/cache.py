@@ -1,0 +1,68 @@
+"""A key-value cache whose memory is laid out once, so that a step writes only its own token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from transformers import DynamicCache, PretrainedConfig
+from transformers.cache_utils import DynamicLayer
+
+
+class RoomyLayer(DynamicLayer):
+    """One layer's keys and values (B, heads, T, size), as views into buffers of the final length.
+
+    transformers' own dynamic layer copies everything at each new token.
+
+    Args:
+        capacity: the most tokens of a text, prompt included.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self.capacity = capacity
+        self._buffers: tuple[Tensor, Tensor] | None = None
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Write the new tokens behind the others and return all of them."""
+        start = self.get_seq_length()
+        end = start + key_states.shape[-2]
+        if self._buffers is None:
+            self.lazy_initialization(key_states, value_states)
+            self._buffers = self._room_like(key_states), self._room_like(value_states)
+        keys, values = self._buffers
+        keys[:, :, start:end] = key_states
+        values[:, :, start:end] = value_states
+        self.keys, self.values = keys[:, :, :end], values[:, :, :end]
+        return self.keys, self.values
+
+    def _room_like(self, states: Tensor) -> Tensor:
+        batch, heads, _, size = states.shape
+        return states.new_empty(batch, heads, self.capacity, size)
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep some rows, in rising order, and move them to the front of the buffers."""
+        if self._buffers is None:
+            return
+        length, count = self.get_seq_length(), len(indices)
+        keys, values = (buffer[:count] for buffer in self._buffers)
+        keys[:, :, :length] = self.keys[indices]
+        values[:, :, :length] = self.values[indices]
+        self._buffers = keys, values
+        self.keys, self.values = keys[:, :, :length], values[:, :, :length]
+
+
+def cache_for(config: PretrainedConfig, capacity: int) -> DynamicCache:
+    """An empty cache for a model; layers with a sliding window and the like stay transformers' own.
+
+    Args:
+        config: the model's.
+        capacity: the most tokens of a text, prompt included.
+    """
+    cache = DynamicCache(config=config)
+    cache.layers = [
+        RoomyLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers
+    ]
+    return cache

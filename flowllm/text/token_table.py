@@ -1,0 +1,62 @@
+"""Which tokens of the compact tokenizer play which role in a crystal's text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flowllm.crystal import cell_volumes
+from flowllm.elements import ELECTRONEGATIVITY_ORDER
+from flowllm.errors import InputError
+from flowllm.text import tokenizer as words
+from flowllm.text.strings import MIN_VOLUME_FRACTION
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+LEGAL_ANGLES = range(59, 122)  # what Niggli reduction leaves, with a degree of rounding
+
+
+class TokenTable:
+    """The ids of the crystal's words in a compact tokenizer, by their role.
+
+    Arrays of ids stand in the order of what they mean: lengths 1 to 99, decimals 0 to 9, angles as
+    in `LEGAL_ANGLES`, elements by electronegativity, coordinates 0.00 to 0.99.
+
+    Raises:
+        InputError: the tokenizer is another one.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        def ids(texts: Sequence[str]) -> np.ndarray:
+            found = [tokenizer.convert_tokens_to_ids(text) for text in texts]
+            if None in found or tokenizer.unk_token_id in found:
+                raise InputError("constrained decoding needs the compact tokenizer")
+            return np.array(found)
+
+        if tokenizer.eos_token_id is None:
+            raise InputError("constrained decoding needs a tokenizer with an end token")
+        self.end = int(tokenizer.eos_token_id)
+        self.first_lengths, self.lengths = ids(words.FIRST_LENGTHS), ids(words.LENGTHS)
+        self.decimals = ids(words.DECIMALS)
+        self.first_angles = ids([f"\n{n}" for n in LEGAL_ANGLES])
+        self.next_angles = ids([f" {n}" for n in LEGAL_ANGLES])
+        self.elements = ids([f"\n{s}" for s in ELECTRONEGATIVITY_ORDER])
+        self.first_coords, self.next_coords = ids(words.FIRST_COORDS), ids(words.NEXT_COORDS)
+        self.rank_of = {int(t): r for r, t in enumerate(self.elements)}
+        self.angle_of = {int(t): n for n, t in zip(LEGAL_ANGLES, self.first_angles, strict=True)}
+        self.angle_of |= {int(t): n for n, t in zip(LEGAL_ANGLES, self.next_angles, strict=True)}
+        self.step_of = {int(t): n for n, t in enumerate(self.first_coords)}
+        self.step_of |= {int(t): n for n, t in enumerate(self.next_coords)}
+        self._last_angles: dict[tuple[int, int], np.ndarray] = {}
+
+    def last_angles(self, alpha: int, beta: int) -> np.ndarray:
+        """Ids of the third angles that span a volume with the first two."""
+        key = (alpha, beta)
+        if key not in self._last_angles:
+            trial = np.array([[alpha, beta, gamma] for gamma in LEGAL_ANGLES], dtype=float)
+            fraction = cell_volumes(np.ones_like(trial), trial)
+            self._last_angles[key] = self.next_angles[fraction > 2 * MIN_VOLUME_FRACTION]
+        return self._last_angles[key]

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# From MP-20 to the weights that ship with the package, on two processor cores.
+# Usage: recipes/cpu.sh [FOLDER]   (default runs/mp20-compact; FLOWLLM_DATA_DIR or a download gives MP-20)
+set -euo pipefail
+out=${1:-runs/mp20-compact}
+
+# 1. Primitive, Niggli-reduced, canonical crystals as arrays (2 minutes).
+flowllm data mp_20 --out "$out/data"
+
+# 2. The language model, from scratch (up to 100 minutes).
+flowllm train-lm --data "$out/data" --out "$out/lm" --epochs 8
+
+# 3. Pairs: each target's composition as prompt, the closest of two samples, aligned (up to 20 minutes).
+flowllm pair --lm "$out/lm" --data "$out/data" --out "$out/pairs" \
+  --num-pairs 24000 --samples-per-target 2
+
+# 4. The Riemannian flow (up to 60 minutes).
+flowllm train-flow --pairs "$out/pairs" --out "$out/flow" --epochs 40
+
+# 5. One folder that generate, refine and measure take.
+flowllm combine --lm "$out/lm" --flow "$out/flow" --data "$out/data" --out "$out/model"
+flowllm measure --model "$out/model" --data "$out/data" --out "$out/measured"

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The recipe of cpu.sh with larger sizes, for one GPU. NOT RUN on a GPU yet: sizes are a proposal.
+# Usage: recipes/gpu.sh [FOLDER]
+set -euo pipefail
+out=${1:-runs/mp20-large}
+
+flowllm data mp_20 --out "$out/data"
+flowllm train-lm --data "$out/data" --out "$out/lm" --device cuda \
+  --hidden 512 --layers 8 --heads 8 --feed-forward 1408 --epochs 10 --batch-size 128
+flowllm pair --lm "$out/lm" --data "$out/data" --out "$out/pairs" --device cuda \
+  --num-pairs 200000 --samples-per-target 4
+flowllm train-flow --pairs "$out/pairs" --out "$out/flow" --device cuda \
+  --hidden 512 --epochs 40 --batch-size 256
+flowllm combine --lm "$out/lm" --flow "$out/flow" --data "$out/data" --out "$out/model"
+flowllm measure --model "$out/model" --data "$out/data" --out "$out/measured" --device cuda

@@ -1,0 +1,163 @@
+"""The project's frame agrees with itself: dependencies, pins, conda file, make targets, README."""
+
+import ast
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+REQUIREMENTS = [
+    Requirement(text)
+    for group in [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    for text in group
+]
+
+
+def pins() -> dict[str, Version]:
+    """Canonical package name -> version in constraints.txt."""
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    found: dict[str, Version] = {}
+    for line in lines:
+        text = line.split("#")[0].strip()
+        if text:
+            requirement = Requirement(text)
+            (specifier,) = requirement.specifier
+            assert specifier.operator == "==", f"not an exact pin: {line}"
+            name = canonicalize_name(requirement.name)
+            assert name not in found, f"pinned twice: {line}"
+            found[name] = Version(specifier.version)
+    return found
+
+
+def readme_commands() -> list[str]:
+    """The commands in the README's table."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    return re.findall(r"^\| `flowllm ([a-z-]+)` \| \S", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda requirement: requirement.name)
+def test_every_dependency_is_pinned_within_its_bounds(requirement):
+    version = pins().get(canonicalize_name(requirement.name))
+    assert version is not None, f"{requirement.name} has no pin in constraints.txt"
+    assert version in requirement.specifier
+
+
+def test_pins_name_no_local_builds():
+    assert [name for name, version in pins().items() if version.local] == []
+
+
+def test_upper_bounds_carry_a_reason():
+    lines = (ROOT / "pyproject.toml").read_text("utf-8").splitlines()
+    bounded = [r.name for r in REQUIREMENTS if any(s.operator in "<===~=" for s in r.specifier)]
+    assert "numpy" in bounded and "nglview" in bounded
+    for name in bounded:
+        (index,) = [i for i, line in enumerate(lines) if re.match(rf'\s*"{name}\W', line)]
+        reasoned = "#" in lines[index] or lines[index - 1].lstrip().startswith("#")
+        assert reasoned, f"the bound of {name} has no reason beside it"
+
+
+def test_every_pinned_python_can_be_had():
+    allowed = SpecifierSet(PROJECT["requires-python"])
+    named = {
+        line.rsplit(" :: ", 1)[1] for line in PROJECT["classifiers"] if ":: Python :: 3." in line
+    }
+    assert named == {f"3.{minor}" for minor in range(8, 20) if f"3.{minor}.1" in allowed}
+
+
+def test_conda_installs_the_same_project_with_the_same_pins():
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
+    plain = [entry for entry in conda["dependencies"] if isinstance(entry, str)]
+    (pip,) = [entry["pip"] for entry in conda["dependencies"] if isinstance(entry, dict)]
+    (python,) = [Requirement(entry) for entry in plain if entry.startswith("python")]
+    assert python.specifier == SpecifierSet(PROJECT["requires-python"])
+    assert "pip" in plain
+    assert pip == ["-c constraints.txt", "-e .[dev]"]
+    assert (ROOT / "constraints.txt").is_file()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_help_lists_every_target():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split()
+    assert {"help", "env", "demo", "test", "lint", "lab"} <= set(targets)
+    for arguments in (["make"], ["make", "help"]):
+        shown = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=True)
+        lines = [line for line in shown.stdout.splitlines() if line.strip()]
+        assert [line.split()[1] for line in lines] == targets
+        assert all(len(line.split()) > 2 and len(line) <= 100 for line in lines)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_names_the_pythons_that_fit_when_there_is_none(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    ended = subprocess.run(
+        ["make", "env", "PYTHON=/nowhere/python"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ended.returncode != 0
+    assert "needs Python 3.11 or 3.12" in ended.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_readme_lists_the_commands_that_exist(capsys):
+    cli = pytest.importorskip("flowllm.cli")
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    usage = re.search(r"\{([a-z,\s-]+)\}", capsys.readouterr().out)
+    assert usage is not None
+    commands = re.sub(r"\s", "", usage[1]).split(",")
+    assert sorted(readme_commands()) == sorted(commands)
+
+
+def test_readme_uses_only_options_that_exist():
+    source = ast.parse((ROOT / "flowllm" / "cli.py").read_text("utf-8"))
+    options = {
+        node.name.replace("_", "-"): {
+            "--" + argument.arg.replace("_", "-") for argument in node.args.args
+        }
+        for node in source.body
+        if isinstance(node, ast.FunctionDef)
+    }
+    text = (ROOT / "README.md").read_text("utf-8")
+    lines = re.findall(r"^flowllm ([a-z-]+)(.*)$", text, re.MULTILINE)
+    assert len(lines) >= 8
+    for command, rest in lines:
+        used = set(re.findall(r"--[a-z-]+", rest.split("#")[0]))
+        assert used <= options[command], f"flowllm {command}{rest}"
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_to_files_that_exist(name):
+    text = (ROOT / name).read_text("utf-8")
+    targets = re.findall(r"\]\(([^)#]+)\)", text)
+    local = [target for target in targets if "://" not in target]
+    missing = [target for target in local if not (ROOT / target).exists()]
+    assert missing == []
+
+
+def test_citation_names_the_version_and_the_papers():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+    named = str(citation["references"])
+    for paper in ("2410.23405", "2406.04713", "2402.04379", "2302.03660", "10.1063/1.4812323"):
+        assert paper in named
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert f"## [{PROJECT['version']}]" in changelog
+
+
+def test_ci_script_is_executable_and_well_formed():
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    checked = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
