@@ -1,1 +1,31 @@
 """FlowLLM: crystals from a language model, refined by Riemannian flow matching."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowllm.crystal import CrystalBatch
+    from flowllm.data import load_dataset
+    from flowllm.model import FlowLLM
+    from flowllm.trajectory import Trajectory
+
+_MODULES = {
+    "CrystalBatch": "flowllm.crystal",
+    "FlowLLM": "flowllm.model",
+    "Trajectory": "flowllm.trajectory",
+    "load_dataset": "flowllm.data",
+}
+__all__ = ["CrystalBatch", "FlowLLM", "Trajectory", "load_dataset"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use (PEP 562), so that importing the package takes no time."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,465 +1,83 @@
-"""The command line: one typed function per command, each a thin call into the package."""
+"""The command line: reads the arguments, calls a command, turns errors into a line and a code."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import TextIO
 
 import tyro
 
+from flowllm.commands import COMMANDS
 from flowllm.errors import InputError
 
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Files = tyro.conf.Positional[list[Path]]
-Source = tyro.conf.Positional[str]
+DESCRIPTION = """Generate crystals: a language model writes them, a Riemannian flow refines them.
 
-
-def generate(
-    out: Path,
-    num: int | None = None,
-    formula: str | None = None,
-    elements: str | None = None,
-    num_atoms: int | None = None,
-    prompt_file: Path | None = None,
-    temperature: float = 0.7,
-    top_p: float = 0.9,
-    noise: float = 0.0,
-    steps: int = 50,
-    solver: Literal["euler", "midpoint", "rk4"] = "euler",
-    anti_annealing: float = 0.0,
-    record: bool = False,
-    seed: int = 0,
-    model: str = "mp20-compact",
-    device: Device = "auto",
-    overwrite: bool = False,
-) -> None:
-    """Generate crystals: the language model writes them, the Riemannian flow refines them.
-
-    Args:
-        out: folder for CIF files, table, trajectories and report.html.
-        num: how many crystals; default 16, or one for each prompt of a file.
-        formula: exactly this reduced formula, as in SrTiO3, in any number of formula units.
-        elements: crystals of just these elements, as in Li,Fe,O.
-        num_atoms: atoms in the primitive cell, 1 to 20.
-        prompt_file: a text file with one prompt a line.
-        temperature: above 0; lower is more conservative.
-        top_p: nucleus, in (0, 1]; only the likeliest tokens of this total probability are drawn.
-        noise: Gaussian noise on the written values before refinement, in their own units.
-        steps: steps of the integration.
-        solver: how the flow is integrated.
-        anti_annealing: factor s of 1 + s t on the velocity of the coordinates.
-        record: keep every step of the trajectories, not only the first and the last.
-        seed: the same seed gives the same crystals.
-        model: a folder with weights, or the name of a model that ships with the package.
-        device: where to compute.
-        overwrite: replace another run in the output folder.
-    """
-    from flowllm.flow.refine import RefineSettings
-    from flowllm.generate import GenerateSettings, generate_run
-    from flowllm.lm.decode import SamplingSettings
-    from flowllm.model import FlowLLM
-    from flowllm.progress import progress_bars
-    from flowllm.text.formula import read_elements
-    from flowllm.text.request import Request, read_prompts
-
-    prompts = read_prompts(prompt_file) if prompt_file else ()
-    settings = GenerateSettings(
-        num=num if num is not None else len(prompts) or 16,
-        request=Request(
-            formula, read_elements(elements) if elements is not None else None, num_atoms, prompts
-        ),
-        sampling=SamplingSettings(temperature, top_p, noise),
-        refinement=RefineSettings(steps, solver, anti_annealing, record),
-        seed=seed,
-    )
-    system = FlowLLM.from_pretrained(model, device)
-    with progress_bars() as progress:
-        result = generate_run(
-            system, settings, out, model_name=model, overwrite=overwrite, progress=progress
-        )
-    _print_stages(result.stages, out)
-
-
-def refine(
-    files: Files,
-    /,
-    out: Path,
-    steps: int = 50,
-    solver: Literal["euler", "midpoint", "rk4"] = "euler",
-    anti_annealing: float = 0.0,
-    record: bool = False,
-    model: str = "mp20-compact",
-    device: Device = "auto",
-    overwrite: bool = False,
-) -> None:
-    """Refine structures from anywhere with the Riemannian flow.
-
-    Each is reduced to its primitive Niggli cell first; cells over 20 atoms are named and left out.
-
-    Args:
-        files: CIF files.
-        out: folder for the results, laid out as by generate.
-        steps: steps of the integration.
-        solver: how the flow is integrated.
-        anti_annealing: factor s of 1 + s t on the velocity of the coordinates.
-        record: keep every step of the trajectories, not only the first and the last.
-        model: a folder with weights, or the name of a model that ships with the package.
-        device: where to compute.
-        overwrite: replace another run in the output folder.
-    """
-    from flowllm.flow.refine import RefineSettings
-    from flowllm.generate import refine_run
-    from flowllm.model import FlowLLM
-    from flowllm.progress import progress_bars
-
-    settings = RefineSettings(steps, solver, anti_annealing, record)
-    system = FlowLLM.from_pretrained(model, device)
-    print("Structures are reduced to their primitive Niggli cells first.")
-    with progress_bars() as progress:
-        result, refused = refine_run(
-            system, files, settings, out, model_name=model, overwrite=overwrite, progress=progress
-        )
-    for message in refused:
-        print(f"left out: {message}", file=sys.stderr)
-    _print_stages(result.stages, out)
-
-
-def data(
-    source: Source = "mp_20",
-    /,
-    out: Path | None = None,
-    limit: int | None = None,
-    max_atoms: int = 20,
-    canonical: bool = True,
-    random_split: bool = False,
-    workers: int | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Prepare a data set: MP-20, a CSV file with a column "cif", or a folder of CIF files.
-
-    Args:
-        source: mp_20, mpts_52, perov_5, a CSV file, or a folder of CIF files.
-        out: folder for the arrays; by default in your cache.
-        limit: only the first rows of each split.
-        max_atoms: leave out larger primitive cells.
-        canonical: choose axes and origin by rule, so that equal crystals give equal texts.
-        random_split: cut your own data into train, val and test (90, 5, 5 %).
-        workers: processes; by default all cores.
-        overwrite: replace another run in the output folder.
-    """
-    from flowllm.data import ReduceSettings, prepare
-    from flowllm.progress import progress_bars
-
-    with progress_bars() as progress:
-        sets = prepare(
-            source,
-            out,
-            ReduceSettings(max_atoms, canonical),
-            limit,
-            random_split=random_split,
-            workers=workers,
-            overwrite=overwrite,
-            progress=lambda done, total: progress("preparing", done, total),
-        )
-    for split, part in sets.items():
-        print(f"{split}: {len(part)} crystals")
-    if out is not None:
-        print(f"in {out}; rows that failed are listed in {out / 'rejected.csv'}")
-
-
-def train_lm(
-    out: Path,
-    data: str = "mp_20",
-    epochs: int = 14,
-    batch_size: int = 64,
-    learning_rate: float = 2.5e-3,
-    optimizer: Literal["muon", "adamw"] = "muon",
-    hidden: int = 224,
-    layers: int = 6,
-    heads: int = 7,
-    feed_forward: int = 576,
-    seed: int = 0,
-    threads: int = 0,
-    device: Device = "auto",
-) -> None:
-    """Train the compact language model on crystals as text; an interrupted run goes on.
-
-    Args:
-        out: folder for the model, its checkpoints and log.jsonl.
-        data: mp_20, or a folder that `flowllm data` wrote.
-        epochs: passes over the training split.
-        batch_size: crystals a step.
-        learning_rate: peak of the schedule.
-        optimizer: Muon for the matrices and AdamW for the rest, or AdamW for all.
-        hidden: width of the model.
-        layers: transformer blocks.
-        heads: attention heads.
-        feed_forward: width inside the feed-forward blocks.
-        seed: of weights, order and prompts.
-        threads: processor threads; 0 takes all.
-        device: where to compute.
-    """
-    from flowllm.lm.build import CompactConfig
-    from flowllm.lm.train import LMTrainSettings
-    from flowllm.pipeline import train_compact
-
-    figures = train_compact(
-        data,
-        out,
-        CompactConfig(hidden, layers, heads, feed_forward),
-        LMTrainSettings(
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            optimizer=optimizer,
-            seed=seed,
-            threads=threads,
-        ),
-        device=device,
-    )
-    print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
-
-
-def pair(
-    lm: Path,
-    out: Path,
-    data: str = "mp_20",
-    num_pairs: int = 24_000,
-    samples_per_target: int = 2,
-    keep: Literal["closest", "all"] = "closest",
-    temperature: float = 0.8,
-    top_p: float = 0.95,
-    noise: float = 0.0,
-    alignment: Literal["translation", "hungarian", "list"] = "translation",
-    seed: int = 0,
-    device: Device = "auto",
-) -> None:
-    """Pair training crystals with samples of the language model, for the flow to learn from.
-
-    Args:
-        lm: folder of the language model.
-        out: folder for the pairs.
-        data: mp_20, or a folder that `flowllm data` wrote.
-        num_pairs: draws of a target.
-        samples_per_target: samples drawn for one target.
-        keep: keep the sample closest to the target, or all.
-        temperature: of sampling.
-        top_p: of sampling.
-        noise: Gaussian noise on the samples.
-        alignment: how the atoms of a sample are put beside those of its target.
-        seed: of everything random.
-        device: where to compute.
-    """
-    from flowllm.lm.decode import SamplingSettings
-    from flowllm.pipeline import make_pairs
-    from flowllm.progress import progress_bars
-
-    with progress_bars() as progress:
-        summary = make_pairs(
-            lm,
-            data,
-            out,
-            SamplingSettings(temperature, top_p, noise),
-            num_pairs=num_pairs,
-            samples_per_target=samples_per_target,
-            keep=keep,
-            alignment=alignment,
-            seed=seed,
-            device=device,
-            progress=lambda done, total: progress("pairs", done, total),
-        )
-    for name, value in summary.items():
-        print(f"{name}: {value}")
-
-
-def train_flow(
-    pairs: Path,
-    out: Path,
-    epochs: int = 20,
-    batch_size: int = 64,
-    learning_rate: float = 1e-3,
-    hidden: int = 256,
-    layers: int = 6,
-    cell_map: str = "log-matrix",
-    coord_noise: float = 0.0,
-    seed: int = 0,
-    device: Device = "auto",
-) -> None:
-    """Train the Riemannian flow on pairs; an interrupted run goes on.
-
-    Args:
-        pairs: folder that `flowllm pair` wrote.
-        out: folder for the model, its checkpoints and log.jsonl.
-        epochs: passes over the pairs.
-        batch_size: pairs a step.
-        learning_rate: peak of the schedule.
-        hidden: width of the network.
-        layers: rounds of messages.
-        cell_map: parametrisation of the cell: log-matrix, logit or flowmm.
-        coord_noise: Gaussian noise on the samples' coordinates, fractional.
-        seed: of weights, order, times and noise.
-        device: where to compute.
-    """
-    from flowllm.flow import FlowTrainSettings, VelocityConfig
-    from flowllm.pipeline import train_on_pairs
-    from flowllm.progress import progress_bars
-
-    settings = FlowTrainSettings(
-        network=VelocityConfig(hidden=hidden, layers=layers, cell_map=cell_map),
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        coord_noise=coord_noise,
-        seed=seed,
-        device=device,
-        disable_tqdm=True,
-    )
-    with progress_bars() as progress:
-        train_on_pairs(pairs, out, settings, lambda done, total: progress("steps", done, total))
-    print(f"the flow is in {out / 'model'}")
-
-
-def combine(
-    lm: Path, flow: Path, out: Path, data: str = "mp_20", half: bool = True, overwrite: bool = False
-) -> None:
-    """Join a language model and a flow into one folder that `generate --model` takes.
-
-    Args:
-        lm: folder of the language model.
-        flow: folder that `flowllm train-flow` wrote, or its model/.
-        out: folder of the whole system.
-        data: mp_20, or a folder that `flowllm data` wrote: how many atoms its cells have.
-        half: keep the weights in float16 on disk.
-        overwrite: replace a system in the output folder.
-    """
-    from flowllm.pipeline import combine as join
-
-    join(lm, flow, data, out, half=half, overwrite=overwrite)
-    print(f"flowllm generate --model {out} --out runs/mine")
-
-
-def measure(
-    out: Path,
-    model: str = "mp20-compact",
-    data: str = "mp_20",
-    num: int = 1000,
-    num_match: int = 500,
-    temperature: float = 0.7,
-    top_p: float = 0.9,
-    steps: int = 50,
-    solver: Literal["euler", "midpoint", "rk4"] = "euler",
-    anti_annealing: float = 0.0,
-    seed: int = 0,
-    device: Device = "auto",
-    overwrite: bool = False,
-) -> None:
-    """Measure a model: validity, novelty and the match with test structures, before and after.
-
-    Args:
-        out: folder for the crystals and figures.json.
-        model: a folder with weights, or the name of a model that ships with the package.
-        data: mp_20, or a folder that `flowllm data` wrote: its training and test splits.
-        num: unconditional crystals.
-        num_match: test crystals whose composition is given, one try each; 0 leaves this out.
-        temperature: of sampling.
-        top_p: of sampling.
-        steps: steps of the integration.
-        solver: how the flow is integrated.
-        anti_annealing: factor s of 1 + s t on the velocity of the coordinates.
-        seed: of everything random.
-        device: where to compute.
-        overwrite: replace another run in the output folder.
-    """
-    from flowllm.flow.refine import RefineSettings
-    from flowllm.lm.decode import SamplingSettings
-    from flowllm.measure import MeasureSettings, measure_model, print_figures
-    from flowllm.progress import progress_bars
-
-    settings = MeasureSettings(
-        model=model,
-        data=data,
-        num=num,
-        num_match=num_match,
-        sampling=SamplingSettings(temperature, top_p),
-        refinement=RefineSettings(steps, solver, anti_annealing),
-        seed=seed,
-    )
-    with progress_bars() as progress:
-        figures = measure_model(settings, out, device=device, overwrite=overwrite, progress=progress)
-    print_figures(figures)
-
-
-def bench(
-    model: str = "mp20-compact",
-    num: int = 256,
-    steps: int = 50,
-    device: Device = "auto",
-) -> None:
-    """Time the stages, and compare each network with the machine's own matrix products.
-
-    Args:
-        model: a folder with weights, or the name of a model that ships with the package.
-        num: crystals to generate.
-        steps: steps of the integration.
-        device: where to compute.
-    """
-    from flowllm.bench import bench_model, print_bench
-
-    print_bench(bench_model(model, num, steps, device))
-
-
-COMMANDS: dict[str, Callable[..., None]] = {
-    "generate": generate,
-    "refine": refine,
-    "data": data,
-    "train-lm": train_lm,
-    "pair": pair,
-    "train-flow": train_flow,
-    "combine": combine,
-    "measure": measure,
-    "bench": bench,
-}
-
-
-def _print_stages(stages: Any, out: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table("stage", "crystals", "rejected", "seconds")
-    for stage in stages:
-        shown.add_row(stage.name, str(stage.crystals), str(stage.rejected), f"{stage.seconds:.1f}")
-    console = Console()
-    console.print(shown)
-    console.print(f"open {out / 'report.html'}", soft_wrap=True)
+Begin with: flowllm generate --num 16 --out runs/first
+"""
+FULL_DISK = ("No space left on device", "PytorchStreamWriter failed", "unexpected pos")
+"""What safetensors and torch say when a file could not be written to its end."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; 0 when it succeeded, 2 for bad input, 130 when interrupted."""
-    import os
+    """Run a command; 0 when it succeeded, 2 for bad input, 130 when interrupted.
 
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    Args:
+        arguments: the words after "flowllm"; default those of this process.
+    """
+    quiet_libraries()
+    words = sys.argv[1:] if arguments is None else arguments
     try:
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS,
             prog="flowllm",
-            description="Generate crystals: a language model writes them, a flow refines them.",
-            args=arguments,
+            description=DESCRIPTION,
+            args=words or ["--help"],
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
         )
-    except InputError as error:
-        print(f"flowllm: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno is None:
-            raise
-        print(f"flowllm: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        print("\ninterrupted; finished parts stay, the same command goes on", file=sys.stderr)
         return 130
+    except Exception as error:
+        message = message_of(error)
+        if message is None:
+            raise
+        print(f"flowllm: {message}", file=sys.stderr)
+        return 2
     return 0
+
+
+def message_of(error: Exception) -> str | None:
+    """A line for a person where the input or the machine is at fault; None for a bug of ours."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{error.filename or 'the system'}: {error.strerror}"
+    if any(words in str(error) for words in FULL_DISK):
+        return "a file could not be written to its end; the disk is full"
+    return None
+
+
+def quiet_libraries() -> None:
+    """No messages or bars of other libraries; warnings of our own as one line each."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    here = str(Path(__file__).parent)
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if filename.startswith(here):
+            print(f"flowllm: note: {message}", file=sys.stderr)
+
+    warnings.showwarning = show
 
 
 if __name__ == "__main__":

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,17 @@ from flowllm.checkpoint import RunFolder, atomic_write, friendly_os_errors
 from flowllm.crystal import CrystalBatch, parse_cif
 from flowllm.errors import InputError
 from flowllm.flow.refine import RefineSettings
-from flowllm.lm.decode import SamplingSettings
-from flowllm.model import FlowLLM, Generation, Progress, Stage, reduce_structures
-from flowllm.output import write_results
+from flowllm.lm.settings import SamplingSettings
+from flowllm.model import (
+    FlowLLM,
+    Generation,
+    Progress,
+    Stage,
+    check_num,
+    reduce_structures,
+)
+from flowllm.output import RESULTS, write_results
+from flowllm.runs import digest, flat_settings, open_run
 from flowllm.text.request import Request
 from flowllm.trajectory import Trajectory
 
@@ -33,6 +44,10 @@ class GenerateSettings:
         sampling: how the language model draws.
         refinement: how the flow is integrated.
         seed: of everything random.
+        part_size: crystals that are finished, and kept, together.
+
+    Raises:
+        InputError: a count below 1, or a negative seed.
     """
 
     num: int
@@ -40,12 +55,12 @@ class GenerateSettings:
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     refinement: RefineSettings = field(default_factory=RefineSettings)
     seed: int = 0
+    part_size: int = PART_SIZE
 
     def __post_init__(self) -> None:
-        if self.num < 1:
-            raise InputError(f"the number of crystals must be at least 1, not {self.num}")
-        if self.seed < 0:
-            raise InputError(f"the seed must be at least 0, not {self.seed}")
+        check_num(self.num, self.seed)
+        if self.part_size < 1:
+            raise InputError(f"part_size must be at least 1, not {self.part_size}")
 
 
 def generate_run(
@@ -53,11 +68,10 @@ def generate_run(
     settings: GenerateSettings,
     out: Path,
     *,
-    model_name: str = "",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Generation:
-    """Generate into a folder: parts of `PART_SIZE` crystals, then everything a person opens.
+    """Generate into a folder: parts of `part_size` crystals, then everything a person opens.
 
     A run that was interrupted goes on after its last finished part and ends as an uninterrupted
     one would.
@@ -65,80 +79,143 @@ def generate_run(
     Raises:
         InputError: the folder holds another run, cannot be written, or the disk is full.
     """
-    identity = {"model": model_name, **asdict(settings)}
-    with RunFolder.open(out, "generate", identity, overwrite) as run:
-        parts = []
-        folder = _parts_folder(out)
-        for start in range(0, settings.num, PART_SIZE):
-            path = folder / f"{start // PART_SIZE:05d}.npz"
-            if not path.is_file():
-                indices = range(start, min(start + PART_SIZE, settings.num))
-                part = model.generate_range(
-                    indices, settings.request, settings.seed, settings.sampling,
-                    settings.refinement, _shifted(progress, start, settings.num),
-                )  # fmt: skip
-                _save_part(path, part)
-            parts.append(_load_part(path))
-        generation = join(parts)
-        write_results(out, generation, identity)
-        run.finish()
+    model.check(settings.request, settings.seed)
+    identity = flat_settings(settings, model=model.fingerprint())
+
+    def make(indices: range) -> Generation:
+        return model.generate_range(
+            indices,
+            settings.request,
+            settings.seed,
+            settings.sampling,
+            settings.refinement,
+            _shifted(progress, indices.start, settings.num),
+        )
+
+    with open_run(out, "generate", identity, overwrite) as run:
+        generation = in_parts(run.path, settings.num, settings.part_size, make)
+        _write_once(run, generation, identity)
     return generation
 
 
 def refine_run(
     model: FlowLLM,
-    files: list[Path],
+    files: Sequence[Path],
     settings: RefineSettings,
     out: Path,
     *,
-    model_name: str = "",
     overwrite: bool = False,
     progress: Progress | None = None,
+    part_size: int = PART_SIZE,
 ) -> tuple[Generation, list[str]]:
     """Refine structures from CIF files into a folder laid out as `generate_run` does.
 
     Returns:
-        The crystals, and one message for each file that was left out.
+        The crystals, and one message for each file that was left out: it does not parse, has
+        partial occupancy, or more than 20 atoms in the primitive cell.
 
     Raises:
-        InputError: nothing is left to refine, or the folder cannot be used.
+        InputError: a file is missing, nothing is left to refine, or the folder cannot be used.
     """
-    structures, names, refused = [], [], []
+    crystals, refused, content = read_crystals(files)
+    if not len(crystals):
+        raise InputError("nothing to refine: " + "; ".join(refused))
+    identity = flat_settings(
+        settings,
+        model=model.fingerprint(),
+        files=f"{len(files)} ({content})",
+        part_size=part_size,
+    )
+    total = len(crystals)
+    ids = np.array([f"{index:06d}" for index in range(total)])
+
+    def make(indices: range) -> Generation:
+        chosen = slice(indices.start, indices.stop)
+        batch = crystals[chosen].replace(ids=ids[chosen])
+        began = time.perf_counter()
+        trajectory = model.refine(batch, settings, _shifted(progress, indices.start, total))
+        seconds = time.perf_counter() - began
+        left_out = len(refused) if not indices.start else 0
+        sources = [f"refined from {name}" for name in crystals.ids[chosen]]
+        stages = [Stage("Riemannian flow", len(batch), left_out, seconds)]
+        return Generation(sources, batch, trajectory, stages)
+
+    with open_run(out, "refine", identity, overwrite, inputs=files) as run:
+        generation = in_parts(run.path, total, part_size, make)
+        _write_once(run, generation, identity, refused)
+    return generation, refused
+
+
+def read_crystals(files: Sequence[Path]) -> tuple[CrystalBatch, list[str], str]:
+    """The crystals of CIF files, each reduced to its primitive Niggli cell.
+
+    Returns:
+        The crystals with the files' names as ids, a message for each file that is no such crystal,
+        and a hash of names and contents.
+
+    Raises:
+        InputError: no file is given, or some cannot be read; all of these are named.
+    """
+    if not files:
+        raise InputError("no CIF file is given")
+    texts, unreadable = {}, []
     for file in files:
         try:
-            structures.append(parse_cif(_read(file), str(file)))
-            names.append(str(file))
+            texts[str(file)] = Path(file).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            unreadable.append(f"no such file: {file}")
+        except OSError as error:
+            unreadable.append(f"{file} cannot be read: {error.strerror}")
+    if unreadable:
+        raise InputError("; ".join(unreadable))
+    structures, names, refused = [], [], []
+    for name, text in texts.items():
+        try:
+            structures.append(parse_cif(text, name))
+            names.append(name)
         except InputError as error:
             refused.append(str(error))
     crystals, too_large = reduce_structures(structures, names)
-    refused += too_large
-    if not len(crystals):
-        raise InputError("nothing to refine: " + "; ".join(refused))
-    identity = {"model": model_name, "files": [str(f) for f in files], **asdict(settings)}
-    with RunFolder.open(out, "refine", identity, overwrite) as run:
-        import time
+    return crystals, refused + too_large, digest(*texts, *texts.values())
 
-        began = time.perf_counter()
-        trajectory = model.refine(crystals, settings, progress)
-        stage = Stage("Riemannian flow", len(crystals), len(refused), time.perf_counter() - began)
-        sources = [f"refined from {name}" for name in crystals.ids]
-        ids = np.array([f"{index:06d}" for index in range(len(crystals))])
-        generation = Generation(
-            sources, crystals.replace(ids=ids), renamed(trajectory, ids), [stage]
-        )
-        write_results(out, generation, identity)
-        run.finish()
-    return generation, refused
+
+def in_parts(
+    out: Path, total: int, part_size: int, make: Callable[[range], Generation]
+) -> Generation:
+    """Crystals 0 to `total`, made part by part; parts that are in the folder are read instead.
+
+    Args:
+        out: the folder of the run.
+        total: crystals in all.
+        part_size: crystals in a part.
+        make: makes the crystals of some positions.
+    """
+    folder = out / "parts"
+    with friendly_os_errors(folder):
+        folder.mkdir(exist_ok=True)
+    parts = []
+    for start in range(0, total, part_size):
+        path = folder / f"{start:06d}.npz"
+        part = _load_part(path)
+        if part is None:
+            part = make(range(start, min(start + part_size, total)))
+            _save_part(path, part)
+        parts.append(part)
+    return join(parts)
 
 
 def join(parts: Iterable[Generation]) -> Generation:
     """One generation out of consecutive parts; seconds and rejections add up."""
     parts = list(parts)
     stages = [
-        Stage(same[0].name, sum(s.crystals for s in same), sum(s.rejected for s in same),
-              sum(s.seconds for s in same))
+        Stage(
+            same[0].name,
+            sum(stage.crystals for stage in same),
+            sum(stage.rejected for stage in same),
+            sum(stage.seconds for stage in same),
+        )
         for same in zip(*(part.stages for part in parts), strict=True)
-    ]  # fmt: skip
+    ]
     return Generation(
         [prompt for part in parts for prompt in part.prompts],
         CrystalBatch.concatenate(part.prior for part in parts),
@@ -147,28 +224,15 @@ def join(parts: Iterable[Generation]) -> Generation:
     )
 
 
-def renamed(trajectory: Trajectory, ids: np.ndarray) -> Trajectory:
-    """The same trajectory with other ids."""
-    return Trajectory(
-        trajectory.times, trajectory.frac_coords, trajectory.lengths, trajectory.angles,
-        trajectory.atomic_numbers, trajectory.num_atoms, ids,
-    )  # fmt: skip
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        raise InputError(f"no such file: {file}") from None
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}") from error
-
-
-def _parts_folder(out: Path) -> Path:
-    folder = out / "parts"
-    with friendly_os_errors(folder):
-        folder.mkdir(exist_ok=True)
-    return folder
+def _write_once(
+    run: RunFolder, generation: Generation, settings: dict[str, Any], left_out: Sequence[str] = ()
+) -> None:
+    """Write the results and finish the run, unless it was finished and all is still there."""
+    if run.finished and all((run.path / name).exists() for name in RESULTS):
+        return
+    began = time.perf_counter()
+    write_results(run.path, generation, settings, left_out)
+    run.finish(seconds_of_files=round(time.perf_counter() - began, 3))
 
 
 def _shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
@@ -187,7 +251,7 @@ _TRAJECTORY = ("times", "frac_coords", "lengths", "angles", "atomic_numbers", "n
 
 
 def _save_part(path: Path, part: Generation) -> None:
-    arrays: dict[str, Any] = {n: getattr(part.trajectory, n) for n in _TRAJECTORY}
+    arrays: dict[str, Any] = {name: getattr(part.trajectory, name) for name in _TRAJECTORY}
     arrays["prompts"] = np.array(part.prompts)
     arrays["stage_names"] = np.array([stage.name for stage in part.stages])
     arrays["stage_counts"] = np.array([[s.crystals, s.rejected] for s in part.stages])
@@ -197,15 +261,18 @@ def _save_part(path: Path, part: Generation) -> None:
     atomic_write(path, buffer.getvalue())
 
 
-def _load_part(path: Path) -> Generation:
-    with np.load(path, allow_pickle=False) as archive:
-        trajectory = Trajectory(*(archive[name] for name in _TRAJECTORY))
+def _load_part(path: Path) -> Generation | None:
+    """A finished part; None where there is none, or it is damaged and must be made again."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+        trajectory = Trajectory(*(arrays[name] for name in _TRAJECTORY))
+        columns = (arrays[f"stage_{name}"] for name in ("names", "counts", "seconds"))
         stages = [
-            Stage(str(name), int(crystals), int(rejected), float(seconds))
-            for name, (crystals, rejected), seconds in zip(
-                archive["stage_names"], archive["stage_counts"], archive["stage_seconds"],
-                strict=True,
-            )
-        ]  # fmt: skip
-        prompts = [str(prompt) for prompt in archive["prompts"]]
+            Stage(str(name), int(counts[0]), int(counts[1]), float(seconds))
+            for name, counts, seconds in zip(*columns, strict=True)
+        ]
+        prompts = [str(prompt) for prompt in arrays["prompts"]]
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+        return None
     return Generation(prompts, trajectory.first, trajectory, stages)

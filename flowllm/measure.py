@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import resource
 import sys
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowllm.checkpoint import RunFolder, write_json
+from flowllm.checkpoint import RunFolder, read_json, write_json
 from flowllm.crystal import CrystalBatch
 from flowllm.data import load_dataset
 from flowllm.errors import InputError
+from flowllm.flow.pairing import fingerprint
 from flowllm.flow.refine import RefineSettings
 from flowllm.generate import GenerateSettings, generate_run
-from flowllm.lm.decode import SamplingSettings
+from flowllm.lm.settings import SamplingSettings
 from flowllm.metrics.matching import MatchResult, match
 from flowllm.metrics.summary import summarise
-from flowllm.model import FlowLLM, Progress
+from flowllm.model import FlowLLM, Progress, check_num
+from flowllm.runs import flat_settings, open_run
 from flowllm.text.prompts import Conditions, build_prompt
 from flowllm.text.request import Request
 
@@ -48,8 +49,9 @@ class MeasureSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.num < 1 or self.num_match < 0:
-            raise InputError("num must be at least 1 and num_match at least 0")
+        check_num(self.num, self.seed)
+        if self.num_match < 0:
+            raise InputError(f"num_match must be at least 0, not {self.num_match}")
 
 
 def measure_model(
@@ -63,23 +65,32 @@ def measure_model(
     """Generate, refine, match and summarise; everything is kept in `out`.
 
     Returns:
-        Rows (figure, prior, refined), and seconds, rejections and peak memory.
+        Rows (figure, prior, refined), and seconds, rejections and the peak memory of this process.
+
+    Raises:
+        InputError: no such model or data, or the folder holds another run.
     """
-    training = set(load_dataset(settings.data, "train").crystals.formulas)
+    train = load_dataset(settings.data, "train").crystals
     test = load_dataset(settings.data, "test").crystals
     system = FlowLLM.from_pretrained(settings.model, device)
-    with RunFolder.open(out, "measure", asdict(settings), overwrite) as run:
-        began = time.perf_counter()
+    identity = flat_settings(
+        settings, weights=system.fingerprint(), crystals=fingerprint(train) + fingerprint(test)
+    )
+    inputs = [settings.model, settings.data]
+    with open_run(out, "measure", identity, overwrite, inputs=inputs) as run:
+        file = run.path / "figures.json"
+        if run.finished and file.is_file():
+            return dict(read_json(file))
         generation = generate_run(
             system,
             GenerateSettings(
                 settings.num, Request(), settings.sampling, settings.refinement, settings.seed
             ),
-            out / "unconditional",
-            model_name=settings.model,
+            run.path / "unconditional",
             progress=progress,
         )
-        seconds = time.perf_counter() - began
+        written = RunFolder.read(run.path / "unconditional")["seconds_of_files"]
+        training = set(train.formulas)
         tables = [
             summarise(crystals, training).table()
             for crystals in (generation.prior, generation.refined)
@@ -87,16 +98,15 @@ def measure_model(
         figures: dict[str, Any] = {
             "unconditional": _joined(*tables),
             "stages": [asdict(stage) for stage in generation.stages],
-            "seconds_with_files": seconds,
+            "seconds_with_files": sum(stage.seconds for stage in generation.stages) + written,
             "peak_memory_mb": peak_memory_mb(),
         }
         if settings.num_match:
             chosen = np.random.default_rng([settings.seed, 3]).permutation(len(test))
             truth = test[np.sort(chosen[: settings.num_match])]
-            figures["match"] = _joined(*(
-                result.table() for result in predict_structures(system, truth, settings, progress)
-            ))
-        write_json(out / "figures.json", figures)
+            results = predict_structures(system, truth, settings, run.path / "match", progress)
+            figures["match"] = _joined(*(result.table() for result in results))
+        write_json(file, figures)
         run.finish()
     return figures
 
@@ -105,6 +115,7 @@ def predict_structures(
     system: FlowLLM,
     truth: CrystalBatch,
     settings: MeasureSettings,
+    out: Path,
     progress: Progress | None = None,
 ) -> tuple[MatchResult, MatchResult]:
     """Crystal structure prediction, one try: given each cell composition, prior and refined.
@@ -113,13 +124,18 @@ def predict_structures(
         system: the model.
         truth: B test crystals.
         settings: how to sample and refine.
+        out: folder of the run that generates.
         progress: callback.
     """
     prompts = tuple(build_prompt(Conditions(composition=c)) for c in truth.compositions)
-    result = system.generate(
-        len(truth), prompts=prompts, seed=settings.seed, sampling=settings.sampling,
-        refinement=settings.refinement, progress=progress,
-    )  # fmt: skip
+    wanted = GenerateSettings(
+        len(truth),
+        Request(prompts=prompts),
+        settings.sampling,
+        settings.refinement,
+        settings.seed,
+    )
+    result = generate_run(system, wanted, out, progress=progress)
     return match(result.prior, truth), match(result.refined, truth)
 
 

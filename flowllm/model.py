@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from flowllm.checkpoint import friendly_os_errors, read_json, write_json
 from flowllm.crystal import CrystalBatch
 from flowllm.data.reduce import reduce_structure
 from flowllm.errors import InputError
 from flowllm.flow.refine import FlowRefiner, RefineSettings
-from flowllm.lm.decode import SamplingSettings
 from flowllm.lm.prior import LanguageModelPrior
+from flowllm.lm.settings import SamplingSettings
+from flowllm.runs import digest, weights_digest
+from flowllm.text.formula import read_elements
 from flowllm.text.request import Request
 from flowllm.trajectory import Trajectory
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 DEFAULT_MODEL = "mp20-compact"
 SYSTEM_FILE = "system.json"
+DEFAULT_NUM = 16  # crystals, where nothing is said
 MAX_TRIES = 20  # draws for one crystal before its prompt is given up
 
 Progress = Callable[[str, int, int], None]
@@ -88,15 +95,27 @@ class FlowLLM:
         prior: the base distribution.
         refiner: the flow.
         num_atoms_histogram: weights of 1, 2, … atoms per cell in the training data.
+        name: what the system is called in the records of its runs.
+
+    Raises:
+        InputError: the histogram is empty or holds anything but weights.
     """
 
     def __init__(
-        self, prior: Prior, refiner: Refiner, num_atoms_histogram: Sequence[float]
+        self,
+        prior: Prior,
+        refiner: Refiner,
+        num_atoms_histogram: Sequence[float],
+        name: str = "own",
     ) -> None:
-        if not len(num_atoms_histogram) or min(num_atoms_histogram) < 0 or not sum(num_atoms_histogram):
-            raise InputError("the histogram of atoms per cell is empty")
-        self.prior, self.refiner = prior, refiner
-        self.num_atoms_histogram = [float(weight) for weight in num_atoms_histogram]
+        try:
+            weights = [float(weight) for weight in num_atoms_histogram]
+        except (TypeError, ValueError):
+            weights = [math.nan]
+        if not all(math.isfinite(w) and w >= 0 for w in weights) or not sum(weights):
+            raise InputError("the histogram of atoms per cell holds no weights")
+        self.prior, self.refiner, self.name = prior, refiner, name
+        self.num_atoms_histogram = weights
 
     @classmethod
     def from_pretrained(cls, name: str | Path = DEFAULT_MODEL, device: str = "auto") -> FlowLLM:
@@ -115,11 +134,19 @@ class FlowLLM:
             raise InputError(f"{folder / SYSTEM_FILE} does not describe a system of flowllm")
         refiner = FlowRefiner.from_pretrained(folder / "flow", device)
         prior = LanguageModelPrior.from_pretrained(folder / "lm", str(refiner.device))
-        return cls(prior, refiner, system["num_atoms_histogram"])
+        for weight, tensor in prior.model.state_dict().items():
+            if not torch.isfinite(tensor).all():
+                raise InputError(f"{folder / 'lm'}: {weight} holds a value that is not finite")
+        try:
+            return cls(prior, refiner, system["num_atoms_histogram"], folder.resolve().name)
+        except InputError as error:
+            raise InputError(f"{folder / SYSTEM_FILE}: {error}") from None
 
     def save_pretrained(self, folder: str | Path, half: bool = False) -> None:
         """Write the system so that `from_pretrained` reads it; weights in float16 where `half`."""
-        if not isinstance(self.prior, LanguageModelPrior) or not isinstance(self.refiner, FlowRefiner):
+        if not isinstance(self.prior, LanguageModelPrior) or not isinstance(
+            self.refiner, FlowRefiner
+        ):
             raise InputError("only a language model with a Riemannian flow can be saved")
         target = Path(folder)
         with friendly_os_errors(target):
@@ -128,12 +155,23 @@ class FlowLLM:
             self.refiner.save_pretrained(target / "flow", half)
         write_json(target / SYSTEM_FILE, {"num_atoms_histogram": self.num_atoms_histogram})
 
+    def fingerprint(self) -> str:
+        """The system's name and a short hash of what its crystals depend on."""
+        parts = [json.dumps(self.num_atoms_histogram)]
+        for network in (
+            getattr(self.prior, "model", None),
+            getattr(self.refiner, "velocity", None),
+        ):
+            if isinstance(network, torch.nn.Module):
+                parts.append(weights_digest(network, str(getattr(network, "statistics", ""))))
+        return f"{self.name} ({digest(*parts)})"
+
     def generate(
         self,
-        num: int = 1,
+        num: int | None = None,
         *,
         formula: str | None = None,
-        elements: Sequence[str] | None = None,
+        elements: str | Sequence[str] | None = None,
         num_atoms: int | None = None,
         prompts: Sequence[str] = (),
         seed: int = 0,
@@ -143,13 +181,41 @@ class FlowLLM:
     ) -> Generation:
         """Generate crystals; see `Request` for what can be asked.
 
+        Args:
+            num: accepted crystals; default one for each prompt, or 16.
+            formula: exactly this reduced formula, in any number of formula units.
+            elements: exactly these elements, as a list or as in "Li,Fe,O".
+            num_atoms: atoms in the primitive cell.
+            prompts: whole prompts, used in turn.
+            seed: the same seed gives the same crystals.
+            sampling: how the language model draws.
+            refinement: how the flow is integrated.
+            progress: callback.
+
         Raises:
             InputError: the wishes cannot be met, or no crystal comes for a prompt.
         """
-        if num < 1:
-            raise InputError(f"the number of crystals must be at least 1, not {num}")
-        request = Request(formula, tuple(elements) if elements else None, num_atoms, tuple(prompts))
-        return self.generate_range(range(num), request, seed, sampling, refinement, progress)
+        count = num if num is not None else len(prompts) or DEFAULT_NUM
+        check_num(count, seed)
+        wanted = elements.split(",") if isinstance(elements, str) else elements
+        named = None if wanted is None else read_elements(",".join(wanted))
+        request = Request(formula, named, num_atoms, tuple(prompts))
+        self.check(request, seed)
+        return self.generate_range(range(count), request, seed, sampling, refinement, progress)
+
+    def check(self, request: Request, seed: int = 0) -> None:
+        """See whether this system can meet a request, before any work is done.
+
+        Raises:
+            InputError: it cannot.
+        """
+        request.prompt(0, seed, self.num_atoms_histogram)
+        rule_for = getattr(self.prior, "rule_for", None)
+        if rule_for is not None and getattr(self.prior, "constrained", True):
+            with warnings.catch_warnings():  # sampling warns of a foreign prompt, once is enough
+                warnings.simplefilter("ignore")
+                for prompt in dict.fromkeys(request.prompts):
+                    rule_for(prompt)
 
     def generate_range(
         self,
@@ -224,12 +290,26 @@ class FlowLLM:
                 f"no crystal in {MAX_TRIES} tries for the prompt {prompts[waiting[0]].strip()!r}"
             )
         ids = np.array([f"{index:06d}" for index in indices])
-        return CrystalBatch.concatenate(accepted[p] for p in range(total)).replace(ids=ids), rejected
+        return CrystalBatch.concatenate(accepted[p] for p in range(total)).replace(
+            ids=ids
+        ), rejected
 
 
 def crystal_seed(seed: int, index: int, attempt: int) -> int:
     """The seed of one try at one crystal of a run."""
     return int(np.random.SeedSequence([seed, index, attempt]).generate_state(1, np.uint32)[0])
+
+
+def check_num(num: int, seed: int) -> None:
+    """Refuse a number of crystals below 1 and a negative seed.
+
+    Raises:
+        InputError: names the one that is wrong.
+    """
+    if num < 1:
+        raise InputError(f"the number of crystals must be at least 1, not {num}")
+    if seed < 0:
+        raise InputError(f"the seed must be at least 0, not {seed}")
 
 
 def find_model(name: str | Path) -> Path:
@@ -248,7 +328,9 @@ def find_model(name: str | Path) -> Path:
     )
 
 
-def reduce_structures(structures: Sequence[Any], names: Sequence[str]) -> tuple[CrystalBatch, list[str]]:
+def reduce_structures(
+    structures: Sequence[Any], names: Sequence[str]
+) -> tuple[CrystalBatch, list[str]]:
     """Structures reduced for refinement, and a message for each that had to be left out."""
     crystals, refused = [], []
     for structure, name in zip(structures, names, strict=True):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from flowllm.checkpoint import atomic_write, friendly_os_errors, write_json
 from flowllm.crystal import CrystalBatch
@@ -17,53 +21,73 @@ from flowllm.model import Generation
 from flowllm.report import write_report
 
 CSV_COLUMNS = ("id", "formula", "prompt", "valid_structure", "valid_composition")
+RESULTS = (
+    "crystals",
+    "prior",
+    "crystals.extxyz",
+    "crystals.csv",
+    "trajectories.npz",
+    "summary.json",
+    "report.html",
+)
+"""What a finished run holds."""
 
 
-def write_results(out: Path, generation: Generation, settings: dict[str, Any]) -> None:
-    """Write the layout that every run has.
+def write_results(
+    out: Path,
+    generation: Generation,
+    settings: dict[str, Any],
+    left_out: Sequence[str] = (),
+) -> None:
+    """Write the layout that every run has, each file whole or not at all.
 
     ``crystals/*.cif`` refined crystals, ``prior/*.cif`` the same before refinement,
     ``crystals.extxyz``, ``crystals.csv`` (id, formula, prompt, both validities),
     ``trajectories.npz``, ``summary.json`` and ``report.html``.
 
+    Args:
+        out: the folder, which exists.
+        generation: the crystals.
+        settings: names and values for the page.
+        left_out: a message for each input that is not among the crystals.
+
     Raises:
         InputError: the disk is full or the folder cannot be written.
     """
-    refined = generation.refined
+    refined, trajectory = generation.refined, generation.trajectory
     rows = crystal_rows(generation)
+    stages = [asdict(stage) for stage in generation.stages]
     with friendly_os_errors(out):
         write_cifs(out / "crystals", refined)
         write_cifs(out / "prior", generation.prior)
         write_extxyz(out / "crystals.extxyz", refined)
-        generation.trajectory.save(out / "trajectories.npz")
+        arrays = {f: getattr(trajectory, f) for f in trajectory.__dataclass_fields__}
+        atomic_write(out / "trajectories.npz", lambda handle: np.savez_compressed(handle, **arrays))
         atomic_write(out / "crystals.csv", table(rows))
-        stages = [asdict(stage) for stage in generation.stages]
-        valid = sum(row["valid_structure"] for row in rows), sum(
-            row["valid_composition"] for row in rows
-        )
-        write_json(
-            out / "summary.json",
-            {
-                "crystals": len(rows),
-                "valid_structures": valid[0],
-                "valid_compositions": valid[1],
-                "stages": stages,
-                "settings": settings,
-            },
-        )
-        write_report(
-            out / "report.html",
-            title=f"{len(rows)} crystals",
-            prior=generation.prior,
-            refined=refined,
-            rows=rows,
-            stages=[
-                {"stage": s.name, "crystals": s.crystals, "rejected": s.rejected, "seconds": s.seconds}
-                for s in generation.stages
-            ],
-            settings=settings,
-            trajectories=generation.trajectory,
-        )
+        summary = {
+            "crystals": len(rows),
+            "valid_structures": sum(row["valid_structure"] for row in rows),
+            "valid_compositions": sum(row["valid_composition"] for row in rows),
+            "stages": stages,
+            "left_out": list(left_out),
+            "settings": settings,
+        }
+        write_json(out / "summary.json", summary)
+        page = out / ".report.html.tmp"
+        try:
+            write_report(
+                page,
+                title=f"{len(rows)} crystals",
+                prior=generation.prior,
+                refined=refined,
+                rows=rows,
+                stages=[{"stage": stage.pop("name"), **stage} for stage in stages],
+                settings=settings,
+                trajectories=trajectory,
+            )
+            os.replace(page, out / "report.html")
+        finally:
+            page.unlink(missing_ok=True)
 
 
 def crystal_rows(generation: Generation) -> list[dict[str, Any]]:
@@ -95,12 +119,20 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def write_cifs(folder: Path, crystals: CrystalBatch) -> None:
-    """One CIF a crystal, named by its id; what an earlier try left in the folder goes."""
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    for name, text in zip(crystals.ids, crystals.to_cif(), strict=True):
-        (folder / f"{name}.cif").write_text(text, encoding="utf-8")
+    """A folder with one CIF a crystal, named by its id, in the place of what was there before."""
+    texts = crystals.to_cif()
+    partial = folder.with_name(f".{folder.name}.partial")
+    for old in (partial, folder):
+        if old.is_dir():
+            shutil.rmtree(old)
+    try:
+        partial.mkdir(parents=True)
+        for name, text in zip(crystals.ids, texts, strict=True):
+            (partial / f"{name}.cif").write_text(text, encoding="utf-8")
+        partial.rename(folder)
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def write_extxyz(path: Path, crystals: CrystalBatch) -> None:

@@ -27,7 +27,7 @@ from flowllm.errors import InputError
 Progress = Callable[[int, int], None]
 """Called as progress(done, total) from the calling process, never from a worker."""
 
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,9 @@ def _iterate_chunks(
                 "a worker process died, perhaps of too little memory; try fewer workers"
             ) from error
         finally:
-            for future in pending:
-                future.cancel()
+            if executor is not None:  # a pool of our own ends with its processes
+                for future in pending:
+                    future.cancel()
 
 
 def run_chunk(fn: Callable[[Any], Any], items: Sequence[Any], names: Sequence[str]) -> list[Any]:
@@ -182,13 +183,12 @@ def _executor(given: Executor | None, workers: int) -> Iterator[tuple[Executor, 
     try:
         yield pool, 4 * workers
     except BaseException:  # Ctrl-C too: nothing that still runs is wanted any more
-        processes = list((getattr(pool, "_processes", None) or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
+        # and no future is cancelled: a pool that loses its processes trips over cancelled ones
+        for process in list((getattr(pool, "_processes", None) or {}).values()):
             process.terminate()
         raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=True)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

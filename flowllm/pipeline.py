@@ -5,32 +5,75 @@ Each stage reads the folder of the one before it, writes its own, and goes on wh
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowllm.checkpoint import RunFolder, atomic_write, read_json
+from flowllm.checkpoint import RUN, RunFolder, atomic_write, friendly_os_errors, read_json
 from flowllm.crystal import MAX_ATOMS
 from flowllm.data import CrystalSet, load_dataset
+from flowllm.data.sources import SPLITS
 from flowllm.errors import InputError
 from flowllm.flow import FlowRefiner, FlowTrainSettings, PairSet, build_pairs, train_flow
+from flowllm.flow.pairing import fingerprint
 from flowllm.flow.velocity import resolve_device
-from flowllm.lm.build import CompactConfig, build_compact
-from flowllm.lm.decode import SamplingSettings
+from flowllm.lm.build import build_compact
 from flowllm.lm.prior import LanguageModelPrior
-from flowllm.lm.train import LMTrainSettings, train_lm
-from flowllm.model import FlowLLM
+from flowllm.lm.settings import CompactConfig, LMTrainSettings, SamplingSettings
+from flowllm.lm.train import train_lm
+from flowllm.model import SYSTEM_FILE, FlowLLM
+from flowllm.runs import flat_settings, open_run, weights_digest
 from flowllm.text.prompts import Conditions, build_prompt
 from flowllm.text.tokenizer import build_tokenizer
 
 PAIRS = "pairs.npz"
+ALIGNMENTS = ("translation", "hungarian", "list")
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """How pairs are made.
+
+    Attributes:
+        sampling: how the language model draws.
+        num_pairs: draws of a target.
+        samples_per_target: samples drawn for one target.
+        keep: "closest" keeps the sample closest to its target, "all" every one.
+        alignment: "translation", "hungarian" or "list", as in `flowllm.flow.alignment.align`.
+        seed: of everything random.
+        chunk_size: draws that are finished, and kept, together.
+
+    Raises:
+        InputError: a value out of its range.
+    """
+
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    num_pairs: int = 24_000
+    samples_per_target: int = 2
+    keep: str = "closest"
+    alignment: str = "translation"
+    seed: int = 0
+    chunk_size: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("num_pairs", "samples_per_target", "chunk_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.keep not in ("closest", "all"):
+            raise InputError(f"keep must be closest or all, not {self.keep!r}")
+        if self.alignment not in ALIGNMENTS:
+            raise InputError(f"no alignment {self.alignment!r}; there are {', '.join(ALIGNMENTS)}")
+        if self.seed < 0:
+            raise InputError(f"the seed must be at least 0, not {self.seed}")
 
 
 def train_compact(
-    data: str,
+    data: str | Path,
     out: Path,
     config: CompactConfig,
     settings: LMTrainSettings,
@@ -47,28 +90,51 @@ def train_compact(
     Raises:
         InputError: no such data, or the folder holds another run.
     """
-    train, validation = load_dataset(data, "train"), load_split_or(data, "val")
-    identity = {"data": data, **asdict(config), **asdict(settings)}
-    with RunFolder.open(out, "train-lm", identity, overwrite) as run:
+    if settings.seed < 0:
+        raise InputError(f"the seed must be at least 0, not {settings.seed}")
+    place = str(resolve_device(device))
+    train, validation = training_splits(data)
+    identity = flat_settings(
+        settings,
+        data=str(data),
+        crystals=fingerprint(train.crystals) + fingerprint(validation.crystals),
+        **asdict(config),
+    )
+    identity.pop("threads")  # how fast, not what
+    with open_run(out, "train-lm", identity, overwrite, inputs=[data]) as run:
         if run.finished:
             return dict(run.record["figures"])
         tokenizer = build_tokenizer()
         model = build_compact(tokenizer, config, settings.seed)
         figures = train_lm(
-            model, tokenizer, train, validation, out, settings,
-            device=str(resolve_device(device)), progress=progress,
-        )  # fmt: skip
+            model,
+            tokenizer,
+            train,
+            validation,
+            run.path,
+            settings,
+            device=place,
+            progress=progress,
+        )
         run.finish(figures=figures, training_crystals=len(train))
     return figures
 
 
-def load_split_or(data: str, split: str) -> CrystalSet:
-    """A split, or where one's own data have none, the last twentieth of the training split."""
-    try:
-        return load_dataset(data, split)
-    except InputError:
-        train = load_dataset(data, "train")
-        return train[-max(1, len(train) // 20) :]
+def training_splits(data: str | Path) -> tuple[CrystalSet, CrystalSet]:
+    """What is trained on and what is held out.
+
+    One's own data without a split "val" give every twentieth crystal for it.
+
+    Raises:
+        InputError: no such data, or too few to hold any out.
+    """
+    train = load_dataset(data, "train")
+    if str(data) in SPLITS or (Path(data) / "val.npz").is_file():
+        return train, load_dataset(data, "val")
+    if len(train) < 2:
+        raise InputError(f"{data} holds {len(train)} crystals; training needs at least 2")
+    held_out = np.arange(len(train)) % 20 == min(19, len(train) - 1)
+    return train[~held_out], train[held_out]
 
 
 def composition_prompt(composition: dict[str, int]) -> str:
@@ -77,16 +143,11 @@ def composition_prompt(composition: dict[str, int]) -> str:
 
 
 def make_pairs(
-    lm: Path,
-    data: str,
+    lm: str | Path,
+    data: str | Path,
     out: Path,
-    sampling: SamplingSettings,
+    settings: PairSettings | None = None,
     *,
-    num_pairs: int,
-    samples_per_target: int,
-    keep: str,
-    alignment: str,
-    seed: int,
     device: str = "auto",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -99,20 +160,38 @@ def make_pairs(
     Raises:
         InputError: no such model or data, or the folder holds another run.
     """
+    settings = settings or PairSettings()
     prior = LanguageModelPrior.from_pretrained(lm, str(resolve_device(device)))
     targets = load_dataset(data, "train").crystals
-    identity = {
-        "lm": str(lm), "data": data, **asdict(sampling), "num_pairs": num_pairs, "seed": seed,
-        "samples_per_target": samples_per_target, "keep": keep, "alignment": alignment,
-    }  # fmt: skip
-    with RunFolder.open(out, "pair", identity, overwrite) as run:
-        pairs = build_pairs(
-            targets, prior, sampling, out / "chunks", num_pairs, seed,
-            samples_per_target=samples_per_target, keep=keep, progress=progress,
-            prompt_for=composition_prompt, alignment=alignment,
-        )  # fmt: skip
-        pairs.save(out / PAIRS)
-        summary: dict[str, Any] = read_json(out / "chunks" / "summary.json")
+    identity = flat_settings(
+        settings,
+        lm=weights_digest(prior.model),
+        data=str(data),
+        targets=fingerprint(targets),
+    )
+    with open_run(out, "pair", identity, overwrite, inputs=[lm, data]) as run:
+        if run.finished and (run.path / PAIRS).is_file():
+            return dict(run.record["summary"])
+        with friendly_os_errors(run.path):
+            pairs = build_pairs(
+                targets,
+                prior,
+                settings.sampling,
+                run.path / "chunks",
+                settings.num_pairs,
+                settings.seed,
+                settings.chunk_size,
+                settings.samples_per_target,
+                settings.keep,
+                progress,
+                prompt_for=composition_prompt,
+                alignment=settings.alignment,
+            )
+        if not len(pairs):
+            raise InputError(f"{lm} wrote no crystal of the composition asked for; no pairs")
+        arrays = pairs.arrays()
+        atomic_write(run.path / PAIRS, lambda handle: np.savez_compressed(handle, **arrays))
+        summary: dict[str, Any] = read_json(run.path / "chunks" / "summary.json")
         run.finish(summary=summary)
     return summary
 
@@ -121,33 +200,89 @@ def train_on_pairs(
     pairs: Path,
     out: Path,
     settings: FlowTrainSettings,
+    *,
+    overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> FlowRefiner:
     """Train the flow on a folder of pairs.
 
     Raises:
-        InputError: no pairs there, or the folder holds another run.
+        InputError: no pairs there, or the folder holds another run; the loss is not finite.
     """
-    if not (pairs / PAIRS).is_file():
+    if not (pairs / PAIRS).is_file() or (
+        (pairs / RUN).is_file() and RunFolder.read(pairs)["status"] != "finished"
+    ):
         raise InputError(f"{pairs} holds no {PAIRS}; `flowllm pair` writes it when it is finished")
-    return train_flow(PairSet.load(pairs / PAIRS), settings, out, progress)
+    resolve_device(settings.device)
+    content = PairSet.load(pairs / PAIRS)
+    if len(content) < 2:
+        raise InputError(f"{pairs} holds {len(content)} pairs; training needs at least 2")
+    identity = {
+        name: value for name, value in flat_settings(settings).items() if name in _binding(settings)
+    }
+    identity["pairs"] = fingerprint(content.c0) + fingerprint(content.c1)
+    with open_run(out, "train-flow", identity, overwrite, inputs=[pairs]) as run:
+        if run.finished and (run.path / "model").is_dir():
+            return FlowRefiner.from_pretrained(run.path / "model", settings.device)
+        try:
+            with friendly_os_errors(run.path):
+                refiner = train_flow(content, settings, run.path, progress)
+        except FloatingPointError as error:
+            raise InputError(str(error)) from None
+        run.finish(pairs_trained_on=len(content))
+    return refiner
 
 
-def combine(lm: Path, flow: Path, data: str, out: Path, *, half: bool, overwrite: bool) -> FlowLLM:
-    """Join a language model and a flow into a folder that `FlowLLM.from_pretrained` reads."""
-    source = flow / "model" if (flow / "model").is_dir() else flow
+def _binding(settings: FlowTrainSettings) -> set[str]:
+    """The settings that a run may not change half-way, the network's among them."""
+    return {*settings.binding(), *asdict(settings.network)}
+
+
+def combine(
+    lm: Path, flow: Path, data: str | Path, out: Path, *, half: bool = True, overwrite: bool = False
+) -> FlowLLM:
+    """Join a language model and a flow into a folder that `FlowLLM.from_pretrained` reads.
+
+    Args:
+        lm: folder of the language model.
+        flow: folder that training wrote, or its `model/`.
+        data: whose training split says how often a cell has 1, 2, … atoms.
+        out: the system's folder; other files in it, such as a model card, stay.
+        half: weights in float16.
+        overwrite: replace the system in `out`.
+
+    Raises:
+        InputError: a part is missing or damaged, or `out` cannot be used.
+    """
+    trained = flow / "model" if (flow / "model").is_dir() else flow
     system = FlowLLM(
         LanguageModelPrior.from_pretrained(lm),
-        FlowRefiner.from_pretrained(source, "cpu"),
+        FlowRefiner.from_pretrained(trained, "cpu"),
         num_atoms_histogram(load_dataset(data, "train")),
     )
-    if out.exists() and any(out.iterdir()) and not overwrite:
-        raise InputError(f"{out} is not empty; use --overwrite")
-    system.save_pretrained(out, half)
-    for folder, name in ((lm, "lm"), (flow, "flow")):
-        log = folder / "log.jsonl"
-        if log.is_file():  # loss curves travel with the weights
-            atomic_write(out / name / "log.jsonl", log.read_bytes())
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; the output needs a folder")
+    names = ("lm", "flow", SYSTEM_FILE)
+    if out.is_dir() and any(out.iterdir()):
+        if not (out / SYSTEM_FILE).is_file():
+            raise InputError(f"{out} holds files that are no system; choose another output folder")
+        if not overwrite:
+            raise InputError(f"{out} holds a system; use --overwrite to replace it")
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        system.save_pretrained(partial, half)
+        for folder, name in ((lm, "lm"), (trained.parent, "flow")):
+            log = folder / "log.jsonl"
+            if log.is_file():  # loss curves travel with the weights
+                atomic_write(partial / name / "log.jsonl", log.read_bytes())
+        with friendly_os_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+            for name in names:
+                if (out / name).is_dir():
+                    shutil.rmtree(out / name)
+                os.replace(partial / name, out / name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return system
 
 

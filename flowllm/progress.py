@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from flowllm.model import Progress
+if TYPE_CHECKING:
+    from flowllm.model import Progress
 
 
 @contextmanager
@@ -39,3 +41,12 @@ def progress_bars(shown: bool = True) -> Iterator[Progress]:
             bars.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
 
         yield report
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """A line in the terminal that says what is waited for, gone when it is done."""
+    from rich.console import Console
+
+    with Console(file=sys.stderr).status(text):
+        yield

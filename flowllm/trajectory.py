@@ -143,7 +143,9 @@ class Trajectory:
             for name in ("atomic_numbers", "num_atoms", "ids"):
                 if not np.array_equal(getattr(part, name), getattr(head, name)):
                     raise InputError(f"{name} differs between frames")
-        stacked = (np.stack([getattr(p, n) for p in parts]) for n in ("frac_coords", "lengths", "angles"))
+        stacked = (
+            np.stack([getattr(p, n) for p in parts]) for n in ("frac_coords", "lengths", "angles")
+        )
         return cls(np.array(list(times)), *stacked, head.atomic_numbers, head.num_atoms, head.ids)
 
     @classmethod
@@ -159,8 +161,17 @@ class Trajectory:
         for part in parts[1:]:
             if not np.array_equal(part.times, parts[0].times):
                 raise InputError("trajectories of different times cannot stand beside each other")
-        along = {"frac_coords": 1, "lengths": 1, "angles": 1, "atomic_numbers": 0, "num_atoms": 0, "ids": 0}
-        joined = {n: np.concatenate([getattr(p, n) for p in parts], axis) for n, axis in along.items()}
+        along = {
+            "frac_coords": 1,
+            "lengths": 1,
+            "angles": 1,
+            "atomic_numbers": 0,
+            "num_atoms": 0,
+            "ids": 0,
+        }
+        joined = {
+            n: np.concatenate([getattr(p, n) for p in parts], axis) for n, axis in along.items()
+        }
         return cls(times=parts[0].times, **joined)
 
     # ---- files -----------------------------------------------------------------------------

@@ -44,3 +44,92 @@ def mp20_rows(data_dir):
 
     table = pd.read_csv(data_dir / "mp_20" / "val.csv.gz")
     return table.iloc[:: len(table) // 200].head(200).reset_index(drop=True)
+
+
+# ---- a tiny system with random weights, and crystals to train on ---------------------------------
+
+
+@pytest.fixture(scope="session")
+def system_folder(tmp_path_factory) -> Path:
+    """A folder with a language model and a flow of a few thousand random weights."""
+    import torch
+
+    from flowllm.flow.network import VelocityConfig
+    from flowllm.flow.refine import FlowRefiner
+    from flowllm.flow.statistics import FlowStatistics
+    from flowllm.flow.velocity import CrystalVelocity
+    from flowllm.lm.build import build_compact
+    from flowllm.lm.prior import LanguageModelPrior
+    from flowllm.lm.settings import CompactConfig
+    from flowllm.model import FlowLLM
+    from flowllm.text.tokenizer import build_tokenizer
+
+    tokenizer = build_tokenizer()
+    language_model = build_compact(tokenizer, CompactConfig(16, 1, 2, 24), seed=0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        velocity = CrystalVelocity(
+            VelocityConfig(hidden=16, layers=1, time_dim=8, num_frequencies=3, distance_features=4),
+            FlowStatistics((1.6,) * 3 + (0.0,) * 3, (0.3,) * 6, (0.01,) * 6, (0.1,) * 6, 0.1),
+        )
+        for head in (velocity.net.coord_head, velocity.net.cell_head):
+            torch.nn.init.normal_(head.weight, std=0.2)
+    prior = LanguageModelPrior(language_model.eval(), tokenizer)
+    folder = tmp_path_factory.mktemp("system") / "tiny"
+    FlowLLM(prior, FlowRefiner(velocity), [0, 3, 2, 2, 1, 1]).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def system(system_folder):
+    """That system, loaded; not to be changed."""
+    from flowllm.model import FlowLLM
+
+    return FlowLLM.from_pretrained(system_folder, "cpu")
+
+
+@pytest.fixture(scope="session")
+def sample_crystals():
+    """160 crystals of the MP-20 validation split."""
+    from flowllm.crystal import CrystalBatch
+
+    return CrystalBatch.load(Path(__file__).parent / "flow" / "mp20_sample.npz")
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory, sample_crystals) -> Path:
+    """A folder that `flowllm data` would write: 60 small crystals in train, val and test."""
+    from flowllm.data import prepare
+
+    small = sample_crystals[sample_crystals.num_atoms <= 12][:60]
+    folder = tmp_path_factory.mktemp("data")
+    source = folder / "cifs"
+    source.mkdir()
+    for name, text in zip(small.ids, small.to_cif(), strict=True):
+        (source / f"{name}.cif").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("FLOWLLM_DATA_DIR", raising=False)  # the hull has nothing to do with it
+        prepare(source, folder / "prepared", random_split=True, workers=1)
+    return folder / "prepared"
+
+
+@pytest.fixture
+def in_process():
+    """Runs code in a process of its own, with names given; returns its exit code.
+
+    A fork server holds the heavy libraries, so that a process to be killed starts at once.
+    """
+    import multiprocessing
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["flowllm.generate", "flowllm.pipeline", "flowllm.cli"])
+
+    def run(code: str, **names) -> int:
+        one_thread = "import torch; torch.set_num_threads(1)\n"
+        process = context.Process(target=exec, args=(one_thread + code, names))
+        process.start()
+        process.join(120)
+        assert process.exitcode is not None, "the process did not come to its end"
+        return process.exitcode
+
+    return run

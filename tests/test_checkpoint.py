@@ -48,12 +48,12 @@ def test_half_precision_halves_the_file_and_keeps_three_digits(tmp_path):
 
 
 def test_a_folder_without_weights_is_named(tmp_path):
-    with pytest.raises(InputError, match="no weights folder at .*nowhere"):
+    with pytest.raises(InputError, match=r"no weights folder at .*nowhere"):
         load_weights(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="holds no config.json"):
+    with pytest.raises(InputError, match=r"holds no config.json"):
         load_weights(tmp_path)
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(InputError, match="holds no model.safetensors"):
+    with pytest.raises(InputError, match=r"holds no model.safetensors"):
         load_weights(tmp_path)
 
 
@@ -61,13 +61,13 @@ def test_corrupt_weights_are_named(tmp_path, state):
     save_weights(tmp_path, state, {})
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-5])
-    with pytest.raises(InputError, match="model.safetensors is corrupt"):
+    with pytest.raises(InputError, match=r"model.safetensors is corrupt"):
         load_weights(tmp_path)
     file.write_bytes(b"")
-    with pytest.raises(InputError, match="model.safetensors is corrupt"):
+    with pytest.raises(InputError, match=r"model.safetensors is corrupt"):
         load_weights(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(InputError, match="config.json is not readable JSON"):
+    with pytest.raises(InputError, match=r"config.json is not readable JSON"):
         load_weights(tmp_path)
 
 
@@ -82,7 +82,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         handle.write(b"half of the n")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(InputError, match="a.txt: the disk is full"):
+    with pytest.raises(InputError, match=r"a.txt: the disk is full"):
         atomic_write(file, fail)
     assert file.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
@@ -98,9 +98,12 @@ def test_text_bytes_and_functions_are_written(tmp_path):
 
 
 def test_a_really_full_disk():
-    with pytest.raises(InputError, match="^out: the disk is full$"):
-        with friendly_os_errors("out"), open("/dev/full", "wb", buffering=0) as handle:
-            handle.write(b"x")
+    with (
+        pytest.raises(InputError, match=r"^out: the disk is full$"),
+        friendly_os_errors("out"),
+        open("/dev/full", "wb", buffering=0) as handle,
+    ):
+        handle.write(b"x")
 
 
 @pytest.mark.parametrize(
@@ -155,12 +158,12 @@ def test_finish_is_remembered(tmp_path):
 def test_other_settings_are_refused_by_name_and_nothing_changes(tmp_path):
     begin(tmp_path)
     before = (tmp_path / "run.json").read_bytes()
-    with pytest.raises(InputError, match="steps is 50 there and 100 now.*--overwrite") as caught:
+    with pytest.raises(InputError, match=r"steps is 50 there and 100 now.*--overwrite") as caught:
         begin(tmp_path, {"steps": 100, "seed": 0})
     assert "seed" not in str(caught.value)
-    with pytest.raises(InputError, match="of the command generate, not pair"):
+    with pytest.raises(InputError, match=r"of the command generate, not pair"):
         begin(tmp_path, command="pair")
-    with pytest.raises(InputError, match="noise is null there and 0.1 now"):
+    with pytest.raises(InputError, match=r"noise is null there and 0.1 now"):
         begin(tmp_path, {**SETTINGS, "noise": 0.1})
     assert (tmp_path / "run.json").read_bytes() == before
 
@@ -177,31 +180,33 @@ def test_overwrite_empties_a_run_and_starts_anew(tmp_path):
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_files_of_others_are_never_touched(tmp_path, overwrite):
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(InputError, match="no run of flowllm wrote .thesis.tex"):
+    with pytest.raises(InputError, match=r"no run of flowllm wrote .thesis.tex"):
         begin(tmp_path, overwrite=overwrite)
     (tmp_path / "run.json").write_text('{"jogging": "5 km"}')
-    with pytest.raises(InputError, match="run.json was not written by flowllm"):
+    with pytest.raises(InputError, match=r"run.json was not written by flowllm"):
         begin(tmp_path, overwrite=overwrite)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 
 
 def test_a_file_in_place_of_the_folder(tmp_path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(InputError, match="out is a file"):
+    with pytest.raises(InputError, match=r"out is a file"):
         begin(tmp_path / "out")
-    with pytest.raises(InputError, match="a file is in the way"):
+    with pytest.raises(InputError, match=r"a file is in the way"):
         begin(tmp_path / "out" / "deeper")
 
 
 def test_a_place_where_nothing_can_be_written():
-    with pytest.raises(InputError, match="^/proc/flowllm: "):
+    with pytest.raises(InputError, match=r"^/proc/flowllm: "):
         begin("/proc/flowllm")
 
 
 def test_two_at_once_are_refused(tmp_path):
-    with RunFolder.open(tmp_path, "generate", SETTINGS):
-        with pytest.raises(InputError, match="another process is working in"):
-            begin(tmp_path)
+    with (
+        RunFolder.open(tmp_path, "generate", SETTINGS),
+        pytest.raises(InputError, match=r"another process is working in"),
+    ):
+        begin(tmp_path)
     assert not begin(tmp_path).finished
 
 

@@ -118,10 +118,10 @@ def test_arrays_that_disagree_are_refused(change, message):
 
 
 def test_loading_what_is_not_there_or_no_archive_names_the_file(tmp_path):
-    with pytest.raises(InputError, match="no such file: .*none.npz"):
+    with pytest.raises(InputError, match=r"no such file: .*none.npz"):
         CrystalBatch.load(tmp_path / "none.npz")
     (tmp_path / "text.npz").write_text("not an archive")
-    with pytest.raises(InputError, match="text.npz is not an archive of crystals"):
+    with pytest.raises(InputError, match=r"text.npz is not an archive of crystals"):
         CrystalBatch.load(tmp_path / "text.npz")
 
 
@@ -147,7 +147,7 @@ def test_a_cell_without_volume_has_volume_zero_and_no_structure(crystal):
     assert flat.volumes[0] == pytest.approx(0.0, abs=1e-5)
     impossible = crystal.replace(angles=[[60.0, 60.0, 150.0]])
     assert impossible.volumes[0] == 0.0
-    with pytest.raises(InputError, match="spans no volume"):
+    with pytest.raises(InputError, match=r"spans no volume"):
         impossible.to_pymatgen()
 
 
@@ -181,7 +181,7 @@ def test_interatomic_distances_survive_every_conversion(crystal):
 
 
 def test_an_open_type_has_no_structure(crystal):
-    with pytest.raises(InputError, match="type is open"):
+    with pytest.raises(InputError, match=r"type is open"):
         crystal.replace(atomic_numbers=[0, 22, 8, 8]).to_pymatgen()
 
 
@@ -245,12 +245,12 @@ _atom_site_occupancy
 
 
 def test_partial_occupancy_is_refused_by_name():
-    with pytest.raises(InputError, match="alloy: partial occupancy"):
+    with pytest.raises(InputError, match=r"alloy: partial occupancy"):
         parse_cif(HEAD + "Fe Fe1 0 0 0 0.5\nNi Ni1 0 0 0 0.5\n", "alloy")
 
 
 @pytest.mark.parametrize("text", ["", "hello", HEAD, HEAD[:60], "data_x\nloop_\n_a _b\n1 2 3\n"])
 def test_a_corrupt_cif_is_refused_by_name_in_one_line(text):
-    with pytest.raises(InputError, match="^broken: the CIF does not parse") as caught:
+    with pytest.raises(InputError, match=r"^broken: the CIF does not parse") as caught:
         parse_cif(text, "broken")
     assert "\n" not in str(caught.value)

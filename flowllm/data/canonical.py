@@ -91,12 +91,15 @@ def off_the_fence(frac: np.ndarray) -> np.ndarray:
     """Coordinates in [0, 1) with none so near a rounding boundary that noise decides its text.
 
     Special positions such as 1/8 lie right on one. Whatever lies within 3e-5 of a boundary is set
-    3e-5 above it, a few ten-thousandths of an Å.
+    3e-5 off it, towards the middle of the cell, so that x and -x stay opposite; that moves an atom
+    by less than a thousandth of an Å.
     """
+    frac = wrap(frac)
     scaled = frac * COORD_STEPS
     boundary = np.floor(scaled) + 0.5
     near = np.abs(scaled - boundary) < FENCE
-    return wrap(np.where(near, (boundary + FENCE) / COORD_STEPS, frac))
+    inwards = np.where(boundary < COORD_STEPS / 2, FENCE, -FENCE)
+    return np.where(near, (boundary + inwards) / COORD_STEPS, frac)
 
 
 def canonical_setting(

@@ -14,7 +14,7 @@ from flowllm.elements import NUMBER_OF, RANK_OF, SYMBOLS
 from flowllm.errors import InputError
 
 if TYPE_CHECKING:
-    from pymatgen.core import Structure
+    from pymatgen.core.structure import Structure
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,19 @@ _MODULES = {
     "mean_squared_torus_distance": "alignment",
     "train_flow": "train",
 }
-__all__ = sorted(_MODULES)
+__all__ = [
+    "FlowMatcher",
+    "FlowRefiner",
+    "FlowTrainSettings",
+    "PairSet",
+    "RefineSettings",
+    "VelocityConfig",
+    "VelocityNet",
+    "align",
+    "build_pairs",
+    "mean_squared_torus_distance",
+    "train_flow",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -126,12 +126,19 @@ def best_match(
         if len(found) >= REFINED:
             limit = sorted(cost for cost, _, _ in found)[REFINED - 1]
     found.sort(key=lambda entry: entry[0])
-    best = min((_settle(f0, f1, different, *entry) for entry in found[:REFINED]), key=lambda e: e[0])
+    best = min(
+        (_settle(f0, f1, different, *entry) for entry in found[:REFINED]), key=lambda e: e[0]
+    )
     return best[1], best[2]
 
 
 def _settle(
-    f0: np.ndarray, f1: np.ndarray, different: np.ndarray, cost: float, assignment: np.ndarray, shift: np.ndarray
+    f0: np.ndarray,
+    f1: np.ndarray,
+    different: np.ndarray,
+    cost: float,
+    assignment: np.ndarray,
+    shift: np.ndarray,
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Mean translation and assignment in turn, while the cost falls."""
     for _ in range(20):

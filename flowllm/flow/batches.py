@@ -1,4 +1,4 @@
-"""Training batches as a function of the seed and the step, so that a resumed run is the same run."""
+"""Training batches as a function of seed and step, so that a resumed run is the same run."""
 
 from __future__ import annotations
 

@@ -10,7 +10,9 @@ from torch import nn
 
 def time_embedding(t: torch.Tensor, size: int) -> torch.Tensor:
     """Sinusoidal embedding (B, size) of times (B,) in [0, 1], periods from 2 pi to 2 pi / 1000."""
-    rates = torch.exp(torch.linspace(0.0, math.log(1000.0), size // 2, device=t.device, dtype=t.dtype))
+    rates = torch.exp(
+        torch.linspace(0.0, math.log(1000.0), size // 2, device=t.device, dtype=t.dtype)
+    )
     phases = t[:, None] * rates
     return torch.cat([phases.sin(), phases.cos()], dim=-1)
 
@@ -29,8 +31,10 @@ def difference_features(frac_coords: torch.Tensor, num_frequencies: int) -> torc
         (B, S, S, 6 K); the second axis is i, the third j; first all sines, then all cosines,
         axis of the cell slower than frequency.
     """
-    rates = 2.0 * math.pi * torch.arange(
-        1, num_frequencies + 1, device=frac_coords.device, dtype=frac_coords.dtype
+    rates = (
+        2.0
+        * math.pi
+        * torch.arange(1, num_frequencies + 1, device=frac_coords.device, dtype=frac_coords.dtype)
     )
     phases = (frac_coords[..., None] * rates).flatten(-2)
     sin, cos = phases.sin(), phases.cos()

@@ -16,10 +16,10 @@ class FlowMatcher(nn.Module):
 
     loss = coord_weight / 3n |v_F - u_F|^2 + cell_weight / 6 |v_L - u_L|^2, a mean over crystals,
 
-    with u_F in fractional units, so that coord_weight is the paper's lambda_f, and u_L standardised,
-    as the paper's cell is. The network predicts both standardised: its coordinate error counts with
-    coord_weight times the variance of u_F. On pairs aligned as here, that is 200 x 0.026 = 5;
-    in list order it is 200 x 0.083 = 17.
+    with u_F in fractional units, so that coord_weight is the paper's lambda_f, and u_L
+    standardised, as the paper's cell is. The network predicts both standardised: its coordinate
+    error counts with coord_weight times the variance of u_F. On pairs aligned as here, that is
+    200 x 0.026 = 5; in list order it is 200 x 0.083 = 17.
 
     Args:
         config: size of the network.
@@ -59,8 +59,8 @@ class FlowMatcher(nn.Module):
             t: (B,); drawn uniformly from [0, 1] if left out.
 
         Returns:
-            `loss`; `coord_loss`, the squared error of coordinates relative to the targets' variance (1
-            for a network that predicts no motion); `cell_loss`, the same of the cell.
+            `loss`; `coord_loss`, the squared error of coordinates relative to the targets'
+            variance (1 for a network that predicts no motion); `cell_loss`, the same of the cell.
         """
         if t is None:
             t = torch.rand(len(types), device=cell0.device, dtype=cell0.dtype)

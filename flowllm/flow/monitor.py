@@ -33,11 +33,16 @@ class AverageCallback(TrainerCallback):
     """
 
     def __init__(self, model: FlowMatcher, decay: float, checkpoint: Path | None) -> None:
-        self.model, self.decay, self.checkpoint = model.eval().requires_grad_(False), decay, checkpoint
+        self.model, self.decay, self.checkpoint = (
+            model.eval().requires_grad_(False),
+            decay,
+            checkpoint,
+        )
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Start from the checkpoint's average, if there is one."""
         self.model.to(args.device)
         if self.checkpoint is not None:
             self.model.load_state_dict(load_file(self.checkpoint / EMA_FILE))
@@ -46,6 +51,7 @@ class AverageCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Move the average towards the weights."""
         step = state.global_step
         decay = min(self.decay, (1 + step) / (10 + step))
         current = unwrapped(kwargs["model"])
@@ -57,8 +63,8 @@ class MonitorCallback(TrainerCallback):
     """Writes `log.jsonl` and validates the average at fixed times t.
 
     Training lines hold step, epoch, seconds, loss, coord_loss and cell_loss (means since the line
-    before; 1 is the variance of the target) and lr; validation lines hold val_loss, val_coord_loss and
-    val_cell_loss of the average.
+    before; 1 is the variance of the target) and lr; validation lines hold val_loss, val_coord_loss
+    and val_cell_loss of the average.
 
     Args:
         path: the log.
@@ -99,17 +105,22 @@ class MonitorCallback(TrainerCallback):
         self.earlier = max((line["seconds"] for line in kept), default=0.0)
         self.began = time.perf_counter()
         if state.is_world_process_zero:
-            self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+            self.path.write_text(
+                "".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8"
+            )
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Log, validate and report where it is due."""
         step, last = state.global_step, state.global_step >= state.max_steps
         if step % self.config.log_steps == 0 or last:
             means = {name: float(total) / max(self.count, 1) for name, total in self.sums.items()}
             self.sums, self.count = {}, 0
             if not all(np.isfinite(value) for value in means.values()):
-                raise FloatingPointError(f"the loss is not finite at step {step}; lower learning_rate")
+                raise FloatingPointError(
+                    f"the loss is not finite at step {step}; lower learning_rate"
+                )
             self._write(state, {**means, "lr": kwargs["optimizer"].param_groups[0]["lr"]})
         if len(self.held_out) and (step % self.config.eval_steps == 0 or last):
             losses = validation_losses(self.average.model, self.held_out, args.device)
@@ -122,7 +133,12 @@ class MonitorCallback(TrainerCallback):
             return
         step = state.global_step
         seconds = round(self.earlier + time.perf_counter() - self.began, 2)
-        line = {"step": step, "epoch": round(step / self.per_epoch, 4), "seconds": seconds, **values}
+        line = {
+            "step": step,
+            "epoch": round(step / self.per_epoch, 4),
+            "seconds": seconds,
+            **values,
+        }
         with self.path.open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
 

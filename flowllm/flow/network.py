@@ -40,7 +40,7 @@ class VelocityConfig:
         layers: number of message passing layers.
         time_dim: width of the sinusoidal embedding of time, even.
         num_frequencies: K, frequencies of the embedding of coordinate differences.
-        distance_features: number of Gaussians of the distance to the nearest image; 0 leaves them out.
+        distance_features: number of Gaussians of the distance to the nearest image, or 0.
         num_types: number of atom types; type 0 is one left open.
         cell_map: name of the cell parametrisation (`flowllm.manifolds.lattice`).
 
@@ -66,7 +66,9 @@ class VelocityConfig:
         if not isinstance(self.distance_features, int) or self.distance_features < 0:
             raise InputError(f"distance_features must be 0 or more, not {self.distance_features!r}")
         if self.cell_map not in CELL_MAPS:
-            raise InputError(f"no cell parametrisation {self.cell_map!r}; there are {', '.join(CELL_MAPS)}")
+            raise InputError(
+                f"no cell parametrisation {self.cell_map!r}; there are {', '.join(CELL_MAPS)}"
+            )
 
     @property
     def edge_features(self) -> int:

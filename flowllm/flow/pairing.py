@@ -75,7 +75,9 @@ def build_pairs(
         InputError: an argument is out of range, or `out` holds chunks of another run.
     """
     if not len(targets) or num_pairs < 1 or chunk_size < 1 or samples_per_target < 1:
-        raise InputError("pairs need targets, and num_pairs, chunk_size and samples_per_target above 0")
+        raise InputError(
+            "pairs need targets, and num_pairs, chunk_size and samples_per_target above 0"
+        )
     if keep not in ("closest", "all"):
         raise InputError(f"keep must be closest or all, not {keep!r}")
     out = Path(out)
@@ -98,7 +100,15 @@ def build_pairs(
         found = _read_chunk(path, chosen)
         if found is None:
             found = _make_chunk(
-                targets[chosen], prior, settings, seed, start, samples_per_target, keep, prompt_for, alignment
+                targets[chosen],
+                prior,
+                settings,
+                seed,
+                start,
+                samples_per_target,
+                keep,
+                prompt_for,
+                alignment,
             )
             _write_chunk(path, chosen, *found)
         parts.append(found[0])
@@ -116,7 +126,7 @@ def build_pairs(
 
 
 def target_order(num_targets: int, num_pairs: int, seed: int) -> np.ndarray:
-    """(num_pairs,) the target of each draw: shuffled passes; a longer order begins with a shorter."""
+    """(num_pairs,) targets of the draws: shuffled passes; a longer order begins with a shorter."""
     passes = -(-num_pairs // num_targets)
     shuffled = [np.random.default_rng([seed, 7, k]).permutation(num_targets) for k in range(passes)]
     return np.concatenate(shuffled)[:num_pairs]
@@ -192,7 +202,9 @@ def _make_chunk(
 def _slot(name: str, slots: list[tuple[int, int]]) -> tuple[int, int]:
     """The slot whose position among the prompts a sample's id gives."""
     if not name.isdigit() or int(name) >= len(slots):
-        raise InputError(f"the prior returned id {name!r}; ids must be the positions of the prompts")
+        raise InputError(
+            f"the prior returned id {name!r}; ids must be the positions of the prompts"
+        )
     return slots[int(name)]
 
 
@@ -206,7 +218,9 @@ def _claim(out: Path, run: dict[str, Any]) -> None:
             raise InputError(f"{path} is damaged; choose another folder") from error
         other = [name for name, value in run.items() if before.get(name) != value]
         if other:
-            raise InputError(f"{out} holds pairs of another run ({', '.join(other)} differ); choose another")
+            raise InputError(
+                f"{out} holds pairs of another run ({', '.join(other)} differ); choose another"
+            )
     else:
         _write_json(path, run)
 

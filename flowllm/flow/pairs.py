@@ -36,7 +36,9 @@ class PairSet:
     def __post_init__(self) -> None:
         for name in ("num_atoms", "atomic_numbers", "ids"):
             if not np.array_equal(getattr(self.c0, name), getattr(self.c1, name)):
-                raise InputError(f"samples and targets of a pair set differ in {name}; align them first")
+                raise InputError(
+                    f"samples and targets of a pair set differ in {name}; align them first"
+                )
 
     def __len__(self) -> int:
         return len(self.c1)
@@ -48,7 +50,9 @@ class PairSet:
     def concatenate(cls, parts: Iterable[PairSet]) -> PairSet:
         """One set out of several, in their order."""
         parts = list(parts)
-        return cls(*(CrystalBatch.concatenate(getattr(p, side) for p in parts) for side in ("c0", "c1")))
+        return cls(
+            *(CrystalBatch.concatenate(getattr(p, side) for p in parts) for side in ("c0", "c1"))
+        )
 
     @property
     def mean_squared_torus_distance(self) -> float:
@@ -95,7 +99,11 @@ class PairSet:
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of both sides, named as in the file."""
         sides = {"c0": self.c0, "c1": self.c1}
-        return {f"{s}_{f.name}": getattr(c, f.name) for s, c in sides.items() for f in fields(CrystalBatch)}
+        return {
+            f"{s}_{f.name}": getattr(c, f.name)
+            for s, c in sides.items()
+            for f in fields(CrystalBatch)
+        }
 
     @classmethod
     def load(cls, path: str | Path) -> PairSet:

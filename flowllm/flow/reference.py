@@ -1,10 +1,13 @@
 """The velocity network as PyTorch Geometric message passing: slower, and easy to read.
 
 The same function as `flowllm.flow.network.VelocityNet`, of which it takes the parameters; a test
-holds the two equal. Here every message is computed as the papers write it, phi of the concatenation.
+holds the two equal. Here every message is computed as the papers write it, as phi of a
+concatenation.
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 from torch import nn
@@ -26,7 +29,9 @@ class MessageLayer(MessagePassing):
         super().__init__(aggr="mean")
         at_i, at_j, own = layer.nodes.weight.chunk(3)
         self.norm = layer.norm
-        first = linear(torch.cat([at_i, at_j, layer.cell.weight, layer.edges.weight], 1), layer.cell.bias)
+        first = linear(
+            torch.cat([at_i, at_j, layer.cell.weight, layer.edges.weight], 1), layer.cell.bias
+        )
         self.phi = nn.Sequential(first, nn.SiLU(), layer.message)
         self.own = linear(torch.cat([own, layer.time.weight], 1), None)
         self.out = nn.Sequential(nn.SiLU(), layer.update)
@@ -39,7 +44,7 @@ class MessageLayer(MessagePassing):
         cell: torch.Tensor,
         time: torch.Tensor,
     ) -> torch.Tensor:
-        """New node states (N, H) of states (N, H), pair features (E, F), cells (N, 6), times (N, T)."""
+        """New states (N, H) of states (N, H), pair features (E, F), cells (N, 6), times (N, T)."""
         normed = self.norm(h)
         message = self.propagate(edge_index, h=normed, edges=edges, cell=cell)
         return h + self.out(message + self.own(torch.cat([normed, time], -1)))
@@ -60,8 +65,15 @@ class ReferenceVelocityNet(nn.Module):
 
     def __init__(self, net: VelocityNet) -> None:
         super().__init__()
-        self.config, self.types, self.embed, self.radial = net.config, net.types, net.embed, net.radial
-        self.layers = nn.ModuleList(MessageLayer(layer) for layer in net.layers)
+        self.config, self.types, self.embed, self.radial = (
+            net.config,
+            net.types,
+            net.embed,
+            net.radial,
+        )
+        self.layers = nn.ModuleList(
+            MessageLayer(cast(VelocityLayer, layer)) for layer in net.layers
+        )
         self.norm, self.coord_head, self.cell_head = net.norm, net.coord_head, net.cell_head
 
     def forward(

@@ -58,7 +58,9 @@ class RefineSettings:
         if not (np.isfinite(self.anti_annealing) and self.anti_annealing >= 0):
             raise InputError(f"anti_annealing must be 0 or more, not {self.anti_annealing!r}")
         if not isinstance(self.record, bool) and self.record < 2:
-            raise InputError(f"record must be true, false or at least 2 frames, not {self.record!r}")
+            raise InputError(
+                f"record must be true, false or at least 2 frames, not {self.record!r}"
+            )
         if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"batch_size must be 1 or more, not {self.batch_size!r}")
 
@@ -127,7 +129,13 @@ class FlowRefiner:
         coords[0], lengths[0], angles[0] = crystals.frac_coords, crystals.lengths, crystals.angles
         times = np.array(frames) / settings.steps
         return Trajectory(
-            times, coords, lengths, angles, crystals.atomic_numbers, crystals.num_atoms, crystals.ids
+            times,
+            coords,
+            lengths,
+            angles,
+            crystals.atomic_numbers,
+            crystals.num_atoms,
+            crystals.ids,
         )
 
     def _check(self, crystals: CrystalBatch) -> None:
@@ -168,7 +176,9 @@ class FlowRefiner:
         def keep(step: int, x: CrystalState) -> None:
             if step in wanted:
                 cell = self.velocity.cell_map.from_flat(x.cell.cpu().double())
-                kept.append((x.coords.cpu().double()[mask].numpy(), cell[0].numpy(), cell[1].numpy()))
+                kept.append(
+                    (x.coords.cpu().double()[mask].numpy(), cell[0].numpy(), cell[1].numpy())
+                )
 
         integrate(
             anti_annealed(velocity, settings.anti_annealing),
@@ -222,7 +232,9 @@ class FlowRefiner:
             if not isinstance(config, dict) or config.get("format") != FORMAT:
                 raise InputError(f"{CONFIG} does not describe a flow of FlowLLM")
             if config.get("version") != 1:
-                raise InputError(f"{CONFIG} has version {config.get('version')!r}; this program reads 1")
+                raise InputError(
+                    f"{CONFIG} has version {config.get('version')!r}; this program reads 1"
+                )
             network = VelocityConfig(**config["network"])
             velocity = CrystalVelocity(network, FlowStatistics.from_dict(config["statistics"]))
             weights = {k: v.float() for k, v in load_file(source / WEIGHTS).items()}
@@ -231,7 +243,9 @@ class FlowRefiner:
                 raise InputError(f"{WEIGHTS}: {broken[0]} holds a value that is not finite")
             velocity.net.load_state_dict(weights)
         except FileNotFoundError as error:
-            raise InputError(f"{source}: {Path(str(error.filename or WEIGHTS)).name} is missing") from error
+            raise InputError(
+                f"{source}: {Path(str(error.filename or WEIGHTS)).name} is missing"
+            ) from error
         except InputError as error:
             raise InputError(f"{source}: {error}") from error
         except SafetensorError as error:
@@ -243,4 +257,5 @@ class FlowRefiner:
 
 def first_line(error: BaseException) -> str:
     """The beginning of an error's message."""
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else ''}"
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200] if lines else 'no message'}"

@@ -40,10 +40,10 @@ def train_flow(
 ) -> FlowRefiner:
     """Train a flow on pairs, or go on where an earlier run with the same arguments stopped.
 
-    Under `out`: `checkpoint-N/` (the last two), `log.jsonl`, `settings.json`, and in the end `model/`,
-    which `FlowRefiner.from_pretrained` reads: the moving average of the weights. The data order, t
-    and noise follow from the seed and the step; a run that was killed and started again equals an
-    uninterrupted one to the bit, on the same CPU and number of threads.
+    Under `out`: `checkpoint-N/` (the last two), `log.jsonl`, `settings.json`, and in the end
+    `model/`, which `FlowRefiner.from_pretrained` reads: the moving average of the weights. The
+    data order, t and noise follow from the seed and the step; a run that was killed and started
+    again equals an uninterrupted one to the bit, on the same CPU and number of threads.
 
     Args:
         pairs: aligned pairs.
@@ -92,7 +92,9 @@ def train_flow(
     trainer.average = average
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(average)
-    trainer.monitor = MonitorCallback(out / "log.jsonl", config, data.per_epoch, held_out, average, progress)
+    trainer.monitor = MonitorCallback(
+        out / "log.jsonl", config, data.per_epoch, held_out, average, progress
+    )
     trainer.add_callback(trainer.monitor)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     refiner = FlowRefiner(average.model.velocity, device=str(device))
@@ -113,16 +115,20 @@ class FlowTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
+        """The loss, whose parts go to the log."""
         outputs = model(**inputs)
         self.monitor.collect(outputs)
         return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        """Weights and their average; the Trainer's own version would add a pickle of its arguments."""
+        """Weights and their average; the Trainer's own would add a pickle of its arguments."""
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         weights = state_dict if state_dict is not None else self.model.state_dict()
-        for name, values in (("model.safetensors", weights), (EMA_FILE, self.average.model.state_dict())):
+        for name, values in (
+            ("model.safetensors", weights),
+            (EMA_FILE, self.average.model.state_dict()),
+        ):
             tensors = {key: value.detach().cpu().contiguous() for key, value in values.items()}
             save_file(tensors, folder / name, metadata={"format": "pt"})
 
@@ -150,7 +156,11 @@ def last_checkpoint(out: Path) -> Path | None:
     found: list[tuple[int, Path]] = []
     for folder in out.glob("checkpoint-*"):
         try:
-            step = int(json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["global_step"])
+            step = int(
+                json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))[
+                    "global_step"
+                ]
+            )
             if not all((folder / name).is_file() for name in KEPT):
                 raise ValueError("incomplete")
         except (OSError, ValueError, KeyError, TypeError):
@@ -209,7 +219,9 @@ def _claim(out: Path, config: FlowTrainSettings, pairs: PairSet) -> None:
         if before.get("pairs") != run["pairs"]:
             other.append("pairs")
         if other:
-            raise InputError(f"{out} holds another run ({', '.join(other)} differ); choose another folder")
+            raise InputError(
+                f"{out} holds another run ({', '.join(other)} differ); choose another folder"
+            )
         return
     partial = path.with_name(f".settings.{os.getpid()}.partial")
     partial.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")

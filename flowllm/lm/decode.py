@@ -120,13 +120,8 @@ def _decode_batch(
     for step in range(settings.max_new_tokens):
         logits = output.logits[:, -1].float()
         draws = torch.as_tensor(uniform[rows, step], dtype=torch.float32, device=device)
-        if states is None:
-            tokens = pick(*nucleus(logits, settings.temperature, settings.top_p), draws)
-        else:
-            choices, blank = _choices([states[row] for row in rows], device)
-            scores = logits.gather(1, choices).masked_fill(blank, float("-inf"))
-            places = pick(*nucleus(scores, settings.temperature, settings.top_p), draws)
-            tokens = choices.gather(1, places[:, None])[:, 0]
+        present = None if states is None else [states[row] for row in rows]
+        tokens = _draw(logits, present, settings, draws)
         going = []
         for place, token in enumerate(tokens.tolist()):
             row = rows[place]
@@ -139,7 +134,7 @@ def _decode_batch(
                 going.append(place)
         if progress is not None and len(going) < len(rows):
             progress(len(rows) - len(going))
-        if not going:
+        if not going or step + 1 == settings.max_new_tokens:
             break
         if len(going) < len(rows):
             index = torch.tensor(going, device=device)
@@ -152,6 +147,18 @@ def _decode_batch(
             past_key_values=cache, use_cache=True,
         )  # fmt: skip
     return results
+
+
+def _draw(
+    logits: Tensor, states: list[CrystalState] | None, settings: SamplingSettings, uniform: Tensor
+) -> Tensor:
+    """The next token of each text (B,), from logits (B, V) and uniform numbers (B,)."""
+    if states is None:
+        return pick(*nucleus(logits, settings.temperature, settings.top_p), uniform)
+    choices, blank = _choices(states, logits.device)  # few, so that sorting them is cheap
+    scores = logits.gather(1, choices).masked_fill(blank, float("-inf"))
+    places = pick(*nucleus(scores, settings.temperature, settings.top_p), uniform)
+    return choices.gather(1, places[:, None])[:, 0]
 
 
 def _choices(states: list[CrystalState], device: torch.device) -> tuple[Tensor, Tensor]:

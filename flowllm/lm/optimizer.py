@@ -65,34 +65,33 @@ class MuonAdamW(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is None:
+                gradient = parameter.grad
+                if gradient is None:
                     continue
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 if group["muon"]:
-                    self._muon(parameter, group)
+                    self._muon(parameter, gradient, group)
                 else:
-                    self._adam(parameter, group)
+                    self._adam(parameter, gradient, group)
         return loss
 
-    def _muon(self, parameter: Tensor, group: dict[str, Any]) -> None:
+    def _muon(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
-        average = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-        update = orthogonalise(parameter.grad.lerp(average, group["momentum"]))
+        average = state["momentum"].lerp_(gradient, 1 - group["momentum"])
+        update = orthogonalise(gradient.lerp(average, group["momentum"]))
         parameter.add_(update, alpha=-group["lr"] * 0.2 * math.sqrt(max(parameter.shape)))
 
-    def _adam(self, parameter: Tensor, group: dict[str, Any]) -> None:
+    def _adam(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state, (beta1, beta2) = self.state[parameter], group["betas"]
         if not state:
             state["step"] = 0
-            state["mean"], state["square"] = (
-                torch.zeros_like(parameter),
-                torch.zeros_like(parameter),
-            )
+            state["mean"] = torch.zeros_like(parameter)
+            state["square"] = torch.zeros_like(parameter)
         state["step"] += 1
-        mean = state["mean"].lerp_(parameter.grad, 1 - beta1)
-        square = state["square"].lerp_(parameter.grad.square(), 1 - beta2)
+        mean = state["mean"].lerp_(gradient, 1 - beta1)
+        square = state["square"].lerp_(gradient.square(), 1 - beta2)
         scale = math.sqrt(1 - beta2 ** state["step"]) / (1 - beta1 ** state["step"])
         parameter.addcdiv_(mean, square.sqrt().add_(1e-8), value=-group["lr"] * scale)
 

@@ -13,7 +13,7 @@ from flowllm.crystal import CrystalBatch, first_line
 from flowllm.errors import InputError
 from flowllm.lm.decode import decode
 from flowllm.lm.settings import SamplingSettings
-from flowllm.text.constraints import CompositionRule
+from flowllm.text.composition_rule import CompositionRule
 from flowllm.text.formula import multiples_of
 from flowllm.text.prompts import Conditions, parse_prompt, without_frame
 from flowllm.text.strings import TextError, parse_text

@@ -64,7 +64,9 @@ class TensorManifold(Manifold[torch.Tensor]):
     """A manifold whose points and tangents are single tensors."""
 
     def scale(self, u: torch.Tensor, factor: torch.Tensor | float) -> torch.Tensor:
+        """The tangent times a number, or one number per row (B,)."""
         return u * per_row(factor, u)
 
     def add(self, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """The sum of two tangents."""
         return u + v

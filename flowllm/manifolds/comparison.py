@@ -35,7 +35,9 @@ def parametrisation_errors(
         `invalid`, the share of decoded cells that span no volume.
     """
     lengths, angles = lengths.double(), angles.double()
-    draw = torch.randn(len(lengths), 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    draw = torch.randn(
+        len(lengths), 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     true_volume = torch.linalg.det(metric_tensor(lengths, angles)).sqrt()
     result = {}
     for name in names:

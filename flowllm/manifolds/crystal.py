@@ -35,24 +35,29 @@ class CrystalManifold(Manifold[CrystalState]):
         self.torus, self.space = FlatTorus(), Euclidean()
 
     def expmap(self, x: CrystalState, u: CrystalState) -> CrystalState:
+        """Both parts moved; padding stays."""
         coords = self.torus.expmap(x.coords, self._masked(u.coords))
         return CrystalState(coords, self.space.expmap(x.cell, u.cell))
 
     def logmap(self, x: CrystalState, y: CrystalState) -> CrystalState:
+        """The tangent that reaches y, a common translation included; 0 on padding."""
         coords = self._masked(self.torus.logmap(x.coords, y.coords))
         return CrystalState(coords, self.space.logmap(x.cell, y.cell))
 
     def projx(self, x: CrystalState) -> CrystalState:
+        """Coordinates wrapped to [0, 1)."""
         return CrystalState(self.torus.projx(x.coords), x.cell)
 
     def proju(self, x: CrystalState, u: CrystalState) -> CrystalState:
-        """The tangent that moves the atoms but not the crystal: the mean over atoms is taken off."""
+        """The tangent less its mean over atoms, which would move the crystal as a whole."""
         return CrystalState(mean_free(u.coords, self.mask), u.cell)
 
     def scale(self, u: CrystalState, factor: torch.Tensor | float) -> CrystalState:
+        """Both parts times a number, or one number per crystal (B,)."""
         return CrystalState(*(part * per_row(factor, part) for part in u))
 
     def add(self, u: CrystalState, v: CrystalState) -> CrystalState:
+        """The sum of both parts."""
         return CrystalState(u.coords + v.coords, u.cell + v.cell)
 
     def _masked(self, coords: torch.Tensor) -> torch.Tensor:

@@ -23,7 +23,7 @@ class CellMap(ABC):
     name: str
 
     def to_flat(self, lengths: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-        """Flat coordinates (B, 6) of cells with lengths (B, 3) in Å and angles (B, 3) in degrees."""
+        """Flat coordinates (B, 6) of lengths (B, 3) in Å and angles (B, 3) in degrees."""
         return self._to_flat(_double(lengths), _double(angles)).to(lengths)
 
     def from_flat(self, flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -63,7 +63,9 @@ class LogitCell(CellMap):
         return torch.cat([first, torch.logit(share, eps=1e-4)], dim=-1)
 
     def _from_flat(self, flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        lengths = flat[:, :3].clamp(max=7.0).exp() if self.log_lengths else flat[:, :3].clamp(min=0.01)
+        lengths = (
+            flat[:, :3].clamp(max=7.0).exp() if self.log_lengths else flat[:, :3].clamp(min=0.01)
+        )
         return lengths, self.low + (self.high - self.low) * torch.sigmoid(flat[:, 3:])
 
 
@@ -82,12 +84,15 @@ class LogMatrixCell(CellMap):
         logs = 0.5 * values.clamp(min=1e-9).log()
         m = (vectors * logs[:, None, :]) @ vectors.transpose(1, 2)
         diagonal = m.diagonal(dim1=1, dim2=2)
-        return torch.cat([diagonal, SQRT2 * torch.stack([m[:, 1, 2], m[:, 0, 2], m[:, 0, 1]], -1)], -1)
+        return torch.cat(
+            [diagonal, SQRT2 * torch.stack([m[:, 1, 2], m[:, 0, 2], m[:, 0, 1]], -1)], -1
+        )
 
     def _from_flat(self, flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return cell_of_metric(self._metric(flat))
 
     def metric(self, flat: torch.Tensor) -> torch.Tensor:
+        """Metric tensors (B, 3, 3) in Å^2: the matrix exponential."""
         return self._metric(_double(flat)).to(flat)
 
     @staticmethod
@@ -96,7 +101,7 @@ class LogMatrixCell(CellMap):
         bc, ac, ab = (flat[:, 3:] / SQRT2).unbind(-1)
         m = torch.stack([a, ab, ac, ab, b, bc, ac, bc, c], -1).reshape(-1, 3, 3)
         values, vectors = torch.linalg.eigh(m)
-        # The bounds (0.03 Å to 1,000 Å) keep an untrained flow from overflowing; no crystal is near.
+        # Bounds of 0.03 Å to 1,000 Å keep an untrained flow from overflowing.
         stretch = (2.0 * values.clamp(-3.5, 7.0)).exp()
         return (vectors * stretch[:, None, :]) @ vectors.transpose(1, 2)
 
@@ -137,8 +142,14 @@ def cell_of_metric(metric: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Lengths (B, 3) in Å and angles (B, 3) in degrees of metric tensors (B, 3, 3) in Å^2."""
     lengths = metric.diagonal(dim1=1, dim2=2).sqrt()
     products = torch.stack([metric[:, 1, 2], metric[:, 0, 2], metric[:, 0, 1]], -1)
-    others = torch.stack([lengths[:, 1] * lengths[:, 2], lengths[:, 0] * lengths[:, 2],
-                          lengths[:, 0] * lengths[:, 1]], -1)
+    others = torch.stack(
+        [
+            lengths[:, 1] * lengths[:, 2],
+            lengths[:, 0] * lengths[:, 2],
+            lengths[:, 0] * lengths[:, 1],
+        ],
+        -1,
+    )
     return lengths, torch.rad2deg(torch.arccos((products / others).clamp(-1.0, 1.0)))
 
 

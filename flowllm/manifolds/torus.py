@@ -17,7 +17,7 @@ class FlatTorus(TensorManifold):
         return self.projx(x + u)
 
     def logmap(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """log_x(y) = atan2(sin w, cos w) / 2 pi with w = 2 pi (y - x), per coordinate, in [-1/2, 1/2]."""
+        """log_x(y) = atan2(sin w, cos w) / 2 pi, w = 2 pi (y - x), per coordinate."""
         angle = 2.0 * math.pi * (y - x)
         return torch.atan2(torch.sin(angle), torch.cos(angle)) / (2.0 * math.pi)
 
@@ -27,6 +27,7 @@ class FlatTorus(TensorManifold):
         return torch.where(wrapped >= 1.0, torch.zeros_like(wrapped), wrapped)
 
     def proju(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        """Every vector is tangent."""
         return u
 
     def squared_distance(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

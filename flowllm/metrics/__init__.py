@@ -1,1 +1,1 @@
-"""Metrics: validity, matching, properties and the summary of a batch; crystals come from anywhere."""
+"""Metrics of crystals from anywhere: validity, matching, properties, the summary of a batch."""

@@ -36,8 +36,8 @@ class SmactSettings:
 
 PAPERS_SETTINGS = SmactSettings()
 """The settings of CDVAE, FlowMM and FlowLLM: version 2's oxidation states ("smact14"; SMACT 4 reads
-another set by default), Pauling's rule, alloys and single elements pass. MP-20's training set scores
-about 90 % by it. An element without oxidation states there (He, Ne, Ar) or without an
+another set by default), Pauling's rule, alloys and single elements pass. MP-20's training set
+scores about 90 % by it. An element without oxidation states there (He, Ne, Ar) or without an
 electronegativity (Pm besides) fails in every compound, as in SMACT."""
 
 
@@ -102,9 +102,7 @@ def _reaches_zero(rows: list[tuple[int, tuple[int, ...]]]) -> bool:
 
 
 @lru_cache(maxsize=1_000)
-def _element(
-    number: int, settings: SmactSettings
-) -> tuple[tuple[int, ...], float | None, bool]:
+def _element(number: int, settings: SmactSettings) -> tuple[tuple[int, ...], float | None, bool]:
     """Oxidation states, Pauling electronegativity and whether SMACT calls the element a metal."""
     import smact
 

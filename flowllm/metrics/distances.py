@@ -55,7 +55,7 @@ def shortest_distances(
 
 
 def safe_lattices(crystals: CrystalBatch) -> tuple[np.ndarray, np.ndarray]:
-    """Lattices (B, 3, 3) in Å and heights (B, 3) in Å along a, b, c; zeros if there is no volume."""
+    """Lattices (B, 3, 3) in Å and heights (B, 3) in Å along a, b, c; zeros without volume."""
     lattices = np.zeros((len(crystals), 3, 3))
     heights = np.zeros((len(crystals), 3))
     solid = np.flatnonzero(crystals.volumes > 0)

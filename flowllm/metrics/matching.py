@@ -75,7 +75,7 @@ class MatchResult:
 
     @property
     def match_rate_invalid_fail(self) -> Estimate:
-        """Matches among valid pairs, over all pairs (DiffCSP's code: an invalid pair has failed)."""
+        """Matches among valid pairs, over all pairs (DiffCSP's code: an invalid pair fails)."""
         return estimate(self.matched & self.valid)
 
     @property
@@ -159,15 +159,14 @@ def _rms_of_pair(pair: tuple[CrystalBatch, CrystalBatch, MatchSettings]) -> floa
     from pymatgen.analysis.structure_matcher import StructureMatcher
 
     predicted, truth, settings = pair
-    matcher = StructureMatcher(
-        stol=settings.stol, angle_tol=settings.angle_tol, ltol=settings.ltol
-    )
+    matcher = StructureMatcher(stol=settings.stol, angle_tol=settings.angle_tol, ltol=settings.ltol)
     found = matcher.get_rms_dist(predicted.to_pymatgen()[0], truth.to_pymatgen()[0])
     return float("nan") if found is None else float(found[0])
 
 
 def _same_composition(one: CrystalBatch, other: CrystalBatch) -> np.ndarray:
     """(B,) bool: pairs of equal reduced composition; the matcher refuses all others anyway."""
+
     def reduced(crystals: CrystalBatch) -> list[dict[str, int]]:
         return [
             {s: n // np.gcd.reduce(list(c.values())) for s, n in c.items()}

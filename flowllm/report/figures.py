@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,8 +91,13 @@ def distribution_figure(
     used = np.flatnonzero(np.sum([prior, refined, reference or np.zeros(len(prior))], axis=0))
     last = edges[used[-1] + 1] if len(used) else edges[-1]
     figure.update_layout(
-        barmode="group", bargap=0.25, bargroupgap=0.05, height=280, hovermode="x",
-        margin={"l": 46, "r": 10, "t": 8, "b": 42}, showlegend=False,
+        barmode="group",
+        bargap=0.25,
+        bargroupgap=0.05,
+        height=280,
+        hovermode="x",
+        margin={"l": 46, "r": 10, "t": 8, "b": 42},
+        showlegend=False,
     )
     figure.update_xaxes(title=AXES[name], range=[edges[0], last], showgrid=False)
     figure.update_yaxes(ticksuffix=" %", rangemode="tozero", nticks=6)
@@ -136,7 +140,7 @@ def _scene(middle: np.ndarray, extent: float) -> dict[str, Any]:
         }
         for name, centre in zip("xyz", middle, strict=True)
     }
-    camera = {"eye": {"x": 1.25, "y": 0.75, "z": 0.5}, "projection": {"type": "orthographic"}}
+    camera = {"eye": {"x": 0.98, "y": 0.6, "z": 0.4}, "projection": {"type": "orthographic"}}
     return scene | {"aspectmode": "cube", "dragmode": "orbit", "camera": camera}
 
 
@@ -178,9 +182,7 @@ def path_figure(trajectory: Trajectory) -> go.Figure:
     return figure
 
 
-def choose_diverse(
-    crystals: CrystalBatch, valid: Mapping[str, bool], count: int = 6
-) -> list[int]:
+def choose_diverse(crystals: CrystalBatch, valid: Mapping[str, bool], count: int = 6) -> list[int]:
     """Positions of up to `count` crystals that differ most in their elements, valid ones first.
 
     Greedy: each next one has the largest least distance (Jaccard, of the element sets; a little for
@@ -197,8 +199,10 @@ def choose_diverse(
     def distance(one: int, other: int) -> float:
         union = len(sets[one] | sets[other])
         unlike = 1 - len(sets[one] & sets[other]) / max(1, union)
-        return unlike + 0.3 * abs(int(sizes[one]) - int(sizes[other])) / 20 + 0.2 * (
-            len(sets[one]) != len(sets[other])
+        return (
+            unlike
+            + 0.3 * abs(int(sizes[one]) - int(sizes[other])) / 20
+            + 0.2 * (len(sets[one]) != len(sets[other]))
         )
 
     chosen = [min(pool, key=lambda i: (len(sets[i]) != 3, abs(int(sizes[i]) - 8)))]

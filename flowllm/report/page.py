@@ -28,7 +28,7 @@ from flowllm.trajectory import Trajectory
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-SHOWN = 6  # crystals in 3-D: two WebGL contexts each, and browsers keep at most 16
+SHOWN = 6
 MAX_ROWS = 500  # rows of the table of crystals
 
 
@@ -44,6 +44,7 @@ def write_report(
     trajectories: Trajectory | None = None,
     reference: Mapping[str, Sequence[float]] | None = None,
     reference_name: str = "MP-20",
+    shown: int = SHOWN,
 ) -> None:
     """Write a page of one file that opens without any network.
 
@@ -58,40 +59,27 @@ def write_report(
         trajectories: of the refinement, for the path that the atoms take; None leaves it out.
         reference: `figures.histograms` of a data set, drawn behind the distributions.
         reference_name: its name.
+        shown: crystals in 3-D; each takes two WebGL contexts, and browsers keep at most 16.
 
     Raises:
         OSError: the file cannot be written.
     """
-    Path(path).write_text(
-        render(
-            title, prior, refined, rows, stages, settings, trajectories, reference, reference_name
-        ),
-        encoding="utf-8",
-    )
-
-
-def render(
-    title: str,
-    prior: CrystalBatch,
-    refined: CrystalBatch,
-    rows: Sequence[Mapping[str, Any]],
-    stages: Sequence[Mapping[str, Any]],
-    settings: Mapping[str, Any],
-    trajectories: Trajectory | None,
-    reference: Mapping[str, Sequence[float]] | None,
-    reference_name: str,
-) -> str:
-    """The page's text."""
-    from plotly.offline import get_plotlyjs
-
     sections = [
         _tiles(prior, refined, rows),
-        _crystals(prior, refined, rows),
+        _crystals(prior, refined, rows, shown),
         _distributions(prior, refined, reference, reference_name, trajectories),
         _table_section("Stages", "stages", stages, ("stage", "crystals", "rejected", "seconds")),
         _settings(settings),
         _all_crystals(rows),
     ]
+    lead = f"{len(refined)} crystals, written by a language model and refined by a flow."
+    Path(path).write_text(render(title, lead, sections), encoding="utf-8")
+
+
+def render(title: str, lead: str, sections: Sequence[str]) -> str:
+    """The whole page around its sections, with style, script and plotly.js inside."""
+    from plotly.offline import get_plotlyjs
+
     room = files("flowllm.report")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -101,15 +89,12 @@ def render(
         f"<style>\n{room.joinpath('page.css').read_text('utf-8')}</style>\n"
         f"<script>{get_plotlyjs()}</script>\n</head>\n<body>\n"
         f"<header><h1>{escape(title)}</h1>"
-        f"<p>{len(refined)} crystals, written by a language model and refined by a flow.</p>"
-        f"</header>\n<main>\n{''.join(sections)}</main>\n"
+        f"<p>{escape(lead)}</p></header>\n<main>\n{''.join(sections)}</main>\n"
         f"<script>\n{room.joinpath('page.js').read_text('utf-8')}</script>\n</body>\n</html>\n"
     )
 
 
-def _tiles(
-    prior: CrystalBatch, refined: CrystalBatch, rows: Sequence[Mapping[str, Any]]
-) -> str:
+def _tiles(prior: CrystalBatch, refined: CrystalBatch, rows: Sequence[Mapping[str, Any]]) -> str:
     tiles = [
         ("crystals", str(len(refined)), ""),
         (
@@ -133,14 +118,14 @@ def _tiles(
 
 
 def _crystals(
-    prior: CrystalBatch, refined: CrystalBatch, rows: Sequence[Mapping[str, Any]]
+    prior: CrystalBatch, refined: CrystalBatch, rows: Sequence[Mapping[str, Any]], shown: int
 ) -> str:
     valid = {
         str(row["id"]): bool(row["valid_structure"] and row["valid_composition"]) for row in rows
     }
     begun = {str(name): index for index, name in enumerate(prior.ids)}
     cards = []
-    for place, index in enumerate(choose_diverse(refined, valid, SHOWN)):
+    for place, index in enumerate(choose_diverse(refined, valid, shown)):
         after = refined[index]
         start = begun.get(str(after.ids[0]))
         before = prior[start] if start is not None and prior.volumes[start] > 0 else None
@@ -209,7 +194,7 @@ def _distributions(
         keys += f'<span><i class="reference"></i>{escape(reference_name)}</span>'
     return (
         f'<section><h2>Distributions</h2><p class="legend">{keys}</p>'
-        f'<div class="cards charts">{"".join(cards)}</div></section>\n'
+        f'<div class="cards">{"".join(cards)}</div></section>\n'
     )
 
 
@@ -233,7 +218,7 @@ def _all_crystals(rows: Sequence[Mapping[str, Any]]) -> str:
     note = "" if len(rows) <= MAX_ROWS else f"The first {MAX_ROWS} of {len(rows)}. "
     search = (
         f"<p>{note}A click on a heading sorts.</p>"
-        '<label>Filter <input type="search" id="filter" placeholder="Li, oxide id …"></label>'
+        '<label>Filter <input type="search" id="filter" placeholder="id, formula, prompt"></label>'
     )
     return _table_section("Crystals", "crystals", shown, columns, search)
 

@@ -24,6 +24,9 @@ BOUNDARY = 0.3  # Å; an atom this near to a face is drawn on the opposite face 
 BOND_FACTOR = 1.12  # bonds reach this many times the sum of the covalent radii
 SPHERE = 0.42  # radius of a drawn atom over its covalent radius
 HALVINGS = 2  # of the icosahedron's edges: 162 points a ball
+LIGHTING = {"ambient": 0.5, "diffuse": 0.65, "specular": 0.15, "roughness": 0.5, "fresnel": 0.1}
+LIGHT = {"x": -4000, "y": 5000, "z": -5000}
+"""Under orthographic projection plotly takes this in the view's axes: right, up, away."""
 CELL_COLOUR = "#8a94a6"  # legible on light and on dark
 NEUTRAL = "#b8bec9"
 
@@ -181,8 +184,8 @@ def _spheres(drawing: Drawing, number: int, scene: str) -> go.Mesh3d:
         color=colour(number),
         name=SYMBOLS[number],
         hovertemplate=f"{SYMBOLS[number]}<extra></extra>",
-        lighting={"ambient": 0.6, "diffuse": 0.65, "specular": 0.25, "roughness": 0.45},
-        lightposition={"x": 1500, "y": 2500, "z": 4000},
+        lighting=LIGHTING,
+        lightposition=LIGHT,
         flatshading=False,
         showlegend=False,
         scene=scene,
@@ -198,17 +201,13 @@ def unit_sphere() -> tuple[np.ndarray, np.ndarray]:
     golden = (1 + 5**0.5) / 2
     ring = [(0.0, s, t * golden) for s in (-1, 1) for t in (-1, 1)]
     points = [np.roll(p, k) / np.hypot(1, golden) for k in range(3) for p in ring]
-    near = 1.1 * min(np.linalg.norm(points[0] - p) for p in points[1:])
-    faces = [
-        trio
-        for trio in itertools.combinations(range(len(points)), 3)
-        if all(np.linalg.norm(points[a] - points[b]) < near for a, b in itertools.combinations(trio, 2))
-    ]
-    faces = [
-        (a, b, c) if np.dot(np.cross(points[b] - points[a], points[c] - points[a]), points[a]) > 0
-        else (a, c, b)
-        for a, b, c in faces
-    ]
+    gaps = np.linalg.norm(np.array(points)[:, None] - points, axis=-1)
+    near = gaps < 1.1 * gaps[gaps > 0].min()
+    faces = []
+    for a, b, c in itertools.combinations(range(len(points)), 3):
+        if near[a, b] and near[b, c] and near[c, a]:
+            outward = np.linalg.det([points[a], points[b], points[c]]) > 0
+            faces.append((a, b, c) if outward else (a, c, b))
     for _ in range(HALVINGS):
         middles: dict[tuple[int, int], int] = {}
         smaller = []

@@ -6,14 +6,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowllm.text.constraints import CompositionRule, CrystalState
+    from flowllm.text.composition_rule import CompositionRule
+    from flowllm.text.constraints import CrystalState
     from flowllm.text.prompts import Conditions, build_prompt, parse_prompt
     from flowllm.text.request import Request, read_prompts
     from flowllm.text.strings import TextError, parse_text, to_text
     from flowllm.text.tokenizer import build_tokenizer, load_tokenizer
 
 _MODULES = {
-    "CompositionRule": "constraints",
+    "CompositionRule": "composition_rule",
     "Conditions": "prompts",
     "CrystalState": "constraints",
     "Request": "request",

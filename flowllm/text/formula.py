@@ -15,7 +15,7 @@ def read_formula(formula: str) -> dict[str, int]:
     Raises:
         InputError: unknown element, a number that is not whole, or nothing at all.
     """
-    from pymatgen.core import Composition
+    from pymatgen.core.composition import Composition
 
     try:
         parsed = Composition(formula.strip())

@@ -10,7 +10,7 @@ import numpy as np
 
 from flowllm.crystal import MAX_ATOMS
 from flowllm.errors import InputError
-from flowllm.text.constraints import CompositionRule
+from flowllm.text.composition_rule import CompositionRule
 from flowllm.text.formula import multiples_of, read_elements, read_formula
 from flowllm.text.prompts import OPENING, REQUEST, Conditions, build_prompt
 
@@ -87,7 +87,7 @@ class Request:
 
 def reduced_formula(formula: str) -> str:
     """A formula by pymatgen's convention, as the prompts of the training data have it."""
-    from pymatgen.core import Composition
+    from pymatgen.core.composition import Composition
 
     return str(Composition(read_formula(formula)).reduced_formula)
 

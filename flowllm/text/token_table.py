@@ -10,7 +10,7 @@ import numpy as np
 from flowllm.crystal import cell_volumes
 from flowllm.elements import ELECTRONEGATIVITY_ORDER
 from flowllm.errors import InputError
-from flowllm.text import tokenizer as words
+from flowllm.text import words
 from flowllm.text.strings import MIN_VOLUME_FRACTION
 
 if TYPE_CHECKING:

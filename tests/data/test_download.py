@@ -85,7 +85,7 @@ def test_the_file_is_brought_once_and_verified(fetch, server):
 @pytest.mark.parametrize("ranges", [True, False], ids=["ranges", "no ranges"])
 def test_a_download_that_breaks_off_goes_on_next_time(fetch, server, tmp_path, ranges):
     server.break_at, server.ranges = 300000, ranges
-    with pytest.raises(InputError, match="broke off.*run again to go on"):
+    with pytest.raises(InputError, match=r"broke off.*run again to go on"):
         fetch()
     assert not (tmp_path / "mp_20" / "val.csv").exists()
     server.break_at = None
@@ -95,7 +95,7 @@ def test_a_download_that_breaks_off_goes_on_next_time(fetch, server, tmp_path, r
 
 def test_other_content_is_refused_and_not_kept(fetch, server, tmp_path):
     server.content = CONTENT.replace(b"some", b"evil", 1)
-    with pytest.raises(InputError, match="is not the official MP-20 file"):
+    with pytest.raises(InputError, match=r"is not the official MP-20 file"):
         fetch()
     assert list((tmp_path / "mp_20").iterdir()) == []
 
@@ -110,16 +110,16 @@ def test_a_complete_part_needs_no_network(fetch, server, tmp_path):
 def test_a_part_that_is_too_long_is_refused_then_brought_anew(fetch, tmp_path):
     (tmp_path / "mp_20").mkdir()
     (tmp_path / "mp_20" / "val.csv.part").write_bytes(CONTENT + b"more")
-    with pytest.raises(InputError, match="is not the official MP-20 file"):
+    with pytest.raises(InputError, match=r"is not the official MP-20 file"):
         fetch()
     assert fetch().read_bytes() == CONTENT
 
 
 def test_no_such_file_on_the_server(fetch):
-    with pytest.raises(InputError, match="test.csv: the server answers 404"):
+    with pytest.raises(InputError, match=r"test.csv: the server answers 404"):
         fetch("test")
 
 
 def test_no_network(tmp_path):
-    with pytest.raises(InputError, match="cannot be reached.*FLOWLLM_DATA_DIR"):
+    with pytest.raises(InputError, match=r"cannot be reached.*FLOWLLM_DATA_DIR"):
         fetch_mp20("val", "http://127.0.0.1:9", tmp_path)

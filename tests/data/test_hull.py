@@ -85,24 +85,24 @@ def test_formulas(formula, amounts):
 
 @pytest.mark.parametrize("formula", ["", "Na(Cl", "NaCl)2", "na", "Na Cl", "2NaCl", "Xx2O3", "()"])
 def test_what_is_no_formula_is_named(formula):
-    with pytest.raises(InputError, match="no chemical formula|is no element"):
+    with pytest.raises(InputError, match=r"no chemical formula|is no element"):
         parse_formula(formula)
 
 
 def test_input_that_cannot_be_used():
-    with pytest.raises(InputError, match="energy of LiF"):
+    with pytest.raises(InputError, match=r"energy of LiF"):
         FormationEnergyHull(["NaCl", "LiF"], [-1.0, float("nan")])
-    with pytest.raises(InputError, match="2 formulas and 1 energies"):
+    with pytest.raises(InputError, match=r"2 formulas and 1 energies"):
         FormationEnergyHull(["NaCl", "LiF"], [-1.0])
-    with pytest.raises(InputError, match="no composition"):
+    with pytest.raises(InputError, match=r"no composition"):
         SMALL.hull_energy({})
-    with pytest.raises(InputError, match="Xx is no element"):
+    with pytest.raises(InputError, match=r"Xx is no element"):
         SMALL.hull_energy({"Xx": 1})
 
 
 def test_files_that_cannot_be_used_are_named(tmp_path):
-    with pytest.raises(InputError, match="no such file: .*none.csv.gz"):
+    with pytest.raises(InputError, match=r"no such file: .*none.csv.gz"):
         FormationEnergyHull.from_csv(tmp_path / "none.csv.gz")
     (tmp_path / "hull.csv").write_text("formula,energy\nNaCl,-1\n")
-    with pytest.raises(InputError, match="hull.csv is no table of formulas"):
+    with pytest.raises(InputError, match=r"hull.csv is no table of formulas"):
         FormationEnergyHull.from_csv(tmp_path / "hull.csv")

@@ -85,7 +85,7 @@ def test_limit_cuts_before_preparation_and_splits_are_named(data_dir, tmp_path):
     summary = summary_of(tmp_path / "out")
     assert summary["splits"]["val"]["read"] == 5
     assert "lower bounds" in summary["hull"]
-    with pytest.raises(InputError, match="limit is 5 there and 6 now.*--overwrite"):
+    with pytest.raises(InputError, match=r"limit is 5 there and 6 now.*--overwrite"):
         prepare("mp_20", tmp_path / "out", limit=6, workers=1)
     again = prepare("mp_20", tmp_path / "out", limit=3, workers=1, overwrite=True)
     assert len(again["train"]) == 3
@@ -172,24 +172,25 @@ def test_bad_input_is_named_and_leaves_nothing(own_table, tmp_path):
 def test_load_dataset_prepares_once_and_reads_folders(own_table, tmp_path, monkeypatch):
     first = load_dataset(own_table, workers=1, limit=10)
     assert len(list((tmp_path / "cache" / "prepared").iterdir())) == 1
-    monkeypatch.setattr("flowllm.data.prepare.prepare_chunk", None)  # not needed a second time
+    module = sys.modules["flowllm.data.prepare"]  # the package has a function of that name too
+    monkeypatch.setattr(module, "prepare_chunk", None)  # not needed a second time
     again = load_dataset(own_table, workers=1, limit=10)
     assert again.crystals.ids.tolist() == first.crystals.ids.tolist()
     folder = next((tmp_path / "cache" / "prepared").iterdir())
     assert load_dataset(folder).crystals.ids.tolist() == first.crystals.ids.tolist()
-    with pytest.raises(InputError, match="has no split val; it has train"):
+    with pytest.raises(InputError, match=r"has no split val; it has train"):
         load_dataset(folder, "val")
-    with pytest.raises(InputError, match="mp_20 has no split dev"):
+    with pytest.raises(InputError, match=r"mp_20 has no split dev"):
         load_dataset("mp_20", "dev")
     (folder / "train.npz").write_bytes((folder / "train.npz").read_bytes()[:500])
-    with pytest.raises(InputError, match="train.npz is not an archive of crystals"):
+    with pytest.raises(InputError, match=r"train.npz is not an archive of crystals"):
         load_dataset(folder)
 
 
 def test_a_changed_source_is_another_run(own_table, tmp_path):
     prepare(own_table, tmp_path / "out", workers=1, limit=5)
     own_table.write_text(own_table.read_text() + "\n")
-    with pytest.raises(InputError, match="holds another run .content is"):
+    with pytest.raises(InputError, match=r"holds another run .content is"):
         prepare(own_table, tmp_path / "out", workers=1, limit=5)
 
 
@@ -237,9 +238,9 @@ def test_a_set_is_indexed_joined_and_saved_with_its_properties(tmp_path):
 
 
 def test_a_set_refuses_what_does_not_fit():
-    with pytest.raises(InputError, match="unknown property colour"):
+    with pytest.raises(InputError, match=r"unknown property colour"):
         CrystalSet(small_set().crystals, {"colour": np.zeros(3)})
-    with pytest.raises(InputError, match="2 values of band_gap for 3 crystals"):
+    with pytest.raises(InputError, match=r"2 values of band_gap for 3 crystals"):
         CrystalSet(small_set().crystals, {"band_gap": np.zeros(2)})
 
 

@@ -24,19 +24,19 @@ def test_the_other_named_sets(data_dir):
     assert len(rows) == 5000
     assert not np.isnan(rows.properties["e_above_hull"]).any()
     assert len(load_rows("perov_5", "val")) == 3787
-    with pytest.raises(InputError, match="mpts_52 has no split train"):
+    with pytest.raises(InputError, match=r"mpts_52 has no split train"):
         load_rows("mpts_52", "train")
 
 
 def test_a_named_set_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("FLOWLLM_DATA_DIR", str(tmp_path))
-    with pytest.raises(InputError, match="no such file: .*perov_5/val.csv.gz"):
+    with pytest.raises(InputError, match=r"no such file: .*perov_5/val.csv.gz"):
         load_rows("perov_5", "val")
     monkeypatch.setenv("FLOWLLM_DATA_DIR", str(tmp_path / "nowhere"))
-    with pytest.raises(InputError, match="FLOWLLM_DATA_DIR is .*nowhere, which is no folder"):
+    with pytest.raises(InputError, match=r"FLOWLLM_DATA_DIR is .*nowhere, which is no folder"):
         load_rows("perov_5", "val")
     monkeypatch.delenv("FLOWLLM_DATA_DIR")
-    with pytest.raises(InputError, match="set FLOWLLM_DATA_DIR"):
+    with pytest.raises(InputError, match=r"set FLOWLLM_DATA_DIR"):
         load_rows("perov_5", "val")
 
 
@@ -87,12 +87,12 @@ def test_a_table_that_cannot_be_used_is_named(tmp_path, content, message):
 
 def test_a_broken_archive_a_missing_file_and_an_empty_folder_are_named(tmp_path):
     (tmp_path / "own.csv.gz").write_bytes(b"not gzip at all")
-    with pytest.raises(InputError, match="own.csv.gz is not a readable CSV file"):
+    with pytest.raises(InputError, match=r"own.csv.gz is not a readable CSV file"):
         load_rows(tmp_path / "own.csv.gz")
-    with pytest.raises(InputError, match="no such data set: .*none.csv"):
+    with pytest.raises(InputError, match=r"no such data set: .*none.csv"):
         load_rows(tmp_path / "none.csv")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="empty holds no .cif files"):
+    with pytest.raises(InputError, match=r"empty holds no .cif files"):
         load_rows(tmp_path / "empty")
 
 

@@ -1,7 +1,8 @@
 """Crystals for the tests of the flow.
 
 `mp20_sample.npz` holds 160 crystals of the MP-20 validation split (Materials Project, CC BY 4.0)
-whose angles lie in [60, 120]. With FLOWLLM_DATA_DIR set, the whole split is read from there instead.
+whose angles lie in [60, 120]. With FLOWLLM_DATA_DIR set, the first 1,000 such rows of the split
+are read from there instead.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from flowllm.flow.statistics import FlowStatistics
 from flowllm.flow.velocity import CrystalVelocity
 
 SAMPLE = Path(__file__).with_name("mp20_sample.npz")
-ATOM = re.compile(r"^\s+([A-Z][a-z]?)\s+\S+\s+\d+\s+(-?[\d.]+)\s+(-?[\d.]+)\s+(-?[\d.]+)\s+1\s*$", re.M)
+ATOM = re.compile(
+    r"^\s+([A-Z][a-z]?)\s+\S+\s+\d+\s+(-?[\d.]+)\s+(-?[\d.]+)\s+(-?[\d.]+)\s+1\s*$", re.M
+)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +60,9 @@ def read_cells(path: Path, limit: int = 1000) -> CrystalBatch:
                 continue
             numbers = [NUMBER_OF[a[0]] for a in atoms]
             coords = [[float(x) for x in a[1:]] for a in atoms]
-            parts.append(CrystalBatch(numbers, coords, [sides], [angles], [len(atoms)], [row["material_id"]]))
+            parts.append(
+                CrystalBatch(numbers, coords, [sides], [angles], [len(atoms)], [row["material_id"]])
+            )
             if len(parts) == limit:
                 break
     return CrystalBatch.concatenate(parts)
@@ -81,7 +86,9 @@ def perturb(c1: CrystalBatch, seed: int, noise: float = 0.03) -> tuple[CrystalBa
     parts = []
     for crystal in c1:
         order = rng.permutation(len(crystal.atomic_numbers))
-        coords = crystal.frac_coords[order] + noise * rng.normal(size=(len(order), 3)) + rng.random(3)
+        coords = (
+            crystal.frac_coords[order] + noise * rng.normal(size=(len(order), 3)) + rng.random(3)
+        )
         parts.append(
             crystal.replace(
                 atomic_numbers=crystal.atomic_numbers[order],

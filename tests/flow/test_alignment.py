@@ -93,7 +93,9 @@ def test_the_distance_of_uniform_noise_is_a_quarter():
 def test_another_composition_is_refused_by_name():
     rng = np.random.default_rng(0)
     c1 = random_batch(rng)
-    other = c1.replace(atomic_numbers=np.where(np.arange(len(c1.atomic_numbers)) == 0, 50, c1.atomic_numbers))
+    other = c1.replace(
+        atomic_numbers=np.where(np.arange(len(c1.atomic_numbers)) == 0, 50, c1.atomic_numbers)
+    )
     with pytest.raises(InputError, match="c0.*Sn1"):
         align(other, c1)
     with pytest.raises(InputError, match="3 samples"):

@@ -55,14 +55,22 @@ def test_rotation_of_the_torus_wraps(solver):
 def test_a_periodic_field_matches_its_solution():
     """dx/dt = -sin(2 pi x) / 2 pi has tan(pi x(1)) = tan(pi x(0)) / e."""
     start = torch.tensor([[0.1, 0.3, 0.7]], dtype=torch.float64)
-    end = integrate(lambda t, x: -(2 * math.pi * x).sin() / (2 * math.pi), start, FlatTorus(), 40, "rk4")
+    end = integrate(
+        lambda t, x: -(2 * math.pi * x).sin() / (2 * math.pi), start, FlatTorus(), 40, "rk4"
+    )
     assert torch.allclose((math.pi * end).tan(), (math.pi * start).tan() / math.e, atol=1e-6)
 
 
 def test_frames_come_at_every_step():
     seen = []
     start = torch.zeros(1, 1, dtype=torch.float64)
-    integrate(lambda t, x: torch.ones_like(x), start, Euclidean(), 4, on_frame=lambda k, x: seen.append((k, x.item())))
+    integrate(
+        lambda t, x: torch.ones_like(x),
+        start,
+        Euclidean(),
+        4,
+        on_frame=lambda k, x: seen.append((k, x.item())),
+    )
     assert [k for k, _ in seen] == [0, 1, 2, 3, 4]
     assert [x for _, x in seen] == pytest.approx([0, 0.25, 0.5, 0.75, 1.0])
 

@@ -23,7 +23,13 @@ class NoisyPrior:
     """Uniform coordinates for the prompted composition; fails and errs as its seeds say."""
 
     def __init__(self, fail=0.0, mismatch=0.0, stop_after=None):
-        self.fail, self.mismatch, self.stop_after, self.calls, self.seeds = fail, mismatch, stop_after, 0, []
+        self.fail, self.mismatch, self.stop_after, self.calls, self.seeds = (
+            fail,
+            mismatch,
+            stop_after,
+            0,
+            [],
+        )
 
     def sample(self, prompts, settings, seeds):
         self.calls += 1
@@ -36,18 +42,30 @@ class NoisyPrior:
             luck = rng.random()
             if luck < self.fail:
                 continue
-            numbers = [NUMBER_OF[e] for e, count in json.loads(prompt).items() for _ in range(count)]
+            numbers = [
+                NUMBER_OF[e] for e, count in json.loads(prompt).items() for _ in range(count)
+            ]
             if luck > 1 - self.mismatch:
                 numbers[0] = 118
             coords = rng.random((len(numbers), 3))
             cell = rng.uniform(4, 6, (1, 3))
-            parts.append(CrystalBatch(numbers, coords, cell, [[90.0] * 3], [len(numbers)], [str(index)]))
+            parts.append(
+                CrystalBatch(numbers, coords, cell, [[90.0] * 3], [len(numbers)], [str(index)])
+            )
         return CrystalBatch.concatenate(parts)
 
 
 def build(targets, prior, out, num_pairs=23, chunk_size=5, **options):
     return build_pairs(
-        targets, prior, {"temperature": 0.9}, out, num_pairs, 3, chunk_size, prompt_for=prompt_for, **options
+        targets,
+        prior,
+        {"temperature": 0.9},
+        out,
+        num_pairs,
+        3,
+        chunk_size,
+        prompt_for=prompt_for,
+        **options,
     )
 
 
@@ -78,7 +96,9 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(real_crystals, tmp_path):
     done = len(list((tmp_path / "cut").glob("chunk-*.npz")))
     assert 0 < done < 5
     seen = []
-    again = build(targets, NoisyPrior(0.2, 0.2), tmp_path / "cut", progress=lambda *a: seen.append(a))
+    again = build(
+        targets, NoisyPrior(0.2, 0.2), tmp_path / "cut", progress=lambda *a: seen.append(a)
+    )
     assert same(whole, again)
     assert seen[-1] == (23, 23) and len(seen) == 5
     summaries = [(tmp_path / name / "summary.json").read_text() for name in ("whole", "cut")]
@@ -125,7 +145,10 @@ def test_the_closest_of_several_samples_is_kept(real_crystals, tmp_path):
 def test_list_order_can_be_kept(real_crystals, tmp_path):
     pairs = build(real_crystals[:12], NoisyPrior(), tmp_path, alignment="list")
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["mean_squared_torus_distance_aligned"] == summary["mean_squared_torus_distance_list_order"]
+    assert (
+        summary["mean_squared_torus_distance_aligned"]
+        == summary["mean_squared_torus_distance_list_order"]
+    )
     assert pairs.mean_squared_torus_distance == pytest.approx(0.25, abs=0.08)
 
 
@@ -163,7 +186,9 @@ def test_pairs_come_back_from_a_file(noisy_pairs, tmp_path):
 
 def test_sides_that_do_not_correspond_are_refused(real_crystals, noisy_pairs):
     with pytest.raises(InputError, match="ids"):
-        PairSet(noisy_pairs.c0, noisy_pairs.c1.replace(ids=[f"x{i}" for i in range(len(noisy_pairs))]))
+        PairSet(
+            noisy_pairs.c0, noisy_pairs.c1.replace(ids=[f"x{i}" for i in range(len(noisy_pairs))])
+        )
     with pytest.raises(InputError, match="num_atoms"):
         PairSet(noisy_pairs.c0[:3], noisy_pairs.c1[:2])
 

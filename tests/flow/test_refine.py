@@ -50,7 +50,9 @@ def test_the_result_does_not_depend_on_the_split(refiner, real_crystals):
 
 
 def test_refining_twice_gives_the_same_bits(refiner, real_crystals):
-    first, second = (refiner.refine(real_crystals[:10], RefineSettings(steps=3)).last for _ in range(2))
+    first, second = (
+        refiner.refine(real_crystals[:10], RefineSettings(steps=3)).last for _ in range(2)
+    )
     assert np.array_equal(first.frac_coords, second.frac_coords)
     assert np.array_equal(first.lengths, second.lengths)
 
@@ -86,7 +88,9 @@ def test_anti_annealing_leaves_an_isolated_cell_velocity_alone(real_crystals):
 
 def test_progress_counts_up_to_all(refiner, real_crystals):
     seen = []
-    refiner.refine(real_crystals[:9], RefineSettings(steps=1, batch_size=4), progress=lambda *a: seen.append(a))
+    refiner.refine(
+        real_crystals[:9], RefineSettings(steps=1, batch_size=4), progress=lambda *a: seen.append(a)
+    )
     assert seen == [(4, 9), (8, 9), (9, 9)]
 
 
@@ -123,9 +127,17 @@ def test_saved_and_loaded_it_is_the_same_flow(refiner, real_crystals, tmp_path):
     refiner.save_pretrained(tmp_path / "half")
     settings = RefineSettings(steps=5)
     expected = refiner.refine(real_crystals[:8], settings).last
-    whole = FlowRefiner.from_pretrained(tmp_path / "whole", "cpu").refine(real_crystals[:8], settings).last
+    whole = (
+        FlowRefiner.from_pretrained(tmp_path / "whole", "cpu")
+        .refine(real_crystals[:8], settings)
+        .last
+    )
     assert np.array_equal(whole.frac_coords, expected.frac_coords)
-    half = FlowRefiner.from_pretrained(tmp_path / "half", "cpu").refine(real_crystals[:8], settings).last
+    half = (
+        FlowRefiner.from_pretrained(tmp_path / "half", "cpu")
+        .refine(real_crystals[:8], settings)
+        .last
+    )
     assert torus_difference(half.frac_coords, expected.frac_coords) < 1e-2
     sizes = [(tmp_path / n / "model.safetensors").stat().st_size for n in ("half", "whole")]
     assert sizes[0] < 0.6 * sizes[1]
@@ -155,7 +167,9 @@ BREAKS = {
     "unknown key": (lambda f: break_config(f, network={"depth": 8}), "not a flow"),
     "no statistics": (lambda f: break_config(f, statistics={}), "lack"),
     "bad statistics": (
-        lambda f: break_config(f, statistics={**FlowStatistics.identity().to_dict(), "coord_velocity_std": 0}),
+        lambda f: break_config(
+            f, statistics={**FlowStatistics.identity().to_dict(), "coord_velocity_std": 0}
+        ),
         "coord_velocity_std",
     ),
 }

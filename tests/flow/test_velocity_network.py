@@ -42,7 +42,11 @@ def test_permuting_atoms_permutes_velocities(real_crystals, small_velocity):
     crystal = real_crystals[np.flatnonzero(real_crystals.num_atoms >= 8)[:1]]
     inputs = arguments(crystal)
     order = torch.randperm(inputs["types"].shape[1], generator=torch.Generator().manual_seed(1))
-    permuted = {**inputs, "types": inputs["types"][:, order], "frac_coords": inputs["frac_coords"][:, order]}
+    permuted = {
+        **inputs,
+        "types": inputs["types"][:, order],
+        "frac_coords": inputs["frac_coords"][:, order],
+    }
     coords, cell = small_velocity.net(**inputs)
     coords_permuted, cell_permuted = small_velocity.net(**permuted)
     assert torch.allclose(coords[:, order], coords_permuted, atol=1e-5)
@@ -77,7 +81,9 @@ def test_what_stands_on_padding_does_not_matter(real_crystals, small_velocity):
 
 
 @torch.no_grad()
-def test_coordinate_velocities_are_mean_free_and_depend_on_everything(real_crystals, small_velocity):
+def test_coordinate_velocities_are_mean_free_and_depend_on_everything(
+    real_crystals, small_velocity
+):
     inputs = arguments(real_crystals[20:30])
     coords, cell = small_velocity.net(**inputs)
     assert coords.sum(1).abs().max() < 1e-4

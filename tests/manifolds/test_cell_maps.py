@@ -56,7 +56,9 @@ def read_split(path: Path) -> CrystalBatch:
     cells = np.array(rows)
     cells = cells[((cells[:, 3:] >= 59.99) & (cells[:, 3:] <= 120.01)).all(1)]
     empty = np.zeros(0)
-    return CrystalBatch(empty, empty, cells[:, :3], cells[:, 3:], np.zeros(len(cells)), np.arange(len(cells)))
+    return CrystalBatch(
+        empty, empty, cells[:, :3], cells[:, 3:], np.zeros(len(cells)), np.arange(len(cells))
+    )
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
@@ -105,7 +107,10 @@ def test_moderate_points_have_positive_volume_and_come_back(values):
 
 
 def test_the_trace_is_the_logarithm_of_the_volume():
-    lengths, angles = torch.tensor([[3.1, 5.7, 17.4]]).double(), torch.tensor([[63.2, 88.1, 104.9]]).double()
+    lengths, angles = (
+        torch.tensor([[3.1, 5.7, 17.4]]).double(),
+        torch.tensor([[63.2, 88.1, 104.9]]).double(),
+    )
     volume = torch.linalg.det(metric_tensor(lengths, angles)).sqrt()
     trace = cell_map("log-matrix").to_flat(lengths, angles)[:, :3].sum()
     assert trace.item() == pytest.approx(math.log(volume.item()))
@@ -135,7 +140,10 @@ def test_angles_beyond_the_bounds_stay_finite():
 
 
 def test_logits_follow_the_corrected_formula():
-    lengths, angles = torch.tensor([[3.0, 4.0, 5.0]]).double(), torch.tensor([[60.0, 90.0, 120.0]]).double()
+    lengths, angles = (
+        torch.tensor([[3.0, 4.0, 5.0]]).double(),
+        torch.tensor([[60.0, 90.0, 120.0]]).double(),
+    )
     flat = cell_map("flowmm").to_flat(lengths, angles)[0]
     share = (60.0 - 59.9) / 60.2
     assert flat[3].item() == pytest.approx(math.log(share / (1 - share)))

@@ -26,8 +26,9 @@ def triclinic(draw):
 
 def by_pymatgen(crystal, cutoff, self_images):
     """The shortest distance by `get_all_neighbors` (images of the same atom by their index)."""
-    structure = Structure(Lattice(crystal.lattices[0]), [11] * len(crystal.frac_coords),
-                          crystal.frac_coords)
+    structure = Structure(
+        Lattice(crystal.lattices[0]), [11] * len(crystal.frac_coords), crystal.frac_coords
+    )
     found = [
         neighbour.nn_distance
         for index, row in enumerate(structure.get_all_neighbors(cutoff, numerical_tol=1e-12))

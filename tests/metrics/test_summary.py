@@ -19,6 +19,7 @@ NEEDLE = CrystalBatch([29], [(0, 0, 0)], [(0.4, 5, 5)], [(90, 90, 90)], [1], ["d
 ALL = CrystalBatch.concatenate([ROCK_SALT, IMPOSSIBLE, FLAT, NEEDLE])
 
 
+@pytest.mark.data
 def test_density_equals_pymatgen_s(mp20_rows):
     batch = CrystalBatch.from_cif(mp20_rows["cif"].head(20))
     expected = [float(s.density) for s in batch.to_pymatgen()]

@@ -1,0 +1,49 @@
+"""A real Chromium. Where there is none, these tests are left out and the end of the run says so;
+CI must have one, so there they are kept and fail.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+
+import pytest
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --use-angle=swiftshader "
+    "--enable-unsafe-swiftshader --ignore-gpu-blocklist"
+).split()
+CHROMIUM = os.environ.get("FLOWLLM_CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+MISSING = [
+    what
+    for what, there in (
+        ("Chromium (Debian: apt-get install chromium)", CHROMIUM),
+        ("playwright (pip install playwright)", importlib.util.find_spec("playwright")),
+    )
+    if not there
+]
+LEFT_OUT = bool(MISSING) and os.environ.get("CI") != "true"
+collect_ignore_glob = ["test_*.py"] if LEFT_OUT else []
+
+
+def pytest_terminal_summary(terminalreporter):
+    if LEFT_OUT:
+        terminalreporter.write_line(
+            f"tests/browser was left out: this machine has no {' and no '.join(MISSING)}"
+        )
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless browser that draws WebGL on the CPU."""
+    assert not MISSING, f"CI must have {' and '.join(MISSING)}"
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=180_000)
+        yield browser
+        browser.close()

@@ -1,0 +1,112 @@
+"""Training examples: deterministic, each row once an epoch, the loss on the answer alone."""
+
+import numpy as np
+import torch
+
+from flowllm.data import CrystalSet
+from flowllm.lm import CrystalExamples
+from flowllm.lm.examples import IGNORED, INCLUSION, collate, known_conditions, random_part
+from flowllm.text import Conditions, build_prompt, parse_prompt, to_text
+
+
+def examples_of(crystal_set, tokenizer, **changes):
+    settings = {"epochs": 2, "seed": 5, "batch_size": 8, **changes}
+    return CrystalExamples(crystal_set, tokenizer, **settings)
+
+
+def split(tokenizer, example) -> tuple[str, str]:
+    """The prompt, and the answer that has labels."""
+    ids, labels = np.array(example["input_ids"]), np.array(example["labels"])
+    answered = labels != IGNORED
+    assert (labels[answered] == ids[answered]).all()
+    assert not answered[: (~answered).sum()].any()  # prompt first, then nothing but answer
+    return tokenizer.decode(ids[~answered]), tokenizer.decode(ids[answered])
+
+
+def test_an_example_is_a_prompt_and_the_text_of_its_crystal(crystal_set, tokenizer):
+    examples = examples_of(crystal_set, tokenizer)
+    texts, known = to_text(crystal_set.crystals), known_conditions(crystal_set)
+    for index in range(0, len(examples), 7):
+        row = examples.order[index]
+        prompt, answer = split(tokenizer, examples[index])
+        assert answer == texts[row] + "</s>"
+        stated = parse_prompt(prompt)
+        assert prompt == build_prompt(known[row].only(stated.known()))
+
+
+def test_examples_depend_on_seed_and_position_alone(crystal_set, tokenizer):
+    first, again = (examples_of(crystal_set, tokenizer) for _ in range(2))
+    backwards = [again[i] for i in reversed(range(len(again)))][::-1]
+    assert [first[i] for i in range(len(first))] == backwards
+    other = examples_of(crystal_set, tokenizer, seed=6)
+    assert first.order.tolist() != other.order.tolist()
+
+
+def test_every_epoch_visits_every_row_once(crystal_set, tokenizer):
+    part = crystal_set[:101]
+    order = examples_of(part, tokenizer, epochs=3, batch_size=4).order.reshape(3, 101)
+    for epoch in order:
+        assert sorted(epoch.tolist()) == list(range(101))
+    assert order[0].tolist() != order[1].tolist()
+
+
+def test_batches_hold_texts_of_like_length(crystal_set, tokenizer):
+    def padding(order):
+        counts = crystal_set.crystals.num_atoms[order].reshape(-1, 8)
+        return (counts.max(1, keepdims=True) - counts).mean()
+
+    examples = examples_of(crystal_set, tokenizer, epochs=1)
+    shuffled = np.random.default_rng(0).permutation(len(crystal_set))
+    assert padding(examples.order) < 0.25 * padding(shuffled)
+    # but short ones do not all come first
+    batches = crystal_set.crystals.num_atoms[examples.order].reshape(-1, 8).mean(1)
+    assert batches.tolist() != sorted(batches.tolist())
+
+
+def test_each_condition_is_given_as_often_as_it_should(crystal_set):
+    everything = Conditions("SrTiO3", {"O": 3}, ("O",), 3, 221, -1.0, 0.0, 2.0)
+    rng, many = np.random.default_rng(0), 20_000
+    drawn = [random_part(everything, rng).known() for _ in range(many)]
+    for name, share in INCLUSION.items():
+        expected = share * 11 / 12
+        if name in ("elements", "num_atoms"):  # a composition says both
+            expected *= 1 - INCLUSION["composition"]
+            assert not any(name in kept and "composition" in kept for kept in drawn)
+        assert abs(sum(name in kept for kept in drawn) / many - expected) < 0.012
+    assert sum(not kept for kept in drawn) / many > 1 / 12
+
+
+def test_what_is_unknown_is_never_stated(crystal_set):
+    groups = np.array([0.0, np.nan, 221.0])
+    gaps = np.array([np.nan, 1.5, np.inf])
+    part = CrystalSet(crystal_set.crystals[:3], {"space_group": groups, "band_gap": gaps})
+    known = known_conditions(part)
+    assert [c.space_group for c in known] == [None, None, 221]
+    assert [c.band_gap for c in known] == [None, 1.5, None]
+    assert [c.e_above_hull for c in known] == [None] * 3
+    for conditions, crystal in zip(known, part.crystals, strict=True):
+        assert conditions.composition == crystal.compositions[0]
+        assert conditions.num_atoms == len(crystal.atomic_numbers)
+        assert set(conditions.elements) == set(conditions.composition)
+        assert conditions.formula == crystal.formulas[0]
+
+
+def test_fixed_conditions_for_validation(crystal_set, tokenizer):
+    bare = examples_of(crystal_set, tokenizer, epochs=1, fixed=())
+    given = examples_of(crystal_set, tokenizer, epochs=1, fixed=("composition",))
+    for index in (0, 50):
+        assert split(tokenizer, bare[index])[0] == build_prompt()
+        asked = parse_prompt(split(tokenizer, given[index])[0])
+        assert asked.known() == ["composition"]
+
+
+def test_collate_pads_on_the_right():
+    rows = [
+        {"input_ids": [5, 6, 7], "labels": [IGNORED, 6, 7]},
+        {"input_ids": [8, 9], "labels": [IGNORED, 9]},
+    ]
+    batch = collate(rows, pad=0)
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 0]]
+    assert batch["labels"].tolist() == [[IGNORED, 6, 7], [IGNORED, 9, IGNORED]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert batch["input_ids"].dtype == torch.long

@@ -1,0 +1,80 @@
+"""What a person asks for, as one prompt for each crystal."""
+
+import numpy as np
+import pytest
+
+from flowllm.errors import InputError
+from flowllm.text import Conditions, Request, build_prompt, parse_prompt, read_prompts
+from flowllm.text.prompts import OPENING, REQUEST
+
+HISTOGRAM = [0, 3, 0, 5, 2]  # two, four and five atoms
+
+
+def counts_of(request: Request, many: int, seed: int = 0) -> np.ndarray:
+    prompts = [request.prompt(i, seed, HISTOGRAM) for i in range(many)]
+    return np.array([parse_prompt(p).num_atoms for p in prompts])
+
+
+def test_sizes_follow_the_training_data():
+    counts = counts_of(Request(), 4000)
+    share = np.bincount(counts, minlength=6)[1:] / 4000
+    assert np.abs(share - np.array(HISTOGRAM) / 10).max() < 0.03
+    assert counts.tolist() == counts_of(Request(), 4000).tolist()
+    assert counts.tolist() != counts_of(Request(), 4000, seed=1).tolist()
+
+
+def test_a_cell_is_large_enough_for_the_elements():
+    counts = counts_of(Request(elements=("Li", "Fe", "O")), 300)
+    assert set(counts.tolist()) == {4, 5}
+    with pytest.raises(InputError, match="no cell of 6 atoms"):
+        Request(elements=("Li", "Fe", "O", "H", "C", "N")).prompt(0, 0, HISTOGRAM)
+
+
+def test_what_is_asked_stands_in_the_prompt():
+    asked = Request(formula="Ti2Sr2O6")
+    assert asked.formula == "SrTiO3"
+    assert asked.prompt(3, 0, HISTOGRAM) == build_prompt(Conditions(formula="SrTiO3"))
+    both = Request(elements=("O", "Fe"), num_atoms=7)
+    assert both.prompt(0, 0, HISTOGRAM) == build_prompt(
+        Conditions(elements=("Fe", "O"), num_atoms=7)
+    )
+    own = Request(prompts=("a", "b"))
+    assert [own.prompt(i, 0, HISTOGRAM) for i in range(3)] == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"formula": "SrTiO3", "num_atoms": 7}, ["SrTiO3", "num_atoms 7"]),
+        ({"formula": "SrTiO3", "elements": ("Sr", "O")}, ["SrTiO3", "Sr,O"]),
+        ({"elements": ("Li", "Fe", "O"), "num_atoms": 2}, ["3 elements", "2 atoms"]),
+        ({"elements": ("Qq",)}, ["'Qq'"]),
+        ({"num_atoms": 0}, ["0"]),
+        ({"num_atoms": 3, "prompts": ("x",)}, ["leave out"]),
+    ],
+)
+def test_wishes_that_cannot_be_met_are_named(wishes, said):
+    with pytest.raises(InputError) as caught:
+        Request(**wishes)
+    for part in said:
+        assert part in str(caught.value)
+
+
+def test_prompt_files(tmp_path):
+    whole = build_prompt(Conditions(band_gap=1.0))
+    file = tmp_path / "prompts.txt"
+    file.write_text(f"{whole}\nThe number of atoms is 4.\n\n{OPENING}The band gap is 2.00.\n")
+    assert read_prompts(file) == (
+        whole,
+        build_prompt(Conditions(num_atoms=4)),
+        build_prompt(Conditions(band_gap=2.0)),
+    )
+    assert all(prompt.endswith(REQUEST) for prompt in read_prompts(file))
+    file.write_text("\n \n")
+    with pytest.raises(InputError, match=r"prompts\.txt holds no prompt"):
+        read_prompts(file)
+    with pytest.raises(InputError, match=r"absent\.txt"):
+        read_prompts(tmp_path / "absent.txt")
+    file.write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(InputError, match=r"prompts\.txt"):
+        read_prompts(file)
