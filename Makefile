@@ -47,7 +47,7 @@ clean: ## remove .venv and caches; runs/ stays
 $(STAMP): pyproject.toml constraints.txt
 	@set -e; \
 	fits='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))'; \
-	if ! $(BIN)/python -c "$$fits" 2>/dev/null; then \
+	if ! { $(BIN)/python -c "$$fits" && $(BIN)/python -m pip --version; } >/dev/null 2>&1; then \
 	    for candidate in $(or $(PYTHON),python3.12 python3.11 python3 python); do \
 	        if "$$candidate" -c "$$fits" 2>/dev/null; then chosen=$$candidate; break; fi; \
 	    done; \

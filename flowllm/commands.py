@@ -295,10 +295,12 @@ def train_flow(
     out: Path,
     epochs: int = 20,
     batch_size: int = 64,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 2e-3,
+    optimizer: Literal["muon", "adamw"] = "muon",
     hidden: int = 256,
     layers: int = 6,
     cell_map: Literal["log-matrix", "logit", "flowmm"] = "log-matrix",
+    max_distance: float = 0.25,
     coord_noise: float = 0.0,
     seed: int = 0,
     device: Device = "auto",
@@ -312,10 +314,12 @@ def train_flow(
         epochs: passes over the pairs.
         batch_size: pairs a step.
         learning_rate: peak of the schedule.
+        optimizer: Muon for the matrices and AdamW for the rest, or AdamW for all.
         hidden: width of the network.
         layers: rounds of messages.
         cell_map: how the flow sees a cell; as the logarithm of its metric matrix, as lengths and
             angles mapped to the line, or with the narrower bounds of FlowMM.
+        max_distance: leave out pairs with a larger mean squared torus distance per atom.
         coord_noise: standard deviation of Gaussian noise on the samples' coordinates, fractional.
         seed: of weights, order, times and noise.
         device: where to compute.
@@ -330,6 +334,8 @@ def train_flow(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        optimizer=optimizer,
+        max_distance=max_distance,
         coord_noise=coord_noise,
         seed=seed,
         device=device,

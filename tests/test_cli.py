@@ -301,7 +301,7 @@ def test_control_c_keeps_finished_parts_and_the_same_command_goes_on(
     system_folder, tmp_path, in_process, no_page
 ):
     out, errors = tmp_path / "out", tmp_path / "errors"
-    arguments = ["generate", "--num", "2", "--steps", "1", "--num-atoms", "2", "--device", "cpu"]
+    arguments = ["generate", "--num", "2", "--steps", "1", "--elements", "Si", "--device", "cpu"]
     arguments += ["--model", str(system_folder), "--out", str(out)]
     assert in_process(INTERRUPTED, arguments=arguments, errors=errors) == 130
     said = errors.read_text()

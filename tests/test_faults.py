@@ -21,7 +21,7 @@ from flowllm.text.request import Request
 from flowllm.trajectory import Trajectory
 
 SETTINGS = GenerateSettings(
-    4, Request(num_atoms=2), refinement=RefineSettings(steps=1), part_size=2
+    4, Request(elements=("Na", "Cl"), num_atoms=2), refinement=RefineSettings(steps=1), part_size=2
 )
 
 
@@ -39,8 +39,8 @@ def no_page(monkeypatch):
 
 
 def arguments(system_folder: Path, out: Path) -> list[str]:
-    words = ["generate", "--num", "2", "--num-atoms", "2", "--steps", "1", "--device", "cpu"]
-    return [*words, "--model", str(system_folder), "--out", str(out)]
+    words = ["generate", "--num", "2", "--num-atoms", "2", "--elements", "Na,Cl", "--steps", "1"]
+    return [*words, "--device", "cpu", "--model", str(system_folder), "--out", str(out)]
 
 
 # ---- a full disk ---------------------------------------------------------------------------------

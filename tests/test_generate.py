@@ -19,7 +19,8 @@ from flowllm.text.request import Request
 from flowllm.trajectory import Trajectory
 
 FEW_STEPS = RefineSettings(steps=2)
-SETTINGS = GenerateSettings(6, Request(num_atoms=3), refinement=FEW_STEPS, seed=4, part_size=2)
+SALT = Request(elements=("Na", "Cl"), num_atoms=3)
+SETTINGS = GenerateSettings(6, SALT, refinement=FEW_STEPS, seed=4, part_size=2)
 
 DISORDERED = """data_x
 _symmetry_space_group_name_H-M 'P 1'
@@ -243,7 +244,7 @@ def test_other_weights_under_the_same_name_are_another_run(system, finished):
 def test_overwrite_replaces_another_run(system, tmp_path, no_page):
     out = tmp_path / "run"
     generate_run(system, SETTINGS, out)
-    fewer = GenerateSettings(2, Request(num_atoms=2), refinement=FEW_STEPS)
+    fewer = GenerateSettings(2, SALT, refinement=FEW_STEPS)
     generate_run(system, fewer, out, overwrite=True)
     assert len(list((out / "crystals").iterdir())) == len(list((out / "prior").iterdir())) == 2
     assert list(times_of_parts(out)) == ["000000.npz"]
@@ -259,24 +260,28 @@ def test_bad_wishes_leave_an_earlier_run_alone(system, finished):
 # ---- refinement of CIFs --------------------------------------------------------------------------
 
 
-@pytest.fixture
-def cifs(tmp_path):
+@pytest.fixture(scope="module")
+def cif_texts():
     """A rock salt cell of 8 atoms, a large one, a disordered one, and a text that is no CIF."""
     from pymatgen.core import Lattice, Structure
     from pymatgen.io.cif import CifWriter
 
-    folder = tmp_path / "cifs"
-    folder.mkdir()
     salt = Structure.from_spacegroup(
         "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0] * 3, [0.5] * 3]
     )
     assert len(salt) == 8
-    coords = np.random.default_rng(0).random((21, 3))
-    large = Structure(Lattice.cubic(12), ["Si"] * 21, coords)
-    for name, structure in (("salt", salt), ("large", large)):
-        (folder / f"{name}.cif").write_text(str(CifWriter(structure)))
-    (folder / "disordered.cif").write_text(DISORDERED)
-    (folder / "broken.cif").write_text("once upon a time")
+    large = Structure(Lattice.cubic(12), ["Si"] * 21, np.random.default_rng(0).random((21, 3)))
+    texts = {"disordered": DISORDERED, "broken": "once upon a time"}
+    return texts | {"salt": str(CifWriter(salt)), "large": str(CifWriter(large))}
+
+
+@pytest.fixture
+def cifs(tmp_path, cif_texts):
+    """A folder of these."""
+    folder = tmp_path / "cifs"
+    folder.mkdir()
+    for name, text in cif_texts.items():
+        (folder / f"{name}.cif").write_text(text)
     return folder
 
 

@@ -130,8 +130,8 @@ class VelocityNet(nn.Module):
     def __init__(self, config: VelocityConfig) -> None:
         super().__init__()
         self.config = config
-        self.types = nn.Embedding(config.num_types, config.hidden)
-        self.embed = nn.Linear(config.hidden + config.time_dim, config.hidden)
+        self.type_embedding = nn.Embedding(config.num_types, config.hidden)
+        self.mix = nn.Linear(config.hidden + config.time_dim, config.hidden)
         self.radial = RadialBasis(config.distance_features) if config.distance_features else None
         self.layers = nn.ModuleList(VelocityLayer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.hidden)
@@ -170,8 +170,8 @@ class VelocityNet(nn.Module):
         share = mask.to(frac_coords.dtype)
         share = share / share.sum(1, keepdim=True).clamp(min=1.0)
         split = self.config.hidden
-        h = functional.linear(self.types(types), self.embed.weight[:, :split], self.embed.bias)
-        h = h + functional.linear(time, self.embed.weight[:, split:])[:, None]
+        h = functional.linear(self.type_embedding(types), self.mix.weight[:, :split], self.mix.bias)
+        h = h + functional.linear(time, self.mix.weight[:, split:])[:, None]
         edges = self.edge_features(frac_coords, metric)
         for layer in self.layers:
             h = layer(h, edges, cell, time, share)

@@ -65,10 +65,10 @@ class ReferenceVelocityNet(nn.Module):
 
     def __init__(self, net: VelocityNet) -> None:
         super().__init__()
-        self.config, self.types, self.embed, self.radial = (
+        self.config, self.type_embedding, self.mix, self.radial = (
             net.config,
-            net.types,
-            net.embed,
+            net.type_embedding,
+            net.mix,
             net.radial,
         )
         self.layers = nn.ModuleList(
@@ -104,7 +104,7 @@ class ReferenceVelocityNet(nn.Module):
             distances = image_distances(pairs, metric[batch[target]])[:, 0, 1]
             edges = torch.cat([edges, self.radial(distances)], -1)
         time = time_embedding(t, self.config.time_dim)[batch]
-        h = self.embed(torch.cat([self.types(types), time], -1))
+        h = self.mix(torch.cat([self.type_embedding(types), time], -1))
         for layer in self.layers:
             h = layer(h, edge_index, edges, cell[batch], time)
         h = self.norm(h)

@@ -22,10 +22,13 @@ class FlowTrainSettings:
         batch_size: pairs per step and device.
         learning_rate: highest rate, after the warm-up; a cosine brings it to 0.
         warmup_share: share of the steps in which the rate rises.
-        weight_decay: AdamW's.
+        weight_decay: decoupled.
+        optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
         max_grad_norm: gradients longer than this are cut.
         coord_weight: lambda_f on coordinates in fractional units, as in the paper.
         cell_weight: lambda_l on the standardised cell.
+        max_distance: pairs with a larger mean squared torus distance per atom are left out; 0.25 is
+            what uniform noise has, so the default leaves out those that aligning could not help.
         coord_noise: Gaussian noise on c0's coordinates, fractional, anew at each step.
         cell_noise: Gaussian noise on c0's flat cell, in standard deviations.
         ema_decay: of the moving average of the weights, which is what is kept in the end.
@@ -49,9 +52,11 @@ class FlowTrainSettings:
     learning_rate: float = 1e-3
     warmup_share: float = 0.03
     weight_decay: float = 0.0
+    optimizer: str = "muon"
     max_grad_norm: float = 1.0
     coord_weight: float = 200.0
     cell_weight: float = 1.0
+    max_distance: float = 0.25
     coord_noise: float = 0.0
     cell_noise: float = 0.0
     ema_decay: float = 0.999
@@ -76,9 +81,11 @@ class FlowTrainSettings:
         for name in ("warmup_share", "ema_decay", "validation_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} must be in [0, 1), not {getattr(self, name)!r}")
-        for name in ("learning_rate", "max_grad_norm"):
+        for name in ("learning_rate", "max_grad_norm", "max_distance"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0, not {getattr(self, name)!r}")
+        if self.optimizer not in ("muon", "adamw"):
+            raise InputError(f"optimizer {self.optimizer!r} is neither muon nor adamw")
         if self.bf16 and self.device in ("cpu", "mps"):
             raise InputError("bf16 is for CUDA only; on a CPU it is hundreds of times slower")
         if self.seed < 0:

@@ -18,6 +18,7 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from flowllm.errors import InputError
+from flowllm.flow.alignment import squared_torus_distances
 from flowllm.flow.batches import PairBatches, only
 from flowllm.flow.loss import FlowMatcher
 from flowllm.flow.monitor import EMA_FILE, AverageCallback, MonitorCallback
@@ -26,6 +27,7 @@ from flowllm.flow.pairs import PairSet
 from flowllm.flow.refine import FlowRefiner
 from flowllm.flow.settings import FlowTrainSettings
 from flowllm.flow.velocity import resolve_device
+from flowllm.optimizer import muon_factory
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
@@ -66,6 +68,7 @@ def train_flow(
     if len(pairs) < 2:
         raise InputError(f"training needs at least 2 pairs, not {len(pairs)}")
     _claim(out, config, pairs)
+    pairs = close_pairs(pairs, config.max_distance)
     training, validation = split_pairs(pairs, config.validation_share, config.seed)
     statistics = training.statistics(config.network.cell_map)
     with torch.random.fork_rng(devices=[]):
@@ -86,6 +89,11 @@ def train_flow(
         args=_arguments(config, out, device, len(data)),
         train_dataset=data,
         data_collator=only,
+        optimizer_cls_and_kwargs=(
+            (muon_factory, {"lr": config.learning_rate, "weight_decay": config.weight_decay})
+            if config.optimizer == "muon"
+            else None
+        ),
     )
     checkpoint = last_checkpoint(out)
     average = AverageCallback(copy.deepcopy(trainer.model), config.ema_decay, checkpoint)
@@ -131,6 +139,18 @@ class FlowTrainer(Trainer):
         ):
             tensors = {key: value.detach().cpu().contiguous() for key, value in values.items()}
             save_file(tensors, folder / name, metadata={"format": "pt"})
+
+
+def close_pairs(pairs: PairSet, max_distance: float) -> PairSet:
+    """The pairs whose aligned mean squared torus distance per atom is at most `max_distance`.
+
+    Raises:
+        InputError: fewer than two are left.
+    """
+    kept = np.flatnonzero(squared_torus_distances(pairs.c0, pairs.c1) <= max_distance)
+    if len(kept) < 2:
+        raise InputError(f"only {len(kept)} pairs are closer than {max_distance}; take a larger max_distance")
+    return pairs[kept]
 
 
 def split_pairs(pairs: PairSet, share: float, seed: int) -> tuple[PairSet, PairSet]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flowllm.lm.build import build_compact
     from flowllm.lm.examples import CrystalExamples
-    from flowllm.lm.optimizer import MuonAdamW
     from flowllm.lm.prior import LanguageModelPrior, perturb
     from flowllm.lm.settings import CompactConfig, LMTrainSettings, SamplingSettings
     from flowllm.lm.train import train_lm
@@ -18,7 +17,6 @@ _MODULES = {
     "CrystalExamples": "examples",
     "LMTrainSettings": "settings",
     "LanguageModelPrior": "prior",
-    "MuonAdamW": "optimizer",
     "SamplingSettings": "settings",
     "build_compact": "build",
     "perturb": "prior",
@@ -29,7 +27,6 @@ __all__ = [
     "CrystalExamples",
     "LMTrainSettings",
     "LanguageModelPrior",
-    "MuonAdamW",
     "SamplingSettings",
     "build_compact",
     "perturb",

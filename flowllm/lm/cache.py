@@ -43,13 +43,14 @@ class RoomyLayer(DynamicLayer):
         return states.new_empty(batch, heads, self.capacity, size)
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep some rows, in rising order, and move them to the front of the buffers."""
+        """Keep some rows (at least one, in rising order) and move them to the buffers' front."""
         if self._buffers is None:
             return
         length, count = self.get_seq_length(), len(indices)
         keys, values = (buffer[:count] for buffer in self._buffers)
-        keys[:, :, :length] = self.keys[indices]
-        values[:, :, :length] = self.values[indices]
+        if indices[-1] != count - 1:  # else the rows are the first ones and stay where they are
+            keys[:, :, :length] = self.keys[indices]
+            values[:, :, :length] = self.values[indices]
         self._buffers = keys, values
         self.keys, self.values = keys[:, :, :length], values[:, :, :length]
 

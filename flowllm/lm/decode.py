@@ -74,11 +74,14 @@ def decode(
             raise InputError(f"the prompt {prompt!r} is empty")
     table = TokenTable(tokenizer) if rules is not None else None
     sizes = [rules[i].largest if rules else 0 for i in range(len(prompts))]
-    order = sorted(range(len(prompts)), key=lambda i: (sizes[i], len(encoded[i])))
+    # longest first: rows that finish early then stand at a batch's end and are dropped at no cost
+    order = sorted(range(len(prompts)), key=lambda i: (-sizes[i], len(encoded[i])))
     results: list[str | None] = [None] * len(prompts)
     for start in range(0, len(order), settings.batch_size):
         chosen = order[start : start + settings.batch_size]
-        states = [CrystalState(table, rules[i]) for i in chosen] if rules and table else None
+        states = None
+        if rules and table:
+            states = [CrystalState(table, rules[i], settings.overlap) for i in chosen]
         written = _decode_batch(
             model, tokenizer, [encoded[i] for i in chosen], settings,
             [seeds[i] for i in chosen], states, progress,

@@ -84,6 +84,7 @@ class SamplingSettings:
         top_p: nucleus; only the likeliest tokens that add up to this probability are drawn.
         noise: standard deviation of Gaussian noise on the sampled values, in each value's own unit
             (fractional, Å, degrees).
+        overlap: let atoms be written on top of each other; else decoding keeps them apart.
         batch_size: texts at a time.
         max_new_tokens: a text that has not ended by then is cut and rejected.
 
@@ -94,6 +95,7 @@ class SamplingSettings:
     temperature: float = 0.7
     top_p: float = 0.9
     noise: float = 0.0
+    overlap: bool = False
     batch_size: int = 256
     max_new_tokens: int = 128
 

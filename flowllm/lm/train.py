@@ -18,7 +18,7 @@ from transformers import (
 
 from flowllm.data.dataset import CrystalSet
 from flowllm.lm.examples import CrystalExamples, collate
-from flowllm.lm.optimizer import muon_factory
+from flowllm.optimizer import muon_factory
 from flowllm.lm.progress import LossLog, last_whole_checkpoint
 from flowllm.lm.settings import LMTrainSettings
 
@@ -77,7 +77,8 @@ def train_lm(
             weight_decay=settings.weight_decay,
             adam_beta2=0.95,
             max_grad_norm=1.0,
-            logging_steps=min(20, steps),
+            # a divisor of the checkpoints' steps, so that a resumed run logs the same averages
+            logging_steps=min(math.gcd(20, settings.checkpoint_steps), steps),
             eval_strategy="steps",
             eval_steps=settings.checkpoint_steps,
             save_strategy="steps",

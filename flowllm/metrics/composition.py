@@ -80,13 +80,14 @@ def _is_valid(composition: tuple[tuple[int, int], ...], settings: SmactSettings)
         return False
     if not settings.use_pauling_test:
         return _reaches_zero([(count, states) for count, states, *_ in rows])
-    if any(electronegativity is None for *_, electronegativity, _ in rows):
+    known = [(count, states, value) for count, states, value, _ in rows if value is not None]
+    if len(known) < len(rows):
         return False
     # Pauling's rule holds if and only if some electronegativity parts cations from anions
-    for cut in {electronegativity for *_, electronegativity, _ in rows}:
+    for cut in {value for *_, value in known}:
         allowed = [
             (count, tuple(x for x in states if x == 0 or (x > 0) == (value <= cut)))
-            for count, states, value, _ in rows
+            for count, states, value in known
         ]
         if _reaches_zero(allowed):
             return True
@@ -109,7 +110,7 @@ def _element(number: int, settings: SmactSettings) -> tuple[tuple[int, ...], flo
     symbol = SYMBOLS[number]
     try:
         element = smact.Element(symbol)
-    except NameError:  # SMACT's tables end at 103
+    except (NameError, KeyError):  # SMACT's tables end at 103, some of them later
         return (), None, False
     states = getattr(element, f"oxidation_states_{settings.oxidation_states_set}")
     return tuple(states or ()), element.pauling_eneg, symbol in smact.metals

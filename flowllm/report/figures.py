@@ -88,7 +88,8 @@ def distribution_figure(
             marker={"color": tint, "cornerradius": 2},
             hovertemplate=f"{label}: %{{y:.1f}} %<extra></extra>",
         )
-    used = np.flatnonzero(np.sum([prior, refined, reference or np.zeros(len(prior))], axis=0))
+    shown = [prior, refined] if reference is None else [prior, refined, reference]
+    used = np.flatnonzero(np.array(shown, dtype=float).any(0))
     last = edges[used[-1] + 1] if len(used) else edges[-1]
     figure.update_layout(
         barmode="group",

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from flowllm.elements import ELECTRONEGATIVITY_ORDER, NUMBER_OF
 from flowllm.text.composition_rule import CompositionRule
+from flowllm.text.overlap import Sites
 from flowllm.text.token_table import TokenTable
 
 __all__ = ["CompositionRule", "CrystalState", "TokenTable"]
 
 LAST_SITE = 100**3 - 1  # a site is the place of x, y, z among all coordinates of two decimals
 CELL_TOKENS, ATOM_TOKENS = 9, 4
+_NUMBERS = [NUMBER_OF[symbol] for symbol in ELECTRONEGATIVITY_ORDER]
 
 
 class CrystalState:
@@ -24,11 +27,14 @@ class CrystalState:
     Args:
         table: the tokens by role.
         rule: which compositions are allowed.
+        overlap: whether an atom may be written on top of another (`flowllm.text.overlap`).
     """
 
-    def __init__(self, table: TokenTable, rule: CompositionRule) -> None:
-        self.table, self.rule = table, rule
+    def __init__(self, table: TokenTable, rule: CompositionRule, overlap: bool = False) -> None:
+        self.table, self.rule, self.overlap = table, rule, overlap
         self.position = 0
+        self.sites: Sites | None = None  # the atoms so far, once the cell is known
+        self.lengths: list[float] = []
         self.angles: list[int] = []
         self.counts: list[tuple[int, int]] = []  # (rank, atoms) of the elements so far
         self.atom: list[int] = []  # steps of the coordinates of the atom being written
@@ -54,13 +60,22 @@ class CrystalState:
         table = self.table
         if token == table.end:
             self.finished = True
-        elif 6 <= self.position < CELL_TOKENS:
+        elif self.position < 6:
+            if self.position % 2:
+                self.lengths[-1] += table.decimal_of[token]
+            else:
+                self.lengths.append(table.whole_of[token])
+        elif self.position < CELL_TOKENS:
             self.angles.append(table.angle_of[token])
+            if self.position == CELL_TOKENS - 1 and not self.overlap:
+                self.sites = Sites(self.lengths, self.angles)
         elif self.position >= CELL_TOKENS:
             if (self.position - CELL_TOKENS) % ATOM_TOKENS == 0:
                 self._begin_atom(table.rank_of[token])
             else:
                 self.atom.append(table.step_of[token])
+                if len(self.atom) == 3 and self.sites is not None:
+                    self.sites.add(_NUMBERS[self.counts[-1][0]], [x / 100 for x in self.atom])
         self.position += 1
 
     def _begin_atom(self, rank: int) -> None:
@@ -144,11 +159,19 @@ class CrystalState:
         return ranks, not waiting and target in (None, written)
 
     def _coords(self, place: int) -> np.ndarray:
-        """Coordinates that keep the atom's site between `low` and `high`."""
+        """Coordinates that keep the atom's site between `low` and `high`, and off other atoms.
+
+        Where the line left to the last coordinate holds no free place, any will do.
+        """
         choices = self.table.next_coords if place else self.table.first_coords
         first = self.low[place] if self.atom == self.low[:place] else 0
         last = self.high[place] if self.atom == self.high[:place] else 99
-        return choices[first : last + 1]
+        if place < 2 or self.sites is None or not len(self.sites.coords):
+            return choices[first : last + 1]
+        steps = np.arange(first, last + 1)
+        x, y = (np.full(len(steps), step) for step in self.atom)
+        free = self.sites.fits(_NUMBERS[self.counts[-1][0]], np.stack([x, y, steps], 1) / 100)
+        return choices[steps[free]] if free.any() else choices[steps]
 
 
 def _digits(site: int) -> list[int]:

@@ -50,6 +50,9 @@ class TokenTable:
         self.angle_of |= {int(t): n for n, t in zip(LEGAL_ANGLES, self.next_angles, strict=True)}
         self.step_of = {int(t): n for n, t in enumerate(self.first_coords)}
         self.step_of |= {int(t): n for n, t in enumerate(self.next_coords)}
+        wholes = (self.first_lengths, self.lengths)
+        self.whole_of = {int(t): n for ids_ in wholes for n, t in enumerate(ids_, start=1)}
+        self.decimal_of = {int(t): n / 10 for n, t in enumerate(self.decimals)}
         self._last_angles: dict[tuple[int, int], np.ndarray] = {}
 
     def last_angles(self, alpha: int, beta: int) -> np.ndarray:

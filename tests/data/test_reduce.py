@@ -149,10 +149,12 @@ def test_cells_are_niggli_reduced_and_atoms_in_order(mp20_rows, canonical):
 
 
 def test_a_second_reduction_changes_nothing(mp20_rows):
-    for name, cif in zip(mp20_rows.material_id[:60], mp20_rows.cif[:60], strict=True):
+    different = []
+    for name, cif in zip(mp20_rows.material_id, mp20_rows.cif, strict=True):
         once = reduce_cif(cif, name)
-        again = reduce_structure(once.to_pymatgen()[0], name)
-        assert text(again) == text(once), name
+        if text(reduce_structure(once.to_pymatgen()[0], name)) != text(once):
+            different.append(name)
+    assert len(different) <= 0.01 * len(mp20_rows), different  # measured: none of them
 
 
 def test_magnetic_and_other_supercells_are_divided():

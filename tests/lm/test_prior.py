@@ -156,7 +156,7 @@ def test_what_the_prompt_says_is_what_comes(prior):
 @pytest.mark.parametrize(
     ("conditions", "said"),
     [
-        (Conditions(formula="Qq2"), ["chemical formula is Qq2", "cannot be read"]),
+        (Conditions(formula="Qq2"), ["chemical formula is Qq2", "unknown element 'Qq'"]),
         (Conditions(formula="NaCl", num_atoms=3), ["number of atoms is 3", "no composition"]),
         (Conditions(formula="NaCl", composition={"K": 1}), ["unit cell contains K1"]),
         (Conditions(elements=("Li", "O"), num_atoms=1), ["2 elements do not fit in 1 atoms"]),

@@ -1,4 +1,4 @@
-"""Muon for the matrices of a transformer, AdamW for the rest, as one optimizer.
+"""Muon for the matrices inside a network, AdamW for the rest, as one optimizer.
 
 Muon (Jordan et al., 2024; scaling of Liu et al., arXiv 2502.16982) replaces a matrix's momentum by
 the nearest orthogonal matrix. torch's own `torch.optim.Muon` orthogonalises in bfloat16 whatever
@@ -97,14 +97,17 @@ class MuonAdamW(torch.optim.Optimizer):
 
 
 def muon_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups: matrices inside the blocks to Muon; embeddings and norms to AdamW."""
+    """Parameter groups: matrices inside the network to Muon; its ends and vectors to AdamW.
+
+    An embedding or an output layer is known by its name, which holds "embed" or "head".
+    """
     matrices, embeddings, vectors = [], [], []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         if parameter.ndim < 2:
             vectors.append(parameter)
-        elif "embed" in name or "lm_head" in name:
+        elif "embed" in name or "head" in name:
             embeddings.append(parameter)
         else:
             matrices.append(parameter)

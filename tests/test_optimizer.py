@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from flowllm.lm.optimizer import MuonAdamW, muon_factory, muon_groups, orthogonalise
+from flowllm.optimizer import MuonAdamW, muon_factory, muon_groups, orthogonalise
 
 
 def vectors(count: int = 2) -> list[nn.Parameter]:
