@@ -12,6 +12,7 @@ from hypothesis import settings
 settings.register_profile("flowllm", deadline=None)
 settings.load_profile("flowllm")
 
+LEFT_OUT = pytest.StashKey[int]()
 HOW = (
     "FLOWLLM_DATA_DIR is not set: point it to the data folder (the one that holds mp_20/, hull/), "
     "as in FLOWLLM_DATA_DIR=/path/to/data make test"
@@ -44,6 +45,43 @@ def mp20_rows(data_dir):
 
     table = pd.read_csv(data_dir / "mp_20" / "val.csv.gz")
     return table.iloc[:: len(table) // 200].head(200).reset_index(drop=True)
+
+
+@pytest.fixture(scope="session")
+def mp20_crystals(data_dir):
+    """The first 1,000 crystals of the MP-20 validation split, reduced, in canonical setting."""
+    import csv
+    import gzip
+    from itertools import islice
+
+    from flowllm.crystal import CrystalBatch
+    from flowllm.data import reduce_cif
+
+    with gzip.open(data_dir / "mp_20" / "val.csv.gz", "rt") as file:
+        rows = islice(csv.DictReader(file), 1000)
+        return CrystalBatch.concatenate(reduce_cif(r["cif"], r["material_id"]) for r in rows)
+
+
+def needs_data(item: pytest.Item) -> bool:
+    """Whether a test asks, itself or through another fixture, for the real data."""
+    return "data_dir" in getattr(item, "fixturenames", ())
+
+
+def pytest_collection_modifyitems(config, items):
+    """On a user's machine without the data, leave out the tests that need them, and say so."""
+    if os.environ.get("FLOWLLM_DATA_DIR") or os.environ.get("CI") == "true":
+        return
+    left_out = [item for item in items if needs_data(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not needs_data(item)]
+        config.stash[LEFT_OUT] = len(left_out)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    count = config.stash.get(LEFT_OUT, 0)
+    if count:
+        terminalreporter.write_line(f"{count} tests need real data and were left out. {HOW}")
 
 
 # ---- a tiny system with random weights, and crystals to train on ---------------------------------
@@ -89,11 +127,9 @@ def system(system_folder):
 
 
 @pytest.fixture(scope="session")
-def sample_crystals():
+def sample_crystals(mp20_crystals):
     """160 crystals of the MP-20 validation split."""
-    from flowllm.crystal import CrystalBatch
-
-    return CrystalBatch.load(Path(__file__).parent / "flow" / "mp20_sample.npz")
+    return mp20_crystals[:160]
 
 
 @pytest.fixture(scope="session")

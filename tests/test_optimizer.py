@@ -100,10 +100,11 @@ def test_a_resumed_optimizer_goes_on_as_an_uninterrupted_one():
     assert all(torch.equal(a, b) for a, b in zip(whole, rest, strict=True))
 
 
-def test_groups_of_a_model(tokenizer, tiny_config):
-    from flowllm.lm import build_compact
+def test_groups_of_a_model():
+    from flowllm.lm import CompactConfig, build_compact
+    from flowllm.text import build_tokenizer
 
-    model = build_compact(tokenizer, tiny_config)
+    model = build_compact(build_tokenizer(), CompactConfig(32, 2, 2, 64, 128))
     matrices, embeddings, rest = muon_groups(model, 0.1)
     assert matrices["muon"] and not embeddings["muon"] and not rest["muon"]
     assert len(matrices["params"]) == 2 * 7 and all(p.ndim == 2 for p in matrices["params"])
@@ -113,6 +114,17 @@ def test_groups_of_a_model(tokenizer, tiny_config):
     assert {id(p) for p in together} == {id(p) for p in model.parameters()}
     optimizer = muon_factory()(model, lr=1e-3, weight_decay=0.1)
     assert [g["lr"] for g in optimizer.param_groups] == [1e-3] * 3
+
+
+def test_groups_of_the_flow():
+    from flowllm.flow import VelocityConfig, VelocityNet
+
+    net = VelocityNet(VelocityConfig(hidden=16, layers=2, num_types=5))
+    matrices, ends, rest = muon_groups(net, 0.1)
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    named = {names[id(p)] for p in ends["params"]}
+    assert named == {"type_embedding.weight", "coord_head.weight", "cell_head.weight"}
+    assert all(p.ndim == 2 for p in matrices["params"]) and all(p.ndim == 1 for p in rest["params"])
 
 
 def test_frozen_parameters_stay_and_a_closure_is_called():

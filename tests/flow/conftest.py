@@ -1,34 +1,17 @@
-"""Crystals for the tests of the flow.
-
-`mp20_sample.npz` holds 160 crystals of the MP-20 validation split (Materials Project, CC BY 4.0)
-whose angles lie in [60, 120]. With FLOWLLM_DATA_DIR set, the first 1,000 such rows of the split
-are read from there instead.
-"""
+"""Crystals and a small network for the tests of the flow."""
 
 from __future__ import annotations
-
-import csv
-import gzip
-import os
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from flowllm.crystal import CrystalBatch
-from flowllm.elements import NUMBER_OF
 from flowllm.flow.alignment import align
 from flowllm.flow.network import VelocityConfig
 from flowllm.flow.pairs import PairSet
 from flowllm.flow.statistics import FlowStatistics
 from flowllm.flow.velocity import CrystalVelocity
-
-SAMPLE = Path(__file__).with_name("mp20_sample.npz")
-ATOM = re.compile(
-    r"^\s+([A-Z][a-z]?)\s+\S+\s+\d+\s+(-?[\d.]+)\s+(-?[\d.]+)\s+(-?[\d.]+)\s+1\s*$", re.M
-)
 
 
 @pytest.fixture(autouse=True)
@@ -41,31 +24,9 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
-def real_crystals() -> CrystalBatch:
-    folder = os.environ.get("FLOWLLM_DATA_DIR")
-    path = Path(folder or "") / "mp_20" / "val.csv.gz"
-    return read_cells(path) if folder and path.exists() else CrystalBatch.load(SAMPLE)
-
-
-def read_cells(path: Path, limit: int = 1000) -> CrystalBatch:
-    """The first crystals of a split whose angles lie in [60, 120], by regular expression."""
-    parts = []
-    with gzip.open(path, "rt") as file:
-        for row in csv.DictReader(file):
-            cif, atoms = row["cif"], ATOM.findall(row["cif"])
-            sides = [float(re.search(rf"_cell_length_{k}\s+([\d.]+)", cif)[1]) for k in "abc"]
-            names = ("alpha", "beta", "gamma")
-            angles = [float(re.search(rf"_cell_angle_{k}\s+([\d.]+)", cif)[1]) for k in names]
-            if not atoms or min(angles) < 59.99 or max(angles) > 120.01:
-                continue
-            numbers = [NUMBER_OF[a[0]] for a in atoms]
-            coords = [[float(x) for x in a[1:]] for a in atoms]
-            parts.append(
-                CrystalBatch(numbers, coords, [sides], [angles], [len(atoms)], [row["material_id"]])
-            )
-            if len(parts) == limit:
-                break
-    return CrystalBatch.concatenate(parts)
+def real_crystals(mp20_crystals) -> CrystalBatch:
+    """1,000 real crystals."""
+    return mp20_crystals
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
 
 import hypothesis.strategies as st
 import numpy as np
@@ -13,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from flowllm.crystal import CrystalBatch, lattice_matrices
+from flowllm.crystal import lattice_matrices
 from flowllm.errors import InputError
 from flowllm.manifolds import (
     CELL_MAPS,
@@ -23,7 +21,6 @@ from flowllm.manifolds import (
     parametrisation_errors,
 )
 
-SAMPLE = Path(__file__).parents[1] / "flow" / "mp20_sample.npz"
 CELLS = {
     "cubic": ((4.0, 4.0, 4.0), (90.0, 90.0, 90.0)),
     "hexagonal": ((3.2, 3.2, 5.1), (90.0, 90.0, 120.0)),
@@ -35,30 +32,11 @@ CELLS = {
 
 
 @pytest.fixture
-def real_cells():
-    """(lengths, angles) of real reduced cells; all of the split with FLOWLLM_DATA_DIR."""
-    folder = os.environ.get("FLOWLLM_DATA_DIR")
-    path = Path(folder or "") / "mp_20" / "val.csv.gz"
-    batch = read_split(path) if folder and path.exists() else CrystalBatch.load(SAMPLE)
-    return torch.from_numpy(batch.lengths), torch.from_numpy(batch.angles)
-
-
-def read_split(path: Path) -> CrystalBatch:
-    import csv
-    import gzip
-    import re
-
-    rows = []
-    with gzip.open(path, "rt") as file:
-        for row in csv.DictReader(file):
-            pattern = r"_cell_(?:length_[abc]|angle_(?:alpha|beta|gamma))\s+([\d.]+)"
-            rows.append([float(x) for x in re.findall(pattern, row["cif"])[:6]])
-    cells = np.array(rows)
-    cells = cells[((cells[:, 3:] >= 59.99) & (cells[:, 3:] <= 120.01)).all(1)]
-    empty = np.zeros(0)
-    return CrystalBatch(
-        empty, empty, cells[:, :3], cells[:, 3:], np.zeros(len(cells)), np.arange(len(cells))
-    )
+def real_cells(mp20_crystals):
+    """(lengths, angles) of real reduced cells, angles within what FlowMM's bounds can express."""
+    angles = mp20_crystals.angles
+    inside = ((angles >= 59.99) & (angles <= 120.01)).all(1)
+    return torch.from_numpy(mp20_crystals.lengths[inside]), torch.from_numpy(angles[inside])
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
