@@ -237,6 +237,7 @@ def pair(
     num_pairs: int = 24_000,
     samples_per_target: int = 2,
     keep: Literal["closest", "all"] = "closest",
+    perturbed: int = 0,
     temperature: float = 0.8,
     top_p: float = 0.95,
     noise: float = 0.0,
@@ -254,6 +255,7 @@ def pair(
         num_pairs: how many targets are drawn from the training split.
         samples_per_target: samples drawn for one target.
         keep: of the samples of one target keep the one closest to it, or all.
+        perturbed: how many pairs of a noisy copy and its target to add.
         temperature: of sampling; above 0.
         top_p: of sampling; in (0, 1].
         noise: standard deviation of Gaussian noise on the samples, in fractions of the cell, Å and
@@ -273,6 +275,7 @@ def pair(
         num_pairs=num_pairs,
         samples_per_target=samples_per_target,
         keep=keep,
+        perturbed=perturbed,
         alignment=alignment,
         seed=seed,
     )
@@ -301,6 +304,8 @@ def train_flow(
     layers: int = 6,
     cell_map: Literal["log-matrix", "logit", "flowmm"] = "log-matrix",
     max_distance: float = 0.25,
+    max_strain: float = 10.0,
+    weight_decay: float = 0.0,
     coord_noise: float = 0.0,
     seed: int = 0,
     device: Device = "auto",
@@ -320,6 +325,8 @@ def train_flow(
         cell_map: how the flow sees a cell; as the logarithm of its metric matrix, as lengths and
             angles mapped to the line, or with the narrower bounds of FlowMM.
         max_distance: leave out pairs with a larger mean squared torus distance per atom.
+        max_strain: leave out pairs whose cells differ by a larger relative stretch.
+        weight_decay: decoupled decay of the weights.
         coord_noise: standard deviation of Gaussian noise on the samples' coordinates, fractional.
         seed: of weights, order, times and noise.
         device: where to compute.
@@ -336,6 +343,8 @@ def train_flow(
         learning_rate=learning_rate,
         optimizer=optimizer,
         max_distance=max_distance,
+        max_strain=max_strain,
+        weight_decay=weight_decay,
         coord_noise=coord_noise,
         seed=seed,
         device=device,

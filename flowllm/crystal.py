@@ -6,6 +6,8 @@ The heavy libraries are imported inside the conversions, so that training needs 
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -180,7 +182,7 @@ class CrystalBatch:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 return cls(*(archive[f.name] for f in fields(cls)))
-        except (KeyError, ValueError, OSError) as error:
+        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             if isinstance(error, FileNotFoundError):
                 raise InputError(f"no such file: {path}") from error
             raise InputError(f"{path} is not an archive of crystals: {error}") from error
@@ -251,6 +253,8 @@ class CrystalBatch:
         """
         parts = list(texts)
         names = [str(i) for i in range(len(parts))] if ids is None else list(ids)
+        from flowllm.cif import parse_cif
+
         structures = [parse_cif(text, name) for text, name in zip(parts, names, strict=True)]
         return cls.from_pymatgen(structures, names)
 
@@ -321,66 +325,6 @@ class CrystalBatch:
             for g in graphs
         ]
         return cls.concatenate(parts)
-
-
-def parse_cif(text: str, name: str) -> Structure:
-    """The ordered structure of one CIF text.
-
-    Raises:
-        InputError: names the crystal and what is wrong with it.
-    """
-    import warnings
-
-    from pymatgen.core import Structure
-
-    plain = _parse_plain_cif(text)
-    if plain is not None:
-        return plain
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            structure = Structure.from_str(text, fmt="cif")
-    except Exception as error:  # pymatgen's parser raises many kinds of error on bad text
-        raise InputError(f"{name}: the CIF does not parse ({first_line(error)})") from error
-    if not structure.is_ordered:
-        raise InputError(f"{name}: partial occupancy; only ordered structures are crystals here")
-    return structure
-
-
-def _parse_plain_cif(text: str) -> Structure | None:
-    """The structure of a CIF that lists every atom (P1, full occupancy), read by gemmi.
-
-    Data sets are written so, and gemmi reads them 15 times as fast as pymatgen does; anything else
-    (symmetry operations, partial occupancy, unusual tags, broken text) is left to pymatgen.
-    """
-    import gemmi
-    from pymatgen.core import Lattice, Structure
-
-    try:
-        document = gemmi.cif.read_string(text)
-        small = gemmi.make_small_structure_from_block(document.sole_block())
-    except (RuntimeError, ValueError, IndexError):
-        return None
-    operations = [op.replace(" ", "").lower() for op in small.symops]
-    symbols = [site.element.name for site in small.sites]
-    if operations not in ([], ["x,y,z"]) or not symbols or small.cell.volume < 0.1:
-        return None
-    if not operations and small.spacegroup_hm.replace(" ", "") != "P1":
-        return None
-    if any(site.occ != 1.0 for site in small.sites) or any(s not in NUMBER_OF for s in symbols):
-        return None
-    coords = np.array([site.fract.tolist() for site in small.sites])
-    if not np.isfinite(coords).all():
-        return None
-    cell = small.cell
-    lattice = Lattice.from_parameters(cell.a, cell.b, cell.c, cell.alpha, cell.beta, cell.gamma)
-    return Structure(lattice, symbols, coords)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its kind where it has none."""
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__
 
 
 def wrap(frac_coords: np.ndarray) -> np.ndarray:

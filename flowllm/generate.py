@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from flowllm.checkpoint import RunFolder, atomic_write, friendly_os_errors
-from flowllm.crystal import CrystalBatch, parse_cif
+from flowllm.cif import parse_cif
+from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.flow.refine import RefineSettings
 from flowllm.lm.settings import SamplingSettings

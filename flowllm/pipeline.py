@@ -20,7 +20,8 @@ from flowllm.data import CrystalSet, load_dataset
 from flowllm.data.sources import SPLITS
 from flowllm.errors import InputError
 from flowllm.flow import FlowRefiner, FlowTrainSettings, PairSet, build_pairs, train_flow
-from flowllm.flow.pairing import fingerprint
+from flowllm.flow.pairing import fingerprint, target_order
+from flowllm.flow.perturbed import perturbed_pairs
 from flowllm.flow.velocity import resolve_device
 from flowllm.lm.build import build_compact
 from flowllm.lm.prior import LanguageModelPrior
@@ -44,6 +45,7 @@ class PairSettings:
         num_pairs: draws of a target.
         samples_per_target: samples drawn for one target.
         keep: "closest" keeps the sample closest to its target, "all" every one.
+        perturbed: how many pairs of a noisy copy and its target are added.
         alignment: "translation", "hungarian" or "list", as in `flowllm.flow.alignment.align`.
         seed: of everything random.
         chunk_size: draws that are finished, and kept, together.
@@ -56,6 +58,7 @@ class PairSettings:
     num_pairs: int = 24_000
     samples_per_target: int = 2
     keep: str = "closest"
+    perturbed: int = 0
     alignment: str = "translation"
     seed: int = 0
     chunk_size: int = 256
@@ -64,6 +67,8 @@ class PairSettings:
         for name in ("num_pairs", "samples_per_target", "chunk_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.perturbed < 0:
+            raise InputError(f"perturbed must be at least 0, not {self.perturbed}")
         if self.keep not in ("closest", "all"):
             raise InputError(f"keep must be closest or all, not {self.keep!r}")
         if self.alignment not in ALIGNMENTS:
@@ -189,6 +194,10 @@ def make_pairs(
             )
         if not len(pairs):
             raise InputError(f"{lm} wrote no crystal of the composition asked for; no pairs")
+        if settings.perturbed:
+            order = target_order(len(targets), settings.perturbed, settings.seed)
+            noisy = perturbed_pairs(targets[order], settings.perturbed, settings.seed)
+            pairs = PairSet.concatenate([pairs, noisy])
         arrays = pairs.arrays()
         atomic_write(run.path / PAIRS, lambda handle: np.savez_compressed(handle, **arrays))
         summary: dict[str, Any] = read_json(run.path / "chunks" / "summary.json")

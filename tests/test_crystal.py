@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pymatgen.core import Lattice, Structure
 
-from flowllm.crystal import CrystalBatch, _parse_plain_cif, parse_cif, wrap
+from flowllm.cif import _parse_plain_cif, parse_cif
+from flowllm.crystal import CrystalBatch, wrap
 from flowllm.errors import InputError
 
 CELLS = {

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystal import MAX_ATOMS, CrystalBatch, first_line, parse_cif
+from flowllm.cif import parse_cif
+from flowllm.crystal import MAX_ATOMS, CrystalBatch
 from flowllm.data.canonical import canonical_setting, text_steps
 from flowllm.data.primitive import niggli_cell, primitive_cell
 from flowllm.elements import NUMBER_OF, RANK_OF, SYMBOLS
-from flowllm.errors import InputError
+from flowllm.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure

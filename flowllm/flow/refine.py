@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from flowllm.crystal import CrystalBatch, concatenated_ranges
-from flowllm.errors import InputError
+from flowllm.errors import InputError, first_line
 from flowllm.flow.network import VelocityConfig
 from flowllm.flow.ode import SOLVERS, anti_annealed, integrate
 from flowllm.flow.statistics import FlowStatistics
@@ -253,9 +253,3 @@ class FlowRefiner:
         except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
             raise InputError(f"{source}: not a flow of FlowLLM ({first_line(error)})") from error
         return cls(velocity, device)
-
-
-def first_line(error: BaseException) -> str:
-    """The beginning of an error's message."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200] if lines else 'no message'}"

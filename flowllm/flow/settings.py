@@ -29,6 +29,7 @@ class FlowTrainSettings:
         cell_weight: lambda_l on the standardised cell.
         max_distance: pairs with a larger mean squared torus distance per atom are left out; 0.25 is
             what uniform noise has, so the default leaves out those that aligning could not help.
+        max_strain: pairs whose cells differ by a larger strain are left out (`close_pairs`).
         coord_noise: Gaussian noise on c0's coordinates, fractional, anew at each step.
         cell_noise: Gaussian noise on c0's flat cell, in standard deviations.
         ema_decay: of the moving average of the weights, which is what is kept in the end.
@@ -57,6 +58,7 @@ class FlowTrainSettings:
     coord_weight: float = 200.0
     cell_weight: float = 1.0
     max_distance: float = 0.25
+    max_strain: float = 10.0
     coord_noise: float = 0.0
     cell_noise: float = 0.0
     ema_decay: float = 0.999
@@ -81,7 +83,7 @@ class FlowTrainSettings:
         for name in ("warmup_share", "ema_decay", "validation_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} must be in [0, 1), not {getattr(self, name)!r}")
-        for name in ("learning_rate", "max_grad_norm", "max_distance"):
+        for name in ("learning_rate", "max_grad_norm", "max_distance", "max_strain"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0, not {getattr(self, name)!r}")
         if self.optimizer not in ("muon", "adamw"):

@@ -23,7 +23,7 @@ from flowllm.flow.batches import PairBatches, only
 from flowllm.flow.loss import FlowMatcher
 from flowllm.flow.monitor import EMA_FILE, AverageCallback, MonitorCallback
 from flowllm.flow.pairing import fingerprint
-from flowllm.flow.pairs import PairSet
+from flowllm.flow.pairs import PairSet, flat_cells
 from flowllm.flow.refine import FlowRefiner
 from flowllm.flow.settings import FlowTrainSettings
 from flowllm.flow.velocity import resolve_device
@@ -68,7 +68,7 @@ def train_flow(
     if len(pairs) < 2:
         raise InputError(f"training needs at least 2 pairs, not {len(pairs)}")
     _claim(out, config, pairs)
-    pairs = close_pairs(pairs, config.max_distance)
+    pairs = close_pairs(pairs, config.max_distance, config.max_strain)
     training, validation = split_pairs(pairs, config.validation_share, config.seed)
     statistics = training.statistics(config.network.cell_map)
     with torch.random.fork_rng(devices=[]):
@@ -141,15 +141,27 @@ class FlowTrainer(Trainer):
             save_file(tensors, folder / name, metadata={"format": "pt"})
 
 
-def close_pairs(pairs: PairSet, max_distance: float) -> PairSet:
-    """The pairs whose aligned mean squared torus distance per atom is at most `max_distance`.
+def close_pairs(pairs: PairSet, max_distance: float, max_strain: float) -> PairSet:
+    """The pairs whose coordinates and cells are close to each other.
+
+    Args:
+        pairs: aligned pairs.
+        max_distance: of the mean squared torus distance per atom.
+        max_strain: of half the Frobenius norm of the difference of the cells' logarithmic metrics,
+            which is the relative stretch for small ones.
 
     Raises:
         InputError: fewer than two are left.
     """
-    kept = np.flatnonzero(squared_torus_distances(pairs.c0, pairs.c1) <= max_distance)
+    distances = squared_torus_distances(pairs.c0, pairs.c1)
+    cells = [flat_cells(crystals, "log-matrix") for crystals in (pairs.c0, pairs.c1)]
+    strains = np.linalg.norm(cells[1] - cells[0], axis=1) / 2
+    kept = np.flatnonzero((distances <= max_distance) & (strains <= max_strain))
     if len(kept) < 2:
-        raise InputError(f"only {len(kept)} pairs are closer than {max_distance}; take a larger max_distance")
+        raise InputError(
+            f"only {len(kept)} of {len(pairs)} pairs are closer than max_distance {max_distance:g} "
+            f"and max_strain {max_strain:g}"
+        )
     return pairs[kept]
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from flowllm.crystal import CrystalBatch, first_line
-from flowllm.errors import InputError
+from flowllm.crystal import CrystalBatch
+from flowllm.errors import InputError, first_line
 from flowllm.lm.decode import decode
 from flowllm.lm.settings import SamplingSettings
 from flowllm.text.composition_rule import CompositionRule

@@ -18,9 +18,9 @@ from transformers import (
 
 from flowllm.data.dataset import CrystalSet
 from flowllm.lm.examples import CrystalExamples, collate
-from flowllm.optimizer import muon_factory
 from flowllm.lm.progress import LossLog, last_whole_checkpoint
 from flowllm.lm.settings import LMTrainSettings
+from flowllm.optimizer import muon_factory
 
 __all__ = ["LMTrainSettings", "train_lm", "validation_figures"]
 

@@ -15,6 +15,7 @@ from flowllm.trajectory import Trajectory
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+ZOOM = 1.25
 PRIOR, REFINED, REFERENCE = "#e08a1e", "#2f7bd9", "#9aa4b5"
 TITLES = {
     "density": "Density",
@@ -141,8 +142,15 @@ def _scene(middle: np.ndarray, extent: float) -> dict[str, Any]:
         }
         for name, centre in zip("xyz", middle, strict=True)
     }
-    camera = {"eye": {"x": 0.98, "y": 0.6, "z": 0.4}, "projection": {"type": "orthographic"}}
-    return scene | {"aspectmode": "cube", "dragmode": "orbit", "camera": camera}
+    camera = {"eye": {"x": 1.25, "y": 0.75, "z": 0.5}, "projection": {"type": "orthographic"}}
+    # under orthographic projection the aspect ratio is the zoom, the eye's distance is not
+    zoom = dict.fromkeys("xyz", ZOOM)
+    return scene | {
+        "aspectmode": "manual",
+        "aspectratio": zoom,
+        "dragmode": "orbit",
+        "camera": camera,
+    }
 
 
 def path_length(trajectory: Trajectory) -> np.ndarray:

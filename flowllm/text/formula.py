@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from flowllm.crystal import MAX_ATOMS, first_line
+from flowllm.crystal import MAX_ATOMS
 from flowllm.elements import NUMBER_OF
-from flowllm.errors import InputError
+from flowllm.errors import InputError, first_line
 
 
 def read_formula(formula: str) -> dict[str, int]:

@@ -5,7 +5,8 @@ import pytest
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import DummySpecies, Lattice, Structure
 
-from flowllm.crystal import CrystalBatch, parse_cif
+from flowllm.cif import parse_cif
+from flowllm.crystal import CrystalBatch
 from flowllm.data.canonical import off_the_fence, text_steps
 from flowllm.data.reduce import ReduceSettings, reduce_cif, reduce_structure
 from flowllm.elements import RANK_OF

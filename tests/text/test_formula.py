@@ -26,6 +26,7 @@ def test_formulas_are_reduced(formula, unit):
     assert read_formula(formula) == unit
 
 
+@pytest.mark.filterwarnings("ignore:No Pauling electronegativity")
 @given(st.dictionaries(st.sampled_from(SYMBOLS[1:104]), st.integers(1, 9), min_size=1, max_size=4))
 def test_reading_agrees_with_pymatgen(composition):
     written = "".join(f"{s}{n}" for s, n in composition.items())
