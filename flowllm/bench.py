@@ -208,29 +208,29 @@ def print_bench(bench: Bench) -> None:
     from rich.table import Table
 
     console = Console()
-    stages = Table(
-        "stage", "seconds", "crystals/s", "network", "MFLOP each", "GFLOP/s", "share",
-        title=f"{bench.crystals} crystals, {bench.steps} Euler steps, fp32, {bench.device}, "
-        f"{bench.threads} threads",
-    )  # fmt: skip
+    title = f"{bench.crystals} crystals, {bench.steps} Euler steps, fp32, {bench.device}"
+    stages = Table("stage", "seconds", "crystals/s", "GFLOP/s", "share", title=title)
     for stage in bench.stages:
         stages.add_row(
             stage.name,
             f"{stage.seconds:.2f}",
             f"{stage.crystals_per_second:.1f}",
-            f"{stage.units_per_second:,.0f} {stage.unit}/s",
-            f"{stage.mflop_per_unit:.2f}",
             f"{stage.gflops:.1f}",
             f"{100 * stage.share:.1f} %",
         )
     console.print(stages)
+    for stage in bench.stages:
+        console.print(
+            f"{stage.name}: {stage.units_per_second:,.0f} {stage.unit}/s "
+            f"of {stage.mflop_per_unit:.2f} MFLOP each"
+        )
     rates = Table(
         "matrix product", "GFLOP/s", title="the machine: fp32 products of square matrices"
     )
     for size, rate in bench.matmul:
         rates.add_row(f"{size} x {size}", f"{rate:.1f}")
     console.print(rates)
-    console.print("share: of the best of these rates, counting the matrix products of the network")
+    console.print("share: of the best of these rates, by the matrix products of the network")
     console.print(
         f"{bench.crystals / bench.seconds:.1f} crystals/s in all ({bench.seconds:.1f} s), "
         f"peak memory {bench.peak_memory_mb:.0f} MB"

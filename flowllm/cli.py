@@ -64,6 +64,11 @@ def quiet_libraries() -> None:
     """No messages or bars of other libraries; warnings of our own as one line each."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if "transformers" in sys.modules:  # it has read the variables already
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
     here = str(Path(__file__).parent)
 
     def show(

@@ -303,6 +303,7 @@ def train_flow(
     hidden: int = 256,
     layers: int = 6,
     cell_map: Literal["log-matrix", "logit", "flowmm"] = "log-matrix",
+    coord_weight: float = 200.0,
     max_distance: float = 0.25,
     max_strain: float = 10.0,
     weight_decay: float = 0.0,
@@ -324,6 +325,8 @@ def train_flow(
         layers: rounds of messages.
         cell_map: how the flow sees a cell; as the logarithm of its metric matrix, as lengths and
             angles mapped to the line, or with the narrower bounds of FlowMM.
+        coord_weight: lambda_f of the loss, on coordinates in fractional units; that of the
+            standardised cell is 1.
         max_distance: leave out pairs with a larger mean squared torus distance per atom.
         max_strain: leave out pairs whose cells differ by a larger relative stretch.
         weight_decay: decoupled decay of the weights.
@@ -342,6 +345,7 @@ def train_flow(
         batch_size=batch_size,
         learning_rate=learning_rate,
         optimizer=optimizer,
+        coord_weight=coord_weight,
         max_distance=max_distance,
         max_strain=max_strain,
         weight_decay=weight_decay,

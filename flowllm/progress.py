@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from flowllm.model import Progress
 
 
@@ -32,15 +34,21 @@ def progress_bars(shown: bool = True) -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     console = Console(file=sys.stderr)
-    with Bars(*columns, console=console, disable=not shown) as bars:
-        tasks: dict[str, object] = {}
+    bars = Bars(*columns, console=console, disable=not shown)
+    tasks: dict[str, TaskID] = {}
 
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
+    def report(stage: str, done: int, total: int) -> None:
+        if not tasks:  # nothing is drawn for work that ends before it begins
+            bars.start()
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(stage, total=total)
+        bars.update(tasks[stage], completed=done, total=total)
 
+    try:
         yield report
+    finally:
+        if tasks:
+            bars.stop()
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def test_the_extended_xyz_file_holds_all_refined_crystals(finished):
 
     out, generation = finished
     images = read(out / "crystals.extxyz", index=":")
-    assert [atoms.info["id"] for atoms in images] == generation.refined.ids.tolist()
+    assert [f"{atoms.info['id']:06}" for atoms in images] == generation.refined.ids.tolist()
     numbers = np.concatenate([atoms.numbers for atoms in images])
     assert np.array_equal(numbers, generation.refined.atomic_numbers)
 
@@ -142,14 +142,13 @@ def test_the_page_loads_nothing_from_elsewhere(finished):
 
 KILL = """
 import os, signal
-import flowllm.checkpoint, flowllm.generate as g
+import flowllm.generate as g
 from flowllm.model import FlowLLM
 
-written = []
 fsync = os.fsync
 def kill(handle):  # in the middle of the third part's file, before it has its name
     fsync(handle)
-    if len(os.listdir(parts)) == 3:
+    if os.path.isdir(parts) and len(os.listdir(parts)) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 os.fsync = kill
 g.generate_run(FlowLLM.from_pretrained(model, "cpu"), settings, out)

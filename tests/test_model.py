@@ -132,6 +132,11 @@ def test_every_try_has_a_seed_of_its_own():
 # ---- rejection -----------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def salt():
+    return CrystalBatch([11, 17], [[0] * 3, [0.5] * 3], [[4.0] * 3], [[60.0] * 3], [2], ["salt"])
+
+
 class Stubborn:
     """A prior that fails its first tries at some crystals."""
 
@@ -146,16 +151,16 @@ class Stubborn:
         )
 
 
-def test_rejected_samples_are_drawn_again_and_counted(system, sample_crystals):
-    prior = Stubborn(sample_crystals[0], failures=2)
+def test_rejected_samples_are_drawn_again_and_counted(system, salt):
+    prior = Stubborn(salt, failures=2)
     result = FlowLLM(prior, system.refiner, [1.0]).generate(5, refinement=FEW_STEPS)
     assert prior.calls == [5, 3, 2]
     assert len(result.refined) == 5
     assert result.stages[0].rejected == 3 + 2
 
 
-def test_a_prompt_that_never_gives_a_crystal_is_named(system, sample_crystals):
-    prior = Stubborn(sample_crystals[0], failures=10**6)
+def test_a_prompt_that_never_gives_a_crystal_is_named(system, salt):
+    prior = Stubborn(salt, failures=10**6)
     with pytest.raises(InputError, match="no crystal in 20 tries for the prompt .*SrTiO3"):
         FlowLLM(prior, system.refiner, [1.0]).generate(1, formula="SrTiO3", refinement=FEW_STEPS)
 
@@ -291,8 +296,8 @@ def test_a_model_that_is_nowhere_is_named(tmp_path):
         find_model(tmp_path / "nothing-here")
 
 
-def test_only_what_can_be_loaded_again_is_saved(system, sample_crystals, tmp_path):
-    odd = FlowLLM(Stubborn(sample_crystals[0], 0), system.refiner, [1.0])
+def test_only_what_can_be_loaded_again_is_saved(system, salt, tmp_path):
+    odd = FlowLLM(Stubborn(salt, 0), system.refiner, [1.0])
     with pytest.raises(InputError, match="can be saved"):
         odd.save_pretrained(tmp_path / "odd")
     assert not (tmp_path / "odd").exists()

@@ -28,8 +28,8 @@ class Sites:
     def __init__(self, lengths: list[float], angles: list[int]) -> None:
         self.lattice = lattice_matrices(np.array([lengths]), np.array([angles], dtype=float))[0]
         self.corners = _CORNERS @ self.lattice
-        self.coords = np.zeros((0, 3))
-        self.radii = np.zeros(0)
+        self.coords: np.ndarray = np.zeros((0, 3))
+        self.radii: np.ndarray = np.zeros(0)
 
     def add(self, atomic_number: int, coords: list[float]) -> None:
         """Put an atom at fractional coordinates."""
