@@ -198,7 +198,7 @@ def make_pairs(
             order = target_order(len(targets), settings.perturbed, settings.seed)
             noisy = perturbed_pairs(targets[order], settings.perturbed, settings.seed)
             pairs = PairSet.concatenate([pairs, noisy])
-        arrays = pairs.arrays()
+        arrays: dict[str, Any] = pairs.arrays()
         atomic_write(run.path / PAIRS, lambda handle: np.savez_compressed(handle, **arrays))
         summary: dict[str, Any] = read_json(run.path / "chunks" / "summary.json")
         run.finish(summary=summary)

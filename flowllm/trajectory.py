@@ -143,10 +143,13 @@ class Trajectory:
             for name in ("atomic_numbers", "num_atoms", "ids"):
                 if not np.array_equal(getattr(part, name), getattr(head, name)):
                     raise InputError(f"{name} differs between frames")
-        stacked = (
+        coords, lengths, angles = (
             np.stack([getattr(p, n) for p in parts]) for n in ("frac_coords", "lengths", "angles")
         )
-        return cls(np.array(list(times)), *stacked, head.atomic_numbers, head.num_atoms, head.ids)
+        return cls(
+            np.array(list(times)), coords, lengths, angles,
+            head.atomic_numbers, head.num_atoms, head.ids,
+        )  # fmt: skip
 
     @classmethod
     def concatenate(cls, trajectories: Iterable[Trajectory]) -> Trajectory:

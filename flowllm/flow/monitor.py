@@ -55,7 +55,8 @@ class AverageCallback(TrainerCallback):
         step = state.global_step
         decay = min(self.decay, (1 + step) / (10 + step))
         current = unwrapped(kwargs["model"])
-        averages, values = list(self.model.parameters()), list(current.parameters())
+        averages: list[torch.Tensor] = list(self.model.parameters())
+        values: list[torch.Tensor] = list(current.parameters())
         torch._foreach_lerp_(averages, values, 1.0 - decay)
 
 

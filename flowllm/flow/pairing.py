@@ -239,7 +239,8 @@ def _read_chunk(path: Path, chosen: np.ndarray) -> tuple[PairSet, np.ndarray] | 
 def _write_chunk(path: Path, chosen: np.ndarray, pairs: PairSet, tally: np.ndarray) -> None:
     """Write a chunk so that it is there whole or not at all."""
     partial = path.with_name(f".{path.stem}.partial.npz")
-    np.savez_compressed(partial, chosen=chosen, tally=tally, **pairs.arrays())
+    arrays: dict[str, Any] = pairs.arrays()
+    np.savez_compressed(partial, chosen=chosen, tally=tally, **arrays)
     os.replace(partial, path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -94,7 +95,8 @@ class PairSet:
 
     def save(self, path: str | Path) -> None:
         """Write an .npz of both batches that holds no pickle."""
-        np.savez_compressed(path, **self.arrays())
+        arrays: dict[str, Any] = self.arrays()
+        np.savez_compressed(path, **arrays)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of both sides, named as in the file."""

@@ -118,7 +118,8 @@ class FlowTrainer(Trainer):
     monitor: MonitorCallback
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
-        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+        data: Any = train_dataset if train_dataset is not None else self.train_dataset
+        return SequentialSampler(data)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -118,7 +118,7 @@ def _decode_batch(
     )  # fmt: skip
     written: list[list[int]] = [[] for _ in prompts]
     results: list[list[int] | None] = [None] * len(prompts)
-    rows = np.arange(len(prompts))  # which prompt each row of the batch writes
+    rows: np.ndarray = np.arange(len(prompts))  # which prompt each row of the batch writes
     position = positions[:, -1]
     for step in range(settings.max_new_tokens):
         logits = output.logits[:, -1].float()

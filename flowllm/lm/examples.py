@@ -108,7 +108,7 @@ class CrystalExamples(Dataset):
         lengths = np.array([len(answer) for answer in self.answers])
         size, window = self.batch_size, self.batch_size * 32
         generator = np.random.default_rng([self.seed, 0])
-        parts = []
+        parts: list[np.ndarray] = []
         for _ in range(self.epochs):
             shuffled = generator.permutation(len(lengths))
             for start in range(0, len(shuffled), window):
