@@ -194,6 +194,8 @@ def in_parts(
     folder = out / "parts"
     with friendly_os_errors(folder):
         folder.mkdir(exist_ok=True)
+        for leftover in folder.glob(".*.tmp"):  # of a write that was killed
+            leftover.unlink(missing_ok=True)
     parts = []
     for start in range(0, total, part_size):
         path = folder / f"{start:06d}.npz"

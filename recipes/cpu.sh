@@ -10,12 +10,14 @@ flowllm data mp_20 --out "$out/data"
 # 2. The language model, from scratch (up to 100 minutes).
 flowllm train-lm --data "$out/data" --out "$out/lm" --epochs 8
 
-# 3. Pairs: each target's composition as prompt, the closest of two samples, aligned (up to 20 minutes).
+# 3. Pairs: each target's composition as prompt, the closer of two samples, aligned; and noisy copies
+#    of the targets (up to 20 minutes).
 flowllm pair --lm "$out/lm" --data "$out/data" --out "$out/pairs" \
-  --num-pairs 24000 --samples-per-target 2
+  --num-pairs 24000 --samples-per-target 2 --temperature 0.9 --perturbed 26343
 
-# 4. The Riemannian flow (up to 60 minutes).
-flowllm train-flow --pairs "$out/pairs" --out "$out/flow" --epochs 40
+# 4. The Riemannian flow, on the pairs that are close (up to 60 minutes).
+flowllm train-flow --pairs "$out/pairs" --out "$out/flow" --hidden 192 --layers 5 --epochs 30 \
+  --max-distance 0.02 --max-strain 0.1 --coord-weight 6000 --weight-decay 0.1
 
 # 5. One folder that generate, refine and measure take.
 flowllm combine --lm "$out/lm" --flow "$out/flow" --data "$out/data" --out "$out/model"

@@ -11,7 +11,7 @@ import numpy as np
 
 from flowllm.elements import ELECTRONEGATIVITY_ORDER, NUMBER_OF
 from flowllm.text.composition_rule import CompositionRule
-from flowllm.text.overlap import Sites
+from flowllm.text.overlap import CLOSEST_CONTACT, Sites
 from flowllm.text.token_table import TokenTable
 
 __all__ = ["CompositionRule", "CrystalState", "TokenTable"]
@@ -161,17 +161,19 @@ class CrystalState:
     def _coords(self, place: int) -> np.ndarray:
         """Coordinates that keep the atom's site between `low` and `high`, and off other atoms.
 
-        Where the line left to the last coordinate holds no free place, any will do.
+        Where the line left to the last coordinate holds no free place, its roomiest is taken.
         """
         choices = self.table.next_coords if place else self.table.first_coords
         first = self.low[place] if self.atom == self.low[:place] else 0
         last = self.high[place] if self.atom == self.high[:place] else 99
-        if place < 2 or self.sites is None or not len(self.sites.coords):
+        if place < 2 or self.sites is None:
             return choices[first : last + 1]
         steps = np.arange(first, last + 1)
         x, y = (np.full(len(steps), step) for step in self.atom)
-        free = self.sites.fits(_NUMBERS[self.counts[-1][0]], np.stack([x, y, steps], 1) / 100)
-        return choices[steps[free]] if free.any() else choices[steps]
+        trial = np.stack([x, y, steps], 1) / 100
+        clearance = self.sites.clearance(_NUMBERS[self.counts[-1][0]], trial)
+        free = clearance >= CLOSEST_CONTACT
+        return choices[steps[free]] if free.any() else choices[steps[[clearance.argmax()]]]
 
 
 def _digits(site: int) -> list[int]:

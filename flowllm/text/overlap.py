@@ -36,15 +36,16 @@ class Sites:
         self.coords = np.vstack([self.coords, coords])
         self.radii = np.append(self.radii, covalent_radii[atomic_number])
 
-    def fits(self, atomic_number: int, trial: np.ndarray) -> np.ndarray:
-        """(K,) bool: at which fractional coordinates (K, 3) the atom is not too close to another.
+    def clearance(self, atomic_number: int, trial: np.ndarray) -> np.ndarray:
+        """(K,) closest distance over sum of covalent radii, at fractional coordinates (K, 3).
 
         Looks at the eight images around the trial's place in the cell, the nearest of which is the
-        nearest of all in reduced cells but for rare ones.
+        nearest of all in reduced cells but for rare ones. Infinite in an empty cell.
         """
+        if not len(self.coords):
+            return np.full(len(trial), np.inf)
         difference = trial[:, None] - self.coords[None]
         difference -= np.floor(difference)
         images = (difference @ self.lattice)[:, :, None] + self.corners
-        squared = np.einsum("kaix,kaix->kai", images, images).min(-1)
-        least = CLOSEST_CONTACT * (covalent_radii[atomic_number] + self.radii)
-        return (squared >= least**2).all(-1)
+        distances = np.sqrt(np.einsum("kaix,kaix->kai", images, images).min(-1))
+        return (distances / (covalent_radii[atomic_number] + self.radii)).min(-1)

@@ -22,12 +22,13 @@ def test_rock_salt():
     sites = Sites([5.6, 5.6, 5.6], [90, 90, 90])
     sites.add(11, [0.0, 0.0, 0.0])
     trial = np.array([[0.5, 0.0, 0.0], [0.1, 0.0, 0.0], [0.0, 0.0, 0.99], [0.5, 0.5, 0.5]])
-    assert sites.fits(17, trial).tolist() == [True, False, False, True]
+    assert (sites.clearance(17, trial) >= CLOSEST_CONTACT).tolist() == [True, False, False, True]
+    assert sites.clearance(17, trial)[0] == pytest.approx(2.8 / (1.66 + 1.02))
 
 
 def test_an_empty_cell_takes_anything():
     sites = Sites([3.0, 3.0, 3.0], [60, 60, 60])
-    assert sites.fits(55, np.random.default_rng(0).random((5, 3))).all()
+    assert np.isinf(sites.clearance(55, np.random.default_rng(0).random((5, 3)))).all()
 
 
 @given(
@@ -42,13 +43,14 @@ def test_agrees_with_brute_force_in_cells_near_right_angles(seed, angles):
     numbers = rng.integers(1, 90, 4)
     for number, place in zip(numbers, coords, strict=True):
         sites.add(int(number), place.tolist())
-    for place, found in zip(trial, sites.fits(8, trial), strict=True):
-        gaps = [
-            nearest(lattice, place, other)
-            - CLOSEST_CONTACT * (covalent_radii[8] + covalent_radii[number])
+    for place, found in zip(trial, sites.clearance(8, trial), strict=True):
+        wanted = min(
+            nearest(lattice, place, other) / (covalent_radii[8] + covalent_radii[number])
             for other, number in zip(coords, numbers, strict=True)
-        ]
-        assert found == (min(gaps) >= 0)
+        )
+        assert found >= wanted - 1e-9
+        if wanted < CLOSEST_CONTACT:  # a nearest image beyond the eight is far away
+            assert found == pytest.approx(wanted)
 
 
 def test_real_crystals_stay_possible(mp20_crystals):
@@ -56,7 +58,8 @@ def test_real_crystals_stay_possible(mp20_crystals):
     for crystal in mp20_crystals:
         sites = Sites(crystal.lengths[0].tolist(), crystal.angles[0].tolist())
         for number, place in zip(crystal.atomic_numbers, crystal.frac_coords, strict=True):
-            assert sites.fits(int(number), place[None]).all(), crystal.ids[0]
+            near = sites.clearance(int(number), place[None])[0]
+            assert near >= CLOSEST_CONTACT, crystal.ids[0]
             sites.add(int(number), place.tolist())
 
 
@@ -77,3 +80,15 @@ def test_decoding_masks_the_last_coordinate(tokenizer, overlap):
         assert allowed == set(range(100))
     else:  # 0.6 (1.66 + 1.02) Å = 1.61 Å, of 3.9 Å along the axis
         assert allowed == set(range(42, 59))
+
+
+def test_a_full_line_leaves_its_roomiest_place(tokenizer):
+    from flowllm.text.constraints import CompositionRule, CrystalState
+    from flowllm.text.token_table import TokenTable
+
+    table = TokenTable(tokenizer)
+    state = CrystalState(table, CompositionRule(({"Cs": 1, "I": 1},)))
+    text = "3.0 3.0 3.0\n90 90 90\nCs\n0.00 0.00 0.00\nI\n0.00 0.00"
+    for token in tokenizer(text)["input_ids"]:
+        state.advance(token)
+    assert [table.step_of[int(token)] for token in state.allowed()] == [50]
