@@ -160,6 +160,7 @@ def data(
         overwrite: replace another run in the output folder.
     """
     from flowllm.data import ReduceSettings, prepare
+    from flowllm.data.prepare import summary_of
     from flowllm.progress import progress_bars
 
     with progress_bars() as progress:
@@ -176,7 +177,8 @@ def data(
     for split, part in sets.items():
         print(f"{split}: {len(part)} crystals")
     if out is not None:
-        print(f"in {out}; rows that failed are listed in {out / 'rejected.csv'}")
+        failed = sum(split["rejected"] for split in summary_of(out)["splits"].values())
+        print(f"in {out}; {failed} rows failed, listed with the reason in {out / 'rejected.csv'}")
 
 
 def train_lm(

@@ -147,7 +147,14 @@ def test_from_crystals_to_a_system_by_the_commands_alone(
     for line in commands.strip().replace("\n            ", " ").splitlines():
         assert main(line.split()) == 0, (line, capsys.readouterr().err)
     shown = capsys.readouterr().out
-    for words in ("train: 8 crystals", "rejected.csv", "perplexity", "aligned", "flow/model"):
+    for words in (
+        "train: 8 crystals",
+        "0 rows failed",
+        "rejected.csv",
+        "perplexity",
+        "aligned",
+        "flow/model",
+    ):
         assert words in shown, words
     assert len(list(Path("crystals", "crystals").iterdir())) == 2
 

@@ -41,6 +41,14 @@ def test_rows_tell_validity_of_the_refined_crystal(generation):
     assert rows[0]["prompt"] == "a prompt"
 
 
+def test_elements_that_no_table_knows_are_no_obstacle(generation):
+    trajectory = generation.trajectory
+    numbers = np.where(trajectory.atomic_numbers == 11, 114, trajectory.atomic_numbers)  # Fl
+    odd = Trajectory(**{**vars(trajectory), "atomic_numbers": numbers})
+    rows = crystal_rows(Generation(generation.prompts, odd.first, odd))
+    assert [row["valid_composition"] for row in rows] == [False, True]
+
+
 def test_the_table_reads_back(generation):
     import csv
     import io
