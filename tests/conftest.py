@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Results are equal to the bit on the same number of threads only, and small products are no slower
+# on one. Set before torch is loaded, for this process and those that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 # no test may fail because the machine is busy
 settings.register_profile("flowllm", deadline=None)
 settings.load_profile("flowllm")
