@@ -44,7 +44,8 @@ def test_a_formula_is_kept_to_the_atom_in_every_crystal(system):
     for composition in result.refined.compositions:
         assert composition["O"] == 3 * composition["Sr"] == 3 * composition["Ti"]
     assert set(result.refined.num_atoms) <= {5, 10, 15, 20}
-    assert all("The chemical formula is SrTiO3. " in prompt for prompt in result.prompts)
+    for prompt, cell in zip(result.prompts, result.refined.compositions, strict=True):
+        assert f"The unit cell contains Sr{cell['Sr']} Ti{cell['Ti']} O{cell['O']}. " in prompt
     assert [stage.crystals for stage in result.stages] == [6, 6]
 
 
@@ -161,7 +162,7 @@ def test_rejected_samples_are_drawn_again_and_counted(system, salt):
 
 def test_a_prompt_that_never_gives_a_crystal_is_named(system, salt):
     prior = Stubborn(salt, failures=10**6)
-    with pytest.raises(InputError, match="no crystal in 20 tries for the prompt .*SrTiO3"):
+    with pytest.raises(InputError, match="no crystal in 20 tries for the prompt .*Sr. Ti. O"):
         FlowLLM(prior, system.refiner, [1.0]).generate(1, formula="SrTiO3", refinement=FEW_STEPS)
 
 

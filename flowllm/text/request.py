@@ -70,19 +70,38 @@ class Request:
         """
         if self.prompts:
             return self.prompts[index % len(self.prompts)]
+        weights = np.zeros(MAX_ATOMS)
+        weights[: len(histogram)] = histogram[:MAX_ATOMS]
+        if self.formula is not None:
+            return self._prompt_of_formula(index, seed, weights)
         count = self.num_atoms
-        if count is None and self.formula is None:
-            weights = np.array(histogram[:MAX_ATOMS], dtype=float)
+        if count is None:
             fewest = len(self.elements or ("any",))
             weights[: fewest - 1] = 0.0
             if weights.sum() == 0:
                 raise InputError(f"the training data have no cell of {fewest} atoms or more")
-            uniform = np.random.default_rng([seed, index, 2]).random()
-            cumulative = np.cumsum(weights)
-            count = int(np.searchsorted(cumulative / cumulative[-1], uniform, "right")) + 1
-        return build_prompt(
-            Conditions(formula=self.formula, elements=self.elements, num_atoms=count)
-        )
+            count = _drawn(weights, index, seed) + 1
+        return build_prompt(Conditions(elements=self.elements, num_atoms=count))
+
+    def _prompt_of_formula(self, index: int, seed: int, weights: np.ndarray) -> str:
+        """A prompt with the whole cell, which the model follows better than a bare formula.
+
+        How many formula units it holds is drawn by how often the data have cells of that size.
+        """
+        assert self.formula is not None
+        rule = CompositionRule(multiples_of(self.formula), self.elements, self.num_atoms)
+        cells = rule.compositions or ()
+        shares = np.array([weights[sum(cell.values()) - 1] for cell in cells])
+        if shares.sum() == 0:
+            shares = np.ones(len(cells))
+        return build_prompt(Conditions(composition=cells[_drawn(shares, index, seed)]))
+
+
+def _drawn(weights: np.ndarray, index: int, seed: int) -> int:
+    """A position drawn with these weights; crystal `index` of a run always draws the same."""
+    uniform = np.random.default_rng([seed, index, 2]).random()
+    cumulative = np.cumsum(weights)
+    return int(np.searchsorted(cumulative / cumulative[-1], uniform, "right"))
 
 
 def reduced_formula(formula: str) -> str:

@@ -33,7 +33,10 @@ def test_a_cell_is_large_enough_for_the_elements():
 def test_what_is_asked_stands_in_the_prompt():
     asked = Request(formula="Ti2Sr2O6")
     assert asked.formula == "SrTiO3"
-    assert asked.prompt(3, 0, HISTOGRAM) == build_prompt(Conditions(formula="SrTiO3"))
+    cells = [{"Sr": n, "Ti": n, "O": 3 * n} for n in (1, 2, 3, 4)]
+    whole = [build_prompt(Conditions(composition=cell)) for cell in cells]
+    assert asked.prompt(3, 0, HISTOGRAM) in whole
+    assert Request(formula="SrTiO3", num_atoms=15).prompt(0, 0, HISTOGRAM) == whole[2]
     both = Request(elements=("O", "Fe"), num_atoms=7)
     assert both.prompt(0, 0, HISTOGRAM) == build_prompt(
         Conditions(elements=("Fe", "O"), num_atoms=7)
@@ -78,3 +81,16 @@ def test_prompt_files(tmp_path):
     file.write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(InputError, match=r"prompts\.txt"):
         read_prompts(file)
+
+
+def test_formula_units_come_as_often_as_the_data_have_cells_of_their_size():
+    weights = [0.0] * 20
+    weights[4], weights[9] = 3.0, 1.0  # cells of 5 and of 10 atoms
+    asked = Request(formula="SrTiO3")
+    prompts = [asked.prompt(i, 0, weights) for i in range(800)]
+    small = sum("Sr1 Ti1 O3" in prompt for prompt in prompts)
+    assert sum("Sr2 Ti2 O6" in prompt for prompt in prompts) == 800 - small
+    assert 550 < small < 650
+    # data without a cell of any such size leave all equally likely
+    found = {asked.prompt(i, 0, [1.0]) for i in range(100)}
+    assert len(found) == 4
