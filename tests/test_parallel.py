@@ -138,6 +138,8 @@ def test_ctrl_c_stops_a_process_pool_without_its_workers_complaining(tmp_path, s
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # a shell starts its background jobs, and so this suite perhaps, with SIGINT ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         env=script_environment,
     )
     assert process.stdout.readline() == "1\n"
