@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From MP-20 to the weights that ship with the package, on two processor cores.
+# From MP-20 to a compact system like the one that ships with the package, on two processor cores.
 # Usage: recipes/cpu.sh [FOLDER]   (default runs/mp20-compact; FLOWLLM_DATA_DIR or a download gives MP-20)
 set -euo pipefail
 out=${1:-runs/mp20-compact}
