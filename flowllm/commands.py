@@ -187,6 +187,7 @@ def train_lm(
     epochs: int = 14,
     batch_size: int = 64,
     learning_rate: float = 2.5e-3,
+    weight_decay: float = 0.1,
     optimizer: Literal["muon", "adamw"] = "muon",
     hidden: int = 224,
     layers: int = 6,
@@ -205,6 +206,7 @@ def train_lm(
         epochs: passes over the training split.
         batch_size: crystals a step.
         learning_rate: peak of the schedule.
+        weight_decay: decoupled decay of the matrices; the more passes, the more of it.
         optimizer: Muon for the matrices and AdamW for the rest, or AdamW for all.
         hidden: width of the model.
         layers: transformer blocks.
@@ -222,6 +224,7 @@ def train_lm(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        weight_decay=weight_decay,
         optimizer=optimizer,
         seed=seed,
         threads=threads,

@@ -73,6 +73,45 @@ def image_distances(frac_coords: torch.Tensor, metric: torch.Tensor) -> torch.Te
     return squared.clamp(min=0.0).sqrt().reshape(batch, size, size)
 
 
+CELL_RELATIONS = 13
+"""How many numbers `cell_relations` gives."""
+
+
+def cell_relations(metric: torch.Tensor) -> torch.Tensor:
+    """Numbers (B, 13) by which the symmetry and the size of cells are told.
+
+    Three cosines of angles; three projections of one cell vector on a shorter one, which are one
+    half in reduced centred cells; three logarithms of ratios of lengths, which are 0 where two are
+    equal; the logarithms of the three lengths and of the volume, in Å.
+
+    Args:
+        metric: (B, 3, 3) metric tensors in Å^2.
+    """
+    squared = metric.diagonal(dim1=-2, dim2=-1).clamp(min=1e-6)
+    logs = squared.log() / 2
+    first, second = [1, 0, 0], [2, 2, 1]  # the pairs of axes
+    products = metric[:, first, second]
+    cosines = products / (squared[:, first] * squared[:, second]).sqrt()
+    projections = products / torch.minimum(squared[:, first], squared[:, second])
+    volume = torch.linalg.det(metric).clamp(min=1e-6).log()[:, None] / 2
+    return torch.cat([cosines, projections, logs[:, first] - logs[:, second], logs, volume], dim=-1)
+
+
+def cell_features(metric: torch.Tensor, num_frequencies: int) -> torch.Tensor:
+    """Sines and cosines (B, 26 K) of `cell_relations` at rates 1, 2, 4, … 2^(K - 1).
+
+    A cell differs from the right one by a strain of about 0.01, which the standardised cell alone
+    shows as a hundredth of its range; at the rate 128 it is a whole radian.
+
+    Args:
+        metric: (B, 3, 3) metric tensors in Å^2.
+        num_frequencies: K.
+    """
+    rates = 2.0 ** torch.arange(num_frequencies, device=metric.device, dtype=metric.dtype)
+    phases = (cell_relations(metric)[..., None] * rates).flatten(1)
+    return torch.cat([phases.sin(), phases.cos()], dim=-1)
+
+
 class RadialBasis(nn.Module):
     """Gaussians of a distance, centres evenly from 0 to `cutoff` Å.
 
@@ -83,7 +122,7 @@ class RadialBasis(nn.Module):
 
     centres: torch.Tensor
 
-    def __init__(self, size: int, cutoff: float = 8.0) -> None:
+    def __init__(self, size: int, cutoff: float = 6.0) -> None:
         super().__init__()
         self.register_buffer("centres", torch.linspace(0.0, cutoff, size), persistent=False)
         self.width = cutoff / max(size - 1, 1)

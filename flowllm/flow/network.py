@@ -8,7 +8,8 @@ One layer computes, for all atoms i and j of a crystal,
 after EGNN and DiffCSP. Two identities make it fast and change nothing: the first Linear of phi on
 a concatenation is a sum of Linears of its parts, so only the part of e_ij costs per edge; and the
 last Linear commutes with the mean over j. Per edge one product (features x hidden) and one SiLU
-remain. `flowllm.flow.reference` is the same network in plain message passing.
+remain. The cell's velocity comes from the mean of the nodes and the cell's own features.
+`flowllm.flow.reference` is the same network in plain message passing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from torch.nn import functional
 
 from flowllm.errors import InputError
 from flowllm.flow.features import (
+    CELL_RELATIONS,
     RadialBasis,
+    cell_features,
     difference_features,
     image_distances,
     time_embedding,
@@ -41,6 +44,7 @@ class VelocityConfig:
         time_dim: width of the sinusoidal embedding of time, even.
         num_frequencies: K, frequencies of the embedding of coordinate differences.
         distance_features: number of Gaussians of the distance to the nearest image, or 0.
+        cell_frequencies: rates at which the cell's relations are embedded, or 0.
         num_types: number of atom types; type 0 is one left open.
         cell_map: name of the cell parametrisation (`flowllm.manifolds.lattice`).
 
@@ -52,7 +56,8 @@ class VelocityConfig:
     layers: int = 6
     time_dim: int = 64
     num_frequencies: int = 10
-    distance_features: int = 16
+    distance_features: int = 24
+    cell_frequencies: int = 8
     num_types: int = 119
     cell_map: str = DEFAULT_CELL_MAP
 
@@ -63,8 +68,10 @@ class VelocityConfig:
                 raise InputError(f"{name} must be a whole number above 0, not {value!r}")
         if self.time_dim % 2:
             raise InputError(f"time_dim must be even, not {self.time_dim}")
-        if not isinstance(self.distance_features, int) or self.distance_features < 0:
-            raise InputError(f"distance_features must be 0 or more, not {self.distance_features!r}")
+        for name in ("distance_features", "cell_frequencies"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 0:
+                raise InputError(f"{name} must be 0 or more, not {value!r}")
         if self.cell_map not in CELL_MAPS:
             raise InputError(
                 f"no cell parametrisation {self.cell_map!r}; there are {', '.join(CELL_MAPS)}"
@@ -74,6 +81,11 @@ class VelocityConfig:
     def edge_features(self) -> int:
         """Number of features of a pair of atoms."""
         return 6 * self.num_frequencies + self.distance_features
+
+    @property
+    def cell_inputs(self) -> int:
+        """Number of features of a cell."""
+        return 6 + 2 * CELL_RELATIONS * self.cell_frequencies
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -89,7 +101,7 @@ class VelocityLayer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.nodes = nn.Linear(width, 3 * width, bias=False)  # W_i, W_j of phi and W_h
         self.edges = nn.Linear(config.edge_features, width, bias=False)
-        self.cell = nn.Linear(6, width)
+        self.cell = nn.Linear(config.cell_inputs, width)
         self.message = nn.Linear(width, width)
         self.time = nn.Linear(config.time_dim, width, bias=False)
         self.update = nn.Linear(width, width)
@@ -107,7 +119,7 @@ class VelocityLayer(nn.Module):
         Args:
             h: (B, S, H) node states.
             edges: (B, S, S, F) features of pairs.
-            cell: (B, 6) standardised flat cells.
+            cell: (B, C) features of cells.
             time: (B, T) embedding of time.
             share: (B, S) one over the number of atoms, 0 on padding.
         """
@@ -136,6 +148,7 @@ class VelocityNet(nn.Module):
         self.layers = nn.ModuleList(VelocityLayer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.hidden)
         self.coord_head = nn.Linear(config.hidden, 3, bias=False)
+        self.cell_mix = nn.Linear(config.hidden + config.cell_inputs, config.hidden)
         self.cell_head = nn.Linear(config.hidden, 6)
         for parameter in (*self.coord_head.parameters(), *self.cell_head.parameters()):
             nn.init.zeros_(parameter)
@@ -173,9 +186,11 @@ class VelocityNet(nn.Module):
         h = functional.linear(self.type_embedding(types), self.mix.weight[:, :split], self.mix.bias)
         h = h + functional.linear(time, self.mix.weight[:, split:])[:, None]
         edges = self.edge_features(frac_coords, metric)
+        cell = torch.cat([cell, cell_features(metric, self.config.cell_frequencies)], -1)
         for layer in self.layers:
             h = layer(h, edges, cell, time, share)
         h = self.norm(h)
         v_coords = mean_free(self.coord_head(h), mask)
-        v_cell = self.cell_head((h * share[..., None]).sum(1))
-        return v_coords, v_cell
+        mean = (h * share[..., None]).sum(1)
+        hidden = functional.silu(self.cell_mix(torch.cat([mean, cell], -1)))
+        return v_coords, self.cell_head(hidden)

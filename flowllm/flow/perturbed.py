@@ -2,7 +2,8 @@
 
 A prior's sample is either close to its target or another crystal altogether. Only the close ones
 say which way is better, and there are few. Copies of targets with noise as large as the prior's own
-small errors (the rounding of the text is among them) show the same for every target.
+small errors show the same for every target. Every other copy is rounded as text is, since that is
+how the prior's crystals come.
 """
 
 from __future__ import annotations
@@ -36,6 +37,13 @@ def perturbed_pairs(targets: CrystalBatch, num_pairs: int, seed: int) -> PairSet
         angles.append(chosen.angles[index] + np.degrees(strain) * rng.standard_normal(3))
     noisy = chosen.replace(
         frac_coords=np.concatenate(coords), lengths=np.array(lengths), angles=np.array(angles)
+    )
+    rounded = np.arange(num_pairs) % 2 == 1
+    of_atom = rounded[noisy.crystal_of_atom]
+    noisy = noisy.replace(
+        frac_coords=np.where(of_atom[:, None], noisy.frac_coords.round(2), noisy.frac_coords),
+        lengths=np.where(rounded[:, None], noisy.lengths.round(1), noisy.lengths),
+        angles=np.where(rounded[:, None], noisy.angles.round(), noisy.angles),
     )
     whole = np.flatnonzero(noisy.volumes > 0)
     return PairSet(noisy[whole], chosen[whole])

@@ -14,7 +14,12 @@ from torch import nn
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import scatter
 
-from flowllm.flow.features import difference_features, image_distances, time_embedding
+from flowllm.flow.features import (
+    cell_features,
+    difference_features,
+    image_distances,
+    time_embedding,
+)
 from flowllm.flow.network import VelocityLayer, VelocityNet
 
 
@@ -44,7 +49,7 @@ class MessageLayer(MessagePassing):
         cell: torch.Tensor,
         time: torch.Tensor,
     ) -> torch.Tensor:
-        """New states (N, H) of states (N, H), pair features (E, F), cells (N, 6), times (N, T)."""
+        """New states (N, H); edges (E, F) and, of each node's crystal, cell (N, C), time (N, T)."""
         normed = self.norm(h)
         message = self.propagate(edge_index, h=normed, edges=edges, cell=cell)
         return h + self.out(message + self.own(torch.cat([normed, time], -1)))
@@ -74,7 +79,8 @@ class ReferenceVelocityNet(nn.Module):
         self.layers = nn.ModuleList(
             MessageLayer(cast(VelocityLayer, layer)) for layer in net.layers
         )
-        self.norm, self.coord_head, self.cell_head = net.norm, net.coord_head, net.cell_head
+        self.norm, self.coord_head = net.norm, net.coord_head
+        self.to_cell = nn.Sequential(net.cell_mix, nn.SiLU(), net.cell_head)
 
     def forward(
         self,
@@ -105,12 +111,14 @@ class ReferenceVelocityNet(nn.Module):
             edges = torch.cat([edges, self.radial(distances)], -1)
         time = time_embedding(t, self.config.time_dim)[batch]
         h = self.mix(torch.cat([self.type_embedding(types), time], -1))
+        cell = torch.cat([cell, cell_features(metric, self.config.cell_frequencies)], -1)
         for layer in self.layers:
             h = layer(h, edge_index, edges, cell[batch], time)
         h = self.norm(h)
         v_coords = self.coord_head(h)
         v_coords = v_coords - scatter(v_coords, batch, dim=0, dim_size=len(t), reduce="mean")[batch]
-        return v_coords, self.cell_head(scatter(h, batch, dim=0, dim_size=len(t), reduce="mean"))
+        mean = scatter(h, batch, dim=0, dim_size=len(t), reduce="mean")
+        return v_coords, self.to_cell(torch.cat([mean, cell], -1))
 
 
 def linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:

@@ -17,10 +17,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from flowllm.errors import InputError
 from flowllm.lm.cache import cache_for
 from flowllm.lm.settings import SamplingSettings
-from flowllm.text.constraints import ATOM_TOKENS, CELL_TOKENS, CompositionRule, CrystalState
-from flowllm.text.token_table import TokenTable
+from flowllm.text.outline import DecodingState
 
 __all__ = ["SamplingSettings", "decode", "nucleus", "pick"]
+
+Seed = int | list[int]
 
 
 def nucleus(logits: Tensor, temperature: float, top_p: float) -> tuple[Tensor, Tensor]:
@@ -49,42 +50,39 @@ def decode(
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
     settings: SamplingSettings,
-    seeds: Sequence[int],
-    rules: Sequence[CompositionRule] | None = None,
+    seeds: Sequence[Seed],
+    states: Sequence[DecodingState] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[str | None]:
     """One text for each prompt, None where no end came in time.
 
     Args:
         model: any causal language model.
-        tokenizer: its tokenizer; the compact one where `rules` are given.
+        tokenizer: its tokenizer; the compact one where `states` are given.
         prompts: P prompts.
         settings: how to draw.
         seeds: P seeds.
-        rules: P rules that constrain the decoding, or None to let the model write freely.
+        states: P states at their beginning that constrain the decoding, and are used up by it; or
+            None to let the model write freely.
         progress: called with the number of texts that have just been finished.
 
     Raises:
-        InputError: an empty prompt, or `rules` with another than the compact tokenizer.
+        InputError: an empty prompt.
     """
     model.eval()
     encoded = tokenizer(list(prompts), add_special_tokens=True)["input_ids"] if prompts else []
     for prompt, ids in zip(prompts, encoded, strict=True):
         if not ids:
             raise InputError(f"the prompt {prompt!r} is empty")
-    table = TokenTable(tokenizer) if rules is not None else None
-    sizes = [rules[i].largest if rules else 0 for i in range(len(prompts))]
+    sizes = [states[i].longest if states else 0 for i in range(len(prompts))]
     # longest first: rows that finish early then stand at a batch's end and are dropped at no cost
     order = sorted(range(len(prompts)), key=lambda i: (-sizes[i], len(encoded[i])))
     results: list[str | None] = [None] * len(prompts)
     for start in range(0, len(order), settings.batch_size):
         chosen = order[start : start + settings.batch_size]
-        states = None
-        if rules and table:
-            states = [CrystalState(table, rules[i], settings.overlap) for i in chosen]
         written = _decode_batch(
-            model, tokenizer, [encoded[i] for i in chosen], settings,
-            [seeds[i] for i in chosen], states, progress,
+            model, tokenizer, [encoded[i] for i in chosen], settings, [seeds[i] for i in chosen],
+            [states[i] for i in chosen] if states else None, progress,
         )  # fmt: skip
         for index, tokens in zip(chosen, written, strict=True):
             if tokens is not None:
@@ -97,11 +95,12 @@ def _decode_batch(
     tokenizer: PreTrainedTokenizerBase,
     prompts: list[list[int]],
     settings: SamplingSettings,
-    seeds: list[int],
-    states: list[CrystalState] | None,
+    seeds: list[Seed],
+    states: list[DecodingState] | None,
     progress: Callable[[int], None] | None,
 ) -> list[list[int] | None]:
-    device, end = model.device, tokenizer.eos_token_id
+    device = model.device
+    end = states[0].end if states else tokenizer.eos_token_id
     uniform = np.stack(
         [np.random.default_rng(seed).random(settings.max_new_tokens) for seed in seeds]
     )
@@ -109,8 +108,7 @@ def _decode_batch(
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     longest = settings.max_new_tokens
     if states is not None:
-        most = max(state.rule.largest for state in states)
-        longest = min(longest, CELL_TOKENS + ATOM_TOKENS * most + 1)
+        longest = min(longest, max(state.longest for state in states))
     cache = cache_for(model.config, ids.shape[1] + longest)
     output = model(
         input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
@@ -153,7 +151,7 @@ def _decode_batch(
 
 
 def _draw(
-    logits: Tensor, states: list[CrystalState] | None, settings: SamplingSettings, uniform: Tensor
+    logits: Tensor, states: list[DecodingState] | None, settings: SamplingSettings, uniform: Tensor
 ) -> Tensor:
     """The next token of each text (B,), from logits (B, V) and uniform numbers (B,)."""
     if states is None:
@@ -164,7 +162,7 @@ def _draw(
     return choices.gather(1, places[:, None])[:, 0]
 
 
-def _choices(states: list[CrystalState], device: torch.device) -> tuple[Tensor, Tensor]:
+def _choices(states: list[DecodingState], device: torch.device) -> tuple[Tensor, Tensor]:
     """Allowed tokens (B, K) of each text, padded, and where they are only padding (B, K) bool."""
     allowed = [state.allowed() for state in states]
     counts = np.array([len(tokens) for tokens in allowed])

@@ -1,5 +1,8 @@
 """Training examples: a prompt with a random part of what is known, then the crystal's text.
 
+The loss counts the crystal's text, and in the prompt the values of the sentences that the model
+writes itself where they are left open (`flowllm.text.prompts.OUTLINE`).
+
 Example k of a run depends on the seed and k alone: a resumed run reads what an uninterrupted one
 would have read, however many workers or processes there are.
 """
@@ -15,22 +18,23 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from flowllm.data.dataset import CrystalSet
-from flowllm.text.prompts import Conditions, build_prompt
+from flowllm.text.prompts import OUTLINE, Conditions, prompt_pieces
 from flowllm.text.strings import to_text
 
 IGNORED = -100  # the label that the loss of transformers passes over
 
 INCLUSION = {
-    "composition": 0.5,
     "formula": 0.15,
     "elements": 0.15,
-    "num_atoms": 0.4,
-    "space_group": 0.2,
+    "num_atoms": 0.5,
     "formation_energy": 0.15,
     "e_above_hull": 0.15,
     "band_gap": 0.15,
+    "composition": 0.9,
+    "space_group": 0.85,
 }
-"""How often each condition is given, where it is known. One prompt in twelve gives none."""
+"""How often each condition is given, where it is known. One prompt in twelve gives none but those
+of the outline, which are drawn for themselves."""
 
 
 def known_conditions(data: CrystalSet) -> list[Conditions]:
@@ -64,14 +68,13 @@ def known_conditions(data: CrystalSet) -> list[Conditions]:
 def random_part(conditions: Conditions, generator: np.random.Generator) -> Conditions:
     """A random subset of the conditions, each with its share in `INCLUSION`.
 
-    One example in twelve keeps none, so that the model also learns to begin from nothing.
+    One example in twelve keeps none but the outline's, so that the model also learns to begin from
+    nothing.
     """
     draws = generator.random(len(INCLUSION) + 1)
-    if draws[-1] < 1 / 12:
-        return Conditions()
     chosen = {name for name, draw in zip(INCLUSION, draws, strict=False) if draw < INCLUSION[name]}
-    if "composition" in chosen:
-        chosen -= {"elements", "num_atoms"}  # it says both
+    if draws[-1] < 1 / 12:
+        chosen &= set(OUTLINE)
     return conditions.only(chosen)
 
 
@@ -85,7 +88,8 @@ class CrystalExamples(Dataset):
         epochs: passes over the data.
         seed: of the order and of the prompts.
         batch_size: examples of like length are put together in batches of this many.
-        fixed: conditions that every example gives (for validation), instead of a random part.
+        fixed: conditions that every example states (for validation), instead of a random part.
+        given: conditions that are no part of the loss, wherever they stand.
     """
 
     data: CrystalSet
@@ -94,6 +98,7 @@ class CrystalExamples(Dataset):
     seed: int
     batch_size: int
     fixed: tuple[str, ...] | None = None
+    given: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.conditions = known_conditions(self.data)
@@ -124,16 +129,22 @@ class CrystalExamples(Dataset):
         return len(self.order)
 
     def __getitem__(self, index: int) -> dict[str, list[int]]:
-        """`input_ids` and `labels` of example `index`; the prompt's labels are ignored."""
+        """`input_ids` and `labels` of example `index`; what is given has no labels."""
         row = int(self.order[index])
         if self.fixed is None:
             generator = np.random.default_rng([self.seed, 1, index])
             conditions = random_part(self.conditions[row], generator)
         else:
             conditions = self.conditions[row].only(set(self.fixed))
-        prompt = self.tokenizer(build_prompt(conditions))["input_ids"]
-        answer = self.answers[row]
-        return {"input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer}
+        pieces = prompt_pieces(conditions)
+        encoded = self.tokenizer([text for text, _ in pieces], add_special_tokens=False)
+        ids: list[int] = []
+        labels: list[int] = []
+        for tokens, (_, name) in zip(encoded["input_ids"], pieces, strict=True):
+            said = name in OUTLINE and name not in self.given
+            ids += tokens
+            labels += tokens if said else [IGNORED] * len(tokens)
+        return {"input_ids": ids + self.answers[row], "labels": labels + self.answers[row]}
 
 
 def collate(examples: Sequence[dict[str, list[int]]], pad: int) -> dict[str, torch.Tensor]:

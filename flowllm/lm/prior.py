@@ -14,13 +14,23 @@ from flowllm.errors import InputError, first_line
 from flowllm.lm.decode import decode
 from flowllm.lm.settings import SamplingSettings
 from flowllm.text.composition_rule import CompositionRule
+from flowllm.text.constraints import CrystalState
 from flowllm.text.formula import multiples_of
-from flowllm.text.prompts import Conditions, parse_prompt, without_frame
+from flowllm.text.outline import OUTLINE_STATES, DecodingState
+from flowllm.text.prompts import (
+    OUTLINE,
+    REQUEST,
+    Conditions,
+    add_sentence,
+    parse_prompt,
+    without_frame,
+)
 from flowllm.text.strings import TextError, parse_text
 from flowllm.text.token_table import TokenTable
 from flowllm.text.tokenizer import load_tokenizer, warn_about_foreign_text
 
-NOISE_STREAM = 1  # sampling and noise draw from different streams of a crystal's seed
+# sampling, noise and the outline's sentences draw from different streams of a crystal's seed
+NOISE_STREAM, OUTLINE_STREAM = 1, 2
 
 
 class LanguageModelPrior:
@@ -96,8 +106,12 @@ class LanguageModelPrior:
         Returns:
             At most P crystals; an id is the position of its prompt.
         """
-        rules = [self.rule_for(prompt) for prompt in prompts] if self.constrained else None
-        texts = decode(self.model, self.tokenizer, prompts, settings, seeds, rules, progress)
+        states: list[DecodingState] | None = None
+        if self.constrained:
+            prompts = self.complete(prompts, settings, seeds)
+            table = TokenTable(self.tokenizer)
+            states = [CrystalState(table, self.rule_for(p), settings.overlap) for p in prompts]
+        texts = decode(self.model, self.tokenizer, prompts, settings, seeds, states, progress)
         crystals = []
         for index, text in enumerate(texts):
             if text is None:
@@ -108,6 +122,32 @@ class LanguageModelPrior:
                 continue  # rejected, as in section 3.1 of the paper; the caller sees it missing
             crystals.append(perturb(crystal, settings.noise, seeds[index]))
         return CrystalBatch.concatenate(crystals)
+
+    def complete(
+        self, prompts: Sequence[str], settings: SamplingSettings, seeds: Sequence[int]
+    ) -> list[str]:
+        """The prompts with the sentences that the model adds: composition, then space group.
+
+        A prompt that asks for a space group and leaves the composition open stays as it is, since
+        a composition that is drawn first would not heed the space group.
+        """
+        completed, table = list(prompts), TokenTable(self.tokenizer)
+        for stream, name in enumerate(OUTLINE, start=OUTLINE_STREAM):
+            open_ones = [i for i, prompt in enumerate(completed) if _leaves_open(prompt, name)]
+            rules = [self.rule_for(completed[i]) for i in open_ones]
+            states: list[DecodingState] = [OUTLINE_STATES[name](table, rule) for rule in rules]
+            values = decode(
+                self.model,
+                self.tokenizer,
+                [add_sentence(completed[i], name) for i in open_ones],
+                settings,
+                [[seeds[i], stream] for i in open_ones],
+                states,
+            )
+            for index, value in zip(open_ones, values, strict=True):
+                if value is not None:
+                    completed[index] = add_sentence(completed[index], name, value.strip())
+        return completed
 
     def rule_for(self, prompt: str) -> CompositionRule:
         """What the standard sentences of a prompt say about the composition.
@@ -121,6 +161,14 @@ class LanguageModelPrior:
             return CompositionRule(_compositions(asked), asked.elements, asked.num_atoms)
         except InputError as error:
             raise InputError(f"prompt {without_frame(prompt)!r}: {error}") from error
+
+
+def _leaves_open(prompt: str, name: str) -> bool:
+    """Whether the model may add a sentence to a prompt."""
+    asked = parse_prompt(prompt)
+    if name == "composition" and asked.space_group is not None:
+        return False
+    return prompt.endswith(REQUEST) and getattr(asked, name) is None
 
 
 def _compositions(asked: Conditions) -> tuple[dict[str, int], ...] | None:

@@ -21,6 +21,7 @@ from flowllm.lm.examples import CrystalExamples, collate
 from flowllm.lm.progress import LossLog, last_whole_checkpoint
 from flowllm.lm.settings import LMTrainSettings
 from flowllm.optimizer import muon_factory
+from flowllm.text.prompts import OUTLINE
 
 __all__ = ["LMTrainSettings", "train_lm", "validation_figures"]
 
@@ -43,7 +44,7 @@ def train_lm(
     device: str = "cpu",
     progress: bool = True,
 ) -> dict[str, float]:
-    """Train on the answer's tokens only and save the model in `out` by `save_pretrained`.
+    """Train on what the model writes (`flowllm.lm.examples`); save it by `save_pretrained`.
 
     An interrupted run, called again with the same arguments, goes on from its last checkpoint and
     ends as an uninterrupted one.
@@ -114,16 +115,18 @@ def validation_figures(
     tokenizer: PreTrainedTokenizerBase,
     settings: LMTrainSettings,
 ) -> dict[str, float]:
-    """The loss on the answers of the whole validation split, without and with the composition.
+    """The loss on the whole validation split, with nothing given and with the composition given.
+
+    What is not given is written by the model: with nothing given composition, space group and the
+    crystal's text, else space group and text.
 
     Returns:
-        For prompts that give nothing and prompts that give the cell's composition: nats per token
-        and per crystal, and perplexity (base e).
+        Nats per token and per crystal, and perplexity (base e), of all tokens that it writes.
     """
     figures: dict[str, float] = {}
-    for label, fixed in (("unconditional", ()), ("composition", ("composition",))):
+    for label, given in (("unconditional", ()), ("composition", ("composition",))):
         examples = CrystalExamples(
-            validation, tokenizer, 1, settings.seed, settings.batch_size, fixed=fixed
+            validation, tokenizer, 1, settings.seed, settings.batch_size, OUTLINE, given
         )
         total = tokens = 0.0
         loader = trainer.get_eval_dataloader(examples)

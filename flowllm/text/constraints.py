@@ -41,6 +41,16 @@ class CrystalState:
         self.low = self.high = _digits(0)  # between which the atom being written must lie
         self.finished = False
 
+    @property
+    def end(self) -> int:
+        """The token that ends the text."""
+        return self.table.end
+
+    @property
+    def longest(self) -> int:
+        """The most tokens that a text can have, the end's among them."""
+        return CELL_TOKENS + ATOM_TOKENS * self.rule.largest + 1
+
     def allowed(self) -> np.ndarray:
         """(K,) ids of the tokens that may come next, at least one."""
         table = self.table

@@ -23,15 +23,19 @@ REQUEST = (
 )
 STEMS = {
     "formula": "The chemical formula is",
-    "composition": "The unit cell contains",
     "elements": "The elements are",
     "num_atoms": "The number of atoms is",
-    "space_group": "The space group number is",
     "formation_energy": "The formation energy per atom is",
     "e_above_hull": "The energy above the convex hull is",
     "band_gap": "The band gap is",
+    "composition": "The unit cell contains",
+    "space_group": "The space group number is",
 }
 """The sentences, in the order in which they stand in a prompt; each ends with a full stop."""
+
+OUTLINE = ("composition", "space_group")
+"""What the compact model writes into a prompt itself where it is left open, before the crystal: an
+outline from the coarse to the fine. These sentences stand last, behind all that was asked."""
 
 _COMPOSITION = re.compile(r"[A-Z][a-z]?\d+( [A-Z][a-z]?\d+)*")
 
@@ -102,11 +106,30 @@ class Conditions:
 
 def build_prompt(conditions: Conditions | None = None) -> str:
     """The prompt for some conditions, formula first; without any, the bare frame."""
-    asked = conditions or Conditions()
-    sentences = [
-        f"{STEMS[name]} {_written(name, getattr(asked, name))}. " for name in asked.known()
-    ]
-    return OPENING + "".join(sentences) + REQUEST
+    return "".join(text for text, _ in prompt_pieces(conditions or Conditions()))
+
+
+def prompt_pieces(conditions: Conditions) -> list[tuple[str, str | None]]:
+    """The prompt cut in pieces; a piece is a value if its second part names the condition."""
+    pieces: list[tuple[str, str | None]] = [(OPENING, None)]
+    for name in conditions.known():
+        value = _written(name, getattr(conditions, name))
+        pieces += [(STEMS[name], None), (f" {value}. ", name)]
+    return [*pieces, (REQUEST, None)]
+
+
+def add_sentence(prompt: str, name: str, value: str = "") -> str:
+    """A prompt with one more sentence before its request; only the stem of it without a value.
+
+    The request stands behind a whole sentence, and is left out behind a stem.
+
+    Raises:
+        ValueError: the prompt does not end with the request.
+    """
+    head = prompt.removesuffix(REQUEST)
+    if head == prompt:
+        raise ValueError("the prompt does not end with the request")
+    return head + STEMS[name] + (f" {value}. {REQUEST}" if value else "")
 
 
 def parse_prompt(prompt: str) -> Conditions:

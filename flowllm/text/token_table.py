@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystal import cell_volumes
+from flowllm.crystal import MAX_ATOMS, cell_volumes
 from flowllm.elements import ELECTRONEGATIVITY_ORDER
 from flowllm.errors import InputError
 from flowllm.text import words
@@ -16,6 +16,7 @@ from flowllm.text.strings import MIN_VOLUME_FRACTION
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+SPACE_GROUPS = range(1, 231)
 LEGAL_ANGLES = range(59, 122)  # what Niggli reduction leaves, with a degree of rounding
 
 
@@ -45,6 +46,13 @@ class TokenTable:
         self.next_angles = ids([f" {n}" for n in LEGAL_ANGLES])
         self.elements = ids([f"\n{s}" for s in ELECTRONEGATIVITY_ORDER])
         self.first_coords, self.next_coords = ids(words.FIRST_COORDS), ids(words.NEXT_COORDS)
+        # in a prompt: " Sr" and "1" of a composition, " 221", and what ends a sentence
+        self.prompt_elements = ids([f" {s}" for s in ELECTRONEGATIVITY_ORDER])
+        self.counts = ids([str(n) for n in range(1, MAX_ATOMS + 1)])
+        self.space_groups = ids([f" {n}" for n in SPACE_GROUPS])
+        self.stop = int(ids([". "])[0])
+        self.prompt_rank_of = {int(t): r for r, t in enumerate(self.prompt_elements)}
+        self.count_of = {int(t): n for n, t in enumerate(self.counts, start=1)}
         self.rank_of = {int(t): r for r, t in enumerate(self.elements)}
         self.angle_of = {int(t): n for n, t in zip(LEGAL_ANGLES, self.first_angles, strict=True)}
         self.angle_of |= {int(t): n for n, t in zip(LEGAL_ANGLES, self.next_angles, strict=True)}

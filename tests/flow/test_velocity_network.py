@@ -8,7 +8,13 @@ import torch
 from torch_geometric.data import Batch
 
 from flowllm.errors import InputError
-from flowllm.flow.features import difference_features, image_distances, time_embedding
+from flowllm.flow.features import (
+    cell_features,
+    cell_relations,
+    difference_features,
+    image_distances,
+    time_embedding,
+)
 from flowllm.flow.network import VelocityConfig, VelocityNet
 from flowllm.flow.reference import ReferenceVelocityNet
 from flowllm.manifolds import metric_tensor
@@ -99,10 +105,10 @@ def test_coordinate_velocities_are_mean_free_and_depend_on_everything(
         assert (small_velocity.net(**{**inputs, name: value})[1] - cell).abs().max() > 1e-4, name
 
 
-@pytest.mark.parametrize("distance_features", [0, 6])
-def test_dense_and_message_passing_agree(real_crystals, distance_features):
+@pytest.mark.parametrize(("distance_features", "cell_frequencies"), [(0, 4), (6, 0), (6, 8)])
+def test_dense_and_message_passing_agree(real_crystals, distance_features, cell_frequencies):
     torch.manual_seed(0)
-    net = VelocityNet(VelocityConfig(32, 3, 8, 5, distance_features))
+    net = VelocityNet(VelocityConfig(32, 3, 8, 5, distance_features, cell_frequencies))
     for head in (net.coord_head, net.cell_head):
         torch.nn.init.normal_(head.weight, std=0.2)
     crystals = real_crystals[:12]
@@ -164,6 +170,35 @@ def test_image_distances_match_pymatgen_where_they_are_short(real_crystals):
         assert np.allclose(ours[short], exact[short], atol=1e-6)
 
 
+def test_cell_relations_are_those_of_pymatgens_lattices(real_crystals):
+    crystals = real_crystals[:40]
+    metric = metric_tensor(torch.from_numpy(crystals.lengths), torch.from_numpy(crystals.angles))
+    for found, structure in zip(cell_relations(metric), crystals.to_pymatgen(), strict=True):
+        lattice = structure.lattice
+        vectors = lattice.matrix
+        pairs = ((1, 2), (0, 2), (0, 1))
+        projections = [
+            vectors[i] @ vectors[j] / min(lattice.abc[i], lattice.abc[j]) ** 2 for i, j in pairs
+        ]
+        expected = [
+            *np.cos(np.radians(lattice.angles)),
+            *projections,
+            *(np.log(lattice.abc[i] / lattice.abc[j]) for i, j in pairs),
+            *np.log(lattice.abc),
+            np.log(lattice.volume),
+        ]
+        assert np.allclose(found.numpy(), expected, atol=1e-9)
+
+
+def test_a_small_strain_changes_the_features_of_the_cell(real_crystals):
+    metric = metric_tensor(
+        torch.from_numpy(real_crystals.lengths), torch.from_numpy(real_crystals.angles)
+    )
+    before, after = (cell_features(metric * (1 + e) ** 2, 8) for e in (0.0, 0.01))
+    assert before.shape == (len(real_crystals), 208)
+    assert ((after - before).abs().max(1).values > 0.5).all()
+
+
 def test_time_embedding_tells_times_apart():
     embedded = time_embedding(torch.linspace(0, 1, 101), 16)
     distances = torch.cdist(embedded, embedded) + 10 * torch.eye(101)
@@ -178,6 +213,7 @@ def test_time_embedding_tells_times_apart():
         {"time_dim": 7},
         {"num_frequencies": 0},
         {"distance_features": -2},
+        {"cell_frequencies": -1},
         {"cell_map": "nothing"},
         {"hidden": 1.5},
     ],

@@ -13,6 +13,13 @@ from flowllm.text.token_table import TokenTable
 GREEDY = SamplingSettings(temperature=1e-3, top_p=1e-9)
 
 
+@pytest.fixture
+def begin(tokenizer):
+    """States at the beginning of texts under some rules."""
+    table = TokenTable(tokenizer)
+    return lambda rules: [CrystalState(table, rule) for rule in rules]
+
+
 def numpy_nucleus(logits: np.ndarray, temperature: float, top_p: float) -> np.ndarray:
     """Probabilities (V,) after temperature and nucleus, in the order of the tokens."""
     weights = np.exp((logits.astype(np.float64) - logits.max()) / temperature)
@@ -57,7 +64,7 @@ def test_the_likeliest_token_is_always_left_and_the_forbidden_never_drawn():
     assert pick(probabilities, tokens, torch.tensor([last])).item() == 1
 
 
-def test_the_greedy_limit_is_that_of_transformers(tiny, tokenizer):
+def test_the_greedy_limit_is_that_of_transformers(tiny, tokenizer, begin):
     rules = [
         CompositionRule(),
         CompositionRule(num_atoms=3),
@@ -68,13 +75,12 @@ def test_the_greedy_limit_is_that_of_transformers(tiny, tokenizer):
         build_prompt(c)
         for c in (Conditions(), Conditions(num_atoms=3), Conditions(formula="Li2O"), Conditions())
     ]
-    found = decode(tiny, tokenizer, prompts, GREEDY, range(4), rules)
-    table = TokenTable(tokenizer)
+    found = decode(tiny, tokenizer, prompts, GREEDY, range(4), begin(rules))
     inputs = tokenizer(prompts, padding=True, return_tensors="pt", return_token_type_ids=False)
     width = inputs["input_ids"].shape[1]
 
     def allowed(row, ids):
-        state = CrystalState(table, rules[row])
+        (state,) = begin([rules[row]])
         for token in ids[width:].tolist():
             if not state.finished:  # then only padding follows
                 state.advance(token)
@@ -99,7 +105,7 @@ def test_free_writing_is_that_of_transformers(tiny, tokenizer):
     assert decode(tiny, tokenizer, prompts, settings, range(5)) == ended
 
 
-def test_a_text_depends_on_its_seed_and_not_on_its_neighbours(tiny, tokenizer):
+def test_a_text_depends_on_its_seed_and_not_on_its_neighbours(tiny, tokenizer, begin):
     sizes = [3, 1, 6, 2, 6, 3, 4]
     prompts = [build_prompt(Conditions(num_atoms=n)) for n in sizes]
     prompts[5] = build_prompt(Conditions(formula="MgO"))
@@ -111,7 +117,7 @@ def test_a_text_depends_on_its_seed_and_not_on_its_neighbours(tiny, tokenizer):
         settings = SamplingSettings(temperature=1.0, top_p=0.95, batch_size=batch_size)
         found = decode(
             tiny, tokenizer, [prompts[i] for i in order], settings,
-            [seeds[i] for i in order], [rules[i] for i in order],
+            [seeds[i] for i in order], begin([rules[i] for i in order]),
         )  # fmt: skip
         return dict(zip(order, found, strict=True))
 
@@ -122,29 +128,29 @@ def test_a_text_depends_on_its_seed_and_not_on_its_neighbours(tiny, tokenizer):
         count = len(parse_text(text).atomic_numbers)
         assert count in ((2, 6) if index == 5 else (sizes[index],))
     # other seeds, other texts
-    other = decode(tiny, tokenizer, prompts[:3], SamplingSettings(), [1, 2, 3], rules[:3])
+    settings = SamplingSettings()
+    other = decode(tiny, tokenizer, prompts[:3], settings, [1, 2, 3], begin(rules[:3]))
     assert all(a != b for a, b in zip(other, (whole[i] for i in range(3)), strict=True))
 
 
-def test_every_finished_text_is_reported_once(tiny, tokenizer):
+def test_every_finished_text_is_reported_once(tiny, tokenizer, begin):
     counts = []
     prompts = [build_prompt()] * 9
     settings = SamplingSettings(temperature=2.0, top_p=1.0, batch_size=4)
     found = decode(
-        tiny, tokenizer, prompts, settings, range(9), [CompositionRule()] * 9, counts.append
+        tiny, tokenizer, prompts, settings, range(9), begin([CompositionRule()] * 9), counts.append
     )
     assert sum(counts) == 9 and None not in found
     assert decode(tiny, tokenizer, [], settings, [], []) == []
 
 
-def test_a_text_without_an_end_is_missing(tiny, tokenizer):
+def test_a_text_without_an_end_is_missing(tiny, tokenizer, begin):
     settings = SamplingSettings(max_new_tokens=12)
     rules = [CompositionRule(num_atoms=1), CompositionRule(num_atoms=5)]
-    short = decode(tiny, tokenizer, [build_prompt()] * 2, settings, [0, 1], rules)
+    short = decode(tiny, tokenizer, [build_prompt()] * 2, settings, [0, 1], begin(rules))
     assert short == [None, None]
-    one = decode(
-        tiny, tokenizer, [build_prompt()] * 2, SamplingSettings(max_new_tokens=14), [0, 1], rules
-    )
+    longer = SamplingSettings(max_new_tokens=14)
+    one = decode(tiny, tokenizer, [build_prompt()] * 2, longer, [0, 1], begin(rules))
     assert one[0] is not None and one[1] is None
 
 

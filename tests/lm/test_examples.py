@@ -1,4 +1,4 @@
-"""Training examples: deterministic, each row once an epoch, the loss on the answer alone."""
+"""Training examples: deterministic, each row once an epoch, the loss on what the model writes."""
 
 import numpy as np
 import torch
@@ -7,6 +7,7 @@ from flowllm.data import CrystalSet
 from flowllm.lm import CrystalExamples
 from flowllm.lm.examples import IGNORED, INCLUSION, collate, known_conditions, random_part
 from flowllm.text import Conditions, build_prompt, parse_prompt, to_text
+from flowllm.text.prompts import OUTLINE, REQUEST
 
 
 def examples_of(crystal_set, tokenizer, **changes):
@@ -14,13 +15,19 @@ def examples_of(crystal_set, tokenizer, **changes):
     return CrystalExamples(crystal_set, tokenizer, **settings)
 
 
-def split(tokenizer, example) -> tuple[str, str]:
-    """The prompt, and the answer that has labels."""
+def said(tokenizer, example) -> list[str]:
+    """The stretches of an example that have labels."""
     ids, labels = np.array(example["input_ids"]), np.array(example["labels"])
-    answered = labels != IGNORED
-    assert (labels[answered] == ids[answered]).all()
-    assert not answered[: (~answered).sum()].any()  # prompt first, then nothing but answer
-    return tokenizer.decode(ids[~answered]), tokenizer.decode(ids[answered])
+    with_label = labels != IGNORED
+    assert (labels[with_label] == ids[with_label]).all()
+    edges = np.flatnonzero(np.diff(with_label.astype(int), prepend=0, append=0))
+    return [tokenizer.decode(ids[a:b]) for a, b in edges.reshape(-1, 2)]
+
+
+def parts(tokenizer, example) -> tuple[str, str]:
+    """The prompt and the answer."""
+    prompt, answer = tokenizer.decode(example["input_ids"]).split(REQUEST)
+    return prompt + REQUEST, answer
 
 
 def test_an_example_is_a_prompt_and_the_text_of_its_crystal(crystal_set, tokenizer):
@@ -28,10 +35,30 @@ def test_an_example_is_a_prompt_and_the_text_of_its_crystal(crystal_set, tokeniz
     texts, known = to_text(crystal_set.crystals), known_conditions(crystal_set)
     for index in range(0, len(examples), 7):
         row = examples.order[index]
-        prompt, answer = split(tokenizer, examples[index])
+        prompt, answer = parts(tokenizer, examples[index])
         assert answer == texts[row] + "</s>"
         stated = parse_prompt(prompt)
         assert prompt == build_prompt(known[row].only(stated.known()))
+        # the tokens are those that sampling will see
+        whole = tokenizer(prompt + texts[row])["input_ids"]
+        assert examples[index]["input_ids"] == [*whole, tokenizer.eos_token_id]
+
+
+def test_the_loss_counts_the_outline_and_the_crystal(crystal_set, tokenizer):
+    examples = examples_of(crystal_set, tokenizer)
+    seen = set()
+    for index in range(0, len(examples), 3):
+        prompt, answer = parts(tokenizer, examples[index])
+        stated = parse_prompt(prompt)
+        expected = [answer]
+        if stated.space_group is not None:
+            expected.insert(0, f" {stated.space_group}. ")
+        if stated.composition is not None:
+            text = prompt.split("The unit cell contains")[1].split(". ")[0]
+            expected.insert(0, f"{text}. ")
+        assert said(tokenizer, examples[index]) == expected
+        seen.add(len(expected))
+    assert seen == {1, 2, 3}
 
 
 def test_examples_depend_on_seed_and_position_alone(crystal_set, tokenizer):
@@ -68,12 +95,11 @@ def test_each_condition_is_given_as_often_as_it_should(crystal_set):
     rng, many = np.random.default_rng(0), 20_000
     drawn = [random_part(everything, rng).known() for _ in range(many)]
     for name, share in INCLUSION.items():
-        expected = share * 11 / 12
-        if name in ("elements", "num_atoms"):  # a composition says both
-            expected *= 1 - INCLUSION["composition"]
-            assert not any(name in kept and "composition" in kept for kept in drawn)
+        expected = share if name in OUTLINE else share * 11 / 12
         assert abs(sum(name in kept for kept in drawn) / many - expected) < 0.012
-    assert sum(not kept for kept in drawn) / many > 1 / 12
+    bare = sum(not set(kept) - set(OUTLINE) for kept in drawn) / many
+    by_chance = np.prod([1 - share for name, share in INCLUSION.items() if name not in OUTLINE])
+    assert abs(bare - (1 / 12 + 11 / 12 * by_chance)) < 0.012
 
 
 def test_what_is_unknown_is_never_stated(crystal_set):
@@ -93,11 +119,15 @@ def test_what_is_unknown_is_never_stated(crystal_set):
 
 def test_fixed_conditions_for_validation(crystal_set, tokenizer):
     bare = examples_of(crystal_set, tokenizer, epochs=1, fixed=())
-    given = examples_of(crystal_set, tokenizer, epochs=1, fixed=("composition",))
+    outlined = examples_of(crystal_set, tokenizer, epochs=1, fixed=OUTLINE)
+    given = examples_of(crystal_set, tokenizer, epochs=1, fixed=OUTLINE, given=("composition",))
     for index in (0, 50):
-        assert split(tokenizer, bare[index])[0] == build_prompt()
-        asked = parse_prompt(split(tokenizer, given[index])[0])
-        assert asked.known() == ["composition"]
+        prompt, answer = parts(tokenizer, bare[index])
+        assert prompt == build_prompt() and said(tokenizer, bare[index]) == [answer]
+        prompt, _ = parts(tokenizer, outlined[index])
+        assert parse_prompt(prompt).known() == list(OUTLINE)
+        assert given[index]["input_ids"] == outlined[index]["input_ids"]
+        assert said(tokenizer, given[index]) == said(tokenizer, outlined[index])[1:]
 
 
 def test_collate_pads_on_the_right():

@@ -15,7 +15,8 @@ from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.lm import CompactConfig, LanguageModelPrior, SamplingSettings, build_compact, perturb
 from flowllm.lm import prior as prior_module
-from flowllm.text import Conditions, build_prompt, to_text
+from flowllm.text import Conditions, build_prompt, parse_prompt, to_text
+from flowllm.text.prompts import REQUEST
 
 STO = build_prompt(Conditions(composition={"Sr": 1, "Ti": 1, "O": 3}))
 
@@ -179,14 +180,52 @@ def test_foreign_prompts_are_warned_about(prior):
         assert prior.rule_for(build_prompt()).num_atoms is None
 
 
+# ---- the outline
+
+
+def test_what_is_left_open_is_written_into_the_prompt(prior):
+    asked = [
+        Conditions(),
+        Conditions(num_atoms=7, band_gap=1.0),
+        Conditions(elements=("Li", "O"), num_atoms=5),
+        Conditions(formula="Fe2O3"),
+        Conditions(composition={"Sr": 1, "Ti": 1, "O": 3}),
+        Conditions(composition={"Na": 2}, space_group=229),
+    ]
+    prompts = [build_prompt(c) for c in asked]
+    hot = SamplingSettings(temperature=3.0, top_p=1.0)
+    completed = prior.complete(prompts, hot, range(6))
+    for prompt, conditions, text in zip(prompts, asked, completed, strict=True):
+        found = parse_prompt(text)
+        assert found.only(conditions.known()) == parse_prompt(prompt)
+        assert found.composition is not None and found.space_group is not None
+        assert text.startswith(prompt.removesuffix(REQUEST)) and text.endswith(REQUEST)
+    assert completed[5] == prompts[5]
+    crystals = prior.sample(prompts, hot, range(6))
+    assert crystals.compositions == [parse_prompt(text).composition for text in completed]
+    # each text has a seed of its own, whatever is drawn beside it
+    alone = [prior.complete([p], hot, [seed])[0] for seed, p in enumerate(prompts)]
+    assert alone == completed
+    assert prior.complete([prompts[0]] * 2, hot, [0, 9])[0] == completed[0]
+    assert len(set(prior.complete([prompts[0]] * 5, hot, range(5)))) == 5
+
+
+def test_a_space_group_that_is_asked_for_alone_stays_alone(prior):
+    prompts = [build_prompt(Conditions(space_group=225)), "Some crystal, please."]
+    assert prior.complete(prompts, SamplingSettings(), [0, 1]) == prompts
+
+
 # ---- rejects and noise
 
 
 def test_rejected_texts_are_missing(prior, monkeypatch):
     good = "3.9 3.9 3.9\n90 90 90\nFe\n0.00 0.00 0.00"
     written = [None, good, "3.9 3.9\n", good.replace("Fe", "Xx"), good]
-    monkeypatch.setattr(prior_module, "decode", lambda *args: written)
-    crystals = prior.sample([STO] * 5, SamplingSettings(), range(5))
+    prompts = [build_prompt(Conditions(composition={"Fe": 1}, space_group=221))] * 5
+    monkeypatch.setattr(
+        prior_module, "decode", lambda _, __, prompts, *rest: written if prompts else []
+    )
+    crystals = prior.sample(prompts, SamplingSettings(), range(5))
     assert crystals.ids.tolist() == ["1", "4"]
     assert to_text(crystals) == [good, good]
 

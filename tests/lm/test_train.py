@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 from flowllm.lm import CompactConfig, LanguageModelPrior, LMTrainSettings, build_compact, train_lm
 from flowllm.lm.progress import LossLog, last_whole_checkpoint
 from flowllm.text import Conditions, build_prompt, to_text
+from flowllm.text.prompts import OUTLINE, REQUEST, STEMS
 
 TINY = CompactConfig(hidden=32, layers=2, heads=2, feed_forward=64, context=128)
 SETTINGS = LMTrainSettings(
@@ -65,17 +66,24 @@ def test_saved_and_loaded_it_gives_the_same_logits(trained):
 def test_figures_are_what_a_plain_computation_gives(trained, tokenizer, crystal_set):
     model, figures, _ = trained
     validation = crystal_set.crystals[np.arange(100, 112)]
-    for label, given in (("unconditional", False), ("composition", True)):
+    for label, given in (("unconditional", 0), ("composition", 1)):
         total = tokens = 0.0
-        for text, counts in zip(to_text(validation), validation.compositions, strict=True):
-            asked = Conditions(composition=counts) if given else Conditions()
-            prompt = tokenizer(build_prompt(asked))["input_ids"]
-            answer = [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]
+        groups = crystal_set.properties["space_group"][100:112].astype(int).tolist()
+        for text, counts, group in zip(
+            to_text(validation), validation.compositions, groups, strict=True
+        ):
+            asked = Conditions(composition=counts, space_group=group)
+            words = [*tokenizer.tokenize(build_prompt(asked) + text), tokenizer.eos_token]
+            ids = tokenizer.convert_tokens_to_ids(words)
+            # what is said: behind each stem until the full stop, and all behind the request
+            stems = [words.index(STEMS[name]) for name in OUTLINE][given:]
+            said = [np.arange(at + 1, words.index(". ", at) + 1) for at in stems]
+            said = np.concatenate([*said, np.arange(words.index(REQUEST) + 1, len(ids))])
             with torch.inference_mode():
-                logits = model.eval()(input_ids=torch.tensor([prompt + answer])).logits[0]
-            before = logits[len(prompt) - 1 : -1]
-            total += float(cross_entropy(before, torch.tensor(answer), reduction="sum"))
-            tokens += len(answer)
+                logits = model.eval()(input_ids=torch.tensor([ids])).logits[0]
+            expected = torch.tensor(ids)[said]
+            total += float(cross_entropy(logits[said - 1], expected, reduction="sum"))
+            tokens += len(said)
         assert figures[f"{label}_nats_per_token"] == pytest.approx(total / tokens, rel=1e-4)
         assert figures[f"{label}_nats_per_crystal"] == pytest.approx(total / 12, rel=1e-4)
         assert figures[f"{label}_perplexity"] == pytest.approx(np.exp(total / tokens), rel=1e-4)

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from flowllm.elements import SYMBOLS
 from flowllm.errors import InputError
 from flowllm.text import Conditions, build_prompt, parse_prompt
-from flowllm.text.prompts import OPENING, REQUEST, STEMS, foreign_text, without_frame
+from flowllm.text.prompts import (
+    OPENING,
+    REQUEST,
+    STEMS,
+    add_sentence,
+    foreign_text,
+    without_frame,
+)
 
 elements = st.lists(st.sampled_from(SYMBOLS[1:]), min_size=1, max_size=5, unique=True)
 numbers = st.integers(-999, 999).map(lambda n: n / 100)
@@ -34,12 +41,12 @@ def test_the_prompt_of_the_papers():
     )
     asked = Conditions(band_gap=-0.001, formula="SrTiO3", space_group=221, e_above_hull=0.0249)
     assert without_frame(build_prompt(asked)) == (
-        "The chemical formula is SrTiO3. The space group number is 221. "
-        "The energy above the convex hull is 0.02. The band gap is 0.00."
+        "The chemical formula is SrTiO3. The energy above the convex hull is 0.02. "
+        "The band gap is 0.00. The space group number is 221."
     )
     full = Conditions(composition={"O": 3, "Sr": 1, "Ti": 1}, elements=("O", "Ti", "Sr"))
     assert without_frame(build_prompt(full)) == (
-        "The unit cell contains Sr1 Ti1 O3. The elements are Sr, Ti, O."
+        "The elements are Sr, Ti, O. The unit cell contains Sr1 Ti1 O3."
     )
 
 
@@ -55,6 +62,27 @@ def test_a_prompt_says_what_was_asked(asked):
     # known sentences stand in one order
     places = [prompt.index(STEMS[name]) for name in asked.known()]
     assert places == sorted(places)
+
+
+@given(conditions)
+def test_a_sentence_is_added_where_it_belongs(asked):
+    rest = asked.only(set(STEMS) - {"composition", "space_group"})
+    for name in ("composition", "space_group"):
+        if getattr(asked, name) is None:
+            continue
+        grown = asked.only({*rest.known(), name})
+        value = without_frame(build_prompt(asked.only({name})))
+        value = value.removeprefix(STEMS[name] + " ").removesuffix(".")
+        before = build_prompt(rest)
+        assert add_sentence(before, name, value) == build_prompt(grown)
+        assert build_prompt(grown).startswith(add_sentence(before, name))
+        assert add_sentence(before, name).endswith(STEMS[name])
+        rest = grown
+
+
+def test_nothing_is_added_to_a_prompt_without_request():
+    with pytest.raises(ValueError, match="request"):
+        add_sentence(OPENING, "space_group", "221")
 
 
 def test_only_keeps_the_named_conditions():

@@ -22,7 +22,7 @@ from flowllm.text.words import crystal_words
 ATOM = re.compile(r"^  ([A-Z][a-z]?)  \S+  1  (\S+)  (\S+)  (\S+)  1$", re.M)
 CELL = re.compile(r"^_cell_(?:length|angle)_\w+ +(\S+)$", re.M)
 COMPACT = build_tokenizer()
-DIGEST = "d0b80b5c3ba8437a75c833982467109551bd1b46a9a6141901c6b59d70463b7a"
+DIGEST = "4d5c796796c15b4d7cba85979f77e981ebbe182e4f1b5ca13cc87fadae610edc"
 
 
 def read_plain(cifs: pd.Series) -> CrystalBatch:

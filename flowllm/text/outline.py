@@ -1,0 +1,150 @@
+"""Decoding constraints for the sentences that the model writes into a prompt itself.
+
+A crystal is written from the coarse to the fine: first which atoms its cell holds, then the space
+group, then the cell and the places of the atoms. A state walks along the value of one sentence and
+says which tokens may come next, as `CrystalState` does for the crystal's text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from flowllm.text.composition_rule import CompositionRule
+from flowllm.text.token_table import TokenTable
+
+
+class DecodingState(Protocol):
+    """Where one text stands, and which tokens may follow."""
+
+    rule: CompositionRule
+
+    @property
+    def end(self) -> int:
+        """The token that ends the text."""
+        ...
+
+    @property
+    def longest(self) -> int:
+        """The most tokens that the text can have, the end's among them."""
+        ...
+
+    def allowed(self) -> np.ndarray:
+        """(K,) ids of the tokens that may come next, at least one."""
+        ...
+
+    def advance(self, token: int) -> None:
+        """Take the next token of the text."""
+        ...
+
+
+class CompositionState:
+    """The value of a composition sentence, as in " Sr1 Ti1 O3. ".
+
+    Args:
+        table: the tokens by role.
+        rule: which compositions are allowed.
+    """
+
+    def __init__(self, table: TokenTable, rule: CompositionRule) -> None:
+        self.table, self.rule = table, rule
+        self.parts: list[tuple[int, int]] = []  # (rank, atoms) of the elements so far
+        self.rank: int | None = None  # an element whose count comes next
+
+    @property
+    def end(self) -> int:
+        """The token that ends the sentence."""
+        return self.table.stop
+
+    @property
+    def longest(self) -> int:
+        """The most tokens of the value, its full stop among them."""
+        return 2 * min(self.rule.largest, len(self.table.elements)) + 1
+
+    def allowed(self) -> np.ndarray:
+        """(K,) ids of the tokens that may come next, at least one."""
+        if self.rule.compositions is not None:
+            choices, may_end = self._in_paths()
+        else:
+            choices, may_end = self._in_open()
+        if self.rank is not None:
+            return self.table.counts[[count - 1 for count in choices]]
+        tokens = self.table.prompt_elements[choices]
+        return np.append(tokens, self.table.stop) if may_end else tokens
+
+    def advance(self, token: int) -> None:
+        """Take the next token of the value."""
+        if token == self.table.stop:
+            return
+        if self.rank is None:
+            self.rank = self.table.prompt_rank_of[token]
+        else:
+            self.parts.append((self.rank, self.table.count_of[token]))
+            self.rank = None
+
+    def _in_paths(self) -> tuple[list[int], bool]:
+        """Ranks, or counts, by which one of the rule's compositions goes on."""
+        place, before = len(self.parts), tuple(self.parts)
+        paths = [path for path in self.rule.paths if path[:place] == before]
+        if self.rank is not None:
+            return sorted({p[place][1] for p in paths if p[place][0] == self.rank}), False
+        return sorted({p[place][0] for p in paths if len(p) > place}), before in paths
+
+    def _in_open(self) -> tuple[list[int], bool]:
+        """Ranks, or counts, that leave an atom for each element that must still come."""
+        last = self.parts[-1][0] if self.parts else -1
+        last = last if self.rank is None else self.rank
+        left = self.rule.largest - sum(count for _, count in self.parts)
+        if self.rule.ranks is None:
+            following, must_follow = list(range(last + 1, len(self.table.elements))), 0
+        else:
+            following = [rank for rank in self.rule.ranks if rank > last]
+            must_follow = len(following)
+            following = following[:1]
+        exact = self.rule.num_atoms is not None
+        if self.rank is not None:
+            most = left - must_follow
+            # the last element of all takes what is left of a number of atoms that is asked for
+            return list(range(most if exact and not following else 1, most + 1)), False
+        may_end = bool(self.parts) and not must_follow and not (exact and left)
+        return following if left else [], may_end
+
+
+class SpaceGroupState:
+    """The value of a space-group sentence, as in " 221. ".
+
+    Args:
+        table: the tokens by role.
+        rule: which compositions are allowed; says nothing about space groups.
+    """
+
+    def __init__(self, table: TokenTable, rule: CompositionRule) -> None:
+        self.table, self.rule = table, rule
+        self.written = False
+
+    @property
+    def end(self) -> int:
+        """The token that ends the sentence."""
+        return self.table.stop
+
+    @property
+    def longest(self) -> int:
+        """The number and its full stop."""
+        return 2
+
+    def allowed(self) -> np.ndarray:
+        """(K,) ids of the tokens that may come next, at least one."""
+        return np.array([self.table.stop]) if self.written else self.table.space_groups
+
+    def advance(self, token: int) -> None:
+        """Take the next token of the value."""
+        self.written = True
+
+
+OUTLINE_STATES: dict[str, Callable[[TokenTable, CompositionRule], DecodingState]] = {
+    "composition": CompositionState,
+    "space_group": SpaceGroupState,
+}
+"""The state of each sentence of `flowllm.text.prompts.OUTLINE`."""

@@ -1,0 +1,83 @@
+"""The sentences that the model writes: whatever is drawn is a composition that was asked for."""
+
+import numpy as np
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from flowllm.elements import SYMBOLS
+from flowllm.text import CompositionRule, Conditions, build_prompt, build_tokenizer, parse_prompt
+from flowllm.text.outline import OUTLINE_STATES, CompositionState, SpaceGroupState
+from flowllm.text.prompts import OUTLINE, STEMS, add_sentence
+from flowllm.text.token_table import TokenTable
+
+COMPACT = build_tokenizer()
+TABLE = TokenTable(COMPACT)
+
+few = st.lists(st.sampled_from(SYMBOLS[1:]), min_size=1, max_size=4, unique=True).map(tuple)
+compositions = few.flatmap(
+    lambda found: st.fixed_dictionaries({s: st.integers(1, 5) for s in found})
+)
+rules = st.one_of(
+    st.just(CompositionRule()),
+    st.builds(CompositionRule, num_atoms=st.integers(1, 20)),
+    st.builds(CompositionRule, elements=few),
+    st.builds(CompositionRule, elements=few, num_atoms=st.integers(4, 20)),
+    st.builds(lambda *c: CompositionRule(c), compositions, compositions),
+)
+
+
+def walk(state, choose) -> list[int]:
+    """Tokens drawn by `choose(allowed)` until the end."""
+    tokens = []
+    while not tokens or tokens[-1] != state.end:
+        allowed = state.allowed().tolist()
+        assert allowed and len(set(allowed)) == len(allowed)
+        tokens.append(choose(allowed))
+        state.advance(tokens[-1])
+        assert len(tokens) <= state.longest
+    return tokens
+
+
+@given(rules, st.integers(0, 2**32), st.sampled_from(["any", "first", "last"]))
+@example(CompositionRule(num_atoms=20), 0, "last")  # tungsten to lawrencium: the order's last
+@example(CompositionRule(elements=("O",), num_atoms=20), 0, "first")
+def test_a_walk_gives_a_composition_that_is_allowed(rule, seed, how):
+    rng = np.random.default_rng(seed)
+    choose = {"any": rng.choice, "first": lambda a: a[0], "last": lambda a: a[-1]}[how]
+    tokens = walk(CompositionState(TABLE, rule), lambda allowed: int(choose(allowed)))
+    value = COMPACT.decode(tokens)
+    prompt = add_sentence(build_prompt(), "composition", value.strip().removesuffix("."))
+    found = parse_prompt(prompt).composition
+    assert build_prompt(Conditions(composition=found)) == prompt  # elements in order
+    assert COMPACT(STEMS["composition"] + value)["input_ids"][1:] == tokens
+    assert 1 <= sum(found.values()) <= 20
+    assert rule.compositions is None or found in rule.compositions
+    assert rule.elements is None or set(found) == set(rule.elements)
+    assert rule.num_atoms in (None, sum(found.values()))
+
+
+def test_no_real_composition_is_forbidden(reduced):
+    for composition in reduced.compositions:
+        count = sum(composition.values())
+        text = build_prompt(Conditions(composition=composition))
+        value = text.split(STEMS["composition"])[1].split(". ")[0] + ". "
+        tokens = COMPACT(STEMS["composition"] + value)["input_ids"][1:]
+        for rule in (
+            CompositionRule(),
+            CompositionRule(num_atoms=count),
+            CompositionRule(elements=tuple(composition)),
+            CompositionRule(({"H": 1}, composition)),
+        ):
+            state = CompositionState(TABLE, rule)
+            for token in tokens:
+                assert token in state.allowed()
+                state.advance(token)
+
+
+def test_a_space_group_is_one_of_230():
+    assert SpaceGroupState(TABLE, CompositionRule()).allowed().tolist() == [
+        COMPACT(STEMS["space_group"] + f" {n}")["input_ids"][1] for n in range(1, 231)
+    ]
+    tokens = walk(SpaceGroupState(TABLE, CompositionRule()), lambda allowed: allowed[-1])
+    assert COMPACT.decode(tokens) == " 230. "
+    assert set(OUTLINE_STATES) == set(OUTLINE)
