@@ -179,6 +179,7 @@ class RunFolder:
         self.path = path
         self.record = record
         self._lock: IO[bytes] | None = None
+        self._made: list[Path] = []  # folders that opening it made, the innermost first
 
     @classmethod
     def open(
@@ -205,6 +206,7 @@ class RunFolder:
         path = Path(out)
         if path.exists() and not path.is_dir():
             raise InputError(f"{path} is a file; the output needs a folder")
+        made = [p for p in (path, *path.parents) if not p.exists()]
         with friendly_os_errors(path):
             path.mkdir(parents=True, exist_ok=True)
             names = [p.name for p in path.iterdir() if not _is_leftover(p.name)]
@@ -214,6 +216,7 @@ class RunFolder:
                 "choose another output folder"
             )
         run = cls(path, {})
+        run._made = made
         run._take_lock(wait)
         try:
             run._begin(command, json.loads(json.dumps(settings)), overwrite)
@@ -290,8 +293,10 @@ class RunFolder:
             (self.path / RUN).unlink(missing_ok=True)
             self.close()
             (self.path / LOCK).unlink(missing_ok=True)
-            if not any(self.path.iterdir()):
-                self.path.rmdir()
+            for folder in self._made or [self.path]:
+                if any(folder.iterdir()):
+                    break
+                folder.rmdir()
 
     def _clear(self) -> None:
         """Remove all but run.json and the lock."""

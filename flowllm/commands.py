@@ -159,12 +159,12 @@ def data(
         workers: processes; by default one for each core.
         overwrite: replace another run in the output folder.
     """
-    from flowllm.data import ReduceSettings, prepare
-    from flowllm.data.prepare import summary_of
+    from flowllm.data import ReduceSettings
+    from flowllm.data.prepare import prepare_folder, summary_of
     from flowllm.progress import progress_bars
 
     with progress_bars() as progress:
-        sets = prepare(
+        folder = prepare_folder(
             source,
             out,
             ReduceSettings(max_atoms, canonical),
@@ -174,11 +174,11 @@ def data(
             overwrite=overwrite,
             progress=lambda done, total: progress("preparing", done, total),
         )
-    for split, part in sets.items():
-        print(f"{split}: {len(part)} crystals")
-    if out is not None:
-        failed = sum(split["rejected"] for split in summary_of(out)["splits"].values())
-        print(f"in {out}; {failed} rows failed, listed with the reason in {out / 'rejected.csv'}")
+    splits = summary_of(folder)["splits"]
+    for name, split in splits.items():
+        print(f"{name}: {split['kept']} crystals")
+    failed = sum(split["rejected"] for split in splits.values())
+    print(f"in {folder}; {failed} rows failed, listed with the reason in {folder / 'rejected.csv'}")
 
 
 def train_lm(

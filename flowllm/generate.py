@@ -25,6 +25,7 @@ from flowllm.model import (
     Progress,
     Stage,
     check_num,
+    crystal_id,
     reduce_structures,
 )
 from flowllm.output import RESULTS, write_results
@@ -128,7 +129,7 @@ def refine_run(
         part_size=part_size,
     )
     total = len(crystals)
-    ids = np.array([f"{index:06d}" for index in range(total)])
+    ids = np.array([crystal_id(index) for index in range(total)])
 
     def make(indices: range) -> Generation:
         chosen = slice(indices.start, indices.stop)

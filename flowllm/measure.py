@@ -70,12 +70,11 @@ def measure_model(
     Raises:
         InputError: no such model or data, or the folder holds another run.
     """
-    train = load_dataset(settings.data, "train").crystals
+    train = load_dataset(settings.data, "train")
     test = load_dataset(settings.data, "test").crystals
     system = FlowLLM.from_pretrained(settings.model, device)
-    identity = flat_settings(
-        settings, weights=system.fingerprint(), crystals=fingerprint(train) + fingerprint(test)
-    )
+    crystals = fingerprint(train.crystals) + fingerprint(test)
+    identity = flat_settings(settings, weights=system.fingerprint(), crystals=crystals)
     inputs = [settings.model, settings.data]
     with open_run(out, "measure", identity, overwrite, inputs=inputs) as run:
         file = run.path / "figures.json"
@@ -90,7 +89,7 @@ def measure_model(
             progress=progress,
         )
         written = RunFolder.read(run.path / "unconditional")["seconds_of_files"]
-        training = set(train.formulas)
+        training = set(train.reduced_formulas)
         tables = [
             summarise(crystals, training).table()
             for crystals in (generation.prior, generation.refined)

@@ -289,10 +289,15 @@ class FlowLLM:
             raise InputError(
                 f"no crystal in {MAX_TRIES} tries for the prompt {prompts[waiting[0]].strip()!r}"
             )
-        ids = np.array([f"{index:06d}" for index in indices])
+        ids = np.array([crystal_id(index) for index in indices])
         return CrystalBatch.concatenate(accepted[p] for p in range(total)).replace(
             ids=ids
         ), rejected
+
+
+def crystal_id(index: int) -> str:
+    """The name of one crystal of a run; its letter keeps tables from reading it as a number."""
+    return f"c{index:06d}"
 
 
 def crystal_seed(seed: int, index: int, attempt: int) -> int:

@@ -12,19 +12,10 @@ import warnings
 from pathlib import Path
 
 import pytest
-import torch
 
 from flowllm.cli import main, message_of
 from flowllm.commands import COMMANDS
 from flowllm.errors import InputError
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

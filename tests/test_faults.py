@@ -26,14 +26,6 @@ SETTINGS = GenerateSettings(
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
 def no_page(monkeypatch):
     monkeypatch.setattr("flowllm.output.write_report", lambda page, **_: page.write_text("page"))
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
@@ -40,14 +39,6 @@ _atom_site_occupancy
 Fe1 Fe 0 0 0 0.5
 Ni1 Ni 0 0 0 0.5
 """
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +77,7 @@ def same_results(a: Path, b: Path) -> None:
 
 def test_a_run_leaves_all_that_is_promised(finished):
     out, generation = finished
-    names = [f"{index:06d}.cif" for index in range(6)]
+    names = [f"c{index:06d}.cif" for index in range(6)]
     assert sorted(path.name for path in (out / "crystals").iterdir()) == names
     assert sorted(path.name for path in (out / "prior").iterdir()) == names
     refined = CrystalBatch.from_cif([(out / "crystals" / name).read_text() for name in names])
@@ -97,7 +88,7 @@ def test_a_run_leaves_all_that_is_promised(finished):
     trajectory = Trajectory.load(out / "trajectories.npz")
     assert trajectory.times.tolist() == [0, 1] and trajectory.num_crystals == 6
     page = (out / "report.html").read_text()
-    assert "<html" in page and "000000" in page
+    assert "<html" in page and "c000000" in page
     record = json.loads((out / "run.json").read_text())
     assert record["command"] == "generate" and record["status"] == "finished"
     assert not list(out.glob(".*.tmp")) and not list(out.glob(".*.partial"))
@@ -296,7 +287,7 @@ def test_of_several_files_the_bad_ones_are_named_and_the_rest_goes_on(
     assert np.allclose(generation.prior.lengths, 5.64 / np.sqrt(2), atol=1e-3)
     assert np.allclose(generation.prior.angles, 60, atol=1e-3)
     assert generation.prompts == [f"refined from {cifs / 'salt.cif'}"]
-    assert [path.name for path in (out / "crystals").iterdir()] == ["000000.cif"]
+    assert [path.name for path in (out / "crystals").iterdir()] == ["c000000.cif"]
     reasons = {"broken": "does not parse", "disordered": "partial occupancy", "large": "21 atoms"}
     assert len(refused) == 3
     for name, reason in reasons.items():
@@ -330,7 +321,7 @@ def test_refinement_of_many_files_goes_on_where_it_stopped(
     assert {name: times_of_parts(out)[name] for name in kept} == kept
     assert np.array_equal(resumed.refined.frac_coords, whole.refined.frac_coords)
     assert resumed.prompts == whole.prompts == [f"refined from {file}" for file in files]
-    assert resumed.refined.ids.tolist() == [f"{index:06d}" for index in range(5)]
+    assert resumed.refined.ids.tolist() == [f"c{index:06d}" for index in range(5)]
     same_results(out, tmp_path / "whole")
     files[0].write_text(sample_crystals[7].to_cif()[0])
     with pytest.raises(InputError, match="files is"):  # another content is another run

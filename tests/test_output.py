@@ -24,7 +24,7 @@ def generation():
         [[4.0, 4.0, 4.0], [5.0, 5.0, 5.0]],
         [[60.0, 60.0, 60.0], [90.0, 90.0, 90.0]],
         [2, 2],
-        ["000000", "000001"],
+        ["c000000", "c000001"],
     )
     coords = start.frac_coords.copy()
     coords[1] = 0.5
@@ -64,8 +64,8 @@ def test_cifs_replace_those_that_were_there(generation, tmp_path):
     folder = tmp_path / "crystals"
     write_cifs(folder, generation.refined)
     write_cifs(folder, generation.refined[:1])
-    assert [path.name for path in tmp_path.rglob("*.cif")] == ["000000.cif"]
-    back = CrystalBatch.from_cif([(folder / "000000.cif").read_text()])
+    assert [path.name for path in tmp_path.rglob("*.cif")] == ["c000000.cif"]
+    back = CrystalBatch.from_cif([(folder / "c000000.cif").read_text()])
     assert np.allclose(back.frac_coords, [[0, 0, 0], [0.5, 0.5, 0.5]], atol=1e-6)
 
 

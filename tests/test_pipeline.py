@@ -43,14 +43,6 @@ FLOW = FlowTrainSettings(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def train_language_model(prepared, out, settings=LM, **options):
     return train_compact(
         str(prepared), out, TINY_LM, settings, device="cpu", progress=False, **options

@@ -24,12 +24,19 @@ class CrystalSet:
     Attributes:
         crystals: B reduced crystals.
         properties: name -> (B,) float64, NaN where unknown; names as in `PROPERTIES`.
+        formulas: (B,) reduced formulas by pymatgen's convention, as in SrTiO3; found by pymatgen
+            where they are left out.
     """
 
     crystals: CrystalBatch
     properties: dict[str, np.ndarray] = field(default_factory=dict)
+    formulas: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        if self.formulas is None:
+            object.__setattr__(self, "formulas", np.array(self.crystals.formulas, dtype=np.str_))
+        elif len(self.formulas) != len(self.crystals):
+            raise InputError(f"{len(self.formulas)} formulas for {len(self.crystals)} crystals")
         for name, values in self.properties.items():
             if name not in PROPERTIES:
                 raise InputError(f"unknown property {name}; known are {', '.join(PROPERTIES)}")
@@ -38,6 +45,16 @@ class CrystalSet:
                     f"{len(values)} values of {name} for {len(self.crystals)} crystals"
                 )
 
+    @property
+    def reduced_formulas(self) -> list[str]:
+        """B reduced formulas."""
+        return self._formulas.tolist()
+
+    @property
+    def _formulas(self) -> np.ndarray:
+        assert self.formulas is not None  # filled in by __post_init__
+        return self.formulas
+
     def __len__(self) -> int:
         return len(self.crystals)
 
@@ -45,7 +62,9 @@ class CrystalSet:
         """Part of the set, by slice, positions or boolean mask."""
         chosen = np.arange(len(self))[index]
         return CrystalSet(
-            self.crystals[chosen], {name: v[chosen] for name, v in self.properties.items()}
+            self.crystals[chosen],
+            {name: values[chosen] for name, values in self.properties.items()},
+            self._formulas[chosen],
         )
 
     @classmethod
@@ -58,12 +77,15 @@ class CrystalSet:
             )
             for name in names
         }
-        return cls(CrystalBatch.concatenate(part.crystals for part in parts), columns)
+        crystals = CrystalBatch.concatenate(part.crystals for part in parts)
+        formulas = [part._formulas for part in parts]
+        return cls(crystals, columns, np.concatenate(formulas) if formulas else None)
 
     def arrays(self) -> dict[str, Any]:
         """Everything as plain arrays by name, as `save` writes them."""
         arrays = {f.name: getattr(self.crystals, f.name) for f in fields(CrystalBatch)}
-        return arrays | {f"property_{name}": values for name, values in self.properties.items()}
+        columns = {f"property_{name}": values for name, values in self.properties.items()}
+        return arrays | columns | {"formulas": self._formulas}
 
     def save(self, path: str | Path | IO[bytes]) -> None:
         """Write an .npz of plain arrays."""
@@ -81,7 +103,9 @@ class CrystalSet:
             crystals = CrystalBatch.load(path)
             with np.load(path, allow_pickle=False) as archive:
                 names = [name for name in archive.files if name.startswith(prefix)]
-                return cls(crystals, {name.removeprefix(prefix): archive[name] for name in names})
+                columns = {name.removeprefix(prefix): archive[name] for name in names}
+                formulas = archive["formulas"] if "formulas" in archive.files else None
+                return cls(crystals, columns, formulas)
         except (BadZipFile, EOFError, ValueError, zlib.error) as error:
             if isinstance(error, InputError):
                 raise

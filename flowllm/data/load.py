@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Any
 
 from flowllm.checkpoint import RUN, RunFolder
 from flowllm.data.dataset import CrystalSet
-from flowllm.data.download import cache_dir
-from flowllm.data.prepare import COMMAND, prepare
+from flowllm.data.prepare import COMMAND, prepare_folder
 from flowllm.data.reduce import ReduceSettings
 from flowllm.data.sources import SPLITS
 from flowllm.errors import InputError
@@ -51,8 +47,10 @@ def load_dataset(
         raise InputError(
             f"{source} is one split, train; prepare it with random_split for val and test"
         )
-    prepared = prepare(source, settings=settings, limit=limit, workers=workers, progress=progress)
-    return prepared[split]
+    prepared = prepare_folder(
+        source, settings=settings, limit=limit, workers=workers, progress=progress
+    )
+    return CrystalSet.load(prepared / f"{split}.npz")
 
 
 def load_prepared(folder: str | Path, split: str) -> CrystalSet:
@@ -72,10 +70,3 @@ def load_prepared(folder: str | Path, split: str) -> CrystalSet:
         names = sorted(f.stem for f in folder.glob("*.npz"))
         raise InputError(f"{folder} has no split {split}; it has {', '.join(names)}")
     return CrystalSet.load(file)
-
-
-def cached_folder(source: str | Path, recorded: dict[str, Any]) -> Path:
-    """Where the cache keeps this source prepared with these settings."""
-    digest = hashlib.sha256(json.dumps(recorded, sort_keys=True).encode()).hexdigest()[:12]
-    name = str(source) if str(source) in SPLITS else Path(source).name.split(".")[0]
-    return cache_dir() / "prepared" / f"{name}-{digest}"

@@ -8,7 +8,9 @@ byte however many processes work and however often they are interrupted.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import shutil
 import time
 from collections import Counter
@@ -22,6 +24,7 @@ import numpy as np
 from flowllm.checkpoint import RunFolder, atomic_write, friendly_os_errors, read_json, write_json
 from flowllm.data.chunks import Chunk, Part, prepare_chunk
 from flowllm.data.dataset import CrystalSet
+from flowllm.data.download import cache_dir
 from flowllm.data.hull import HULL_FILE, FormationEnergyHull
 from flowllm.data.reduce import ReduceSettings
 from flowllm.data.sources import SPLITS, Rows, data_dir, load_rows, source_digest
@@ -35,6 +38,18 @@ OWN_SPLITS = (0.9, 0.05, 0.05)
 
 
 def prepare(
+    source: str | Path = "mp_20", out: str | Path | None = None, **options: Any
+) -> dict[str, CrystalSet]:
+    """Prepare a source as `prepare_folder` does, and read the result.
+
+    Returns:
+        Split -> prepared crystals, in the source's order.
+    """
+    folder = prepare_folder(source, out, **options)
+    return {split: CrystalSet.load(folder / f"{split}.npz") for split in splits_of(folder)}
+
+
+def prepare_folder(
     source: str | Path = "mp_20",
     out: str | Path | None = None,
     settings: ReduceSettings | None = None,
@@ -47,7 +62,7 @@ def prepare(
     overwrite: bool = False,
     progress: Progress | None = None,
     chunk_size: int = CHUNK_SIZE,
-) -> dict[str, CrystalSet]:
+) -> Path:
     """Prepare a source, or go on where an interrupted preparation stopped.
 
     Args:
@@ -67,7 +82,7 @@ def prepare(
         chunk_size: rows in a part; part of the run's settings.
 
     Returns:
-        Split -> prepared crystals, in the source's order.
+        The output folder.
 
     Raises:
         InputError: the source, the settings or the output folder cannot be used, or no row of a
@@ -92,10 +107,7 @@ def prepare(
         "chunk_size": chunk_size,
         "hull": hull.stat().st_size if hull else None,
     }
-    if out is None:
-        from flowllm.data.load import cached_folder
-
-        out = cached_folder(source, recorded)
+    out = cached_folder(source, recorded) if out is None else out
     done = not overwrite and RunFolder.is_finished(out, COMMAND, recorded)
     # bad input must show before anything is written
     tables = {} if done else _tables(source, names, random_split, seed, limit)
@@ -111,7 +123,19 @@ def prepare(
             _write_results(run.path, tables, parts, hull, started)
             run.finish()
         shutil.rmtree(run.path / "parts", ignore_errors=True)
-        return {split: CrystalSet.load(run.path / f"{split}.npz") for split in names}
+        return run.path
+
+
+def splits_of(folder: Path) -> list[str]:
+    """The splits that a prepared folder holds, in the order of the source's."""
+    return list(summary_of(folder)["splits"])
+
+
+def cached_folder(source: str | Path, recorded: dict[str, Any]) -> Path:
+    """Where the cache keeps this source prepared with these settings."""
+    digest = hashlib.sha256(json.dumps(recorded, sort_keys=True).encode()).hexdigest()[:12]
+    name = str(source) if str(source) in SPLITS else Path(source).name.split(".")[0]
+    return cache_dir() / "prepared" / f"{name}-{digest}"
 
 
 def summary_of(folder: str | Path) -> dict[str, Any]:
@@ -269,7 +293,8 @@ def fill_e_above_hull(
     numbers = {"given": before, "computed": known - before, "unknown": count - known}
     if not known:
         return crystals, numbers
-    return CrystalSet(crystals.crystals, {**crystals.properties, "e_above_hull": filled}), numbers
+    columns = {**crystals.properties, "e_above_hull": filled}
+    return CrystalSet(crystals.crystals, columns, crystals.formulas), numbers
 
 
 def _reason_kind(reason: str) -> str:

@@ -44,7 +44,7 @@ def known_conditions(data: CrystalSet) -> list[Conditions]:
     columns = {name: data.properties.get(name, unknown) for name in INCLUSION}
     result = []
     for index, (formula, counts) in enumerate(
-        zip(crystals.formulas, crystals.compositions, strict=True)
+        zip(data.reduced_formulas, crystals.compositions, strict=True)
     ):
         values = {
             name: float(columns[name][index])

@@ -156,7 +156,7 @@ def test_own_data_split_at_random_by_seed(own_table, tmp_path):
 
 
 def test_bad_input_is_named_and_leaves_nothing(own_table, tmp_path):
-    out = tmp_path / "out"
+    out = tmp_path / "new" / "out"
     for source, options, message in (
         (tmp_path / "none.csv", {}, "no such data set: .*none.csv"),
         (own_table, {"limit": 0}, "limit must be at least 1"),
@@ -166,7 +166,7 @@ def test_bad_input_is_named_and_leaves_nothing(own_table, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             prepare(source, out, workers=1, **options)
-        assert not out.exists()
+        assert not out.parent.exists()
 
 
 def test_load_dataset_prepares_once_and_reads_folders(own_table, tmp_path, monkeypatch):
@@ -231,9 +231,12 @@ def test_a_set_is_indexed_joined_and_saved_with_its_properties(tmp_path):
     assert len(joined) == 6
     assert np.isnan(joined.properties["band_gap"][:3]).all()
     assert joined.properties["band_gap"][3:].tolist() == [1, 2, 3]
+    assert joined.reduced_formulas == whole.crystals.formulas * 2
+    assert joined[4:].reduced_formulas == whole.crystals.formulas[1:]
     joined.save(tmp_path / "set.npz")
     back = CrystalSet.load(tmp_path / "set.npz")
     assert list(back.properties) == list(joined.properties)
+    assert back.reduced_formulas == joined.reduced_formulas
     assert np.array_equal(back.crystals.frac_coords, joined.crystals.frac_coords)
 
 
@@ -242,6 +245,8 @@ def test_a_set_refuses_what_does_not_fit():
         CrystalSet(small_set().crystals, {"colour": np.zeros(3)})
     with pytest.raises(InputError, match=r"2 values of band_gap for 3 crystals"):
         CrystalSet(small_set().crystals, {"band_gap": np.zeros(2)})
+    with pytest.raises(InputError, match=r"1 formulas for 3 crystals"):
+        CrystalSet(small_set().crystals, formulas=np.array(["NaCl"]))
 
 
 def test_a_part_comes_back_with_its_rejected_rows(tmp_path):

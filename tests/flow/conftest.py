@@ -14,15 +14,6 @@ from flowllm.flow.statistics import FlowStatistics
 from flowllm.flow.velocity import CrystalVelocity
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Bit-exact results need a fixed number of threads, and small products are no slower on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def real_crystals(mp20_crystals) -> CrystalBatch:
     """1,000 real crystals."""

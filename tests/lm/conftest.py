@@ -19,15 +19,6 @@ COLUMNS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Bit-exact results need a fixed number of threads, and small products are no slower on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def tokenizer():
     return build_tokenizer()

@@ -1,5 +1,8 @@
 """Training examples: deterministic, each row once an epoch, the loss on what the model writes."""
 
+import subprocess
+import sys
+
 import numpy as np
 import torch
 
@@ -100,6 +103,31 @@ def test_each_condition_is_given_as_often_as_it_should(crystal_set):
     bare = sum(not set(kept) - set(OUTLINE) for kept in drawn) / many
     by_chance = np.prod([1 - share for name, share in INCLUSION.items() if name not in OUTLINE])
     assert abs(bare - (1 / 12 + 11 / 12 * by_chance)) < 0.012
+
+
+WITHOUT_PYMATGEN = """
+import sys
+sys.modules["pymatgen"] = sys.modules["pymatgen.core"] = None  # importing it raises
+from flowllm.data import CrystalSet
+from flowllm.lm import CrystalExamples
+from flowllm.lm.examples import known_conditions
+from flowllm.text import build_tokenizer
+data = CrystalSet.load(sys.argv[1])
+examples = CrystalExamples(data, build_tokenizer(), epochs=1, seed=0, batch_size=4)
+assert len(examples[0]["input_ids"]) > 10
+print(" ".join(known.formula for known in known_conditions(data)))
+"""
+
+
+def test_prepared_data_are_read_without_pymatgen(crystal_set, tmp_path):
+    crystal_set[:20].save(tmp_path / "train.npz")
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PYMATGEN, str(tmp_path / "train.npz")],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == crystal_set.crystals[:20].formulas
 
 
 def test_what_is_unknown_is_never_stated(crystal_set):
