@@ -22,7 +22,7 @@ FULL_DISK = ("No space left on device", "PytorchStreamWriter failed", "unexpecte
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; 0 when it succeeded, 2 for bad input, 130 when interrupted.
+    """Run a command; 0 when it succeeded, 2 for bad input, 130 when interrupted, 141 unread.
 
     Args:
         arguments: the words after "flowllm"; default those of this process.
@@ -40,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; finished parts stay, the same command goes on", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read the output, as in "| head", has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except Exception as error:
         message = message_of(error)
         if message is None:

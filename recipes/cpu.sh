@@ -7,17 +7,17 @@ out=${1:-runs/mp20-compact}
 # 1. Primitive, Niggli-reduced, canonical crystals as arrays (2 minutes).
 flowllm data mp_20 --out "$out/data"
 
-# 2. The language model, from scratch (up to 100 minutes).
-flowllm train-lm --data "$out/data" --out "$out/lm" --epochs 8
+# 2. The language model, from scratch (an hour).
+flowllm train-lm --data "$out/data" --out "$out/lm" --epochs 6 --weight-decay 0.5
 
-# 3. Pairs: each target's composition as prompt, the closer of two samples, aligned; and noisy copies
-#    of the targets (up to 20 minutes).
+# 3. Pairs: two samples for each target's composition, aligned; and noisy copies of the targets
+#    (10 minutes).
 flowllm pair --lm "$out/lm" --data "$out/data" --out "$out/pairs" \
-  --num-pairs 24000 --samples-per-target 2 --temperature 0.9 --perturbed 26343
+  --num-pairs 26343 --samples-per-target 1 --keep all --temperature 0.7 --top-p 0.9 --perturbed 26343
 
-# 4. The Riemannian flow, on the pairs that are close (up to 60 minutes).
-flowllm train-flow --pairs "$out/pairs" --out "$out/flow" --hidden 192 --layers 5 --epochs 30 \
-  --max-distance 0.02 --max-strain 0.1 --coord-weight 6000 --weight-decay 0.1
+# 4. The Riemannian flow, on the pairs that are close (45 minutes).
+flowllm train-flow --pairs "$out/pairs" --out "$out/flow" --hidden 224 --layers 5 --epochs 16 \
+  --learning-rate 2e-3 --max-distance 0.02 --max-strain 0.1 --coord-weight 6000 --weight-decay 0.1
 
 # 5. One folder that generate, refine and measure take.
 flowllm combine --lm "$out/lm" --flow "$out/flow" --data "$out/data" --out "$out/model"

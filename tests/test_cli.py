@@ -313,6 +313,13 @@ def test_control_c_keeps_finished_parts_and_the_same_command_goes_on(
     assert part.stat().st_mtime_ns == before and (out / "report.html").is_file()
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    line = f"{sys.executable} -m flowllm generate --help | head -1; echo ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    first, code = result.stdout.splitlines()
+    assert first.startswith("usage") and code in ("0", "141") and not result.stderr
+
+
 def test_control_c_is_code_130(monkeypatch, capsys):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt

@@ -1,0 +1,27 @@
+"""The commands: one typed function each, a thin call into the package.
+
+The command line makes its options of their arguments and docstrings, so nothing heavy is imported
+before a command runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flowllm.commands.crystals import generate, refine
+from flowllm.commands.data import data
+from flowllm.commands.models import bench, combine, measure
+from flowllm.commands.training import pair, train_flow, train_lm
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "generate": generate,
+    "refine": refine,
+    "data": data,
+    "train-lm": train_lm,
+    "pair": pair,
+    "train-flow": train_flow,
+    "combine": combine,
+    "measure": measure,
+    "bench": bench,
+}
+"""Name on the command line -> function."""

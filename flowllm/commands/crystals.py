@@ -1,0 +1,122 @@
+"""The commands that make crystals: generate and refine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from flowllm.commands.options import Device, Files, Solver, load_system, print_stages
+
+
+def generate(
+    out: Path,
+    num: int | None = None,
+    formula: str | None = None,
+    elements: str | None = None,
+    num_atoms: int | None = None,
+    prompt_file: Path | None = None,
+    temperature: float = 0.7,
+    top_p: float = 0.9,
+    noise: float = 0.0,
+    steps: int = 50,
+    solver: Solver = "euler",
+    anti_annealing: float = 0.0,
+    record: bool = False,
+    seed: int = 0,
+    model: str = "mp20-compact",
+    device: Device = "auto",
+    overwrite: bool = False,
+) -> None:
+    """Generate crystals: the language model writes them, the Riemannian flow refines them.
+
+    Args:
+        out: folder for the results; open report.html in it first.
+        num: how many crystals; default 16, or one for each prompt of a file.
+        formula: exactly this reduced formula, as in SrTiO3, with any number of formula units that
+            20 atoms have room for.
+        elements: exactly these elements, as in Li,Fe,O.
+        num_atoms: atoms in the primitive cell, 1 to 20; default as often as in the training data.
+        prompt_file: a text file with one prompt a line; they are used in turn.
+        temperature: above 0; lower writes likelier crystals, higher more various ones.
+        top_p: in (0, 1]; tokens are drawn from the likeliest that add up to this probability.
+        noise: standard deviation of Gaussian noise on what the language model wrote, in fractions
+            of the cell, Å and degrees.
+        steps: steps of the refinement; more are slower and more exact.
+        solver: how the flow is integrated; midpoint takes twice, rk4 four times the time of euler.
+        anti_annealing: s speeds the atoms up by 1 + s t towards the end of the flow; 0 is off.
+        record: keep every step in trajectories.npz, not only the first and the last.
+        seed: the same seed gives the same crystals.
+        model: a folder with weights, or the name of a model that ships with the package.
+        device: where to compute.
+        overwrite: replace another run in the output folder.
+    """
+    from flowllm.lm.settings import SamplingSettings
+    from flowllm.text.formula import read_elements
+    from flowllm.text.request import Request, read_prompts
+
+    # what can be wrong is looked at before anything that takes seconds to load
+    prompts = read_prompts(prompt_file) if prompt_file else ()
+    named = read_elements(elements) if elements is not None else None
+    request = Request(formula, named, num_atoms, prompts)
+    sampling = SamplingSettings(temperature, top_p, noise)
+
+    from flowllm.flow.refine import RefineSettings
+    from flowllm.generate import GenerateSettings, generate_run
+    from flowllm.model import DEFAULT_NUM
+    from flowllm.progress import progress_bars
+
+    settings = GenerateSettings(
+        num=num if num is not None else len(prompts) or DEFAULT_NUM,
+        request=request,
+        sampling=sampling,
+        refinement=RefineSettings(steps, solver, anti_annealing, record),
+        seed=seed,
+    )
+    system = load_system(model, device)
+    with progress_bars() as progress:
+        result = generate_run(system, settings, out, overwrite=overwrite, progress=progress)
+    print_stages(result.stages, out)
+
+
+def refine(
+    files: Files,
+    /,
+    out: Path,
+    steps: int = 50,
+    solver: Solver = "euler",
+    anti_annealing: float = 0.0,
+    record: bool = False,
+    model: str = "mp20-compact",
+    device: Device = "auto",
+    overwrite: bool = False,
+) -> None:
+    """Refine structures from anywhere with the Riemannian flow.
+
+    Each is reduced to its primitive Niggli cell first; cells over 20 atoms are named and left out,
+    as are files that do not parse or have partial occupancy.
+
+    Args:
+        files: CIF files, one or more.
+        out: folder for the results, laid out as by generate.
+        steps: steps of the refinement; more are slower and more exact.
+        solver: how the flow is integrated; midpoint takes twice, rk4 four times the time of euler.
+        anti_annealing: s speeds the atoms up by 1 + s t towards the end of the flow; 0 is off.
+        record: keep every step in trajectories.npz, not only the first and the last.
+        model: a folder with weights, or the name of a model that ships with the package.
+        device: where to compute.
+        overwrite: replace another run in the output folder.
+    """
+    from flowllm.flow.refine import RefineSettings
+    from flowllm.generate import refine_run
+    from flowllm.progress import progress_bars
+
+    settings = RefineSettings(steps, solver, anti_annealing, record)
+    system = load_system(model, device)
+    with progress_bars() as progress:
+        result, refused = refine_run(
+            system, files, settings, out, overwrite=overwrite, progress=progress
+        )
+    print("Each structure was reduced to its primitive Niggli cell first.")
+    for message in refused:
+        print(f"left out: {message}", file=sys.stderr)
+    print_stages(result.stages, out)
