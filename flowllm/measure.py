@@ -18,7 +18,7 @@ from flowllm.flow.pairing import fingerprint
 from flowllm.flow.refine import RefineSettings
 from flowllm.generate import GenerateSettings, generate_run
 from flowllm.lm.settings import SamplingSettings
-from flowllm.metrics.matching import MatchResult, match
+from flowllm.metrics.matching import MatchResult, before_and_after, match
 from flowllm.metrics.summary import summarise
 from flowllm.model import FlowLLM, Progress, check_num
 from flowllm.runs import flat_settings, open_run
@@ -34,7 +34,8 @@ class MeasureSettings:
         model: a folder with weights, or the name of a model that ships with the package.
         data: the data whose training and test splits count.
         num: unconditional crystals.
-        num_match: test crystals whose composition is given; 0 leaves them out.
+        num_match: crystals whose composition is given; 0 leaves them out.
+        match_split: the split they are of; "val" for choices, so that "test" stays untouched.
         sampling: how the language model draws.
         refinement: how the flow is integrated.
         seed: of everything random, and of the choice of test crystals.
@@ -44,6 +45,7 @@ class MeasureSettings:
     data: str = "mp_20"
     num: int = 1000
     num_match: int = 500
+    match_split: str = "test"
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     refinement: RefineSettings = field(default_factory=RefineSettings)
     seed: int = 0
@@ -71,7 +73,7 @@ def measure_model(
         InputError: no such model or data, or the folder holds another run.
     """
     train = load_dataset(settings.data, "train")
-    test = load_dataset(settings.data, "test").crystals
+    test = load_dataset(settings.data, settings.match_split).crystals
     system = FlowLLM.from_pretrained(settings.model, device)
     crystals = fingerprint(train.crystals) + fingerprint(test)
     identity = flat_settings(settings, weights=system.fingerprint(), crystals=crystals)
@@ -104,7 +106,8 @@ def measure_model(
             chosen = np.random.default_rng([settings.seed, 3]).permutation(len(test))
             truth = test[np.sort(chosen[: settings.num_match])]
             results = predict_structures(system, truth, settings, run.path / "match", progress)
-            figures["match"] = _joined(*(result.table() for result in results))
+            tables = [result.table() for result in results]
+            figures["match"] = _joined(*tables) + before_and_after(*results)
         write_json(file, figures)
         run.finish()
     return figures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from flowllm.commands.options import Device, Solver, load_system
 
@@ -33,6 +34,7 @@ def measure(
     data: str = "mp_20",
     num: int = 1000,
     num_match: int = 500,
+    match_split: Literal["test", "val"] = "test",
     temperature: float = 0.7,
     top_p: float = 0.9,
     steps: int = 50,
@@ -50,6 +52,7 @@ def measure(
         data: mp_20, or a folder that "flowllm data" wrote, with training and test splits.
         num: unconditional crystals.
         num_match: test crystals whose composition is given, one try each; 0 leaves this out.
+        match_split: of which split they are; val for choices, so that test stays untouched.
         temperature: of sampling.
         top_p: of sampling.
         steps: steps of the refinement; more are slower and more exact.
@@ -69,6 +72,7 @@ def measure(
         data=data,
         num=num,
         num_match=num_match,
+        match_split=match_split,
         sampling=SamplingSettings(temperature, top_p),
         refinement=RefineSettings(steps, solver, anti_annealing),
         seed=seed,

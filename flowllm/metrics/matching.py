@@ -88,6 +88,10 @@ class MatchResult:
         """Mean rms over the matches among valid pairs."""
         return estimate(self.rms[self.matched & self.valid])
 
+    def _median(self) -> str:
+        found = self.rms[self.matched]
+        return f"{np.median(found):.4f}" if len(found) else "none (n = 0)"
+
     def table(self) -> list[tuple[str, str]]:
         """Rows (name, value) for a printed table."""
         s = self.settings
@@ -97,8 +101,36 @@ class MatchResult:
             ("match rate, valid pairs only", self.match_rate_valid_pairs.as_percent()),
             ("match rate, invalid pairs failed", self.match_rate_invalid_fail.as_percent()),
             ("RMSE, all matches", self.rmse.as_number(4)),
+            ("median RMS, all matches", self._median()),
             ("RMSE, valid pairs", self.rmse_valid_pairs.as_number(4)),
         ]
+
+
+def before_and_after(before: MatchResult, after: MatchResult) -> list[tuple[str, str, str]]:
+    """Rows (name, before, after): the same pairs compared, where matches come and go.
+
+    The mean RMS over all matches rises with each one gained at the edge of the tolerance, though
+    nothing got worse; over the pairs that match both times it can be compared.
+
+    Raises:
+        InputError: the results are of different pairs.
+    """
+    if len(before.rms) != len(after.rms):
+        raise InputError(f"{len(before.rms)} pairs before and {len(after.rms)} after")
+    both = before.matched & after.matched
+    lost, gained = before.matched & ~after.matched, after.matched & ~before.matched
+    return [
+        (
+            "RMSE, pairs matched both times",
+            estimate(before.rms[both]).as_number(4),
+            estimate(after.rms[both]).as_number(4),
+        ),
+        (
+            "matches lost and gained, and their RMSE",
+            f"{lost.sum()} ({estimate(before.rms[lost]).value:.2f})" if lost.any() else "0",
+            f"{gained.sum()} ({estimate(after.rms[gained]).value:.2f})" if gained.any() else "0",
+        ),
+    ]
 
 
 def match(

@@ -5,7 +5,7 @@ import pytest
 
 from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.metrics.matching import MatchSettings, match
+from flowllm.metrics.matching import MatchResult, MatchSettings, before_and_after, match
 
 PEROVSKITE = CrystalBatch(
     [38, 22, 8, 8, 8],
@@ -58,6 +58,22 @@ def test_rates_over_all_and_over_valid_pairs():
     assert result.rmse.n == 2 and result.rmse_valid_pairs.n == 1
     assert result.match_rate.low < 0.5 < result.match_rate.high
     assert ("match rate, valid pairs only", "50.0 % (0.0 to 100.0, n = 2)") in result.table()
+
+
+def test_before_and_after_are_compared_on_what_matches_both_times():
+    valid = np.ones(5, dtype=bool)
+    nan = np.nan
+    before = MatchResult(np.array([0.1, 0.3, nan, 0.4, nan]), valid, MatchSettings())
+    after = MatchResult(np.array([0.0, 0.2, 0.5, nan, nan]), valid, MatchSettings())
+    same, moved = before_and_after(before, after)
+    assert same[1].startswith("0.2000 (") and same[2].startswith("0.1000 (")
+    assert same[1].endswith("n = 2)")
+    assert moved[1:] == ("1 (0.40)", "1 (0.50)")
+    assert before.table()[5] == ("median RMS, all matches", "0.3000")
+    assert before_and_after(before, before)[1][1:] == ("0", "0")
+    fewer = MatchResult(before.rms[:3], valid[:3], MatchSettings())
+    with pytest.raises(InputError, match="5 pairs before and 3 after"):
+        before_and_after(before, fewer)
 
 
 def test_validity_may_be_given():
