@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.checkpoint import RunFolder, atomic_write, friendly_os_errors
+from flowllm.checkpoint import atomic_write, friendly_os_errors
 from flowllm.cif import parse_cif
 from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
@@ -29,6 +29,7 @@ from flowllm.model import (
     reduce_structures,
 )
 from flowllm.output import RESULTS, write_results
+from flowllm.run_folder import RunFolder
 from flowllm.runs import digest, flat_settings, open_run
 from flowllm.text.request import Request
 from flowllm.trajectory import Trajectory

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.checkpoint import RunFolder, read_json, write_json
+from flowllm.checkpoint import read_json, write_json
 from flowllm.crystal import CrystalBatch
 from flowllm.data import load_dataset
 from flowllm.errors import InputError
@@ -21,6 +21,7 @@ from flowllm.lm.settings import SamplingSettings
 from flowllm.metrics.matching import MatchResult, before_and_after, match
 from flowllm.metrics.summary import summarise
 from flowllm.model import FlowLLM, Progress, check_num
+from flowllm.run_folder import RunFolder
 from flowllm.runs import flat_settings, open_run
 from flowllm.text.prompts import Conditions, build_prompt
 from flowllm.text.request import Request

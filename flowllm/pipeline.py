@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.checkpoint import RUN, RunFolder, atomic_write, friendly_os_errors, read_json
+from flowllm.checkpoint import atomic_write, friendly_os_errors, read_json
 from flowllm.crystal import MAX_ATOMS
 from flowllm.data import CrystalSet, load_dataset
 from flowllm.data.sources import SPLITS
@@ -28,6 +28,7 @@ from flowllm.lm.prior import LanguageModelPrior
 from flowllm.lm.settings import CompactConfig, LMTrainSettings, SamplingSettings
 from flowllm.lm.train import train_lm
 from flowllm.model import SYSTEM_FILE, FlowLLM
+from flowllm.run_folder import RUN, RunFolder
 from flowllm.runs import flat_settings, open_run, weights_digest
 from flowllm.text.prompts import Conditions, build_prompt
 from flowllm.text.tokenizer import build_tokenizer

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowllm.checkpoint import LOCK, RUN, RunFolder
 from flowllm.errors import InputError
+from flowllm.run_folder import LOCK, RUN, RunFolder
 
 if TYPE_CHECKING:
     import torch

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from flowllm.checkpoint import RunFolder
 from flowllm.cli import main
 from flowllm.errors import InputError
 from flowllm.flow.refine import RefineSettings
 from flowllm.generate import GenerateSettings, generate_run
+from flowllm.run_folder import RunFolder
 from flowllm.runs import digest, flat_settings, open_run, weights_digest
 from flowllm.text.request import Request
 from flowllm.trajectory import Trajectory

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flowllm.checkpoint import RUN, RunFolder
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.prepare import COMMAND, prepare_folder
 from flowllm.data.reduce import ReduceSettings
 from flowllm.data.sources import SPLITS
 from flowllm.errors import InputError
 from flowllm.parallel import Progress
+from flowllm.run_folder import RUN, RunFolder
 
 
 def load_dataset(

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.checkpoint import RunFolder, atomic_write, friendly_os_errors, read_json, write_json
+from flowllm.checkpoint import atomic_write, friendly_os_errors, read_json, write_json
 from flowllm.data.chunks import Chunk, Part, prepare_chunk
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.download import cache_dir
@@ -30,6 +30,7 @@ from flowllm.data.reduce import ReduceSettings
 from flowllm.data.sources import SPLITS, Rows, data_dir, load_rows, source_digest
 from flowllm.errors import InputError
 from flowllm.parallel import Failure, Progress, iterate_crystals
+from flowllm.run_folder import RunFolder
 
 COMMAND = "data"
 CHUNK_SIZE = 250

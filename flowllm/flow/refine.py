@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
+from flowllm.checkpoint import CONFIG, WEIGHTS, load_weights, save_weights
 from flowllm.crystal import CrystalBatch, concatenated_ranges
 from flowllm.errors import InputError, first_line
 from flowllm.flow.network import VelocityConfig
@@ -24,7 +22,6 @@ from flowllm.trajectory import Trajectory
 Progress = Callable[[int, int], None]
 """Called with (crystals done, crystals in all)."""
 FORMAT = "flowllm-flow"
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 BATCH_ON_CPU, BATCH_ON_ACCELERATOR = 64, 1024
 
 
@@ -200,22 +197,13 @@ class FlowRefiner:
             folder: made if missing.
             half: keep the weights in float16 on disk; they are float32 again when loaded.
         """
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        weights = self.velocity.net.state_dict()
-        kind = torch.float16 if half else torch.float32
-        save_file(
-            {name: value.detach().cpu().to(kind).contiguous() for name, value in weights.items()},
-            target / WEIGHTS,
-            metadata={"format": "pt"},
-        )
         config = {
             "format": FORMAT,
             "version": 1,
             "network": self.config.to_dict(),
             "statistics": self.velocity.statistics.to_dict(),
         }
-        (target / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        save_weights(folder, self.velocity.net.state_dict(), config, half)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str = "auto") -> FlowRefiner:
@@ -224,12 +212,9 @@ class FlowRefiner:
         Raises:
             InputError: names the folder and what is wrong with it.
         """
-        source = Path(folder)
-        if not source.is_dir():
-            raise InputError(f"{source}: no such folder")
+        weights, config = load_weights(folder)
         try:
-            config = json.loads((source / CONFIG).read_text(encoding="utf-8"))
-            if not isinstance(config, dict) or config.get("format") != FORMAT:
+            if config.get("format") != FORMAT:
                 raise InputError(f"{CONFIG} does not describe a flow of FlowLLM")
             if config.get("version") != 1:
                 raise InputError(
@@ -237,19 +222,12 @@ class FlowRefiner:
                 )
             network = VelocityConfig(**config["network"])
             velocity = CrystalVelocity(network, FlowStatistics.from_dict(config["statistics"]))
-            weights = {k: v.float() for k, v in load_file(source / WEIGHTS).items()}
             broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
             if broken:
                 raise InputError(f"{WEIGHTS}: {broken[0]} holds a value that is not finite")
             velocity.net.load_state_dict(weights)
-        except FileNotFoundError as error:
-            raise InputError(
-                f"{source}: {Path(str(error.filename or WEIGHTS)).name} is missing"
-            ) from error
         except InputError as error:
-            raise InputError(f"{source}: {error}") from error
-        except SafetensorError as error:
-            raise InputError(f"{source}: {WEIGHTS} is damaged ({error})") from error
-        except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-            raise InputError(f"{source}: not a flow of FlowLLM ({first_line(error)})") from error
+            raise InputError(f"{folder}: {error}") from error
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{folder}: not a flow of FlowLLM ({first_line(error)})") from error
         return cls(velocity, device)

@@ -155,13 +155,13 @@ def cut_weights(folder):
 
 
 BREAKS = {
-    "no config": (lambda f: (f / "config.json").unlink(), "config.json is missing"),
-    "no weights": (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
-    "cut weights": (cut_weights, "model.safetensors is damaged"),
-    "not JSON": (lambda f: (f / "config.json").write_text("{"), "not a flow"),
+    "no config": (lambda f: (f / "config.json").unlink(), "holds no config.json"),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "holds no model.safetensors"),
+    "cut weights": (cut_weights, "model.safetensors is corrupt"),
+    "not JSON": (lambda f: (f / "config.json").write_text("{"), "not readable JSON"),
     "foreign": (lambda f: break_config(f, format="llama"), "does not describe a flow"),
     "version": (lambda f: break_config(f, version=9), "version 9"),
-    "list": (lambda f: (f / "config.json").write_text("[]"), "does not describe a flow"),
+    "list": (lambda f: (f / "config.json").write_text("[]"), "holds no settings"),
     "bad size": (lambda f: break_config(f, network={"hidden": -3}), "hidden"),
     "other size": (lambda f: break_config(f, network={"hidden": 8}), "not a flow"),
     "unknown key": (lambda f: break_config(f, network={"depth": 8}), "not a flow"),
@@ -193,7 +193,7 @@ def test_weights_that_are_not_finite_are_refused(refiner, tmp_path):
 
 
 def test_a_missing_folder_and_a_missing_device():
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match="no weights folder"):
         FlowRefiner.from_pretrained("/nowhere/at/all")
     with pytest.raises(InputError, match="auto, cpu"):
         resolve_device("quantum")
