@@ -7,11 +7,11 @@ out=${1:-runs/mp20-compact}
 # 1. Primitive, Niggli-reduced, canonical crystals as arrays (2 minutes).
 flowllm data mp_20 --out "$out/data"
 
-# 2. The language model, from scratch (an hour).
+# 2. The language model, from scratch (70 minutes).
 flowllm train-lm --data "$out/data" --out "$out/lm" --epochs 6 --weight-decay 0.5
 
-# 3. Pairs: two samples for each target's composition, aligned; and noisy copies of the targets
-#    (10 minutes).
+# 3. Pairs: a sample for each training crystal's composition, aligned with it; and noisy copies of the
+#    crystals (10 minutes).
 flowllm pair --lm "$out/lm" --data "$out/data" --out "$out/pairs" \
   --num-pairs 26343 --samples-per-target 1 --keep all --temperature 0.7 --top-p 0.9 --perturbed 26343
 
