@@ -77,7 +77,7 @@ class Bench:
 def bench_model(
     model: str | Path | FlowLLM = DEFAULT_MODEL,
     num: int = 256,
-    steps: int = 50,
+    steps: int = 25,
     device: str = "auto",
     threads: int = 0,
 ) -> Bench:

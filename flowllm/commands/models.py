@@ -37,7 +37,7 @@ def measure(
     match_split: Literal["test", "val"] = "test",
     temperature: float = 0.7,
     top_p: float = 0.9,
-    steps: int = 50,
+    steps: int = 25,
     solver: Solver = "euler",
     anti_annealing: float = 0.0,
     seed: int = 0,
@@ -87,7 +87,7 @@ def measure(
 def bench(
     model: str = "mp20-compact",
     num: int = 256,
-    steps: int = 50,
+    steps: int = 25,
     threads: int = 0,
     device: Device = "auto",
 ) -> None:

@@ -41,7 +41,7 @@ class RefineSettings:
         InputError: a value is out of range.
     """
 
-    steps: int = 50
+    steps: int = 25
     solver: str = "euler"
     anti_annealing: float = 0.0
     record: bool | int = False
