@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import os
@@ -16,6 +17,8 @@ import pytest
 from flowllm.cli import main, message_of
 from flowllm.commands import COMMANDS
 from flowllm.errors import InputError
+
+PREPARE = importlib.import_module("flowllm.data.prepare")  # the package has a function of that name
 
 
 @pytest.fixture
@@ -324,7 +327,7 @@ def test_control_c_is_code_130(monkeypatch, capsys):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("flowllm.data.prepare", interrupt)
+    monkeypatch.setattr(PREPARE, "prepare_folder", interrupt)
     assert main(["data", "mp_20"]) == 130
     assert "finished parts stay" in capsys.readouterr().err
 
@@ -333,7 +336,7 @@ def test_mistakes_of_our_own_keep_their_traceback(monkeypatch):
     def broken(*arguments, **options):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("flowllm.data.prepare", broken)
+    monkeypatch.setattr(PREPARE, "prepare_folder", broken)
     with pytest.raises(ZeroDivisionError):
         main(["data", "mp_20"])
 

@@ -188,7 +188,7 @@ def test_inputs_may_not_lie_in_the_output(tmp_path):
 def test_settings_are_flat_and_say_whose_they_are_where_two_share_a_name():
     settings = GenerateSettings(3, Request(prompts=("p",) * 20), seed=2)
     flat = flat_settings(settings, model="tiny")
-    assert flat["seed"] == 2 and flat["temperature"] == 0.7 and flat["steps"] == 50
+    assert flat["seed"] == 2 and flat["temperature"] == 0.7 and flat["steps"] == 25
     assert flat["sampling.batch_size"] == 256 and flat["refinement.batch_size"] is None
     assert flat["model"] == "tiny" and flat["formula"] is None
     assert flat["prompts"].startswith("20 values (")

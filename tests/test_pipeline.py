@@ -315,7 +315,7 @@ def test_errors_found_before_work_leave_no_folder(trained, prepared, tmp_path):
         train_on_pairs(tmp_path, out, FLOW)
     with pytest.raises(InputError, match="no device 'tpu'"):
         make_pairs(trained[0] / "lm", prepared, out, PAIRS, device="tpu")
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match="no weights folder"):
         combine(trained[0] / "lm", tmp_path / "nowhere", prepared, out)
     (tmp_path / "pairs.npz").write_bytes(b"PK no archive")
     with pytest.raises(InputError, match="holds no pairs"):
