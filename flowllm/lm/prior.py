@@ -31,6 +31,7 @@ from flowllm.text.tokenizer import load_tokenizer, warn_about_foreign_text
 
 # sampling, noise and the outline's sentences draw from different streams of a crystal's seed
 NOISE_STREAM, OUTLINE_STREAM = 1, 2
+OUTLINE_TRIES = 10  # draws of a composition, the last one held to the number of atoms
 
 
 class LanguageModelPrior:
@@ -130,23 +131,37 @@ class LanguageModelPrior:
 
         A prompt that asks for a space group and leaves the composition open stays as it is, since
         a composition that is drawn first would not heed the space group.
+
+        A composition is drawn again if it has not the number of atoms asked for, and is held to it
+        only in the last try: held to it at once, a composition that went astray would be filled up
+        with whatever elements come last in the order.
         """
         completed, table = list(prompts), TokenTable(self.tokenizer)
         for stream, name in enumerate(OUTLINE, start=OUTLINE_STREAM):
-            open_ones = [i for i, prompt in enumerate(completed) if _leaves_open(prompt, name)]
-            rules = [self.rule_for(completed[i]) for i in open_ones]
-            states: list[DecodingState] = [OUTLINE_STATES[name](table, rule) for rule in rules]
-            values = decode(
-                self.model,
-                self.tokenizer,
-                [add_sentence(completed[i], name) for i in open_ones],
-                settings,
-                [[seeds[i], stream] for i in open_ones],
-                states,
-            )
-            for index, value in zip(open_ones, values, strict=True):
-                if value is not None:
-                    completed[index] = add_sentence(completed[index], name, value.strip())
+            waiting = [i for i, prompt in enumerate(completed) if _leaves_open(prompt, name)]
+            for attempt in range(OUTLINE_TRIES):
+                rules = [self.rule_for(completed[i]) for i in waiting]
+                held = attempt + 1 == OUTLINE_TRIES
+                states: list[DecodingState] = [
+                    OUTLINE_STATES[name](table, rule if held else rule.any_size()) for rule in rules
+                ]
+                values = decode(
+                    self.model,
+                    self.tokenizer,
+                    [add_sentence(completed[i], name) for i in waiting],
+                    settings,
+                    [[seeds[i], stream, attempt] for i in waiting],
+                    states,
+                )
+                for index, rule, value in zip(waiting, rules, values, strict=True):
+                    if value is None:
+                        continue
+                    grown = add_sentence(completed[index], name, value.strip())
+                    if rule.allows(parse_prompt(grown).composition or {}):
+                        completed[index] = grown
+                waiting = [i for i in waiting if _leaves_open(completed[i], name)]
+                if not waiting:
+                    break
         return completed
 
     def rule_for(self, prompt: str) -> CompositionRule:

@@ -36,20 +36,27 @@ class CompositionRule:
             object.__setattr__(self, "elements", tuple(dict.fromkeys(self.elements)))
         most = self.num_atoms or self.max_atoms
         if self.compositions is not None:
-            kept = tuple(c for c in self.compositions if self._allows(c))
+            kept = tuple(c for c in self.compositions if self.allows(c))
             if not kept:
                 raise InputError("no composition fits what is asked together")
             object.__setattr__(self, "compositions", kept)
         elif self.elements is not None and len(self.elements) > most:
             raise InputError(f"{len(self.elements)} elements do not fit in {most} atoms")
 
-    def _allows(self, composition: dict[str, int]) -> bool:
+    def allows(self, composition: dict[str, int]) -> bool:
+        """Whether a composition has the elements and the number of atoms asked for."""
         count = sum(composition.values())
         return (
             0 < count <= self.max_atoms
             and self.num_atoms in (None, count)
             and (self.elements is None or set(self.elements) == set(composition))
         )
+
+    def any_size(self) -> CompositionRule:
+        """The same with up to as many atoms as are asked for."""
+        if self.num_atoms is None or self.compositions is not None:
+            return self
+        return CompositionRule(elements=self.elements, max_atoms=self.num_atoms)
 
     @property
     def largest(self) -> int:

@@ -210,6 +210,30 @@ def test_what_is_left_open_is_written_into_the_prompt(prior):
     assert len(set(prior.complete([prompts[0]] * 5, hot, range(5)))) == 5
 
 
+def test_a_composition_of_another_size_is_drawn_again_and_held_to_it_last(prior, monkeypatch):
+    asked = build_prompt(Conditions(num_atoms=5))
+    rules, written = [], [" Na1 Cl1", " Sr1 Ti1 O4", " Sr1 Ti1 O3", " 221"]
+
+    def scripted(model, tokenizer, prompts, settings, seeds, states, progress=None):
+        if not prompts:
+            return []
+        rules.append(states[0].rule)
+        return [written[len(rules) - 1]]
+
+    monkeypatch.setattr(prior_module, "decode", scripted)
+    (completed,) = prior.complete([asked], SamplingSettings(), [0])
+    found = parse_prompt(completed)
+    assert found.composition == {"Sr": 1, "Ti": 1, "O": 3} and found.space_group == 221
+    assert [(rule.num_atoms, rule.max_atoms) for rule in rules[:3]] == [(None, 5)] * 3
+    # a model that never gets there is held to the number at last
+    rules.clear()
+    tries = prior_module.OUTLINE_TRIES
+    written[:] = [" Na1 Cl1"] * (tries - 1) + [" Na1 Cl4", " 1"]
+    (completed,) = prior.complete([asked], SamplingSettings(), [0])
+    assert parse_prompt(completed).composition == {"Na": 1, "Cl": 4}
+    assert [rule.num_atoms for rule in rules[:tries]] == [None] * (tries - 1) + [5]
+
+
 def test_a_space_group_that_is_asked_for_alone_stays_alone(prior):
     prompts = [build_prompt(Conditions(space_group=225)), "Some crystal, please."]
     assert prior.complete(prompts, SamplingSettings(), [0, 1]) == prompts

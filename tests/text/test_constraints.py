@@ -122,6 +122,14 @@ def test_the_choice_left_open_is_all_of_it():
     assert set(state.allowed().tolist()) == set(TABLE.elements.tolist())
 
 
+def test_a_rule_of_any_size_keeps_the_rest():
+    rule = CompositionRule(elements=("Li", "O"), num_atoms=6).any_size()
+    assert rule.num_atoms is None and rule.largest == 6 and set(rule.elements) == {"Li", "O"}
+    whole = CompositionRule(({"O": 2}, {"O": 4}), num_atoms=4)
+    assert whole.any_size() is whole and CompositionRule().any_size() == CompositionRule()
+    assert whole.allows({"O": 4}) and not whole.allows({"O": 2})
+
+
 def test_the_third_angle_spans_a_volume():
     allowed = [TABLE.angle_of[t] for t in TABLE.last_angles(60, 60).tolist()]
     assert max(allowed) == 119 and min(allowed) == 59
