@@ -7,27 +7,22 @@ that uses it needs the usual `if __name__ == "__main__":` guard.
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
 import os
-import signal
-import sys
-import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from flowllm.errors import InputError
+from flowllm.pool import WorkerPool
+from flowllm.time_limit import time_limit
 
 Progress = Callable[[int, int], None]
 """Called as progress(done, total) from the calling process, never from a worker."""
-
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)
@@ -60,9 +55,12 @@ def map_crystals(
     progress: Progress | None = None,
     chunk_size: int = 1,
     names: Sequence[str] | None = None,
+    seconds: float | None = None,
 ) -> list[Any]:
     """fn(item) for every item, in the items' order; see `iterate_crystals`, which it collects."""
-    return list(iterate_crystals(fn, items, executor, workers, progress, chunk_size, names))
+    return list(
+        iterate_crystals(fn, items, executor, workers, progress, chunk_size, names, seconds)
+    )
 
 
 def iterate_crystals(
@@ -73,8 +71,12 @@ def iterate_crystals(
     progress: Progress | None = None,
     chunk_size: int = 1,
     names: Sequence[str] | None = None,
+    seconds: float | None = None,
 ) -> Iterator[Any]:
     """Yield fn(item), or its `Failure`, in the items' order as soon as each is there.
+
+    An item whose process dies is a `Failure` too, as is one that takes longer than it is given; the
+    others of its chunk are done again without it.
 
     Args:
         fn: a function that the executor can send (for processes: defined in a module).
@@ -85,27 +87,75 @@ def iterate_crystals(
         progress: called after every chunk.
         chunk_size: items that travel together; more for functions of a few milliseconds.
         names: one name per item for the failures; default its place, counted from 0.
+        seconds: the longest that one item may take; None for as long as it likes.
 
     Raises:
-        InputError: workers or chunk_size below 1, names of another number than the items.
-        RuntimeError: a worker process died, usually of too little memory.
+        InputError: workers or chunk_size below 1, a time that is not positive, names of another
+            number than the items.
+        RuntimeError: the given executor broke.
     """
     if chunk_size < 1:
         raise InputError(f"chunk_size must be at least 1, not {chunk_size}")
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}")
+    if seconds is not None and not seconds > 0:
+        raise InputError(f"the time for one item must be positive, not {seconds:g} s")
     parts = list(items)
     labels = [str(i) for i in range(len(parts))] if names is None else [str(n) for n in names]
     if len(labels) != len(parts):
         raise InputError(f"{len(labels)} names for {len(parts)} items")
     starts = range(0, len(parts), chunk_size)
-    chunks = [(parts[s : s + chunk_size], labels[s : s + chunk_size]) for s in starts]
-    return _iterate_chunks(fn, chunks, len(parts), executor, workers, progress)
+    chunks = [
+        Chunk(fn, parts[s : s + chunk_size], labels[s : s + chunk_size], seconds) for s in starts
+    ]
+    return _iterate_chunks(chunks, len(parts), executor, workers, progress)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Items that travel to a worker together.
+
+    Attributes:
+        fn: what is called with each.
+        items: the items.
+        names: their names.
+        seconds: the longest that one may take.
+    """
+
+    fn: Callable[[Any], Any]
+    items: list[Any]
+    names: list[str]
+    seconds: float | None
+
+    def run(self) -> list[Any]:
+        """fn of each item, a `Failure` where it raises; this is what workers run."""
+        results: list[Any] = []
+        for item, name in zip(self.items, self.names, strict=True):
+            try:
+                with time_limit(self.seconds):
+                    results.append(self.fn(item))
+            except Exception as error:
+                details = traceback.format_exc()
+                results.append(Failure(name, type(error).__name__, str(error), details))
+        return results
+
+    def singly(self) -> list[Chunk]:
+        """A chunk for each item."""
+        return [
+            Chunk(self.fn, [item], [name], self.seconds)
+            for item, name in zip(self.items, self.names, strict=True)
+        ]
+
+    def submit(self, pool: WorkerPool | Executor) -> Future:
+        """Send the chunk; a pool of our own also ends a process that does not come back."""
+        if isinstance(pool, WorkerPool):
+            limit = None if self.seconds is None else self.seconds * len(self.items)
+            return pool.submit(self.run, seconds=limit)
+        return pool.submit(self.run)
 
 
 def _iterate_chunks(
-    fn: Callable[[Any], Any],
-    chunks: list[tuple[list[Any], list[str]]],
+    chunks: list[Chunk],
     total: int,
     executor: Executor | None,
     workers: int | None,
@@ -114,50 +164,62 @@ def _iterate_chunks(
     count = min(workers or available_cores(), len(chunks))
     done = 0
     if executor is None and count <= 1:
-        for items, names in chunks:
-            yield from run_chunk(fn, items, names)
-            done += len(items)
+        for chunk in chunks:
+            yield from chunk.run()
+            done += len(chunk.items)
             if progress:
                 progress(done, total)
         return
-    with _executor(executor, count) as (pool, window):
-        pending: deque[Future] = deque()
-        waiting = iter(chunks)
+    pool: AbstractContextManager[WorkerPool | Executor]
+    pool = WorkerPool(count) if executor is None else nullcontext(executor)
+    # a foreign executor gets everything at once: nobody but itself knows how wide it is
+    window = 4 * count if executor is None else len(chunks)
+    pending: deque[tuple[Chunk, Future]] = deque()
+    waiting = iter(chunks)
+    with pool as running:
         try:
             while True:
-                while window is None or len(pending) < window:
-                    chunk = next(waiting, None)
-                    if chunk is None:
-                        break
-                    pending.append(pool.submit(run_chunk, fn, *chunk))
+                while len(pending) < window and (coming := next(waiting, None)) is not None:
+                    pending.append((coming, coming.submit(running)))
                 if not pending:
                     return
-                results = pending[0].result()
+                chunk, future = pending[0]
+                results = _results(chunk, future, running)
                 pending.popleft()
                 yield from results
                 done += len(results)
                 if progress:
                     progress(done, total)
-        except BrokenProcessPool as error:
-            raise RuntimeError(
-                "a worker process died, perhaps of too little memory; try fewer workers"
-            ) from error
         finally:
             if executor is not None:  # a pool of our own ends with its processes
-                for future in pending:
+                for _, future in pending:
                     future.cancel()
 
 
-def run_chunk(fn: Callable[[Any], Any], items: Sequence[Any], names: Sequence[str]) -> list[Any]:
-    """fn of each item, a `Failure` where it raises; this is what workers run."""
-    results: list[Any] = []
-    for item, name in zip(items, names, strict=True):
-        try:
-            results.append(fn(item))
-        except Exception as error:
-            details = traceback.format_exc()
-            results.append(Failure(name, type(error).__name__, str(error), details))
-    return results
+def _results(chunk: Chunk, future: Future, pool: WorkerPool | Executor) -> list[Any]:
+    """What became of a chunk's items; where its worker was lost, each is tried by itself."""
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "a worker process died, perhaps of too little memory; try fewer workers"
+        ) from error
+    except CancelledError:
+        raise
+    except Exception as error:  # of the executor: `run` itself keeps what the items raise
+        if len(chunk.items) == 1:
+            return [_lost(chunk, error)]
+    alone = chunk.singly()
+    return [result for part in alone for result in _results(part, part.submit(pool), pool)]
+
+
+def _lost(chunk: Chunk, error: Exception) -> Failure:
+    """Why the worker of a single item never answered."""
+    if isinstance(error, TimeoutError):
+        message = f"took longer than {chunk.seconds:g} s; its process had to be ended"
+        return Failure(chunk.names[0], "TimeLimitError", message)
+    message = "its worker process died, perhaps of too little memory"
+    return Failure(chunk.names[0], type(error).__name__, message, str(error))
 
 
 def available_cores() -> int:
@@ -165,48 +227,3 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-@contextmanager
-def _executor(given: Executor | None, workers: int) -> Iterator[tuple[Executor, int | None]]:
-    """The executor and how many chunks to hand it at once; a pool of our own is closed at the end.
-
-    A foreign executor gets everything at once: nobody but itself knows how wide it is.
-    """
-    if given is not None:
-        yield given, None
-        return
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)  # spawned processes read these before they load BLAS
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    try:
-        yield pool, 4 * workers
-    except BaseException:  # Ctrl-C too: nothing that still runs is wanted any more
-        # and no future is cancelled: a pool that loses its processes trips over cancelled ones
-        for process in list((getattr(pool, "_processes", None) or {}).values()):
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _start_worker() -> None:
-    """One thread, deaf to Ctrl-C (the parent stops it), and gone when the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_leave_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _leave_with(sentinel: int) -> None:
-    """End with the parent: killed with -9 it cannot close its pool, and workers would stay."""
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)

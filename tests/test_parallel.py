@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
 
+from flowllm import pool as worker_pool
 from flowllm.errors import InputError
 from flowllm.parallel import Failure, iterate_crystals, map_crystals
 
@@ -20,6 +21,20 @@ def inverse(number: float) -> float:
 
 def threads_of_worker(_: int) -> tuple[str | None, int]:
     return os.environ.get("OMP_NUM_THREADS"), os.getpid()
+
+
+def troublesome(word: str) -> str:
+    """Answers, or does what the word says."""
+    if word == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if word == "sleep":
+        time.sleep(60)
+    if word == "count":
+        sum(1 for _ in iter(int, 1))  # never ends
+    if word == "hang":  # as compiled code that does not come back: deaf to the alarm
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        time.sleep(60)
+    return word.upper()
 
 
 class Foreign(Executor):
@@ -94,11 +109,54 @@ def test_names_default_to_places_and_nothing_gives_nothing():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"workers": 0}, {"chunk_size": 0}, {"names": ["only one"]}], ids=str
+    "wrong",
+    [{"workers": 0}, {"chunk_size": 0}, {"seconds": 0}, {"names": ["only one"]}],
+    ids=str,
 )
 def test_settings_that_cannot_be(wrong):
     with pytest.raises(InputError):
         map_crystals(inverse, ITEMS, **wrong)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_item_that_takes_too_long_is_given_up_and_the_others_are_not(workers):
+    results = map_crystals(
+        troublesome, ["a", "sleep", "b", "count"], workers=workers, chunk_size=2, seconds=0.5,
+        names=["first", "second", "third", "fourth"],
+    )  # fmt: skip
+    assert [results[0], results[2]] == ["A", "B"]
+    assert str(results[1]) == "second: took longer than 0.5 s"
+    assert (results[3].name, results[3].kind) == ("fourth", "TimeLimitError")
+
+
+def test_threads_of_a_foreign_executor_keep_the_time_too():
+    with ThreadPoolExecutor(2) as pool:
+        results = map_crystals(troublesome, ["count", "a", "count"], pool, seconds=0.5)
+    assert results[1] == "A"
+    assert [str(results[0]), str(results[2])] == [
+        "0: took longer than 0.5 s",
+        "2: took longer than 0.5 s",
+    ]
+
+
+def test_a_process_that_dies_or_hangs_costs_its_own_item_only(monkeypatch):
+    monkeypatch.setattr(worker_pool, "GRACE", 4.0)
+    words = ["a", "die", "b", "c", "hang", "d", "e"]
+    results = map_crystals(troublesome, words, workers=2, chunk_size=3, seconds=1.0, names=words)
+    assert [r for r in results if isinstance(r, str)] == ["A", "B", "C", "D", "E"]
+    assert str(results[1]) == "die: its worker process died, perhaps of too little memory"
+    assert str(results[4]) == "hang: took longer than 1 s; its process had to be ended"
+
+
+def test_an_alarm_of_the_caller_is_back_in_place_afterwards():
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.append(True))
+    try:
+        map_crystals(troublesome, ["a"], workers=1, seconds=5)
+        signal.raise_signal(signal.SIGALRM)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert rung == [True]
 
 
 def test_closing_early_cancels_what_has_not_begun():
