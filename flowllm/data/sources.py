@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.data.download import fetch_mp20
+from flowllm.data.download import cache_dir, fetch_mp20
 from flowllm.errors import InputError
 
 DATA_DIR = "FLOWLLM_DATA_DIR"
@@ -142,6 +142,17 @@ def data_dir() -> Path | None:
     if not Path(value).is_dir():
         raise InputError(f"{DATA_DIR} is {value}, which is no folder")
     return Path(value)
+
+
+def is_at_hand(source: str | Path, split: str) -> bool:
+    """Whether a split can be read without a download."""
+    if str(source) not in SPLITS:
+        return Path(source).exists()
+    if split not in SPLITS[str(source)]:
+        return False
+    folders = [folder for folder in (data_dir(), cache_dir()) if folder is not None]
+    names = (f"{split}.csv.gz", f"{split}.csv")
+    return any((f / str(source) / name).is_file() for f in folders for name in names)
 
 
 def named_file(source: str, split: str) -> Path:

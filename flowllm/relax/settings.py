@@ -1,0 +1,56 @@
+"""How crystals are relaxed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from flowllm.errors import InputError
+
+OPTIMIZERS = ("fire",)
+
+
+@dataclass(frozen=True)
+class RelaxSettings:
+    """Settings of a relaxation; the defaults are those of the literature (CHGNet, FIRE, 1,500).
+
+    Attributes:
+        fmax: converged when no atom's force, and no row of the cell's generalised force, is longer,
+            in eV/Å (ASE's criterion behind `FrechetCellFilter`).
+        steps: most steps of the optimiser.
+        optimizer: "fire", with the constants of ASE.
+        relax_cell: move the cell too, not only the atoms.
+        time_limit: most seconds a crystal; of a batch each crystal is charged its share of atoms.
+        max_force: a crystal leaves when an atom's force exceeds it, in eV/Å.
+        max_energy: a crystal leaves when its energy is further from 0, in eV/atom.
+        max_volume_ratio: a crystal leaves when its volume has grown or shrunk by this factor.
+        max_batch_atoms: atoms that are evaluated together.
+        record: keep every step's structure and energy.
+
+    Raises:
+        InputError: a number out of range, or an unknown optimiser.
+    """
+
+    fmax: float = 0.1
+    steps: int = 1500
+    optimizer: str = "fire"
+    relax_cell: bool = True
+    time_limit: float = 600.0
+    max_force: float = 1e4
+    max_energy: float = 100.0
+    max_volume_ratio: float = 10.0
+    max_batch_atoms: int = 100
+    record: bool = False
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(f"optimizer must be {' or '.join(OPTIMIZERS)}, not {self.optimizer}")
+        if self.steps < 0:
+            raise InputError(f"steps must be at least 0, not {self.steps}")
+        if self.max_batch_atoms < 1:
+            raise InputError(f"max_batch_atoms must be at least 1, not {self.max_batch_atoms}")
+        for name in ("fmax", "time_limit", "max_force", "max_energy"):
+            if not getattr(self, name) > 0:  # NaN too
+                raise InputError(f"{name} must be positive, not {getattr(self, name)}")
+        if not (1 < self.max_volume_ratio < math.inf):
+            raise InputError(f"max_volume_ratio must be above 1, not {self.max_volume_ratio}")
