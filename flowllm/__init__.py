@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flowllm.crystal import CrystalBatch
     from flowllm.data import load_dataset
+    from flowllm.evaluation import Report, evaluate
     from flowllm.model import FlowLLM
     from flowllm.trajectory import Trajectory
 
 _MODULES = {
     "CrystalBatch": "flowllm.crystal",
     "FlowLLM": "flowllm.model",
+    "Report": "flowllm.evaluation",
     "Trajectory": "flowllm.trajectory",
+    "evaluate": "flowllm.evaluation",
     "load_dataset": "flowllm.data",
 }
-__all__ = ["CrystalBatch", "FlowLLM", "Trajectory", "load_dataset"]
+__all__ = ["CrystalBatch", "FlowLLM", "Report", "Trajectory", "evaluate", "load_dataset"]
 
 
 def __getattr__(name: str) -> Any:

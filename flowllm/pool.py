@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from typing import Any
 
 from pebble import ProcessPool
@@ -18,8 +18,10 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 GRACE = 60.0  # seconds beyond its time that a function has before its process is ended
 
 
-class WorkerPool:
+class WorkerPool(Executor):
     """Spawned processes; a context manager that ends them whatever happens.
+
+    They start with the first piece of work, so a pool that gets none costs nothing.
 
     Args:
         workers: number of processes.
@@ -35,7 +37,9 @@ class WorkerPool:
         self._pool = ProcessPool(self.workers, initializer=_start_worker, context=context)
         return self
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, seconds: float | None = None) -> Future:
+    def submit(  # type: ignore[override]  # keywords of fn are not needed
+        self, fn: Callable[..., Any], /, *args: Any, seconds: float | None = None
+    ) -> Future:
         """Run fn(*args) in a process, which is ended where that takes much longer than `seconds`.
 
         Returns:

@@ -10,12 +10,15 @@ from collections.abc import Callable
 
 from flowllm.commands.crystals import generate, refine
 from flowllm.commands.data import data
+from flowllm.commands.evaluation import evaluate, export, hull, reference
 from flowllm.commands.models import bench, combine, measure
 from flowllm.commands.training import pair, train_flow, train_lm
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "generate": generate,
     "refine": refine,
+    "evaluate": evaluate,
+    "export": export,
     "data": data,
     "train-lm": train_lm,
     "pair": pair,
@@ -23,5 +26,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "combine": combine,
     "measure": measure,
     "bench": bench,
+    "reference": reference,
+    "hull": hull,
 }
 """Name on the command line -> function."""

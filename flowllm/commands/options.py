@@ -15,6 +15,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Solver = Literal["euler", "midpoint", "rk4"]
 Files = tyro.conf.Positional[list[Path]]
 Source = tyro.conf.Positional[str]
+Input = tyro.conf.Positional[Path]
 
 
 def load_system(model: str, device: str) -> FlowLLM:

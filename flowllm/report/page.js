@@ -113,7 +113,8 @@ function sortBy(header) {
   header.setAttribute("aria-sort", rising ? "ascending" : "descending");
   body.append(...rows);
 }
-document.querySelectorAll(".sortable th button").forEach((button) =>
+// a table that sorts itself says so
+document.querySelectorAll(".sortable:not([data-sorts]) th button").forEach((button) =>
   button.addEventListener("click", () => sortBy(button.parentNode)));
 
 const filter = document.getElementById("filter");

@@ -130,7 +130,7 @@ def _crystals(
         start = begun.get(str(after.ids[0]))
         before = prior[start] if start is not None and prior.volumes[start] > 0 else None
         name = after.formulas[0]
-        figure = _figure(
+        figure = figure_place(
             f"crystal-{place}",
             structure_figure(before, after),
             f"{name} in 3-D" + (", before and after refinement" if before is not None else ""),
@@ -181,13 +181,14 @@ def _distributions(
         figure = distribution_figure(name, first[name], last[name], behind)
         label = f"{heading}, {AXES[name]}: prior and refined crystals"
         cards.append(
-            f'<article class="card"><h3>{heading}</h3>{_figure(name, figure, label)}</article>'
+            f'<article class="card"><h3>{heading}</h3>{figure_place(name, figure, label)}</article>'
         )
     if trajectories is not None and len(trajectories) > 1:
         figure = path_figure(trajectories)
         heading = "How far the flow moves the atoms"
         cards.append(
-            f'<article class="card"><h3>{heading}</h3>{_figure("path", figure, heading)}</article>'
+            f'<article class="card"><h3>{heading}</h3>'
+            f"{figure_place('path', figure, heading)}</article>"
         )
     keys = '<span><i class="prior"></i>prior</span><span><i class="refined"></i>refined</span>'
     if reference:
@@ -198,7 +199,7 @@ def _distributions(
     )
 
 
-def _figure(name: str, figure: go.Figure, label: str) -> str:
+def figure_place(name: str, figure: go.Figure, label: str) -> str:
     """A place for a figure and its JSON; the page's script draws it when it comes into view."""
     text = (figure.update_layout(template="none").to_json() or "").replace("</", "<\\/")
     height = figure.layout.height

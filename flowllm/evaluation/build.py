@@ -1,0 +1,204 @@
+"""Make a reference of a prepared data set: the arrays that generated crystals are compared with."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowllm.checkpoint import atomic_write, write_json
+from flowllm.crystal import CrystalBatch
+from flowllm.data import load_dataset
+from flowllm.data.dataset import CrystalSet
+from flowllm.data.sources import data_dir
+from flowllm.errors import InputError
+from flowllm.evaluation.bins import shares
+from flowllm.evaluation.reference import (
+    FORMAT,
+    HULL,
+    NOVELTY,
+    PRINTS,
+    RECORD,
+    SCALER,
+    VALUES,
+    Reference,
+)
+from flowllm.evaluation.stages.base import in_parts, save_whole
+from flowllm.flow.pairing import fingerprint as digest_of
+from flowllm.inputs import read_inputs
+from flowllm.metrics.coverage import CompositionScaler
+from flowllm.metrics.fingerprints import (
+    Fingerprints,
+    composition_fingerprints,
+    fingerprint_crystals,
+)
+from flowllm.metrics.properties import density, n_elements
+from flowllm.runs import digest, open_run
+
+COMMAND = "reference"
+FLOOR_SAMPLE = (
+    10_000  # training crystals that stand for a perfect model, as many as papers generate
+)
+OFFICIAL = {"mp_20": {"train": 27_136, "val": 9_047, "test": 9_046}}
+PEERS = 3_000  # of published samples, on which the novelty index is judged
+NAMES = {"mp_20": "MP-20", "mpts_52": "MPTS-52", "perov_5": "Perov-5"}
+
+Progress = Callable[[str, int, int], None]
+
+
+def build_reference(
+    data: str | Path,
+    out: str | Path,
+    name: str = "",
+    *,
+    source: str = "",
+    executor: Executor | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Reference:
+    """Write the reference of a data set with training and test split; goes on where it stopped.
+
+    Args:
+        data: "mp_20", or a folder that `flowllm data` wrote.
+        out: the folder of the reference.
+        name: what reports call it; default that of the data.
+        source: where its structures can be found later, for exact novelty; default `data`.
+        executor: where fingerprints are computed; default processes here.
+        workers: how many.
+        overwrite: replace another reference.
+        progress: called as progress(step, done, total).
+
+    Raises:
+        InputError: no such data, or a split is missing.
+    """
+    from flowllm.evaluation.run import evaluate
+
+    train, test = load_dataset(data, "train"), load_dataset(data, "test")
+    version = digest(digest_of(train.crystals), digest_of(test.crystals), str(FORMAT))
+    label = name or NAMES.get(str(data), Path(data).name)
+    identity = {"data": version, "name": label, "source": source or str(data), "format": FORMAT}
+    with open_run(out, COMMAND, identity, overwrite, [data]) as run:
+        folder, parts = run.path, run.path / "parts"
+        if not (folder / PRINTS).is_file():
+            prints = _fingerprints(test.crystals, parts, executor, workers, progress)
+            save_whole(prints, folder / PRINTS, dtype="float32")
+        CompositionScaler.fit(composition_fingerprints(train.crystals)).save(folder / SCALER)
+        _write_values(folder, test)
+        _write_stability(folder, data, train, test, label, source or str(data), workers)
+        record: dict[str, Any] = {
+            "format": FORMAT,
+            "name": label,
+            "version": version,
+            "source": source or str(data),
+            "splits": {
+                "train": describe(label, source or str(data), "train", train),
+                "test": describe(label, source or str(data), "test", test),
+            },
+            "bins": _bins(test),
+        }
+        write_json(folder / RECORD, record)
+        chosen = np.random.default_rng(0).permutation(len(train))[:FLOOR_SAMPLE]
+        report = evaluate(
+            train.crystals[np.sort(chosen)],
+            Reference.load(folder),
+            parts / "floor",
+            only=["distributions", "coverage", "diversity"],
+            executor=executor,
+            workers=workers,
+            progress=progress,
+        )
+        floor = {m.name: round(m.value, 6) for m in report if np.isfinite(m.value)}
+        write_json(folder / RECORD, {**record, "floor": floor, "floor_sample": len(chosen)})
+        shutil.rmtree(parts)
+        run.finish()
+    return Reference.load(folder)
+
+
+def describe(label: str, source: str, split: str, crystals: CrystalSet) -> str:
+    """As in "MP-20 test (recovered, 8,879 of 9,046)", or "mine test (1,200)"."""
+    size, whole = len(crystals), OFFICIAL.get(source, {}).get(split)
+    if whole is None or size == whole:
+        return f"{label} {split} ({size:,})"
+    return f"{label} {split} (recovered, {size:,} of {whole:,})"
+
+
+def _fingerprints(
+    crystals: CrystalBatch,
+    folder: Path,
+    executor: Executor | None,
+    workers: int | None,
+    progress: Progress | None,
+) -> Fingerprints:
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress("fingerprints", done, total)
+
+    done = in_parts(
+        folder / "test", np.arange(len(crystals)),
+        lambda places, inner: fingerprint_crystals(crystals[places], executor, workers, inner),
+        Fingerprints.load, 500, report,
+    )  # fmt: skip
+    return Fingerprints.concatenate([part for _, part in done])
+
+
+def _write_values(folder: Path, test: CrystalSet) -> None:
+    groups = test.properties.get("space_group", np.zeros(len(test)))
+    arrays: dict[str, Any] = {
+        "density": density(test.crystals).astype(np.float32),
+        "n_elements": n_elements(test.crystals).astype(np.int8),
+        "space_groups": np.nan_to_num(groups).astype(np.int16),
+    }
+    atomic_write(folder / VALUES, lambda handle: np.savez_compressed(handle, **arrays))
+
+
+def _write_stability(
+    folder: Path,
+    data: str | Path,
+    train: CrystalSet,
+    test: CrystalSet,
+    label: str,
+    source: str,
+    workers: int | None,
+) -> None:
+    """The hull, where the data folder has energies, and the index of the training crystals."""
+    from flowllm.stability import build_hull_table
+    from flowllm.stability.index_about import IndexSettings
+    from flowllm.stability.index_build import build_and_judge
+
+    home = data_dir()
+    if not (folder / HULL).is_file() and home is not None and (home / "hull").is_dir():
+        save_whole(build_hull_table(home), folder / HULL)
+    if not (folder / NOVELTY).is_file():
+        try:
+            validation = load_dataset(data, "val").crystals
+        except InputError:  # a data set without a validation split: its test split serves
+            validation = test.crystals
+        judged = {f"{label} test": test.crystals, **_peers(home)}
+        about = IndexSettings(name=describe(label, source, "train", train), source=source)
+        index = build_and_judge(train.crystals, validation, judged, about, workers=workers)
+        save_whole(index, folder / NOVELTY)
+
+
+def _peers(home: Path | None) -> dict[str, CrystalBatch]:
+    """Published samples in the data folder, on which the index is judged too."""
+    files = sorted((home / "peers").glob("*.npz")) if home is not None else []
+    return {file.stem: read_inputs(file).crystals[:PEERS] for file in files}
+
+
+def _bins(test: CrystalSet) -> dict[str, list[float]]:
+    values = {
+        "density": density(test.crystals),
+        "n_elements": n_elements(test.crystals),
+        "num_atoms": test.crystals.num_atoms,
+    }
+    energies = test.properties.get("e_above_hull")
+    if energies is not None and np.isfinite(energies).any():
+        values["e_above_hull"] = energies
+    if not len(test):
+        raise InputError("the test split holds no crystals")
+    return {name: [round(x, 6) for x in shares(name, row)] for name, row in values.items()}

@@ -1,0 +1,154 @@
+"""What generated crystals are compared with: a data set as compact arrays, no structures in them.
+
+A reference is a folder. The one of MP-20 ships with the package; `build` makes one of any prepared
+data set, such as one's own (`flowllm reference --data runs/mine --out runs/mine-reference`).
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flowllm.checkpoint import read_json
+from flowllm.errors import InputError
+from flowllm.metrics.coverage import CompositionScaler
+from flowllm.metrics.fingerprints import Fingerprints
+
+if TYPE_CHECKING:
+    from flowllm.crystal import CrystalBatch
+    from flowllm.stability import HullTable, NoveltyIndex
+
+FORMAT = 1
+RECORD, PRINTS, SCALER, VALUES = "reference.json", "test.npz", "scaler.json", "values.npz"
+HULL, NOVELTY = "hull.npz", "novelty.npz"
+SHIPPED = "flowllm.reference"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A data set to compare with.
+
+    Attributes:
+        folder: where its files lie.
+        record: name, splits with their sizes, what the training split scores (`floor`), the data's
+            distributions (`bins`), where the structures themselves can be had (`source`).
+    """
+
+    folder: Path
+    record: dict[str, Any]
+
+    @classmethod
+    def load(cls, source: str | Path) -> Reference:
+        """By the name of one that ships with the package, or from a folder.
+
+        Raises:
+            InputError: there is none, it is damaged, or of another version.
+        """
+        folder = Path(source)
+        if not folder.is_dir():
+            folder = Path(str(files(SHIPPED))) / str(source)
+        if not (folder / RECORD).is_file():
+            raise InputError(
+                f"no reference {str(source)!r}; there are {', '.join(shipped())}, and the folders "
+                "that `flowllm reference` writes"
+            )
+        record = read_json(folder / RECORD)
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            found = record.get("format") if isinstance(record, dict) else None
+            raise InputError(
+                f"{folder} is a reference of version {found}, this package reads {FORMAT}; build "
+                "it anew with `flowllm reference`"
+            )
+        reference = cls(folder, record)
+        reference.fingerprints()  # a damaged file shall be noticed before hours are spent
+        return reference
+
+    @property
+    def name(self) -> str:
+        """As in "MP-20"."""
+        return str(self.record["name"])
+
+    @property
+    def version(self) -> str:
+        """A short hash of what it was built from."""
+        return str(self.record["version"])
+
+    @property
+    def floor(self) -> dict[str, float]:
+        """Figure -> what a sample of the training split scores."""
+        return dict(self.record.get("floor", {}))
+
+    @property
+    def bins(self) -> dict[str, list[float]]:
+        """Column -> share of the test split in each bin."""
+        return dict(self.record.get("bins", {}))
+
+    def describe(self, split: str) -> str:
+        """As in "MP-20 test (recovered, 8,879 of 9,046)"."""
+        return str(self.record["splits"].get(split, f"{self.name} {split}"))
+
+    def fingerprints(self) -> Fingerprints:
+        """Of the test split."""
+        return self._prints
+
+    def scaler(self) -> CompositionScaler:
+        """Of compositional fingerprints, fitted to the training split."""
+        return CompositionScaler.load(self.folder / SCALER)
+
+    def values(self, column: str) -> np.ndarray:
+        """(R,) density in g/cm³ or number of elements of the test split."""
+        return self._values[column].astype(float)
+
+    def space_groups(self) -> np.ndarray:
+        """(R,) int64 space-group numbers of the test split, 0 where there is none."""
+        return self._values["space_groups"].astype(np.int64)
+
+    def hull(self) -> HullTable | None:
+        """The convex hull; None if the reference has none."""
+        from flowllm.stability import HullTable
+
+        file = self.folder / HULL
+        return HullTable.load(file) if file.is_file() else None
+
+    def novelty_index(self) -> NoveltyIndex | None:
+        """The compact index of the training crystals; None if the reference has none."""
+        from flowllm.stability import NoveltyIndex
+
+        file = self.folder / NOVELTY
+        return NoveltyIndex.load(file) if file.is_file() else None
+
+    def crystals(self, split: str) -> CrystalBatch | None:
+        """The structures of a split, where they are at hand; nothing is downloaded for it."""
+        from flowllm.data import load_dataset
+        from flowllm.data.sources import is_at_hand
+
+        source = self.record.get("source", "")
+        if not is_at_hand(source, split):
+            return None
+        return load_dataset(source, split).crystals
+
+    @cached_property
+    def _prints(self) -> Fingerprints:
+        return Fingerprints.load(self.folder / PRINTS)
+
+    @cached_property
+    def _values(self) -> dict[str, np.ndarray]:
+        file = self.folder / VALUES
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in ("density", "n_elements", "space_groups")}
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(f"{file} is damaged or missing: {error}") from error
+
+
+def shipped() -> list[str]:
+    """Names of the references that ship with the package."""
+    room = Path(str(files(SHIPPED)))
+    return sorted(folder.name for folder in room.iterdir() if (folder / RECORD).is_file())

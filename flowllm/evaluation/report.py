@@ -1,0 +1,194 @@
+"""Report: what an evaluation found, with everything that is needed to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flowllm.checkpoint import atomic_write, friendly_os_errors, read_json, write_json
+from flowllm.crystal import CrystalBatch
+from flowllm.errors import InputError
+from flowllm.evaluation.metric import Metric
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+SUMMARY, TABLE, CRYSTALS, PAGE = "summary.json", "per_crystal.csv", "crystals.npz", "report.html"
+FLAGS = (
+    "readable",
+    "valid_structure",
+    "valid_structure_no_self_image",
+    "valid_composition",
+    "near_reference",
+    "unique",
+    "novel",
+    "converged",
+    "relax_match",
+    "stable",
+    "metastable",
+    "sun",
+    "msun",
+    "matched",
+)
+"""Columns that are true, false, or empty where a stage did not run."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found of R inputs, B of them readable.
+
+    Attributes:
+        name: of the system, for legends.
+        metrics: stage -> its figures.
+        protocol: stage -> (setting -> value), beside which the figures are to be read.
+        rows: a data frame of R rows, one per input in its order, unreadable ones too.
+        crystals: the B readable ones, as they were given.
+        data: column -> share of the reference data in each bin of `flowllm.evaluation.bins.BINS`.
+        data_name: name of the reference.
+    """
+
+    name: str
+    metrics: dict[str, list[Metric]]
+    protocol: dict[str, dict[str, str]]
+    rows: pd.DataFrame
+    crystals: CrystalBatch
+    data: dict[str, list[float]] = field(default_factory=dict)
+    data_name: str = ""
+
+    def __getitem__(self, name: str) -> Metric:
+        """A figure by its name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for metric in self:
+            if metric.name == name:
+                return metric
+        raise KeyError(f"{name!r}; there are: {', '.join(m.name for m in self)}")
+
+    def __iter__(self) -> Iterator[Metric]:
+        return (metric for stage in self.metrics.values() for metric in stage)
+
+    def table(self) -> list[tuple[str, str, str, str]]:
+        """Rows (stage, figure, value with interval and n, the training split's figure)."""
+        return [
+            (stage, metric.name, metric.text, metric.data_text)
+            for stage, metrics in self.metrics.items()
+            for metric in metrics
+        ]
+
+    def compare(self, *others: Report) -> dict[str, go.Figure]:
+        """Charts of this and other reports over each other; `Report.compare(a, b, c)` does too.
+
+        Returns:
+            Name -> figure: validity, e_above_hull, n_elements, density and closeness, those for
+            which at least one report has values.
+        """
+        from flowllm.evaluation.charts import charts
+
+        return charts((self, *others))
+
+    def comparison(self, *others: Report) -> pd.DataFrame:
+        """The figures of this and other reports side by side, one row a figure."""
+        import pandas as pd
+
+        reports = (self, *others)
+        names = list(dict.fromkeys(m.name for report in reports for m in report))
+        columns = _distinct([report.name for report in reports])
+        cells: dict[str, list[str]] = {}
+        for label, report in zip(columns, reports, strict=True):
+            found = {metric.name: metric.text for metric in report}
+            cells[label] = [found.get(name, "") for name in names]
+        return pd.DataFrame(cells, index=pd.Index(names, name="figure"))
+
+    # ---- files -----------------------------------------------------------------------------
+
+    def save(self, out: str | Path) -> None:
+        """Write summary.json, per_crystal.csv, crystals.npz and report.html, each whole or not.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        from flowllm.evaluation.page import write_page
+
+        folder = Path(out)
+        with friendly_os_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            atomic_write(folder / TABLE, csv_text(self.rows))
+            arrays = {name: getattr(self.crystals, name) for name in CrystalBatch.__annotations__}
+            atomic_write(folder / CRYSTALS, lambda handle: np.savez_compressed(handle, **arrays))
+            write_page(folder / PAGE, self)
+            write_json(folder / SUMMARY, self.summary())
+
+    def summary(self) -> dict[str, Any]:
+        """Everything but the crystals and their rows, as JSON can hold it."""
+        return {
+            "name": self.name,
+            "inputs": len(self.rows),
+            "readable": len(self.crystals),
+            "protocol": self.protocol,
+            "metrics": {s: [m.to_json() for m in ms] for s, ms in self.metrics.items()},
+            "data": self.data,
+            "data_name": self.data_name,
+        }
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Report:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the folder holds no evaluation.
+        """
+        import pandas as pd
+
+        folder = Path(folder)
+        if not (folder / SUMMARY).is_file() or not (folder / TABLE).is_file():
+            raise InputError(f"{folder} holds no evaluation: no {SUMMARY} or {TABLE}")
+        summary = read_json(folder / SUMMARY)
+        try:
+            metrics = {
+                stage: [Metric.from_json(row) for row in rows]
+                for stage, rows in summary["metrics"].items()
+            }
+            rows = pd.read_csv(folder / TABLE, dtype={"id": str, "reason": str, "formula": str},
+                               keep_default_na=False, na_values=[""])  # fmt: skip
+            for flag in set(FLAGS) & set(rows):
+                known = {"true": True, "false": False, "True": True, "False": False}
+                rows[flag] = rows[flag].astype(str).map(known).astype("boolean")
+            for text in {"reason", "formula"} & set(rows):
+                rows[text] = rows[text].fillna("")
+            return cls(
+                summary["name"], metrics, summary["protocol"], rows,
+                CrystalBatch.load(folder / CRYSTALS), summary["data"], summary["data_name"],
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{folder} holds no whole evaluation: {error}") from error
+
+
+def csv_text(rows: pd.DataFrame) -> str:
+    """The rows as CSV; flags as true, false or nothing, numbers with six digits."""
+    shown = rows.copy()
+    for flag in set(FLAGS) & set(shown):
+        shown[flag] = [_flag(value) for value in shown[flag]]
+    return shown.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _flag(value: Any) -> str:
+    import pandas as pd
+
+    return "" if value is None or pd.isna(value) else "true" if value else "false"
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, a repeated one with its number."""
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return result

@@ -1,0 +1,166 @@
+"""evaluate: crystals in, a report out, stage by stage, each kept as soon as it is done."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowllm.evaluation.reference import Reference
+from flowllm.evaluation.report import Report
+from flowllm.evaluation.rows import table_of
+from flowllm.evaluation.settings import EvaluateSettings, Stage, chosen_stages
+from flowllm.evaluation.stages.base import Progress, StageResult, Work
+from flowllm.evaluation.stages.novelty import novelty
+from flowllm.evaluation.stages.prediction import prediction
+from flowllm.evaluation.stages.proxies import (
+    coverage_stage,
+    distributions,
+    diversity_stage,
+    validity,
+)
+from flowllm.evaluation.stages.relaxation import relaxation
+from flowllm.evaluation.stages.stability import stability
+from flowllm.inputs import Inputs, read_inputs
+from flowllm.parallel import available_cores
+from flowllm.pool import WorkerPool
+from flowllm.runs import flat_settings, open_run
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from pymatgen.core import Structure
+
+    from flowllm.crystal import CrystalBatch
+
+COMMAND = "evaluate"
+STAGE_FUNCTIONS: dict[Stage, Callable[[Work], StageResult]] = {
+    "validity": validity,
+    "distributions": distributions,
+    "coverage": coverage_stage,
+    "diversity": diversity_stage,
+    "novelty": novelty,
+    "relaxation": relaxation,
+    "stability": stability,
+    "prediction": prediction,
+}
+
+
+def evaluate(
+    source: str | Path | CrystalBatch | Sequence[Structure | Atoms],
+    reference: str | Path | Reference = "mp_20",
+    out: str | Path | None = None,
+    *,
+    settings: EvaluateSettings | None = None,
+    only: Sequence[str] | None = None,
+    name: str | None = None,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Evaluate crystals of any program as the papers do.
+
+    Args:
+        source: a folder of CIF files, an extended-XYZ file, a CSV with a column `cif`, an .npz, the
+            folder of a run, or crystals in memory.
+        reference: the data set to compare with: a name that ships with the package, or a folder
+            that `flowllm reference` wrote.
+        out: folder for summary.json, per_crystal.csv, report.html and finished stages, from which
+            the same call goes on after an interruption; None keeps nothing.
+        settings: conventions, thresholds, tolerances.
+        only: names of `flowllm.evaluation.settings.STAGES`; what they need runs with them. Stages
+            that the folder holds already stay in the report.
+        name: of the system, for legends; default that of the source.
+        executor: any `concurrent.futures` executor, as of a cluster; default processes here.
+        workers: how many of those; default all cores.
+        overwrite: replace another evaluation in the folder.
+        progress: called as progress(stage, done, total).
+
+    Raises:
+        InputError: nothing can be read there, no such reference or stage, or the folder holds
+            another run.
+    """
+    settings = settings or EvaluateSettings()
+    stages = chosen_stages(list(only) if only else None)
+    compared = reference if isinstance(reference, Reference) else Reference.load(reference)
+    inputs = read_inputs(
+        source,
+        executor=executor,
+        workers=workers,
+        progress=(lambda done, total: progress("reading", done, total)) if progress else None,
+    )
+    identity = flat_settings(
+        settings, inputs=inputs.digest, reference=f"{compared.name} {compared.version}"
+    )
+    label = name or _name_of(source)
+    read = [source] if isinstance(source, (str, Path)) else []
+    # one pool for all stages: its processes spend seconds on importing what they need
+    own = WorkerPool(workers or available_cores()) if executor is None and workers != 1 else None
+    with _folder(out, identity, overwrite, read) as folder, own or nullcontext():
+        results = _run_stages(
+            stages, inputs, compared, settings, folder, executor or own, workers, progress
+        )
+        report = Report(
+            name=label,
+            metrics={stage: result.metrics for stage, result in results.items()},
+            protocol={
+                stage: {"input": inputs.origin, **result.protocol} if stage == "validity"
+                else result.protocol for stage, result in results.items()
+            },
+            rows=table_of(inputs, results),
+            crystals=inputs.crystals,
+            data=compared.bins,
+            data_name=compared.describe("test"),
+        )  # fmt: skip
+        if out is not None:
+            report.save(folder)
+    return report
+
+
+def _run_stages(
+    stages: tuple[Stage, ...],
+    inputs: Inputs,
+    reference: Reference,
+    settings: EvaluateSettings,
+    folder: Path,
+    executor: Executor | None,
+    workers: int | None,
+    progress: Progress | None,
+) -> dict[Stage, StageResult]:
+    """The stages asked for and those that the folder holds, in their order."""
+    results: dict[Stage, StageResult] = {}
+    for stage, function in STAGE_FUNCTIONS.items():
+        file = folder / "stages" / f"{stage}.json"
+        if file.is_file():
+            results[stage] = StageResult.load(file)
+        elif stage in stages:
+            work = Work(
+                inputs, reference, settings, folder / "stages" / stage, results, executor, workers,
+                progress, stage,
+            )  # fmt: skip
+            file.parent.mkdir(parents=True, exist_ok=True)
+            result = function(work)
+            result.save(file)
+            results[stage] = StageResult.load(file)  # as a later call will find it
+    return results
+
+
+@contextmanager
+def _folder(
+    out: str | Path | None, identity: dict[str, Any], overwrite: bool, inputs: list[Any]
+) -> Iterator[Path]:
+    """The output folder, locked, or one that is gone afterwards."""
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="flowllm-evaluate-") as folder:
+            yield Path(folder)
+        return
+    with open_run(out, COMMAND, identity, overwrite, inputs) as run:
+        yield run.path
+        run.finish()
+
+
+def _name_of(source: Any) -> str:
+    return Path(source).name or str(source) if isinstance(source, (str, Path)) else "crystals"

@@ -1,0 +1,191 @@
+"""What a stage of an evaluation gets, and what it leaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from flowllm.checkpoint import friendly_os_errors, read_json, write_json
+from flowllm.crystal import CrystalBatch
+from flowllm.evaluation.metric import Metric
+
+if TYPE_CHECKING:
+    from flowllm.evaluation.reference import Reference
+    from flowllm.evaluation.settings import EvaluateSettings, Stage
+    from flowllm.inputs import Inputs
+
+Progress = Callable[[str, int, int], None]
+"""Called as progress(stage, done, total)."""
+Part = TypeVar("Part")
+PART = 256  # crystals whose results are kept together while a stage runs
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage found of B readable crystals.
+
+    Attributes:
+        columns: name -> B values for the table of crystals; None where there is none.
+        metrics: its figures.
+        protocol: setting -> value, beside which they are to be read.
+        reasons: place of a crystal -> what went wrong with it, in words.
+    """
+
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+    metrics: list[Metric] = field(default_factory=list)
+    protocol: dict[str, str] = field(default_factory=dict)
+    reasons: dict[int, str] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write JSON."""
+        columns = {name: [_plain(v) for v in values] for name, values in self.columns.items()}
+        write_json(
+            path,
+            {
+                "columns": columns,
+                "metrics": [metric.to_json() for metric in self.metrics],
+                "protocol": self.protocol,
+                "reasons": {str(place): text for place, text in self.reasons.items()},
+            },
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> StageResult:
+        """Read what `save` wrote."""
+        content = read_json(path)
+        return cls(
+            content["columns"],
+            [Metric.from_json(row) for row in content["metrics"]],
+            content["protocol"],
+            {int(place): text for place, text in content["reasons"].items()},
+        )
+
+    def column(self, name: str, dtype: type = float) -> np.ndarray:
+        """A column as (B,) numbers, NaN where there is none, or bool, False where there is none."""
+        values = self.columns[name]
+        if dtype is bool:
+            return np.array([bool(v) for v in values], dtype=bool)
+        return np.array([math.nan if v is None else v for v in values], dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage works on.
+
+    Attributes:
+        inputs: rows and crystals.
+        reference: what the crystals are compared with.
+        settings: of the evaluation.
+        folder: where the stage keeps finished parts and what it leaves for people.
+        results: of the stages before it.
+        executor: where it computes; None for processes of its own.
+        workers: how many.
+        progress: callback.
+        stage: its name.
+    """
+
+    inputs: Inputs
+    reference: Reference
+    settings: EvaluateSettings
+    folder: Path
+    results: dict[Stage, StageResult]
+    executor: Executor | None
+    workers: int | None
+    progress: Progress | None
+    stage: str
+
+    @property
+    def crystals(self) -> CrystalBatch:
+        """The B readable crystals."""
+        return self.inputs.crystals
+
+    @property
+    def total(self) -> int:
+        """The denominator of every rate: all inputs, and samples that were rejected before."""
+        return len(self.inputs) + self.inputs.rejected
+
+    @property
+    def usable(self) -> np.ndarray:
+        """(B,) bool: valid structures, periodic images of the same atom not counted (papers)."""
+        return self.results["validity"].column("valid_structure_no_self_image", bool)
+
+    def report(self, done: int, total: int) -> None:
+        """Pass progress on under the stage's name."""
+        if self.progress is not None:
+            self.progress(self.stage, done, total)
+
+    def in_parts(
+        self,
+        places: np.ndarray,
+        compute: Callable[[np.ndarray, Callable[[int, int], None]], Part],
+        load: Callable[[Path], Part],
+        size: int = PART,
+    ) -> Iterator[tuple[np.ndarray, Part]]:
+        """Compute in parts that are kept: what is there already is read, not computed again.
+
+        Args:
+            places: (K,) places of the crystals in question.
+            compute: makes the result of some places, given a callback for progress; the result has
+                `save(path)`.
+            load: reads it.
+            size: crystals a part.
+        """
+        return in_parts(self.folder, places, compute, load, size, self.report)
+
+
+def in_parts(
+    folder: Path,
+    places: np.ndarray,
+    compute: Callable[[np.ndarray, Callable[[int, int], None]], Part],
+    load: Callable[[Path], Part],
+    size: int,
+    report: Callable[[int, int], None],
+) -> Iterator[tuple[np.ndarray, Part]]:
+    """Yield (places, result) of part after part; see `Work.in_parts`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, start in enumerate(range(0, len(places), size)):
+        part = places[start : start + size]
+        file = folder / f"part-{number:05d}.npz"
+        if file.is_file():
+            result = load(file)
+        else:
+
+            def count(done: int, _total: int, before: int = start) -> None:
+                report(before + done, len(places))
+
+            result = compute(part, count)
+            save_whole(result, file)
+        report(start + len(part), len(places))
+        yield part, result
+
+
+def save_whole(result: Any, file: Path, **options: Any) -> None:
+    """`result.save(path, **options)`, such that the file is there whole or not at all."""
+    partial = file.with_name(f".{file.stem}.partial{file.suffix}")
+    with friendly_os_errors(file):
+        result.save(partial, **options)
+        partial.replace(file)
+
+
+def spread(places: np.ndarray, values: Sequence[Any] | np.ndarray, total: int) -> list[Any]:
+    """Values of some places as a column of `total`, None elsewhere."""
+    column: list[Any] = [None] * total
+    for place, value in zip(places.tolist(), values, strict=True):
+        column[place] = value
+    return column
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,68 @@
+"""Crystal structure prediction: crystals made for the compositions of the test split."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from flowllm.errors import InputError
+from flowllm.evaluation.metric import Metric
+from flowllm.evaluation.stages.base import StageResult, Work
+from flowllm.metrics.prediction import score_predictions, targets_from_ids
+
+
+def prediction(work: Work) -> StageResult:
+    """Match rate and RMSE for one and all tries, METRe and cRMSE.
+
+    Raises:
+        InputError: the test split is not at hand, or ids name no test crystals.
+    """
+    truth = work.reference.crystals("test")
+    if truth is None:
+        raise InputError(
+            f"the prediction of structures needs the test split of {work.reference.name} itself "
+            "(set FLOWLLM_DATA_DIR)"
+        )
+    of_rows, attempts = targets_from_ids(work.inputs.ids, truth.ids)
+    asked = np.unique(of_rows)  # an unreadable input is a try that failed
+    target = of_rows[work.inputs.position >= 0]
+    some = truth[asked]
+    result = score_predictions(
+        work.crystals, some, np.searchsorted(asked, target), work.settings.prediction,
+        attempt=attempts[work.inputs.position >= 0],
+        executor=work.executor, workers=work.workers or 1, progress=work.report,
+    )  # fmt: skip
+    tries = int(attempts.max(initial=0)) + 1
+    metrics = []
+    for k in sorted({1, tries}):
+        best, name = result.best_of(k), f"{k} {'try' if k == 1 else 'tries'}"
+        metrics += [
+            Metric.of(f"match rate, {name}, all pairs", best.match_rate, "share"),
+            Metric.of(
+                f"match rate, {name}, valid pairs only", best.match_rate_valid_pairs, "share"
+            ),
+            Metric.of(f"RMSE, {name}", best.rmse),
+            Metric.of(f"RMSE, {name}, valid pairs only", best.rmse_valid_pairs),
+        ]
+    metrics += [
+        Metric.of("METRe, 1 try", result.first.metre, "share"),
+        Metric.of("cRMSE, 1 try", result.first.crmse),
+    ]
+    if tries > 1:
+        metrics += [
+            Metric.of(f"METRe, {tries} tries", result.everyone.metre, "share"),
+            Metric.of(f"cRMSE, {tries} tries", result.everyone.crmse),
+        ]
+    s = work.settings.prediction
+    protocol = {
+        "matcher": f"StructureMatcher, stol {s.stol:g}, angle_tol {s.angle_tol:g}°, "
+        f"ltol {s.ltol:g}; RMS over (V/n)^(1/3)",
+        "test structures": f"{len(some)} of {work.reference.describe('test')}: those that the ids "
+        "name",
+        "METRe": "each test structure with its best prediction of equal composition; cRMSE counts "
+        f"{s.stol:g} where nothing matches (Martirossyan et al., 2025)",
+    }
+    columns = {
+        "matched": (~np.isnan(result.rms)).tolist(),
+        "rms": result.rms.tolist(),
+    }
+    return StageResult(columns, metrics, protocol)

@@ -1,0 +1,1 @@
+"""References that ship with the package: what generated crystals are compared with."""

@@ -1,0 +1,194 @@
+"""HullTable: a convex hull small enough to ship, with where it comes from.
+
+It holds the compounds that lie on the hull of their own chemical system, and no others: the hull of
+any system is spanned by its vertices, and a vertex is on the hull of its own, smaller system too,
+which is a face of the larger one. So every hull energy is that of the full table, exactly.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from flowllm.crystal import CrystalBatch
+from flowllm.data.hull import FormationEnergyHull
+from flowllm.errors import InputError
+from flowllm.stability.reference_energies import ElementalReferences, checked_energies
+
+REFERENCE_FOLDER = Path(__file__).parents[1] / "reference"
+HULL_ARCHIVE = "hull.npz"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class HullProvenance:
+    """Where a hull comes from; printed wherever an energy above it is.
+
+    Attributes:
+        name: a short name, as in "MP-20 and MPTS-52".
+        source: the data behind it.
+        date: of the data.
+        licence: of the data.
+        entries: number of energies that the hull was built from.
+        note: what to keep in mind.
+        agreement: with the source's own energies above its hull, in words.
+    """
+
+    name: str = "unnamed"
+    source: str = "unknown"
+    date: str = "unknown"
+    licence: str = "unknown"
+    entries: int = 0
+    note: str = ""
+    agreement: str = ""
+
+
+@dataclass(frozen=True)
+class HullTable:
+    """Formation energies of the compounds on the hull, and the elements' reference energies.
+
+    Attributes:
+        formulas: (E,) str, as in "Nd(Al2Cu)4".
+        energies: (E,) float64 formation energies in eV/atom.
+        references: total energies of the elements in eV/atom.
+        provenance: where it comes from.
+
+    Raises:
+        InputError: a formula does not parse, numbers differ, an energy is not finite.
+    """
+
+    formulas: np.ndarray
+    energies: np.ndarray
+    references: ElementalReferences
+    provenance: HullProvenance = field(default_factory=HullProvenance)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "formulas", np.asarray(self.formulas, dtype=np.str_))
+        object.__setattr__(self, "energies", np.asarray(self.energies, dtype=np.float64))
+        hull = FormationEnergyHull(self.formulas.tolist(), self.energies)
+        object.__setattr__(self, "_hull", hull)
+
+    def __len__(self) -> int:
+        return len(self.formulas)
+
+    @property
+    def hull(self) -> FormationEnergyHull:
+        """The convex hull itself."""
+        hull: FormationEnergyHull = self._hull  # type: ignore[attr-defined]
+        return hull
+
+    def e_above_hull(
+        self, crystals: CrystalBatch, formation_energies: Sequence[float] | np.ndarray
+    ) -> np.ndarray:
+        """(B,) signed distances to the hull in eV/atom: negative for what lies below it.
+
+        Args:
+            crystals: B crystals.
+            formation_energies: (B,) eV/atom; see `references.formation_energy` for total energies.
+
+        Returns:
+            (B,); NaN where the energy is not finite, an atom's type is open or there are no atoms.
+
+        Raises:
+            InputError: another number of energies than crystals.
+        """
+        energies = checked_energies(crystals, formation_energies)
+        result = np.full(len(crystals), np.nan)
+        known: dict[tuple[tuple[str, int], ...], float] = {}
+        for index, amounts in enumerate(crystals.compositions):
+            if not np.isfinite(energies[index]) or not amounts or "X" in amounts:
+                continue
+            key = tuple(sorted(amounts.items()))
+            if key not in known:
+                known[key] = self.hull.hull_energy(amounts)
+            result[index] = energies[index] - known[key]
+        return result
+
+    def faults(self, crystals: CrystalBatch, energies: Sequence[float] | np.ndarray) -> list[str]:
+        """Per crystal why it has no E_hull from its total energy, in words; empty where it has."""
+        values = checked_energies(crystals, energies)
+        return [
+            fault or ("" if np.isfinite(value) else "no finite energy")
+            for fault, value in zip(self.references.faults(crystals), values, strict=True)
+        ]
+
+    def describe(self) -> str:
+        """One line on where the hull comes from and how far it can be trusted."""
+        p = self.provenance
+        head = f"{p.name}, {p.date}: {len(self):,} of {p.entries:,} entries on the hull"
+        return "; ".join(filter(None, [head, p.licence, p.note, p.agreement]))
+
+    # ---- files -----------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write an .npz of plain arrays, the same bytes for the same table."""
+        elements = sorted(self.references.energies)
+        about = {"version": VERSION, **asdict(self.provenance)}
+        np.savez_compressed(
+            path,
+            formulas=_as_bytes("\n".join(self.formulas.tolist())),
+            energies=self.energies,
+            elements=_as_bytes("\n".join(elements)),
+            reference_energies=np.array([self.references.energies[e] for e in elements]),
+            provenance=_as_bytes(json.dumps(about)),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> HullTable:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: no such file, or no such table.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                about = json.loads(_as_text(archive["provenance"]))
+                if about.pop("version") != VERSION:
+                    raise InputError(f"{path} is a hull of another version of flowllm")
+                elements = _as_text(archive["elements"]).split()
+                references = dict(
+                    zip(elements, archive["reference_energies"].tolist(), strict=True)
+                )
+                return cls(
+                    np.array(_as_text(archive["formulas"]).split(), dtype=np.str_),
+                    archive["energies"],
+                    ElementalReferences(references),
+                    HullProvenance(**about),
+                )
+        except FileNotFoundError as error:
+            raise InputError(f"no such file: {path}") from error
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
+            raise InputError(f"{path} is no hull: {error}") from error
+        except (zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(f"{path} is no hull: {error}") from error
+
+
+def load_hull(name_or_path: str | Path = "mp_20") -> HullTable:
+    """A hull that ships with the package, by its name, or a file of `flowllm hull convert`.
+
+    Raises:
+        InputError: neither a shipped hull nor a file.
+    """
+    shipped = REFERENCE_FOLDER / str(name_or_path) / HULL_ARCHIVE
+    if shipped.is_file():
+        return HullTable.load(shipped)
+    if not Path(name_or_path).is_file():
+        names = sorted(p.parent.name for p in REFERENCE_FOLDER.glob(f"*/{HULL_ARCHIVE}"))
+        raise InputError(f"no hull {name_or_path}: neither a file nor one of {', '.join(names)}")
+    return HullTable.load(name_or_path)
+
+
+def _as_bytes(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+
+
+def _as_text(values: np.ndarray) -> str:
+    return values.tobytes().decode("utf-8")

@@ -1,0 +1,273 @@
+"""evaluate: a set with known faults, resuming, inputs of every kind, other executors."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from flowllm import evaluate
+from flowllm.errors import InputError
+from flowllm.evaluation import run
+from flowllm.evaluation.report import Report
+from flowllm.evaluation.settings import STAGES, EvaluateSettings, chosen_stages
+
+pytestmark = pytest.mark.data
+PROXIES = ["validity", "distributions", "coverage", "diversity", "novelty"]
+
+
+@pytest.fixture(scope="module")
+def evaluated(known_faults, reference_folder, fast, tmp_path_factory):
+    """The folder of an evaluation of the known faults by every stage but prediction."""
+    out = tmp_path_factory.mktemp("evaluated") / "out"
+    report = evaluate(known_faults, reference_folder, out, settings=fast, workers=1)
+    return out, report
+
+
+def test_a_set_with_known_faults_gives_exactly_the_expected_counts(evaluated):
+    report = evaluated[1]
+    rows = report.rows.set_index("id")
+    assert len(rows) == 9
+    assert rows.index[~rows["readable"]].tolist() == ["empty", "garbage"]
+    sound = rows.index[rows["valid_structure"].fillna(False)]
+    assert set(sound) == {"good", "twin", "training", "uncharged", "restless"}
+    # a cell thinner than an atom passes where the papers' code does not look
+    assert bool(rows.loc["thin", "valid_structure_no_self_image"])
+    assert not rows.loc["thin", "valid_structure"]
+    assert not rows.loc["uncharged", "valid_composition"]
+    assert rows.loc["good", "valid_composition"] == rows.loc["twin", "valid_composition"]
+    assert rows.loc["good", "unique"] and not rows.loc["twin", "unique"]
+    assert not rows.loc["training", "novel"] and rows.loc["training", "known_as"]
+    assert rows.loc["uncharged", "novel"]
+    assert not rows.loc["restless", "converged"]
+    assert rows.loc["good", "converged"]
+    assert "not converged" in rows.loc["restless", "reason"]
+    assert "no charge-neutral states" in rows.loc["uncharged", "reason"]
+    assert "apart" in rows.loc["on-top", "reason"] and "apart" in rows.loc["thin", "reason"]
+    assert rows.loc["garbage", "reason"] and rows.loc["empty", "reason"]
+
+
+def test_every_rate_counts_every_input_in_its_denominator(evaluated):
+    report = evaluated[1]
+    for name, count in (
+        ("readable", 7),
+        ("valid structure", 5),
+        ("valid structure, no self-images", 6),
+        ("unique", 4),
+    ):
+        metric = report[name]
+        assert (round(metric.value * metric.n), metric.n) == (count, 9), name
+    for name in ("novel", "precision", "relaxation converged", "stable (< 0)", "S.U.N. (< 0)"):
+        assert report[name].n == 9, name
+
+
+def test_sun_is_what_its_parts_say(evaluated):
+    rows = evaluated[1].rows
+    flags = {
+        name: rows[name].fillna(False).to_numpy(dtype=bool)
+        for name in ("stable", "metastable", "sun", "msun", "novel_relaxed")
+    }
+    energies = rows["e_above_hull"].to_numpy(dtype=float, na_value=np.nan)
+    assert np.isfinite(energies).sum() >= 4
+    below = np.nan_to_num(energies, nan=9.0)
+    assert (flags["stable"] == ((below < 0) & (rows["n_elements"].fillna(0) >= 2))).all()
+    assert (flags["metastable"] == (below < 0.1)).all()
+    assert not (flags["sun"] & ~(flags["stable"] & flags["novel_relaxed"])).any()
+    assert not (flags["msun"] & ~(flags["metastable"] & flags["novel_relaxed"])).any()
+    assert flags["msun"].sum() <= flags["metastable"].sum()
+
+
+def test_the_files_say_what_the_report_says(evaluated):
+    out, report = evaluated
+    with open(out / "per_crystal.csv", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [row["id"] for row in rows] == report.rows["id"].tolist()
+    by_id = {row["id"]: row for row in rows}
+    assert by_id["garbage"]["valid_structure"] == "" and by_id["garbage"]["readable"] == "false"
+    assert by_id["thin"]["valid_structure"] == "false"
+    assert by_id["thin"]["e_above_hull"] == "" and by_id["thin"]["sun"] == ""
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["inputs"] == 9 and summary["readable"] == 7
+    named = {m["name"]: m for ms in summary["metrics"].values() for m in ms}
+    assert named["valid structure"]["value"] == pytest.approx(5 / 9)
+    for stage in set(STAGES) - {"prediction"}:
+        assert summary["protocol"][stage], stage
+    assert "smact14" in summary["protocol"]["validity"]["composition"]
+    assert "CHGNet" in summary["protocol"]["relaxation"]["relaxer"]
+    assert "lower bound" in summary["protocol"]["stability"]["hull"]
+
+
+def test_a_report_that_is_read_again_is_the_same(evaluated):
+    out, report = evaluated
+    again = Report.load(out)
+    assert again.table() == report.table()
+    assert again.protocol == report.protocol
+    assert (again.crystals.frac_coords == report.crystals.frac_coords).all()
+    assert list(again.rows) == list(report.rows)
+    for column in report.rows:
+        before, after = report.rows[column], again.rows[column]
+        if before.dtype.kind == "f":
+            np.testing.assert_allclose(after, before, rtol=1e-5)
+        else:
+            assert after.astype(object).where(after.notna(), "").tolist() == (
+                before.astype(object).where(before.notna(), "").tolist()
+            ), column
+
+
+def test_the_same_call_goes_on_and_computes_nothing_twice(
+    evaluated, known_faults, reference_folder, fast, monkeypatch
+):
+    out, report = evaluated
+
+    def refuse(work):
+        raise AssertionError(f"{work.stage} is computed a second time")
+
+    before = {p: p.stat().st_mtime_ns for p in (out / "stages").rglob("*") if p.is_file()}
+    monkeypatch.setattr(run, "STAGE_FUNCTIONS", dict.fromkeys(run.STAGE_FUNCTIONS, refuse))
+    again = evaluate(known_faults, reference_folder, out, settings=fast, workers=1)
+    assert again.table() == report.table()
+    assert before == {p: p.stat().st_mtime_ns for p in (out / "stages").rglob("*") if p.is_file()}
+
+
+def test_stages_can_be_added_one_after_the_other(known_faults, reference_folder, fast, tmp_path):
+    out = tmp_path / "out"
+    first = evaluate(
+        known_faults, reference_folder, out, settings=fast, only=["validity"], workers=1
+    )
+    assert list(first.metrics) == ["validity"] and "unique" not in first.rows
+    second = evaluate(
+        known_faults, reference_folder, out, settings=fast, only=["novelty"], workers=1
+    )
+    assert list(second.metrics) == ["validity", "novelty"] and "unique" in second.rows
+    other = EvaluateSettings(seed=5)
+    with pytest.raises(InputError, match="seed is 0 there and 5 now"):
+        evaluate(known_faults, reference_folder, out, settings=other, workers=1)
+
+
+def test_an_evaluation_killed_in_the_middle_ends_as_one_that_was_not(
+    evaluated, known_faults, reference_folder, fast, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+
+    def killed(work):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setitem(run.STAGE_FUNCTIONS, "relaxation", killed)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(known_faults, reference_folder, out, settings=fast, workers=1)
+    assert (out / "stages" / "novelty.json").is_file()
+    assert not (out / "summary.json").exists()
+    report = evaluate(known_faults, reference_folder, out, settings=fast, workers=1)
+    compared = [row for row in report.table() if "seconds" not in row[1]]
+    assert compared == [row for row in evaluated[1].table() if "seconds" not in row[1]]
+
+
+def test_crystals_of_any_kind_of_source_get_the_same_figures(
+    parts, reference_folder, tmp_path, known_faults
+):
+    from flowllm.output import write_cifs, write_extxyz
+
+    crystals = parts["train"][:6]
+    write_cifs(tmp_path / "cifs", crystals)
+    write_extxyz(tmp_path / "all.extxyz", crystals)
+    crystals.save(tmp_path / "all.npz")
+    with open(tmp_path / "all.csv", "w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["material_id", "cif"])
+        writer.writerows(zip(crystals.ids, crystals.to_cif(), strict=True))
+    sources = [tmp_path / "cifs", tmp_path / "all.extxyz", tmp_path / "all.npz",
+               tmp_path / "all.csv", crystals, crystals.to_pymatgen()]  # fmt: skip
+    found = []
+    for source in sources:
+        report = evaluate(source, reference_folder, only=["validity", "diversity"], workers=1)
+        found.append({m.name: round(m.value, 4) for m in report if "total variation" not in m.name})
+    assert all(one == found[0] for one in found[1:])
+
+
+def test_the_test_split_evaluated_as_if_it_were_generated(parts, reference_folder):
+    report = evaluate(parts["test"], reference_folder, only=["coverage"], workers=1)
+    assert report["valid structure"].value == 1
+    assert report["recall"].value == 1 and report["precision"].value == 1
+    assert report.rows["distance_structure"].max() == pytest.approx(0, abs=1e-3)
+
+
+def test_structure_prediction_by_the_ids_of_the_test_split(parts, reference_folder):
+    truth = parts["test"]
+    wrong = truth.replace(frac_coords=np.random.default_rng(0).random(truth.frac_coords.shape))
+    both = type(truth).concatenate(
+        [wrong.replace(ids=[f"{i}-1" for i in truth.ids]),
+         truth.replace(ids=[f"{i}-2" for i in truth.ids])]
+    )  # fmt: skip
+    report = evaluate(both, reference_folder, only=["prediction"], workers=1)
+    assert report["match rate, 2 tries, all pairs"].value == 1
+    assert report["match rate, 1 try, all pairs"].value < 1
+    assert report["RMSE, 2 tries"].value == pytest.approx(0, abs=1e-4)
+    with pytest.raises(InputError, match="elsewhere"):
+        evaluate(
+            truth[:1].replace(ids=["elsewhere"]), reference_folder, only=["prediction"], workers=1
+        )
+
+
+def test_workers_and_threads_give_the_table_of_one_process(
+    known_faults, reference_folder, evaluated
+):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as pool:
+        report = evaluate(known_faults, reference_folder, only=PROXIES, executor=pool)
+    columns = list(report.rows.columns)
+    expected = evaluated[1].rows
+    for column in columns[:-1]:
+        for one, other in zip(report.rows[column], expected[column], strict=True):
+            if isinstance(one, float):
+                assert one == pytest.approx(other, rel=1e-9, nan_ok=True), column
+            else:
+                assert str(one) == str(other), column
+
+
+def test_stages_bring_along_what_they_need():
+    assert chosen_stages(["stability"]) == ("validity", "relaxation", "stability")
+    assert chosen_stages(None) == STAGES[:-1]
+    with pytest.raises(InputError, match="no stage 'spin'"):
+        chosen_stages(["spin"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"relax_num": -1}, {"seconds": 0}, {"seed": -1}, {"known": "all"}, {"novelty": "guess"},
+     {"thresholds": ()}],
+    ids=str,
+)  # fmt: skip
+def test_settings_that_cannot_be(wrong):
+    with pytest.raises(InputError):
+        EvaluateSettings(**wrong)
+
+
+def test_a_random_sample_is_relaxed_and_is_the_denominator(known_faults, reference_folder, fast):
+    from dataclasses import replace
+
+    settings = replace(fast, relax_num=4)
+    report = evaluate(
+        known_faults, reference_folder, settings=settings, only=["relaxation"], workers=1
+    )
+    assert report["relaxation converged"].n == 4
+    assert report.rows["relaxed_energy"].notna().sum() <= 4
+    assert "random sample of 9" in report.protocol["relaxation"]["denominator"]
+
+
+def test_without_the_data_the_index_decides_on_novelty_and_says_so(
+    parts, reference_folder, monkeypatch
+):
+    from flowllm.evaluation.reference import Reference
+
+    monkeypatch.setattr(Reference, "crystals", lambda self, split: None)
+    some = type(parts["train"]).concatenate([parts["train"][:3], parts["test"][:1]])
+    report = evaluate(some, reference_folder, only=["novelty"], workers=1)
+    assert report.rows["novel"].tolist()[:3] == [False, False, False]
+    assert "novelty index of tiny" in report.protocol["novelty"]["novelty"]
+    with pytest.raises(InputError, match="needs the train split"):
+        evaluate(
+            some, reference_folder, only=["novelty"], workers=1,
+            settings=EvaluateSettings(novelty="exact"),
+        )  # fmt: skip
