@@ -89,17 +89,30 @@ def bench(
     num: int = 256,
     steps: int = 25,
     threads: int = 0,
+    evaluation: Path | None = None,
+    relax_num: int = 100,
     device: Device = "auto",
 ) -> None:
     """Time the stages, and compare each network with the machine's own matrix products.
+
+    With --evaluation it is the evaluation of these crystals that is timed, not a model.
 
     Args:
         model: a folder with weights, or the name of a model that ships with the package.
         num: crystals to generate.
         steps: steps of the refinement.
         threads: processor threads; 0 takes all.
+        evaluation: crystals to evaluate instead, anything that "flowllm evaluate" takes.
+        relax_num: so many of them, of 8 to 12 atoms, are relaxed by us and by chgnet alone.
         device: where to compute.
     """
+    if evaluation is not None:
+        from flowllm.evaluation.bench import bench_evaluation, print_evaluation_bench
+
+        print_evaluation_bench(
+            bench_evaluation(evaluation, relax_num=relax_num, workers=threads or None)
+        )
+        return
     from flowllm.bench import bench_model, print_bench
 
     print_bench(bench_model(load_system(model, device), num, steps, device, threads))
