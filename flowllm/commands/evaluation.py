@@ -22,6 +22,7 @@ def evaluate(
     relax_num: int = 0,
     fmax: float = 0.1,
     relax_steps: int = 1500,
+    trajectories: bool = False,
     hull: str = "",
     known: Literal["train", "train+val"] = "train",
     novelty: Literal["auto", "exact", "index"] = "auto",
@@ -49,6 +50,7 @@ def evaluate(
         relax_num: relax a random sample of so many; 0 relaxes all.
         fmax: a crystal is relaxed when no force is larger, in eV/Å.
         relax_steps: most steps of the optimiser.
+        trajectories: keep every step of every relaxation, in stages/relaxation/relaxed.npz.
         hull: a hull of "flowllm hull convert"; default the reference's own.
         known: splits whose crystals are not novel.
         novelty: exact compares structures and needs the data; index does without them; auto takes
@@ -69,7 +71,9 @@ def evaluate(
         hull=hull,
         known=known,
         novelty=novelty,
-        relaxation=RelaxSettings(fmax=fmax, steps=relax_steps, time_limit=relax_seconds),
+        relaxation=RelaxSettings(
+            fmax=fmax, steps=relax_steps, time_limit=relax_seconds, record=trajectories
+        ),
         relax_num=relax_num,
         seconds=seconds,
         seed=seed,
