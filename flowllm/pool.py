@@ -12,8 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from pebble import ProcessPool
-
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 GRACE = 60.0  # seconds beyond its time that a function has before its process is ended
 
@@ -31,6 +29,8 @@ class WorkerPool(Executor):
         self.workers = workers
 
     def __enter__(self) -> WorkerPool:
+        from pebble import ProcessPool  # here, so that training runs where it is not installed
+
         self._before = {name: os.environ.get(name) for name in ONE_THREAD}
         os.environ.update(ONE_THREAD)  # spawned processes read these before they load BLAS
         context = multiprocessing.get_context("spawn")
