@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,9 @@ def _run_stages(
             )  # fmt: skip
             file.parent.mkdir(parents=True, exist_ok=True)
             result = function(work)
+            for place, metric in enumerate(result.metrics):  # what the training split scores
+                if metric.data is None and metric.name in reference.floor:
+                    result.metrics[place] = replace(metric, data=reference.floor[metric.name])
             result.save(file)
             results[stage] = StageResult.load(file)  # as a later call will find it
     return results

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from flowllm.errors import InputError
-from flowllm.evaluation.metric import Metric
+from flowllm.evaluation.metric import SHARE, Metric
 from flowllm.evaluation.stages.base import StageResult, Work
 from flowllm.metrics.prediction import score_predictions, targets_from_ids
 
@@ -36,20 +36,18 @@ def prediction(work: Work) -> StageResult:
     for k in sorted({1, tries}):
         best, name = result.best_of(k), f"{k} {'try' if k == 1 else 'tries'}"
         metrics += [
-            Metric.of(f"match rate, {name}, all pairs", best.match_rate, "share"),
-            Metric.of(
-                f"match rate, {name}, valid pairs only", best.match_rate_valid_pairs, "share"
-            ),
+            Metric.of(f"match rate, {name}, all pairs", best.match_rate, SHARE),
+            Metric.of(f"match rate, {name}, valid pairs only", best.match_rate_valid_pairs, SHARE),
             Metric.of(f"RMSE, {name}", best.rmse),
             Metric.of(f"RMSE, {name}, valid pairs only", best.rmse_valid_pairs),
         ]
     metrics += [
-        Metric.of("METRe, 1 try", result.first.metre, "share"),
+        Metric.of("METRe, 1 try", result.first.metre, SHARE),
         Metric.of("cRMSE, 1 try", result.first.crmse),
     ]
     if tries > 1:
         metrics += [
-            Metric.of(f"METRe, {tries} tries", result.everyone.metre, "share"),
+            Metric.of(f"METRe, {tries} tries", result.everyone.metre, SHARE),
             Metric.of(f"cRMSE, {tries} tries", result.everyone.crmse),
         ]
     s = work.settings.prediction

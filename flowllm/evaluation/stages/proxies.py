@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.evaluation.metric import Metric
+from flowllm.evaluation.metric import SHARE, Metric
 from flowllm.evaluation.stages.base import StageResult, Work, save_whole
 from flowllm.metrics.composition import compositional_validity
 from flowllm.metrics.coverage import COMPOSITION_CUTOFF, STRUCTURE_CUTOFF, coverage
@@ -81,13 +81,13 @@ def distributions(work: Work) -> StageResult:
     for column, name, unit in (("density", "density", "g/cm³"), ("n_elements", "N_el", "")):
         values, theirs = table.column(column), work.reference.values(column)
         for chosen, which in ((drawn, f"{PAPERS_SAMPLE} valid"), (rows, "all valid")):
-            name_of = f"wdist {name}, {which}"
             metrics.append(
                 Metric.of(
-                    name_of, distance_estimate(values[chosen], theirs, work.settings.seed), unit,
-                    data=work.reference.floor.get(name_of),
+                    f"wdist {name}, {which}",
+                    distance_estimate(values[chosen], theirs, work.settings.seed),
+                    unit,
                 )
-            )  # fmt: skip
+            )
     protocol = {
         "reference": work.reference.describe("test"),
         "valid": "structure (no self-images) and composition, as CDVAE's code has it",
@@ -102,18 +102,14 @@ def coverage_stage(work: Work) -> StageResult:
     prints = _fingerprints(work)
     reference, scaler = work.reference.fingerprints(), work.reference.scaler()
     found = coverage(prints, reference, scaler)
-    floor = work.reference.floor
     various = diversity(work.crystals, prints, scaler, work.usable)
     metrics = [
-        Metric.of("recall", found.recall, "share", data=floor.get("recall")),
-        Metric.rate("precision", found.precise, work.total, data=floor.get("precision")),
-        Metric.of(
-            "structural diversity", various.structure, data=floor.get("structural diversity")
-        ),
+        Metric.of("recall", found.recall, SHARE),
+        Metric.rate("precision", found.precise, work.total),
+        Metric.of("structural diversity", various.structure),
         Metric.of(
             "compositional diversity",
             various.composition,
-            data=floor.get("compositional diversity"),
         ),
     ]
     columns = {
@@ -163,14 +159,12 @@ def diversity_stage(work: Work) -> StageResult:
     formulas = crystals.formulas
     valid = np.flatnonzero(usable)
     prototypes = {found.prototypes[i] for i in valid} - {""}
-    floor = work.reference.floor
     metrics = [
         _count("distinct reduced formulas", len({formulas[i] for i in valid}), valid),
         _count("distinct chemical systems", len({systems[i] for i in valid}), valid),
         _count("distinct prototypes", len(prototypes), valid),
         Metric.rate(
             "space group other than P1", found.space_groups[valid] > 1,
-            data=floor.get("space group other than P1"),
         ),
     ]  # fmt: skip
     if len(valid):
@@ -179,7 +173,7 @@ def diversity_stage(work: Work) -> StageResult:
             ("space groups, total variation", apart.total_variation),
             ("space groups, Jensen-Shannon distance", apart.jensen_shannon),
         ):
-            metrics.append(Metric.of(name, value, data=floor.get(name)))
+            metrics.append(Metric.of(name, value))
     columns: dict[str, list[Any]] = {
         "space_group": [int(g) or None for g in found.space_groups],
         "prototype": [str(p) or None for p in found.prototypes],
@@ -196,7 +190,7 @@ def diversity_stage(work: Work) -> StageResult:
 
 def _count(name: str, distinct: int, valid: np.ndarray) -> Metric:
     share = distinct / len(valid) if len(valid) else float("nan")
-    return Metric(name, share, n=len(valid), unit="share", note=f"{distinct} of {len(valid)}")
+    return Metric(name, share, n=len(valid), unit=SHARE, note=f"{distinct} of {len(valid)}")
 
 
 def _denominator(work: Work) -> str:
