@@ -100,7 +100,6 @@ def build_reference(
                 "test": describe(label, source or str(data), "test", test),
             },
             "bins": _bins(test),
-            **_hull_agreement(folder),
         }
         write_json(folder / RECORD, record)
         chosen = np.random.default_rng(0).permutation(len(train))[:FLOOR_SAMPLE]
@@ -183,18 +182,6 @@ def _write_stability(
         about = IndexSettings(name=describe(label, source, "train", train), source=source)
         index = build_and_judge(train.crystals, validation, judged, about, workers=workers)
         save_whole(index, folder / NOVELTY)
-
-
-def _hull_agreement(folder: Path) -> dict[str, Any]:
-    """How far the hull agrees with the Materials Project's own energies above its hull."""
-    from flowllm.stability import HullTable, hull_agreement
-    from flowllm.stability.hull_build import materials_project_energies
-
-    home = data_dir()
-    if home is None or not (folder / HULL).is_file():
-        return {}
-    found = hull_agreement(HullTable.load(folder / HULL), *materials_project_energies(home))
-    return {"hull_agreement": {name: round(value, 6) for name, value in found.items()}}
 
 
 def _peers(home: Path | None) -> dict[str, CrystalBatch]:

@@ -90,18 +90,6 @@ class Reference:
         """Column -> share of the test split in each bin."""
         return dict(self.record.get("bins", {}))
 
-    @property
-    def hull_agreement(self) -> str:
-        """How far its hull agrees with the Materials Project's own, in words; empty if unknown."""
-        found = self.record.get("hull_agreement")
-        if not found:
-            return ""
-        return (
-            f"on {found['n']:,} entries of the Materials Project the mean absolute error against "
-            f"its own E_hull is {found['mean_absolute_error']:.4f} eV/atom, and "
-            f"{found['stable']:.1%} agree on stable or not"
-        )
-
     def describe(self, split: str) -> str:
         """As in "MP-20 test (recovered, 8,879 of 9,046)"."""
         return str(self.record["splits"].get(split, f"{self.name} {split}"))

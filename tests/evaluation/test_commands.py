@@ -73,7 +73,7 @@ def test_export_takes_the_relaxed_crystals_that_have_a_flag(folder, tmp_path):
         (["evaluate", "{cif}", "--out", "{out}", "--relax-num", "-2"], "relax_num"),
         (["evaluate", "{cif}", "--out", "{out}", "--fmax", "0"], "fmax"),
         (["evaluate", "{cif}", "--out", "{out}", "--dask", "tcp://127.0.0.1:9"], "no Dask"),
-        (["evaluate", "{cif}", "--out", "{cif}"], "is a file"),
+        (["evaluate", "{cif}", "--out", "{file}"], "is a file"),
         (["export", "{cif}", "--out", "{out}"], "one of --vasp and --quantum-espresso"),
         (["export", "{cif}", "--vasp", "--where", "sun", "--out", "{out}"], "needs the folder"),
         (["export", "{cif}", "--vasp", "--ids", "zz", "--out", "{out}"], "no crystal zz"),
@@ -87,7 +87,9 @@ def test_bad_input_is_named_in_one_line_and_nothing_is_left(
     words, message, parts, tmp_path, capsys
 ):
     places = {name: tmp_path / name for name in ("nowhere", "empty", "out", "old")}
-    places |= {"cif": tmp_path / "one.cif", "npz": tmp_path / "hull.npz"}
+    places |= {name: tmp_path / name for name in ("one.cif", "hull.npz", "file")}
+    places["cif"], places["npz"] = places.pop("one.cif"), places.pop("hull.npz")
+    places["file"].write_text("a file")
     places["empty"].mkdir()
     places["old"].mkdir()
     (places["old"] / RECORD).write_text(json.dumps({"format": 0}))

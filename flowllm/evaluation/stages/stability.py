@@ -74,7 +74,6 @@ def stability(work: Work) -> StageResult:
     }
     protocol = {
         "hull": hull.describe(),
-        **_agreement(work),
         "stable": "E_hull < 0 and at least two elements; metastable: E_hull < "
         + ", ".join(f"{t:g}" for t in thresholds if t > 0)
         + " eV/atom; re-relaxed known compounds lie near 0, on either side",
@@ -96,13 +95,6 @@ def _hull(work: Work) -> HullTable:
             "convert` makes one of a phase diagram), or --hull mp_20"
         )
     return hull
-
-
-def _agreement(work: Work) -> dict[str, str]:
-    """What is known of the reference's own hull; of a user's hull nothing is."""
-    if work.settings.hull or not work.reference.hull_agreement:
-        return {}
-    return {"agreement of the hull": work.reference.hull_agreement}
 
 
 def _names(threshold: float) -> tuple[str, str]:
