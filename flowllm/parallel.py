@@ -111,6 +111,51 @@ def iterate_crystals(
     return _iterate_chunks(chunks, len(parts), executor, workers, progress)
 
 
+def map_parts(
+    fn: Callable[[Any], Any],
+    items: Any,
+    size: int,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    seconds: float | None = None,
+) -> list[tuple[Any, Any]]:
+    """fn of parts of `size` items each, for functions that are faster on many items together.
+
+    A part that raises, or takes too long, is done again item by item, so that one bad item costs
+    no other its result.
+
+    Args:
+        fn: called with a part.
+        items: a sequence whose slices are parts, as a CrystalBatch.
+        size: items a part.
+        executor: as in `iterate_crystals`.
+        workers: as there.
+        progress: called as progress(done, total) with items.
+        seconds: the longest that a part may take, and afterwards each item of one that failed.
+
+    Returns:
+        (part, fn(part)) in the items' order; a part of one item may have a `Failure`.
+    """
+    parts = [items[start : start + size] for start in range(0, len(items), size)]
+    ends = [min(len(items), (k + 1) * size) for k in range(len(parts))]
+
+    def report(done: int, _total: int) -> None:
+        if progress and done:
+            progress(ends[done - 1], len(items))
+
+    found = map_crystals(fn, parts, executor, workers, report, seconds=seconds)
+    result: list[tuple[Any, Any]] = []
+    for part, outcome in zip(parts, found, strict=True):
+        if isinstance(outcome, Failure) and len(part) > 1:
+            alone = [part[k : k + 1] for k in range(len(part))]
+            again = map_crystals(fn, alone, executor, workers, seconds=seconds)
+            result += zip(alone, again, strict=True)
+        else:
+            result.append((part, outcome))
+    return result
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Items that travel to a worker together.

@@ -11,7 +11,7 @@ import pytest
 
 from flowllm import pool as worker_pool
 from flowllm.errors import InputError
-from flowllm.parallel import Failure, iterate_crystals, map_crystals
+from flowllm.parallel import Failure, iterate_crystals, map_crystals, map_parts
 
 
 def inverse(number: float) -> float:
@@ -146,6 +146,24 @@ def test_a_process_that_dies_or_hangs_costs_its_own_item_only(monkeypatch):
     assert [r for r in results if isinstance(r, str)] == ["A", "B", "C", "D", "E"]
     assert str(results[1]) == "die: its worker process died, perhaps of too little memory"
     assert str(results[4]) == "hang: took longer than 1 s; its process had to be ended"
+
+
+def louder(words: list[str]) -> list[str]:
+    """`troublesome` of several words together."""
+    return [troublesome(word) for word in words]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_part_that_fails_is_done_again_item_by_item(workers):
+    words, seen = ["a", "b", "sleep", "c", "d", "e", "f"], []
+    found = map_parts(
+        louder, words, 3, workers=workers, seconds=0.5, progress=lambda *a: seen.append(a)
+    )
+    assert [part for part, _ in found] == [["a"], ["b"], ["sleep"], ["c", "d", "e"], ["f"]]
+    results = [result for _, result in found]
+    assert isinstance(results.pop(2), Failure)
+    assert results == [["A"], ["B"], ["C", "D", "E"], ["F"]]
+    assert seen == [(3, 7), (6, 7), (7, 7)]
 
 
 def test_an_alarm_of_the_caller_is_back_in_place_afterwards():

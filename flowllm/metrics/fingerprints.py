@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +23,7 @@ from flowllm.metrics.crystal_nn import SIZE as STRUCTURE_SIZE
 from flowllm.metrics.crystal_nn import site_fingerprints
 from flowllm.metrics.magpie import COMPOSITION_SIZE, composition_fingerprints
 from flowllm.metrics.validity import structural_faults
-from flowllm.parallel import Failure, Progress, map_crystals
+from flowllm.parallel import Failure, Progress, map_parts
 
 CHUNK = 50  # crystals that are computed together
 _ARRAYS = ("structure", "composition", "reasons", "ids")
@@ -135,6 +134,7 @@ def fingerprint_crystals(
     executor: Executor | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    seconds: float | None = None,
 ) -> Fingerprints:
     """Both fingerprints of B crystals.
 
@@ -146,33 +146,16 @@ def fingerprint_crystals(
         executor: any `concurrent.futures` executor; by default `workers` processes.
         workers: processes without an executor; default all cores, 1 runs in this one.
         progress: called as progress(done, total) with crystals.
+        seconds: the longest that one crystal may take; None for as long as it likes.
     """
-    parts = [crystals[start : start + CHUNK] for start in range(0, len(crystals), CHUNK)]
-    report = None
-    if progress:
-        ends = np.cumsum([0, *map(len, parts)]).tolist()
-        report = partial(_in_crystals, progress, ends)
-    results = map_crystals(_fingerprint_part, parts, executor, workers, report)
-    done = []
-    for part, result in zip(parts, results, strict=True):
-        if isinstance(result, Failure):
-            result = _without(part, result.message or result.kind)
-        done.append(result)
+    found = map_parts(_fingerprint, crystals, CHUNK, executor, workers, progress, seconds)
+    done = [
+        _without(part, f"{result.kind}: {result.message}")
+        if isinstance(result, Failure)
+        else result
+        for part, result in found
+    ]
     return Fingerprints.concatenate(done)
-
-
-def _in_crystals(progress: Progress, ends: list[int], done: int, total: int) -> None:
-    progress(ends[done], ends[total])
-
-
-def _fingerprint_part(crystals: CrystalBatch) -> Fingerprints:
-    """Fingerprints of a few crystals together, or one by one where that raises."""
-    try:
-        return _fingerprint(crystals)
-    except Exception as error:
-        if len(crystals) > 1:
-            return Fingerprints.concatenate([_fingerprint_part(c) for c in crystals])
-        return _without(crystals, f"{type(error).__name__}: {error}")
 
 
 def _fingerprint(crystals: CrystalBatch) -> Fingerprints:

@@ -15,7 +15,7 @@ import numpy as np
 from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.statistics import Estimate
-from flowllm.parallel import Failure, Progress, map_crystals
+from flowllm.parallel import Failure, Progress, map_parts
 
 SYMPREC = 0.1  # Å, as the space groups of MP-20 were found
 GROUPS = 230
@@ -66,6 +66,7 @@ def symmetry(
     executor: Executor | None = None,
     workers: int | None = 1,
     progress: Progress | None = None,
+    seconds: float | None = None,
 ) -> Symmetry:
     """Space groups and prototypes of B crystals.
 
@@ -74,18 +75,19 @@ def symmetry(
         symprec: Å, spglib's tolerance.
         executor: any `concurrent.futures` executor; by default `workers` processes.
         workers: processes without an executor; 1 runs in this one.
-        progress: called as progress(done, total) with chunks of 100 crystals.
+        progress: called as progress(done, total) with crystals.
+        seconds: the longest that one crystal may take; without an answer it has no space group.
 
     Raises:
         InputError: symprec is not positive.
     """
     if not symprec > 0:
         raise InputError(f"symprec must be positive, not {symprec}")
-    parts = [crystals[start : start + CHUNK] for start in range(0, len(crystals), CHUNK)]
-    found = map_crystals(partial(_of_part, symprec=symprec), parts, executor, workers, progress)
     rows: list[tuple[int, str]] = []
-    for part, result in zip(parts, found, strict=True):
-        rows.extend([(0, "")] * len(part) if isinstance(result, Failure) else result)
+    for _, result in map_parts(
+        partial(_of_part, symprec=symprec), crystals, CHUNK, executor, workers, progress, seconds
+    ):
+        rows.extend([(0, "")] if isinstance(result, Failure) else result)
     groups = np.array([group for group, _ in rows], dtype=np.int64)
     return Symmetry(groups, np.array([label for _, label in rows], dtype=np.str_), symprec)
 

@@ -138,7 +138,7 @@ def _fingerprints(work: Work) -> Fingerprints:
     parts = work.in_parts(
         everything,
         lambda places, report: fingerprint_crystals(
-            work.crystals[places], work.executor, work.workers, report
+            work.crystals[places], work.executor, work.workers, report, work.settings.seconds
         ),
         Fingerprints.load,
         size=500,
@@ -153,7 +153,7 @@ def diversity_stage(work: Work) -> StageResult:
     crystals, usable = work.crystals, work.usable
     found = symmetry(
         crystals, executor=work.executor, workers=work.workers,
-        progress=lambda done, total: work.report(min(len(crystals), done * 100), len(crystals)),
+        progress=work.report, seconds=work.settings.seconds,
     )  # fmt: skip
     systems = ["-".join(sorted(composition)) for composition in crystals.compositions]
     formulas = crystals.formulas
