@@ -67,6 +67,7 @@ def quiet_libraries() -> None:
     """No messages or bars of other libraries; warnings of our own as one line each."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("SPGLIB_WARNING", "OFF")  # it would write into the progress bars
     if "transformers" in sys.modules:  # it has read the variables already
         from transformers.utils import logging
 
