@@ -19,6 +19,8 @@ def print_report(report: Report) -> None:
         shown.add_row(stage if stage != before else "", name, value, data)
         before = stage
     console.print(shown)
+    protocol = Table("protocol", "", "", title_justify="left", box=None)
     for stage, settings in report.protocol.items():
-        for name, value in settings.items():
-            console.print(f"[bold]{stage}[/bold] {name}: {value}", highlight=False)
+        for place, (name, value) in enumerate(settings.items()):
+            protocol.add_row("" if place else stage, name, value)
+    console.print(protocol)

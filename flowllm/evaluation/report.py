@@ -27,6 +27,8 @@ FLAGS = (
     "near_reference",
     "unique",
     "novel",
+    "unique_relaxed",
+    "novel_relaxed",
     "converged",
     "relax_match",
     "stable",

@@ -18,7 +18,8 @@ COLUMNS = (
     "n_elements", "num_atoms", "space_group", "prototype", "chemical_system", "near_reference",
     "distance_structure", "distance_composition", "unique", "novel", "known_as",
     "relaxed_energy", "energy_drop", "relax_steps", "converged", "relax_match", "relax_rmsd",
-    "formation_energy", "e_above_hull", "stable", "metastable", "sun", "msun", "matched", "rms",
+    "formation_energy", "e_above_hull", "stable", "metastable", "sun", "msun",
+    "unique_relaxed", "novel_relaxed", "matched", "rms",
 )  # fmt: skip
 """Columns behind id, formula and readable, in their order; those of stages that ran are there."""
 
