@@ -38,6 +38,7 @@ from flowllm.metrics.fingerprints import (
 )
 from flowllm.metrics.properties import density, n_elements
 from flowllm.runs import digest, open_run
+from flowllm.stability.index_build import MP_20_SETTINGS
 
 COMMAND = "reference"
 FLOOR_SAMPLE = (
@@ -45,6 +46,7 @@ FLOOR_SAMPLE = (
 )
 OFFICIAL = {"mp_20": {"train": 27_136, "val": 9_047, "test": 9_046}}
 PEERS = 3_000  # of published samples, on which the novelty index is judged
+SOURCES = {"mp_20": MP_20_SETTINGS.source}
 NAMES = {"mp_20": "MP-20", "mpts_52": "MPTS-52", "perov_5": "Perov-5"}
 
 Progress = Callable[[str, int, int], None]
@@ -179,7 +181,9 @@ def _write_stability(
         except InputError:  # a data set without a validation split: its test split serves
             validation = test.crystals
         judged = {f"{label} test": test.crystals, **_peers(home)}
-        about = IndexSettings(name=describe(label, source, "train", train), source=source)
+        about = IndexSettings(
+            name=describe(label, source, "train", train), source=SOURCES.get(source, source)
+        )
         index = build_and_judge(train.crystals, validation, judged, about, workers=workers)
         save_whole(index, folder / NOVELTY)
 

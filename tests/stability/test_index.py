@@ -83,11 +83,12 @@ def test_the_shipped_index_knows_the_training_crystals(data_dir, rewritten):
 def test_the_shipped_index_says_how_far_it_agrees():
     text = "\n".join(load_novelty_index().describe())
     assert "26,343 crystals" in text and "CC BY 4.0" in text
-    assert "10,000 crystals by DiffCSP" in text
-    for agreement in load_novelty_index().agreements:
-        assert agreement.accuracy > 0.99
-        assert agreement.accuracy_same_formula > 0.96
-        assert agreement.n > agreement.same_formula > 300
+    real, generated = load_novelty_index().agreements
+    assert "test" in real.crystals and "diffcsp" in generated.crystals
+    assert generated.accuracy > 0.99 and generated.accuracy_same_formula > 0.96
+    # real crystals of a known formula are other orderings and polymorphs: the hard case
+    assert real.accuracy > 0.98 and real.accuracy_same_formula > 0.92
+    assert min(a.same_formula for a in (real, generated)) > 300
 
 
 def test_the_threshold_is_chosen_where_both_agree_best(index, polymorphs):
