@@ -9,8 +9,6 @@ import tyro
 
 from flowllm.commands.options import Input
 
-Selection = Literal["all", "valid", "metastable", "stable", "sun", "msun"]
-
 
 def evaluate(
     source: Input,
@@ -166,7 +164,7 @@ def export(
     vasp: bool = False,
     quantum_espresso: bool = False,
     ids: str | None = None,
-    where: Selection = "all",
+    where: str = "all",
     relaxed: bool = True,
     overwrite: bool = False,
 ) -> None:
@@ -179,7 +177,8 @@ def export(
             POTCARs, which are yours.
         quantum_espresso: write inputs of pw.x; the pseudopotentials are yours.
         ids: only these, separated by commas.
-        where: only crystals with this flag in an evaluation's table.
+        where: only crystals with these flags in an evaluation's table, joined by commas, as in sun
+            or stable,novel; valid, metastable, msun and the other columns of true and false do too.
         relaxed: begin from the relaxed structures where the evaluation holds them.
         overwrite: replace another export in the output folder.
     """

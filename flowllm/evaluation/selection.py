@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.evaluation.report import SUMMARY, TABLE, Report
 from flowllm.evaluation.stages.relaxation import RELAXED
+from flowllm.export import ids_where
 from flowllm.inputs import read_inputs
 
 FLAG_OF = {"valid": "valid_structure"}
@@ -23,7 +22,8 @@ def select(
 
     Args:
         source: an evaluation's folder, or anything that `read_inputs` takes.
-        where: "all", or a flag of the evaluation's table: "valid", "stable", "sun", ….
+        where: "all", or flags of the evaluation's table that are all true, joined by commas, as in
+            "sun" or "stable,novel"; "valid" is short for "valid_structure".
         ids: only these; their order counts.
         relaxed: take relaxed structures in the place of those that were given, where there are.
 
@@ -33,30 +33,23 @@ def select(
     Raises:
         InputError: no evaluation where a flag is asked for, an unknown flag or id, or none left.
     """
-    folder = Path(source)
+    folder, fitting = Path(source), None
     if not ((folder / SUMMARY).is_file() and (folder / TABLE).is_file()):
         if where != "all":
             raise InputError(f"--where {where} needs the folder of an evaluation, not {source}")
         crystals = read_inputs(source).crystals
-        flags = np.ones(len(crystals), dtype=bool)
     else:
         report = Report.load(folder)
         crystals = _relaxed(folder, report.crystals) if relaxed else report.crystals
-        rows = report.rows[report.rows["readable"].fillna(False).astype(bool)]
-        flag = FLAG_OF.get(where, where)
-        if where != "all" and flag not in rows:
-            raise InputError(f"{folder} has no column {flag}: that stage was not run")
-        flags = (
-            np.ones(len(crystals), dtype=bool)
-            if where == "all"
-            else rows[flag].fillna(False).to_numpy(dtype=bool)
-        )
+        if where != "all":
+            named = ",".join(FLAG_OF.get(flag.strip(), flag) for flag in where.split(","))
+            fitting = set(ids_where(folder, named))
     known = [str(name) for name in crystals.ids]
     for name in ids or ():
         if name not in known:
             raise InputError(f"{source} holds no crystal {name}")
-    fitting = {name for name, flag in zip(known, flags.tolist(), strict=True) if flag}
-    chosen = [name for name in (known if ids is None else ids) if name in fitting]
+    wanted = known if ids is None else list(ids)
+    chosen = [name for name in wanted if fitting is None or name in fitting]
     if not chosen:
         raise InputError(f"no crystal of {source} is {where}" + (" among the ids" if ids else ""))
     return crystals, chosen
