@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +48,35 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=180_000)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory):
+    """A JupyterLab that all tests share: its address, its token and the folder that it shows."""
+    from tests.browser.lab import lab_environment, server
+
+    root = tmp_path_factory.mktemp("lab")
+    with server(root, lab_environment()) as (address, token):
+        yield address, token, root
+
+
+@pytest.fixture
+def open_notebook(chromium, lab_server):
+    """Opens notebooks in JupyterLab, see `lab.opener`; they are closed after the test."""
+    from tests.browser.lab import opener
+
+    closing = []
+    yield opener(chromium, *lab_server, closing)
+    for close in closing:
+        close()
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """Where a screenshot goes: `docs/images` if FLOWLLM_PICTURES=1, else a folder of the test's."""
+
+    def path(name: str) -> Path:
+        docs = Path(__file__).parents[2] / "docs" / "images"
+        return (docs if os.environ.get("FLOWLLM_PICTURES") == "1" else tmp_path) / name
+
+    return path

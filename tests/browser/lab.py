@@ -1,0 +1,236 @@
+"""A real JupyterLab for the tests: a server of its own, notebooks opened and run in Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+START = 90  # seconds that the server may take until it answers
+QUIET = {
+    "@jupyterlab/apputils-extension": {
+        "notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False}
+    },
+}
+# What the browser says about things that are none of the workbench's.
+FOREIGN = ("favicon", "GPU stall due to ReadPixels", "Canvas2D", "WebGL-", "third-party cookie")
+
+
+@contextmanager
+def server(root: Path, environment: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """JupyterLab on a free local port, with a token; gives its address and the token.
+
+    Args:
+        root: the folder it shows.
+        environment: of the server and its kernels.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    token = secrets.token_hex(16)
+    private = root.parent / f"{root.name}-jupyter"
+    for plugin, files in QUIET.items():
+        for name, values in files.items():
+            path = private / "user-settings" / plugin / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
+    changes = {
+        "JUPYTERLAB_SETTINGS_DIR": str(private / "user-settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(private / "workspaces"),
+        "JUPYTER_RUNTIME_DIR": str(private / "runtime"),
+        "JUPYTER_CONFIG_DIR": str(private / "config"),
+        "IPYTHONDIR": str(private / "ipython"),
+    }
+    command = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--allow-root",
+        "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}",
+        "--LabApp.expose_app_in_browser=True", "--ServerApp.open_browser=False",
+    ]  # fmt: skip
+    log = (private / "server.log").open("w")
+    process = subprocess.Popen(
+        command, env={**environment, **changes}, stdout=log, stderr=subprocess.STDOUT
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_up(f"{address}/api/status?token={token}", process, private / "server.log")
+        yield address, token
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        log.close()
+
+
+def _wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    limit = time.monotonic() + START
+    while time.monotonic() < limit:
+        assert process.poll() is None, f"JupyterLab ended at once:\n{log.read_text()[-2000:]}"
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.3)
+    raise AssertionError(f"JupyterLab did not answer in {START} s:\n{log.read_text()[-2000:]}")
+
+
+def notebook(cells: Sequence[str]) -> dict[str, Any]:
+    """A notebook of code cells, as JSON."""
+    return {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+        },
+        "cells": [
+            {
+                "cell_type": "code", "id": f"cell-{number}", "metadata": {}, "outputs": [],
+                "execution_count": None, "source": source,
+            }
+            for number, source in enumerate(cells)
+        ],
+    }  # fmt: skip
+
+
+@dataclass
+class OpenNotebook:
+    """A notebook that is open in the browser; `page` is Playwright's.
+
+    Attributes:
+        page: the page.
+        said: errors of the console and of the page's own scripts, so far.
+    """
+
+    page: Any
+    said: list[str] = field(default_factory=list)
+
+    def run_all(self, timeout: float = 180) -> None:
+        """Run all cells and wait until the last has ended.
+
+        Raises:
+            AssertionError: a cell ended with an error, or not in time.
+        """
+        self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        self.page.wait_for_function(BUSY_TO_DONE, timeout=timeout * 1000)
+        assert not (errors := self.cell_errors()), "\n".join(errors)
+
+    def run(self, source: str, timeout: float = 60) -> str:
+        """Run a line in the notebook's kernel, beside its cells, and return what it printed."""
+        result = self.page.evaluate(RUN_ASIDE, [source, timeout * 1000])
+        assert not result["error"], result["error"]
+        return result["text"].strip()
+
+    def cell_errors(self) -> list[str]:
+        """The errors with which cells ended."""
+        return self.page.evaluate(CELL_ERRORS)
+
+    def wait(self, script: str, timeout: float = 60, argument: Any = None) -> Any:
+        """Wait until a JavaScript expression or function of the page is true; its value."""
+        handle = self.page.wait_for_function(script, arg=argument, timeout=timeout * 1000)
+        return handle.json_value()
+
+    def shot(self, selector: str, path: Path | None = None) -> bytes:
+        """A PNG of the first element that a selector names."""
+        element = self.page.locator(selector).first
+        element.scroll_into_view_if_needed()
+        return element.screenshot(path=path)
+
+
+# Every code cell has run, and the kernel waits for more.
+BUSY_TO_DONE = """() => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  const cells = panel.content.widgets.filter((c) => c.model.type === 'code'
+    && c.model.sharedModel.getSource().trim());
+  const failed = cells.some((c) => c.model.sharedModel.outputs.some(
+    (o) => o.output_type === 'error'));
+  const idle = panel.sessionContext.session?.kernel?.status === 'idle';
+  return idle && (failed || cells.every((c) => c.model.executionCount !== null
+    && c.model.executionState !== 'running'));
+}"""
+CELL_ERRORS = """() => window.jupyterapp.shell.currentWidget.content.widgets
+  .filter((c) => c.model.type === 'code')
+  .flatMap((c) => c.model.sharedModel.outputs)
+  .filter((o) => o.output_type === 'error')
+  .map((o) => o.ename + ': ' + o.evalue + '\\n' + o.traceback.join('\\n'))"""
+RUN_ASIDE = """async ([code, limit]) => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  const future = kernel.requestExecute({ code, silent: false, store_history: false });
+  const result = { text: '', error: '' };
+  future.onIOPub = (message) => {
+    const { content, header } = message;
+    if (header.msg_type === 'stream') result.text += content.text;
+    if (header.msg_type === 'execute_result') result.text += content.data['text/plain'];
+    if (header.msg_type === 'error') result.error = content.traceback.join('\\n');
+  };
+  const late = new Promise((resolve) => setTimeout(() => {
+    result.error = result.error || 'no answer in time';
+    resolve();
+  }, limit));
+  await Promise.race([future.done, late]);
+  return result;
+}"""
+
+
+def opener(
+    chromium: Any, address: str, token: str, root: Path, closing: list[Callable[[], None]]
+) -> Callable[..., OpenNotebook]:
+    """A function that opens a notebook, by the source of its cells or its path under the root."""
+    count = 0
+
+    def open_notebook(
+        cells: Sequence[str] | str, *, dark: bool = False, size: tuple[int, int] = (1280, 1000)
+    ) -> OpenNotebook:
+        nonlocal count
+        if isinstance(cells, str):
+            name = cells
+        else:
+            count += 1
+            name = f"test-{count}.ipynb"
+            (root / name).write_text(json.dumps(notebook(cells)))
+        context = chromium.new_context(viewport={"width": size[0], "height": size[1]})
+        closing.append(context.close)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        opened = OpenNotebook(page)
+
+        def console(message: Any) -> None:
+            if message.type == "error" and not any(part in message.text for part in FOREIGN):
+                opened.said.append(f"{message.text} ({message.location.get('url', '')})")
+
+        page.on("console", console)
+        page.on("pageerror", lambda error: opened.said.append(str(error)))
+        page.goto(f"{address}/lab/tree/{name}?token={token}&reset", timeout=120_000)
+        page.wait_for_function(
+            """() => window.jupyterapp?.shell?.currentWidget?.sessionContext
+                 ?.session?.kernel?.status === 'idle'""",
+            timeout=120_000,
+        )
+        page.evaluate("window.jupyterapp.commands.execute('application:set-mode', "
+                      "{ mode: 'single-document' })")  # fmt: skip
+        if dark:
+            page.evaluate(
+                "window.jupyterapp.commands.execute('apputils:change-theme', "
+                "{ theme: 'JupyterLab Dark' })"
+            )
+        return opened
+
+    return open_notebook
+
+
+def lab_environment() -> dict[str, str]:
+    """The environment of server and kernels: this checkout is what they import."""
+    here = Path(__file__).parents[2]
+    places = [str(here), str(here / "widgets"), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}

@@ -1,0 +1,57 @@
+"""The look that all widgets share, in light and dark themes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ipywidgets
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+COLOURS = ("#2f7bd9", "#e08a1e", "#1d9a76", "#b0489b", "#7d6ae0", "#c2503f")
+"""Systems beside each other, the same as in the report of an evaluation."""
+GREY = "#8a94a6"
+"""Legible on light and on dark; for the data behind, thresholds and the cell."""
+
+
+@lru_cache(maxsize=1)
+def _css() -> str:
+    return (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+
+
+class Panel(ipywidgets.VBox):
+    """The outermost box of a widget: carries the class `flowllm` and the style sheet.
+
+    Args:
+        children: what is in it, from top to bottom.
+    """
+
+    def __init__(self, children: Sequence[ipywidgets.Widget] = ()) -> None:
+        self._sheet = ipywidgets.HTML(f"<style>{_css()}</style>")
+        self._sheet.layout.display = "none"
+        super().__init__([*children, self._sheet])
+        self.add_class("flowllm")
+
+    def fill(self, children: Sequence[ipywidgets.Widget]) -> None:
+        """Exchange what is in it."""
+        self.children = (*children, self._sheet)
+
+
+def themed(figure: go.Figure, height: int = 300) -> go.Figure:
+    """A figure that lies on any background; the style sheet colours its text and grid."""
+    figure.update_layout(
+        template="none",
+        height=height,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": GREY, "size": 12},
+        margin={"l": 56, "r": 14, "t": 30, "b": 46},
+        hoverlabel={"font": {"color": "#1f2733"}, "bgcolor": "#f5f7fa"},
+    )
+    figure.update_xaxes(gridcolor="rgba(138,148,166,0.3)", zeroline=False)
+    figure.update_yaxes(gridcolor="rgba(138,148,166,0.3)", zeroline=False)
+    return figure
