@@ -16,6 +16,7 @@ def train_lm(
     learning_rate: float = 2.5e-3,
     weight_decay: float = 0.1,
     optimizer: Literal["muon", "adamw"] = "muon",
+    augmentation: Literal["none", "translation"] = "none",
     hidden: int = 224,
     layers: int = 6,
     heads: int = 7,
@@ -35,6 +36,7 @@ def train_lm(
         learning_rate: peak of the schedule.
         weight_decay: decoupled decay of the matrices; the more passes, the more of it.
         optimizer: Muon for the matrices and AdamW for the rest, or AdamW for all.
+        augmentation: train on each crystal as it is, or moved by random vectors.
         hidden: width of the model.
         layers: transformer blocks.
         heads: attention heads.
@@ -53,6 +55,7 @@ def train_lm(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         optimizer=optimizer,
+        augmentation=augmentation,
         seed=seed,
         threads=threads,
     )

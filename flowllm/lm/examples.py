@@ -90,6 +90,8 @@ class CrystalExamples(Dataset):
         batch_size: examples of like length are put together in batches of this many.
         fixed: conditions that every example states (for validation), instead of a random part.
         given: conditions that are no part of the loss, wherever they stand.
+        augmentation: "none" writes each crystal in its canonical setting; "translation" moves its
+            atoms together by a random vector, another one in every example (CrystalLLM).
     """
 
     data: CrystalSet
@@ -99,6 +101,7 @@ class CrystalExamples(Dataset):
     batch_size: int
     fixed: tuple[str, ...] | None = None
     given: tuple[str, ...] = ()
+    augmentation: str = "none"
 
     def __post_init__(self) -> None:
         self.conditions = known_conditions(self.data)
@@ -144,7 +147,18 @@ class CrystalExamples(Dataset):
             said = name in OUTLINE and name not in self.given
             ids += tokens
             labels += tokens if said else [IGNORED] * len(tokens)
-        return {"input_ids": ids + self.answers[row], "labels": labels + self.answers[row]}
+        answer = self._answer(row, index)
+        return {"input_ids": ids + answer, "labels": labels + answer}
+
+    def _answer(self, row: int, index: int) -> list[int]:
+        """The tokens of a crystal and of the end of its text, in example `index`."""
+        if self.augmentation == "none":
+            return self.answers[row]
+        crystal = self.data.crystals[row]
+        shift = np.random.default_rng([self.seed, 2, index]).random(3)
+        moved = crystal.replace(frac_coords=crystal.frac_coords + shift)
+        ids = self.tokenizer(to_text(moved)[0], add_special_tokens=False)["input_ids"]
+        return [*ids, self.tokenizer.eos_token_id]
 
 
 def collate(examples: Sequence[dict[str, list[int]]], pad: int) -> dict[str, torch.Tensor]:

@@ -48,6 +48,7 @@ class LMTrainSettings:
         warmup_steps: steps of warm-up.
         weight_decay: decoupled, on matrices.
         optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
+        augmentation: "none", or "translation": crystals moved by random vectors.
         seed: of weights, order and prompts.
         validation_rows: crystals of the validation split that are scored on the way.
         checkpoint_steps: steps between checkpoints, from which an interrupted run goes on.
@@ -60,6 +61,7 @@ class LMTrainSettings:
     warmup_steps: int = 100
     weight_decay: float = 0.1
     optimizer: str = "muon"
+    augmentation: str = "none"
     seed: int = 0
     validation_rows: int = 512
     checkpoint_steps: int = 200
@@ -73,6 +75,8 @@ class LMTrainSettings:
             raise InputError(f"learning_rate must be above 0, not {self.learning_rate}")
         if self.optimizer not in ("muon", "adamw"):
             raise InputError(f"optimizer {self.optimizer!r} is neither muon nor adamw")
+        if self.augmentation not in ("none", "translation"):
+            raise InputError(f"augmentation {self.augmentation!r} is neither none nor translation")
 
 
 @dataclass(frozen=True)

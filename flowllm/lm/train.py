@@ -58,8 +58,9 @@ def train_lm(
     out.mkdir(parents=True, exist_ok=True)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     examples = CrystalExamples(
-        train, tokenizer, settings.epochs, settings.seed, settings.batch_size
-    )
+        train, tokenizer, settings.epochs, settings.seed, settings.batch_size,
+        augmentation=settings.augmentation,
+    )  # fmt: skip
     held_out = CrystalExamples(
         validation[: settings.validation_rows], tokenizer, 1, settings.seed, settings.batch_size
     )

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 
 from flowllm.data import CrystalSet
@@ -11,6 +12,7 @@ from flowllm.lm import CrystalExamples
 from flowllm.lm.examples import IGNORED, INCLUSION, collate, known_conditions, random_part
 from flowllm.text import Conditions, build_prompt, parse_prompt, to_text
 from flowllm.text.prompts import OUTLINE, REQUEST
+from flowllm.text.strings import parse_text
 
 
 def examples_of(crystal_set, tokenizer, **changes):
@@ -170,3 +172,30 @@ def test_collate_pads_on_the_right():
     assert batch["labels"].tolist() == [[IGNORED, 6, 7], [IGNORED, 9, IGNORED]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
     assert batch["input_ids"].dtype == torch.long
+
+
+def test_translations_move_all_atoms_together_by_another_vector_each_time(crystal_set, tokenizer):
+    examples = examples_of(crystal_set, tokenizer, augmentation="translation")
+    shifts = []
+    for index in range(0, len(examples), 5):
+        crystal = crystal_set.crystals[int(examples.order[index])]
+        _, answer = parts(tokenizer, examples[index])
+        moved = parse_text(answer.removesuffix("</s>"))
+        assert moved.compositions == crystal.compositions
+        np.testing.assert_allclose(moved.lengths, crystal.lengths, atol=0.0501)
+        assert periodic_distances(moved) == pytest.approx(
+            periodic_distances(crystal), abs=0.063
+        )  # two roundings
+        shifts.append(moved.frac_coords[0] - crystal.frac_coords[0])
+        assert examples[index] == examples[index]
+    assert np.ptp(np.array(shifts), axis=0).min() > 0.5
+
+
+def periodic_distances(crystal) -> list[float]:
+    """Torus distances between all pairs of atoms, by element and sorted: free of the origin."""
+    gaps = crystal.frac_coords[:, None] - crystal.frac_coords[None]
+    gaps -= np.round(gaps)
+    # the sum of cosines is smooth where a distance of half a period would jump
+    close = np.cos(2 * np.pi * gaps).sum(-1) / 3
+    numbers = crystal.atomic_numbers
+    return sorted((close + 10 * np.minimum.outer(numbers, numbers)).ravel())
