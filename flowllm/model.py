@@ -6,10 +6,10 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -21,10 +21,15 @@ from flowllm.errors import InputError
 from flowllm.flow.refine import FlowRefiner, RefineSettings
 from flowllm.lm.prior import LanguageModelPrior
 from flowllm.lm.settings import SamplingSettings
+from flowllm.priors.store import kind_of, load_prior, prior_digest, save_prior
+from flowllm.priors.typed import TypedPrior
 from flowllm.runs import digest, weights_digest
 from flowllm.text.formula import read_elements
 from flowllm.text.request import Request
 from flowllm.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from flowllm.streaming import Event
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 DEFAULT_MODEL = "mp20-compact"
@@ -133,10 +138,7 @@ class FlowLLM:
         if not isinstance(system, dict) or "num_atoms_histogram" not in system:
             raise InputError(f"{folder / SYSTEM_FILE} does not describe a system of flowllm")
         refiner = FlowRefiner.from_pretrained(folder / "flow", device)
-        prior = LanguageModelPrior.from_pretrained(folder / "lm", str(refiner.device))
-        for weight, tensor in prior.model.state_dict().items():
-            if not torch.isfinite(tensor).all():
-                raise InputError(f"{folder / 'lm'}: {weight} holds a value that is not finite")
+        prior = load_prior(folder, system, str(refiner.device))
         try:
             return cls(prior, refiner, system["num_atoms_histogram"], folder.resolve().name)
         except InputError as error:
@@ -144,26 +146,24 @@ class FlowLLM:
 
     def save_pretrained(self, folder: str | Path, half: bool = False) -> None:
         """Write the system so that `from_pretrained` reads it; weights in float16 where `half`."""
-        if not isinstance(self.prior, LanguageModelPrior) or not isinstance(
-            self.refiner, FlowRefiner
-        ):
-            raise InputError("only a language model with a Riemannian flow can be saved")
+        kind_of(self.prior)
+        if not isinstance(self.refiner, FlowRefiner):
+            raise InputError("only a Riemannian flow can be saved")
         target = Path(folder)
         with friendly_os_errors(target):
             target.mkdir(parents=True, exist_ok=True)
-            self.prior.save_pretrained(target / "lm", half)
+            about = save_prior(self.prior, target, half)
             self.refiner.save_pretrained(target / "flow", half)
-        write_json(target / SYSTEM_FILE, {"num_atoms_histogram": self.num_atoms_histogram})
+        write_json(target / SYSTEM_FILE, {"num_atoms_histogram": self.num_atoms_histogram, **about})
 
     def fingerprint(self) -> str:
         """The system's name and a short hash of what its crystals depend on."""
         parts = [json.dumps(self.num_atoms_histogram)]
-        for network in (
-            getattr(self.prior, "model", None),
-            getattr(self.refiner, "velocity", None),
-        ):
-            if isinstance(network, torch.nn.Module):
-                parts.append(weights_digest(network, str(getattr(network, "statistics", ""))))
+        if isinstance(self.prior, LanguageModelPrior | TypedPrior):
+            parts.append(prior_digest(self.prior))
+        network = getattr(self.refiner, "velocity", None)
+        if isinstance(network, torch.nn.Module):
+            parts.append(weights_digest(network, str(getattr(network, "statistics", ""))))
         return f"{self.name} ({digest(*parts)})"
 
     def generate(
@@ -202,6 +202,12 @@ class FlowLLM:
         request = Request(formula, named, num_atoms, tuple(prompts))
         self.check(request, seed)
         return self.generate_range(range(count), request, seed, sampling, refinement, progress)
+
+    def stream(self, num: int | None = None, **wishes: Any) -> Iterator[Event]:
+        """The crystals of `generate`, told as they come about; see `flowllm.streaming.stream`."""
+        from flowllm.streaming import stream
+
+        return stream(self, num, **wishes)
 
     def check(self, request: Request, seed: int = 0) -> None:
         """See whether this system can meet a request, before any work is done.

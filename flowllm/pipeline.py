@@ -28,8 +28,10 @@ from flowllm.lm.prior import LanguageModelPrior
 from flowllm.lm.settings import CompactConfig, LMTrainSettings, SamplingSettings
 from flowllm.lm.train import train_lm
 from flowllm.model import SYSTEM_FILE, FlowLLM
+from flowllm.priors import make_prior
+from flowllm.priors.store import LANGUAGE_MODEL, TRAINING, prior_digest
 from flowllm.run_folder import RUN, RunFolder
-from flowllm.runs import flat_settings, open_run, weights_digest
+from flowllm.runs import flat_settings, open_run
 from flowllm.text.prompts import Conditions, build_prompt
 from flowllm.text.tokenizer import build_tokenizer
 
@@ -154,11 +156,12 @@ def make_pairs(
     out: Path,
     settings: PairSettings | None = None,
     *,
+    prior_kind: str = LANGUAGE_MODEL,
     device: str = "auto",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Sample the language model for training crystals' compositions and align; `pairs.npz`.
+    """Sample the prior for training crystals' compositions and align; `pairs.npz`.
 
     Returns:
         Counts and the mean squared torus distance in list order and aligned.
@@ -167,11 +170,12 @@ def make_pairs(
         InputError: no such model or data, or the folder holds another run.
     """
     settings = settings or PairSettings()
-    prior = LanguageModelPrior.from_pretrained(lm, str(resolve_device(device)))
+    language_model = LanguageModelPrior.from_pretrained(lm, str(resolve_device(device)))
     targets = load_dataset(data, "train").crystals
+    prior = make_prior(prior_kind, language_model, targets)
     identity = flat_settings(
         settings,
-        lm=weights_digest(prior.model),
+        lm=prior_digest(prior),
         data=str(data),
         targets=fingerprint(targets),
     )
@@ -194,7 +198,7 @@ def make_pairs(
                 alignment=settings.alignment,
             )
         if not len(pairs):
-            raise InputError(f"{lm} wrote no crystal of the composition asked for; no pairs")
+            raise InputError(f"{lm} gave no crystal of the composition asked for; no pairs")
         if settings.perturbed:
             order = target_order(len(targets), settings.perturbed, settings.seed)
             noisy = perturbed_pairs(targets[order], settings.perturbed, settings.seed)
@@ -249,7 +253,14 @@ def _binding(settings: FlowTrainSettings) -> set[str]:
 
 
 def combine(
-    lm: Path, flow: Path, data: str | Path, out: Path, *, half: bool = True, overwrite: bool = False
+    lm: Path,
+    flow: Path,
+    data: str | Path,
+    out: Path,
+    *,
+    prior_kind: str = LANGUAGE_MODEL,
+    half: bool = True,
+    overwrite: bool = False,
 ) -> FlowLLM:
     """Join a language model and a flow into a folder that `FlowLLM.from_pretrained` reads.
 
@@ -258,6 +269,7 @@ def combine(
         flow: folder that training wrote, or its `model/`.
         data: whose training split says how often a cell has 1, 2, … atoms.
         out: the system's folder; other files in it, such as a model card, stay.
+        prior_kind: a name in `flowllm.priors.KINDS`.
         half: weights in float16.
         overwrite: replace the system in `out`.
 
@@ -265,14 +277,17 @@ def combine(
         InputError: a part is missing or damaged, or `out` cannot be used.
     """
     trained = flow / "model" if (flow / "model").is_dir() else flow
+    language_model = LanguageModelPrior.from_pretrained(lm)
+    refiner = FlowRefiner.from_pretrained(trained, "cpu")
+    training = load_dataset(data, "train")
     system = FlowLLM(
-        LanguageModelPrior.from_pretrained(lm),
-        FlowRefiner.from_pretrained(trained, "cpu"),
-        num_atoms_histogram(load_dataset(data, "train")),
+        make_prior(prior_kind, language_model, training.crystals),
+        refiner,
+        num_atoms_histogram(training),
     )
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; the output needs a folder")
-    names = ("lm", "flow", SYSTEM_FILE)
+    names = ("lm", "flow", TRAINING, SYSTEM_FILE)
     if out.is_dir() and any(out.iterdir()):
         if not (out / SYSTEM_FILE).is_file():
             raise InputError(f"{out} holds files that are no system; choose another output folder")
@@ -283,14 +298,17 @@ def combine(
         system.save_pretrained(partial, half)
         for folder, name in ((lm, "lm"), (trained.parent, "flow")):
             log = folder / "log.jsonl"
-            if log.is_file():  # loss curves travel with the weights
+            if log.is_file() and (partial / name).is_dir():  # loss curves travel with the weights
                 atomic_write(partial / name / "log.jsonl", log.read_bytes())
         with friendly_os_errors(out):
             out.mkdir(parents=True, exist_ok=True)
             for name in names:
                 if (out / name).is_dir():
                     shutil.rmtree(out / name)
-                os.replace(partial / name, out / name)
+                else:
+                    (out / name).unlink(missing_ok=True)
+                if (partial / name).exists():  # not every prior has every part
+                    os.replace(partial / name, out / name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return system

@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from flowllm.commands.options import Device, Solver, load_system
+from flowllm.commands.options import Device, PriorKind, Solver, load_system
 
 
 def combine(
-    lm: Path, flow: Path, out: Path, data: str = "mp_20", half: bool = True, overwrite: bool = False
+    lm: Path,
+    flow: Path,
+    out: Path,
+    data: str = "mp_20",
+    prior: PriorKind = "language-model",
+    half: bool = True,
+    overwrite: bool = False,
 ) -> None:
     """Join a language model and a flow into one folder that `generate --model` takes.
 
@@ -19,12 +25,13 @@ def combine(
         out: folder of the whole system.
         data: mp_20, or a folder that "flowllm data" wrote; generate draws sizes of cells as often
             as its training split has them.
+        prior: what the flow starts from; as it was told to "flowllm pair".
         half: keep the weights in float16 on disk, half the size.
         overwrite: replace a system in the output folder.
     """
     from flowllm.pipeline import combine as join
 
-    join(lm, flow, data, out, half=half, overwrite=overwrite)
+    join(lm, flow, data, out, prior_kind=prior, half=half, overwrite=overwrite)
     print(f"flowllm generate --model {out} --out runs/mine")
 
 

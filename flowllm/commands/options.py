@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from flowllm.model import FlowLLM, Stage
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+PriorKind = Literal["language-model", "types", "substitution", "compositions"]
 Solver = Literal["euler", "midpoint", "rk4"]
 Files = tyro.conf.Positional[list[Path]]
 Source = tyro.conf.Positional[str]

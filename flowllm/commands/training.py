@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from flowllm.commands.options import Device
+from flowllm.commands.options import Device, PriorKind
 
 
 def train_lm(
@@ -69,6 +69,7 @@ def pair(
     lm: Path,
     out: Path,
     data: str = "mp_20",
+    prior: PriorKind = "language-model",
     num_pairs: int = 24_000,
     samples_per_target: int = 2,
     keep: Literal["closest", "all"] = "closest",
@@ -81,12 +82,15 @@ def pair(
     device: Device = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Pair training crystals with samples of the language model, for the flow to learn from.
+    """Pair training crystals with samples of the prior, for the flow to learn from.
 
     Args:
         lm: folder that "flowllm train-lm" wrote.
         out: folder for the pairs.
         data: mp_20, a folder that "flowllm data" wrote, a CSV file or a folder of CIF files.
+        prior: what the samples are; the language model's crystals, its types with random places and
+            cells, its types in the nearest training crystal, or types of training crystals with
+            random places.
         num_pairs: how many targets are drawn from the training split.
         samples_per_target: samples drawn for one target.
         keep: of the samples of one target keep the one closest to it, or all.
@@ -120,6 +124,7 @@ def pair(
             data,
             out,
             settings,
+            prior_kind=prior,
             device=device,
             overwrite=overwrite,
             progress=lambda done, total: progress("pairs", done, total),

@@ -80,6 +80,9 @@ class LanguageModelPrior:
                 f"{Path(folder) / 'model.safetensors'} lacks {len(lacking)} weights of the model "
                 f"({lacking[0]}, …)"
             )
+        for weight, tensor in model.state_dict().items():
+            if not torch.isfinite(tensor).all():
+                raise InputError(f"{folder}: {weight} holds a value that is not finite")
         try:
             return cls(model.to(device).eval(), tokenizer)
         except InputError as error:
@@ -125,9 +128,15 @@ class LanguageModelPrior:
         return CrystalBatch.concatenate(crystals)
 
     def complete(
-        self, prompts: Sequence[str], settings: SamplingSettings, seeds: Sequence[int]
+        self,
+        prompts: Sequence[str],
+        settings: SamplingSettings,
+        seeds: Sequence[int],
+        names: Sequence[str] = OUTLINE,
     ) -> list[str]:
         """The prompts with the sentences that the model adds: composition, then space group.
+
+        `names` may leave out the latter.
 
         A prompt that asks for a space group and leaves the composition open stays as it is, since
         a composition that is drawn first would not heed the space group.
@@ -138,6 +147,8 @@ class LanguageModelPrior:
         """
         completed, table = list(prompts), TokenTable(self.tokenizer)
         for stream, name in enumerate(OUTLINE, start=OUTLINE_STREAM):
+            if name not in names:
+                continue
             waiting = [i for i, prompt in enumerate(completed) if _leaves_open(prompt, name)]
             for attempt in range(OUTLINE_TRIES):
                 rules = [self.rule_for(completed[i]) for i in waiting]
