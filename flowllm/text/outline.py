@@ -88,9 +88,10 @@ class CompositionState:
         """Ranks, or counts, by which one of the rule's compositions goes on."""
         place, before = len(self.parts), tuple(self.parts)
         paths = [path for path in self.rule.paths if path[:place] == before]
+        longer = [path for path in paths if len(path) > place]
         if self.rank is not None:
-            return sorted({p[place][1] for p in paths if p[place][0] == self.rank}), False
-        return sorted({p[place][0] for p in paths if len(p) > place}), before in paths
+            return sorted({p[place][1] for p in longer if p[place][0] == self.rank}), False
+        return sorted({p[place][0] for p in longer}), before in paths
 
     def _in_open(self) -> tuple[list[int], bool]:
         """Ranks, or counts, that leave an atom for each element that must still come."""

@@ -36,8 +36,13 @@ class TextError(InputError):
     """A text that is not a crystal; the message says where and why."""
 
 
-def to_text(crystals: CrystalBatch) -> list[str]:
+def to_text(crystals: CrystalBatch, within_element: np.ndarray | None = None) -> list[str]:
     """The strings of B crystals, without a newline at the end.
+
+    Args:
+        crystals: B crystals of N atoms in all.
+        within_element: (N,) numbers by which the atoms of one element stand, instead of by their
+            coordinates.
 
     Raises:
         InputError: an atom's type is open.
@@ -45,7 +50,8 @@ def to_text(crystals: CrystalBatch) -> list[str]:
     if (crystals.atomic_numbers < 1).any():
         raise InputError("a crystal with an open type has no text")
     steps = np.round(crystals.frac_coords * 100).astype(np.int64) % 100
-    order = np.lexsort((*steps.T[::-1], _RANKS[crystals.atomic_numbers], crystals.crystal_of_atom))
+    inner = tuple(steps.T[::-1]) if within_element is None else (within_element,)
+    order = np.lexsort((*inner, _RANKS[crystals.atomic_numbers], crystals.crystal_of_atom))
     atoms = [
         f"{SYMBOLS[number]}\n0.{x:02d} 0.{y:02d} 0.{z:02d}"
         for number, (x, y, z) in zip(

@@ -39,6 +39,9 @@ def walk(state, choose) -> list[int]:
 
 
 @given(rules, st.integers(0, 2**32), st.sampled_from(["any", "first", "last"]))
+@example(
+    CompositionRule(({"H": 4}, {"H": 4, "He": 1})), 0, "first"
+)  # one ends where another goes on
 @example(CompositionRule(num_atoms=20), 0, "last")  # tungsten to lawrencium: the order's last
 @example(CompositionRule(elements=("O",), num_atoms=20), 0, "first")
 def test_a_walk_gives_a_composition_that_is_allowed(rule, seed, how):
