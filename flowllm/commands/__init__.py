@@ -11,6 +11,7 @@ from collections.abc import Callable
 from flowllm.commands.crystals import generate, refine
 from flowllm.commands.data import data
 from flowllm.commands.evaluation import evaluate, export, hull, reference
+from flowllm.commands.language import score
 from flowllm.commands.models import bench, combine, measure
 from flowllm.commands.training import pair, train_flow, train_lm
 
@@ -18,6 +19,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "generate": generate,
     "refine": refine,
     "evaluate": evaluate,
+    "score": score,
     "export": export,
     "data": data,
     "train-lm": train_lm,
