@@ -81,6 +81,8 @@ def test_the_command_prints_the_best_and_writes_all(folder, tmp_path, capsys):
     written = pd.read_csv(tmp_path / "a" / "b.csv")
     assert len(written) == 14
     assert said.count("│") < 14 * 8  # two rows and a heading
+    assert main(["score", str(folder), "--out", str(tmp_path / "a" / "b.csv")]) != 0
+    assert "use --overwrite" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from flowllm.commands.crystals import generate, refine
 from flowllm.commands.data import data
 from flowllm.commands.evaluation import evaluate, export, hull, reference
-from flowllm.commands.language import score
+from flowllm.commands.language import infill, score
 from flowllm.commands.models import bench, combine, measure
 from flowllm.commands.training import pair, train_flow, train_lm
 
@@ -20,6 +20,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "refine": refine,
     "evaluate": evaluate,
     "score": score,
+    "infill": infill,
     "export": export,
     "data": data,
     "train-lm": train_lm,

@@ -1,4 +1,4 @@
-"""The commands around the language model alone: score."""
+"""The commands around what the language model knows: score and infill."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def score(
     model: str = "mp20-compact",
     device: Device = "auto",
     seed: int = 0,
+    overwrite: bool = False,
 ) -> None:
     """Rank crystals of any program by how likely the language model finds them.
 
@@ -29,6 +30,7 @@ def score(
         model: a folder with weights, or the name of a model that ships with the package.
         device: where to compute.
         seed: of the transformations.
+        overwrite: replace the CSV file.
     """
     from flowllm.errors import InputError
     from flowllm.inputs import read_inputs
@@ -36,6 +38,8 @@ def score(
 
     if ipt < 0 or ipt == 1:
         raise InputError(f"--ipt takes 0 or at least 2 transformations, not {ipt}")
+    if out is not None and out.exists() and not overwrite:
+        raise InputError(f"{out} is there already; use --overwrite to replace it")
     inputs = read_inputs(source)
     system = load_system(model, device)
     from flowllm.lm.prior import LanguageModelPrior
@@ -50,3 +54,74 @@ def score(
     if out is not None:
         write_table(table, out)
     print_table(table, num)
+
+
+def infill(
+    file: Input,
+    /,
+    out: Path,
+    sites: str | None = None,
+    element: str | None = None,
+    keep: int | None = None,
+    num: int = 10,
+    elements: str | None = None,
+    allow_present: bool = False,
+    formula: str | None = None,
+    num_atoms: int | None = None,
+    temperature: float = 0.7,
+    top_p: float = 0.9,
+    steps: int = 25,
+    seed: int = 0,
+    model: str = "mp20-compact",
+    device: Device = "auto",
+    overwrite: bool = False,
+) -> None:
+    """Fill in masked sites, or the missing atoms of a crystal, and refine what comes out.
+
+    Args:
+        file: a CIF file.
+        out: folder for the results; proposals.csv ranks all elements.
+        sites: mask these, as in 3,4; counted from 1 in the order of the file.
+        element: or mask all sites of this element.
+        keep: or keep only so many atoms, the least electronegative first, and complete the crystal.
+        num: how many proposals, or completions, are refined and kept.
+        elements: choose only from these, as in Li,Na,K.
+        allow_present: propose elements that the other sites hold, too.
+        formula: of a completed crystal, reduced.
+        num_atoms: of a completed crystal, in its primitive cell.
+        temperature: of completion.
+        top_p: of completion.
+        steps: of the refinement.
+        seed: of completion.
+        model: a folder with weights, or the name of a model that ships with the package.
+        device: where to compute.
+        overwrite: replace another run in the output folder.
+    """
+    from flowllm.errors import InputError
+    from flowllm.flow.refine import RefineSettings
+    from flowllm.infilling import PROPOSALS, InfillSettings, infill_run
+    from flowllm.lm.infill import TRAINED_ON
+    from flowllm.lm.settings import SamplingSettings
+    from flowllm.text.formula import read_elements
+    from flowllm.text.prompts import Conditions
+
+    try:
+        chosen = None if sites is None else tuple(int(word) for word in sites.split(","))
+    except ValueError:
+        raise InputError(f"--sites takes numbers as in 3,4, not {sites!r}") from None
+    settings = InfillSettings(
+        chosen,
+        element,
+        keep,
+        num,
+        TRAINED_ON if elements is None else read_elements(elements),
+        allow_present,
+        Conditions(formula=formula, num_atoms=num_atoms),
+        SamplingSettings(temperature, top_p),
+        RefineSettings(steps=steps),
+        seed,
+    )
+    result = infill_run(load_system(model, device), file, settings, out, overwrite=overwrite)
+    for prompt, formula_found in zip(result.prompts, result.refined.formulas, strict=True):
+        print(f"{formula_found}: {prompt.splitlines()[0][:70]}")
+    print(f"open {out / 'report.html'}" + ("" if keep else f"; all elements in {out / PROPOSALS}"))
