@@ -94,6 +94,7 @@ class FlowRefiner:
         settings: RefineSettings | None = None,
         seeds: Sequence[int] | None = None,
         progress: Progress | None = None,
+        on_step: Callable[[], None] | None = None,
     ) -> Trajectory:
         """The trajectories of crystals from t = 0 (as given) to t = 1, in the given order.
 
@@ -105,6 +106,8 @@ class FlowRefiner:
             settings: how to integrate.
             seeds: unused; part of the refiner protocol.
             progress: called with (crystals done, crystals in all).
+            on_step: called at the start and after each step of each batch; what it raises ends the
+                refinement.
 
         Raises:
             InputError: a cell spans no volume or a type is unknown to the network; the id is named.
@@ -118,7 +121,7 @@ class FlowRefiner:
         done = 0
         for chosen in self._batches(crystals.num_atoms, settings.batch_size):
             atoms = concatenated_ranges(crystals.offsets[chosen], crystals.num_atoms[chosen])
-            parts = self._integrate(crystals[chosen], settings, frames)
+            parts = self._integrate(crystals[chosen], settings, frames, on_step)
             coords[:, atoms], lengths[:, chosen], angles[:, chosen] = parts
             done += len(chosen)
             if progress:
@@ -153,7 +156,11 @@ class FlowRefiner:
         return (order[start : start + size] for start in range(0, len(order), size))
 
     def _integrate(
-        self, crystals: CrystalBatch, settings: RefineSettings, frames: list[int]
+        self,
+        crystals: CrystalBatch,
+        settings: RefineSettings,
+        frames: list[int],
+        on_step: Callable[[], None] | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Coordinates (T, n, 3), lengths (T, b, 3) and angles (T, b, 3) of one batch."""
         types, coords, mask = (torch.from_numpy(part) for part in crystals.padded())
@@ -171,6 +178,8 @@ class FlowRefiner:
         wanted = set(frames)
 
         def keep(step: int, x: CrystalState) -> None:
+            if on_step:
+                on_step()
             if step in wanted:
                 cell = self.velocity.cell_map.from_flat(x.cell.cpu().double())
                 kept.append(
