@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BOUNDARY = 0.3  # Å; an atom this near to a face is drawn on the opposite face too
 BOND_FACTOR = 1.12  # bonds reach this many times the sum of the covalent radii
+SHORTEST_BOND = 0.5  # Å; atoms nearer than this lie in each other
 SPHERE = 0.42  # radius of a drawn atom over its covalent radius
 HALVINGS = 2  # of the icosahedron's edges: 162 points a ball
 LIGHTING = {"ambient": 0.5, "diffuse": 0.65, "specular": 0.15, "roughness": 0.5, "fresnel": 0.1}
@@ -57,7 +58,7 @@ def draw(crystal: CrystalBatch) -> Drawing:
         InputError: the cell spans no volume.
     """
     lattice = crystal.lattices[0]
-    near = np.minimum(BOUNDARY / cell_heights(lattice[None])[0], 0.15)
+    near = boundary(lattice[None])[0]
     coords, source = [], []
     for index, frac in enumerate(crystal.frac_coords):
         # an atom at 0.99 lies on the face at 0 as well as one at 0.01 lies on the face at 1
@@ -74,6 +75,11 @@ def draw(crystal: CrystalBatch) -> Drawing:
     return Drawing(positions, numbers, chosen, _bonds(positions, numbers), cell_edges(lattice))
 
 
+def boundary(lattices: np.ndarray) -> np.ndarray:
+    """(B, 3) fractions of cells (B, 3, 3) within which an atom lies on a face."""
+    return np.minimum(BOUNDARY / cell_heights(lattices), 0.15)
+
+
 def cell_edges(lattice: np.ndarray) -> np.ndarray:
     """(12, 2, 3) start and end of the edges of a cell with rows a, b, c, in Å."""
     corners = np.array(list(itertools.product((0, 1), repeat=3)))
@@ -86,16 +92,25 @@ def cell_edges(lattice: np.ndarray) -> np.ndarray:
 
 
 def _bonds(positions: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """(K, 2) pairs within reach; where there are nonmetals, metals are not bonded to metals."""
+    """(K, 2) pairs within reach."""
+    distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+    close = (distances < bond_reach(numbers)) & (distances > SHORTEST_BOND)
+    return np.argwhere(np.triu(close, 1))
+
+
+def bond_reach(numbers: np.ndarray) -> np.ndarray:
+    """(M, M) Å below which two atoms of numbers (M,) are bonded; 0 for those that never are.
+
+    Where there are nonmetals, metals are not bonded to metals.
+    """
     from ase.data import covalent_radii
 
     radii = covalent_radii[numbers]
-    distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
-    close = (distances < BOND_FACTOR * (radii[:, None] + radii)) & (distances > 0.5)
+    reach = BOND_FACTOR * (radii[:, None] + radii)
     metal = np.array([_is_metal(int(n)) for n in numbers], dtype=bool)
     if not metal.all():
-        close &= ~(metal[:, None] & metal)
-    return np.argwhere(np.triu(close, 1))
+        reach[metal[:, None] & metal] = 0.0
+    return reach
 
 
 @lru_cache(maxsize=200)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import ipywidgets
-import plotly.graph_objects as go
 
 from flowllm.crystal import CrystalBatch
-from flowllm.report.structure3d import draw, traces
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
-from flowllm_widgets.shared.style import Panel, themed
+from flowllm_widgets.shared.style import Panel
+from flowllm_widgets.structure.display import Display
+from flowllm_widgets.structure.drawing import draw_still
 
 
 class StructureView(Panel):
@@ -20,16 +21,33 @@ class StructureView(Panel):
         crystal: a batch of one, or None for an empty view.
         caption: a line below it.
         height: of the picture, in pixels.
+        renderer: "auto", "nglview", "plotly" (3-D) or "flat" (a projection, without WebGL).
+        supercell: repetitions along a, b and c.
+
+    Attributes:
+        crystal: what is shown, or None.
+        display: the picture; `display.player` is the part in the browser.
+        message: the line for errors.
+
+    Raises:
+        InputError: no such renderer.
     """
 
     def __init__(
-        self, crystal: CrystalBatch | None = None, caption: str = "", height: int = 320
+        self,
+        crystal: CrystalBatch | None = None,
+        caption: str = "",
+        height: int = 320,
+        *,
+        renderer: str = "auto",
+        supercell: tuple[int, int, int] = (1, 1, 1),
     ) -> None:
         super().__init__()
         self.message = MessageLine()
         self.caption = ipywidgets.HTML()
-        self._figure = go.FigureWidget(themed(go.Figure(), height))
-        self.fill([self._figure, self.caption, self.message])
+        self.display = Display(height, renderer, controls=False)
+        self.supercell = supercell
+        self.fill([self.display, self.caption, self.message])
         self.crystal: CrystalBatch | None = None
         self.show(crystal, caption)
 
@@ -39,7 +57,13 @@ class StructureView(Panel):
         self.message.clear()
         self.crystal = crystal
         self.caption.value = f'<div class="flowllm-caption">{html.escape(caption)}</div>'
-        with self._figure.batch_update():
-            self._figure.data = ()
+        pictures = {}
+        try:
             if crystal is not None:
-                self._figure.add_traces(traces(draw(crystal)))
+                pictures = {"": draw_still(crystal, self.supercell)}
+        finally:
+            self.display.show(pictures)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """The widget, and for a page without widgets a still of it."""
+        return super()._repr_mimebundle_(**kwargs) | {"image/svg+xml": self.display.svg()}

@@ -1,0 +1,319 @@
+"""The 3-D views in a real JupyterLab: pictures, playback, the shared camera, fallbacks."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from tests.browser.lab import opener
+
+pytestmark = pytest.mark.browser
+
+SETUP = """
+import numpy as np
+from flowllm.crystal import CrystalBatch
+from flowllm.trajectory import Trajectory
+from flowllm_widgets import StructureView
+from flowllm_widgets.structure.player_view import PlayerView
+end = CrystalBatch(
+    [38, 22, 8, 8, 8],
+    [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)],
+    [(3.9, 4.4, 5.1)], [(70, 82, 105)], [5], ["t"],
+)
+left = np.linspace(1, 0, 30)
+way = Trajectory.from_frames(1 - left, [end.replace(
+    frac_coords=end.frac_coords + np.arange(15).reshape(5, 3) * 0.13 * x,
+    lengths=end.lengths * (1 + 0.4 * x), angles=end.angles + np.array([10, -5, -10]) * x,
+) for x in left])
+salt = CrystalBatch([11, 17], [(0, 0, 0), (0.5,) * 3], [(4, 4, 4)], [(60,) * 3], [2], ["s"])
+"""
+PLAYER = "document.querySelector('.flowllm-player .flowllm-controls:not([style*=none])')" + (
+    ".closest('.flowllm-player')"
+)
+PANELS = f"{PLAYER}.flowllm.gallery.panels"
+READY = (
+    "() => { const open = [...document.querySelectorAll('.flowllm-player')]; return open.length"
+    + (" && open.every((p) => p.flowllm.gallery.panels.every((q) => q.picture)) }")
+)
+# the pixels of one picture of the player, and how many of them are not the background
+PIXELS = (
+    """(k) => {
+  const { picture } = PANELS[k];
+  picture.stage.viewer.render();
+  const { width, height } = picture.canvas;
+  const copy = document.createElement('canvas');
+  Object.assign(copy, { width, height });
+  const pen = copy.getContext('2d');
+  pen.drawImage(picture.canvas, 0, 0);
+  const { data } = pen.getImageData(0, 0, width, height);
+  const drawn = data.filter((value, i) => i % 4 === 3 && value > 0).length;
+  const colours = new Set();
+  let sum = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    colours.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+    sum = (sum * 31 + data[i] + data[i + 1] * 7 + data[i + 2] * 13) % 1000000007;
+  }
+  return { drawn, colours: colours.size, sum };
+}"""
+).replace("PANELS", PANELS)
+COUNT_CONTEXTS = """() => {
+  window.contexts = [];
+  const get = HTMLCanvasElement.prototype.getContext;
+  HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+    const context = get.call(this, kind, ...rest);
+    if (/webgl/.test(kind) && context && !window.contexts.includes(context)) {
+      window.contexts.push(context);
+    }
+    return context;
+  };
+}"""
+NO_WEBGL = """() => {
+  const get = HTMLCanvasElement.prototype.getContext;
+  HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+    return /webgl/.test(kind) ? null : get.call(this, kind, ...rest);
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def lab(chromium, lab_server):
+    """One notebook for all tests: a still crystal, and a trajectory with two stills."""
+    closing = []
+    cells = [
+        SETUP,
+        "view = StructureView(end, 'a still crystal', height=200)\nview",
+        "player = PlayerView(way, {'prior': way.first, 'end': end}, height=260)\nplayer",
+    ]
+    nb = opener(chromium, *lab_server, closing)(cells)
+    nb.page.evaluate(COUNT_CONTEXTS)
+    nb.run_all()
+    nb.wait(READY)
+    yield nb
+    for close in closing:
+        close()
+
+
+@pytest.fixture
+def nb(lab):
+    """That notebook, the player at rest at its first frame; nothing may be said in the console."""
+    lab.run("player.playing = False; player.frame = 0; player.supercell = (1, 1, 1)")
+    lab.run("player.labels = False; player.reset_view()")
+    frame_is(lab, 0)
+    yield lab
+    assert lab.said == []
+
+
+def frame_is(nb, frame):
+    nb.wait(f"() => {PLAYER}.dataset.frame === '{frame}' && {PLAYER}.dataset.playing === 'false'")
+
+
+def drawn(nb, part, attribute="position", panel=0):
+    """What the graphics card was given, (items, 3)."""
+    script = f"() => {PANELS}[{panel}].picture.drawn('{part}', '{attribute}')"
+    return np.array(nb.page.evaluate(script))
+
+
+def rotation(nb, panel):
+    rows = nb.page.evaluate(f"() => {PANELS}[{panel}].picture.camera.rows")
+    return np.array(rows).reshape(3, 3)
+
+
+def test_something_is_drawn_by_webgl_and_first_and_last_frame_differ(nb, picture):
+    first = nb.page.evaluate(PIXELS, 0)
+    assert first["drawn"] > 500 and first["colours"] > 50
+    still = nb.page.evaluate(PIXELS, 2)
+    nb.run("player.frame = 29")
+    frame_is(nb, 29)
+    last = nb.page.evaluate(PIXELS, 0)
+    assert last["sum"] != first["sum"]
+    assert nb.page.evaluate(PIXELS, 2)["sum"] == still["sum"]
+    nb.shot(".flowllm-player .flowllm-controls:not([style*=none])")
+    nb.shot(".jp-OutputArea-output:has(.flowllm-player) >> nth=1", picture("player.png"))
+    assert picture("player.png").stat().st_size > 5_000
+
+
+def test_the_triclinic_box_moves_and_holds_its_atoms(nb):
+    boxes = []
+    for frame in (0, 7, 15, 22, 29):
+        nb.run(f"player.frame = {frame}")
+        frame_is(nb, frame)
+        start, stop = drawn(nb, "cell", "position1"), drawn(nb, "cell", "position2")
+        assert len(start) == 12
+        corner = start[0]
+        lattice = np.array(
+            [b - a for a, b in zip(start, stop, strict=True) if np.allclose(a, corner)]
+        )
+        assert lattice.shape == (3, 3)
+        angles = [lattice[i] @ lattice[j] for i, j in ((0, 1), (1, 2), (0, 2))]
+        assert min(map(abs, angles)) > 0.3  # no two edges at a right angle
+        frac = (drawn(nb, "atoms") - corner) @ np.linalg.inv(lattice)
+        assert frac.min() > -0.16 and frac.max() < 1.16
+        boxes.append(lattice)
+    moved = [np.abs(one - other).max() for one, other in itertools.pairwise(boxes)]
+    assert min(moved) > 0.1
+
+
+def test_atoms_lie_where_the_kernel_has_them(nb):
+    nb.run("player.frame = 11")
+    frame_is(nb, 11)
+    text = nb.run(
+        "d = player.display.pictures['trajectory']; "
+        "print((d.positions[11] - d.centres[11]).ravel().tolist())"
+    )
+    expected = np.array(eval(text)).reshape(-1, 3)
+    np.testing.assert_allclose(drawn(nb, "atoms"), expected, atol=1e-3)
+
+
+def test_the_keyboard_moves_the_frame_in_the_kernel(nb):
+    nb.page.locator(".flowllm-controls input[type=range]").last.focus()
+    for key, frame in (("ArrowRight", 1), ("ArrowUp", 2), ("End", 29), ("ArrowLeft", 28),
+                       ("PageDown", 18), ("Home", 0)):  # fmt: skip
+        nb.page.keyboard.press(key)
+        frame_is(nb, frame)
+        assert nb.run("print(player.frame)") == str(frame)
+    slider = nb.page.locator(".flowllm-controls input[type=range]").last
+    assert "frame 1 of 30" in slider.get_attribute("aria-valuetext")
+
+
+def test_it_plays_in_the_browser_and_stops_where_the_kernel_says(nb):
+    nb.page.locator(".flowllm-play:visible").focus()
+    nb.page.keyboard.press("Space")
+    nb.wait(f"() => {PLAYER}.dataset.playing === 'true' && Number({PLAYER}.dataset.frame) > 3")
+    assert nb.run("print(player.playing)") == "True"
+    nb.wait(f"() => Number({PLAYER}.dataset.rate) > 0")
+    nb.page.get_by_role("button", name="Pause").click()
+    nb.wait(f"() => {PLAYER}.dataset.playing === 'false'")
+    nb.page.wait_for_timeout(300)
+    shown = nb.page.evaluate(f"() => {PLAYER}.dataset.frame")
+    assert nb.run("print(player.frame)") == shown
+    assert float(nb.run("print(player.display.player.measured_rate)")) > 0
+
+
+def test_without_loop_it_ends_at_the_last_frame(nb):
+    nb.run("player.loop = False; player.speed = 60; player.playing = True")
+    frame_is(nb, 29)
+    nb.page.wait_for_timeout(300)
+    assert nb.run("print(player.playing, player.frame)") == "False 29"
+    nb.run("player.loop = True; player.speed = 20")
+
+
+def test_all_pictures_turn_together_by_mouse_and_keyboard(nb):
+    alike = f"""([row, apart]) => {{
+      const turns = {PANELS}.map((p) => p.picture.camera.rows);
+      const far = (a, b) => Math.max(...a.map((x, k) => Math.abs(x - b[k])));
+      return turns.every((t) => far(t, turns[0]) < 1e-4) && (far(turns[0], row) > 0.05) === apart;
+    }}"""
+    first = rotation(nb, 0).ravel().tolist()
+    box = nb.page.locator(".flowllm-picture:visible").nth(2).bounding_box()
+    nb.page.mouse.move(box["x"] + 80, box["y"] + 80)
+    nb.page.mouse.down()
+    nb.page.mouse.move(box["x"] + 140, box["y"] + 110, steps=4)
+    nb.page.mouse.up()
+    nb.page.mouse.move(5, 5)
+    nb.wait(alike, argument=[first, True])
+    turned = rotation(nb, 0).ravel().tolist()
+    nb.page.locator(".flowllm-picture:visible").nth(1).focus()
+    nb.page.keyboard.press("ArrowLeft")
+    nb.wait(alike, argument=[turned, True])
+    nb.page.wait_for_timeout(600)  # the kernel hears of it when the camera rests
+    told = np.array(eval(nb.run("print(player.display.player.orientation)"))).reshape(3, 3)
+    np.testing.assert_allclose(told, rotation(nb, 0), atol=1e-4)
+    nb.page.get_by_role("button", name="Reset view").click()
+    nb.wait(alike, argument=[first, False])
+
+
+def test_labels_supercell_and_pictures_are_exchanged_in_place(nb):
+    components = f"() => {PANELS}.map((p) => p.picture.stage.compList.length)"
+    before, atoms = nb.page.evaluate(components), len(drawn(nb, "atoms"))
+    nb.page.get_by_label("Labels").check()
+    nb.wait(f"() => ({components})().every((n) => n === 4)")
+    nb.page.get_by_label("Labels").uncheck()
+    nb.wait(f"() => ({components})().every((n) => n === 3)")
+    assert before == [3, 3, 3]
+    nb.run("player.supercell = (2, 1, 2)")
+    nb.wait(f"() => {PANELS}[0].picture.drawn('atoms').length > {2 * atoms}")
+    assert len(drawn(nb, "cell")) == 33 and nb.page.evaluate(components) == [3, 3, 3]
+    nb.page.get_by_label("Show prior").uncheck()
+    nb.wait("() => [...document.querySelectorAll('.flowllm-picture')].length === 4")
+    nb.wait(f"() => {PANELS}[1].host.clientWidth === 0")
+    nb.page.get_by_label("Show prior").check()
+    nb.wait(f"() => {PANELS}[1].host.clientWidth > 0")
+
+
+def test_another_crystal_changes_the_picture_and_leaves_nothing_behind(nb):
+    script = (
+        "() => { const g = document.querySelector('.flowllm-player').flowllm.gallery; "
+        "return g.panels.map((p) => [p.picture.stage.compList.length, p.scene.count]) }"
+    )
+    (first,) = nb.page.evaluate(script)
+    contexts = nb.page.evaluate("() => window.contexts.length")
+    for _ in range(4):
+        nb.run("view.show(salt, 'salt'); view.show(end); view.show(salt, 'salt')")
+    nb.wait(f"() => ({script})()[0][1] !== {first[1]}")
+    ((components, atoms),) = nb.page.evaluate(script)
+    assert components <= 3 and atoms == 9
+    assert nb.page.evaluate("() => window.contexts.length") == contexts
+    nb.run("view.show(None)")
+    nb.wait("() => document.querySelector('.flowllm-picture').clientWidth === 0")
+    nb.run("view.show(end, 'a still crystal')")
+    nb.wait(READY)
+
+
+def test_running_the_cells_again_gives_webgl_contexts_back(nb):
+    nb.run_all()
+    nb.wait(READY)
+    nb.wait("() => window.contexts.filter((c) => !c.isContextLost()).length === 4")
+    assert nb.page.evaluate("() => document.querySelectorAll('canvas').length") == 4
+
+
+def test_the_picture_follows_the_theme(nb, picture):
+    background = f"() => {PANELS}[0].picture.stage.parameters.backgroundColor"
+    light = nb.page.evaluate(background)
+    nb.page.evaluate(
+        "window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
+    )
+    nb.wait(f"() => ({background})() !== '{light}'")
+    shade = [int(x) for x in nb.page.evaluate(background).strip("rgb()").split(",")]
+    assert max(shade) < 60
+    nb.shot(".jp-OutputArea-output:has(.flowllm-player) >> nth=1", picture("player-dark.png"))
+    nb.page.evaluate(
+        "window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Light' })"
+    )
+    nb.wait(f"() => ({background})() === '{light}'")
+
+
+def test_without_webgl_or_extension_something_else_draws_and_says_why(open_notebook):
+    nb = open_notebook(
+        [
+            SETUP,
+            "flat = PlayerView(way, {'end': end}, height=200)\nflat",
+            "spare = StructureView(end, height=200)\n"
+            "spare.display.player._module = 'no-such-module'\nspare",
+        ]
+    )
+    nb.page.evaluate(
+        NO_WEBGL.replace("/webgl/.test(kind)", "/webgl/.test(kind) && !window.allowed")
+    )
+    nb.run_all()
+    nb.wait("() => document.body.innerText.includes('This browser offers no WebGL')")
+    assert nb.run("print(flat.display.kind)") == "flat"
+    before = nb.page.locator(".jp-OutputArea-output svg:has(circle)").first.inner_html()
+    nb.page.locator(".flowllm-controls:visible input[type=range]").focus()
+    nb.page.keyboard.press("End")
+    nb.wait(
+        "(old) => document.querySelector('.jp-OutputArea-output svg:has(circle)')"
+        ".innerHTML !== old",
+        argument=before,
+    )
+    assert nb.run("print(flat.frame)") == "29"
+    nb.page.evaluate("() => { window.allowed = true }")
+    nb.run("spare = StructureView(end); spare.display.player._module = 'no-such-module'")
+    nb.page.evaluate(
+        "async () => { const { content } = window.jupyterapp.shell.currentWidget;"
+        " content.activeCellIndex = 2;"
+        " await window.jupyterapp.commands.execute('notebook:run-cell') }"
+    )
+    nb.wait("() => document.body.innerText.includes('plotly draws instead')")
+    nb.wait("() => document.querySelector('.js-plotly-plot .gl-container canvas')")
+    assert nb.run("print(spare.display.kind)") == "plotly"
+    assert nb.said == []

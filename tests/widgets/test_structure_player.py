@@ -1,0 +1,86 @@
+"""What the browser gets: scenes as bytes, and the state of the playback."""
+
+import numpy as np
+import pytest
+from ase.data import covalent_radii
+
+from flowllm.crystal import CrystalBatch
+from flowllm.report.structure3d import SPHERE, colour
+from flowllm.trajectory import Trajectory
+from flowllm_widgets.structure.drawing import draw_moving, draw_still
+from flowllm_widgets.structure.legend import legend
+from flowllm_widgets.structure.player import Player, scene
+from flowllm_widgets.structure.projection import FIRST_ORIENTATION
+
+SALT = CrystalBatch(
+    [11, 17], [(0, 0, 0), (0.5, 0.5, 0.5)], [(4, 4.5, 5)], [(80, 95, 110)], [2], ["s"]
+)
+
+
+def numbers(data, name, kind=np.float32):
+    return np.frombuffer(data[name], dtype=kind)
+
+
+def test_a_scene_holds_all_frames_about_the_middle_of_the_cell():
+    frames = [SALT, SALT.replace(lengths=SALT.lengths * 1.5)]
+    drawing = draw_moving(Trajectory.from_frames([0, 1], frames), (2, 1, 1))
+    data = scene(drawing, "moves")
+    count = len(drawing.numbers)
+    positions = numbers(data, "positions").reshape(2, count, 3)
+    np.testing.assert_allclose(positions + drawing.centres[:, None], drawing.positions, atol=1e-5)
+    corners = numbers(data, "corners").reshape(2, -1, 3)
+    np.testing.assert_allclose(corners.mean(1), 0, atol=1e-5)
+    edges = np.array(data["edges"]).reshape(-1, 2)
+    assert edges.max() == corners.shape[1] - 1 and len(edges) == 20
+    np.testing.assert_array_equal(
+        numbers(data, "bonded", np.uint8).reshape(drawing.bonded.shape), drawing.bonded
+    )
+    assert (data["caption"], data["frames"]) == ("moves", 2)
+    assert data["description"] == "1 Na, 1 Cl in the cell"
+
+
+def test_colours_and_radii_are_those_of_the_report():
+    drawing = draw_still(SALT)
+    data = scene(drawing)
+    tints = numbers(data, "colours").reshape(-1, 3)
+    for number, tint in zip(drawing.numbers, tints, strict=True):
+        assert "#" + "".join(f"{round(255 * x):02x}" for x in tint) == colour(int(number))
+    np.testing.assert_allclose(
+        numbers(data, "radii"), SPHERE * covalent_radii[drawing.numbers], rtol=1e-6
+    )
+    assert data["labels"][:2] == ["Na1", "Cl2"]
+
+
+def test_a_frame_stays_within_the_trajectory():
+    player = Player()
+    player.frames = 10
+    player.frame = 99
+    assert player.frame == 9
+    player.frame = -3
+    assert player.frame == 0
+
+
+@pytest.mark.parametrize("speed", [0.5, 100])
+def test_a_speed_outside_one_to_sixty_is_refused(speed):
+    with pytest.raises(Exception, match="speed"):
+        Player().speed = speed
+
+
+def test_the_first_orientation_is_a_rotation_that_shows_c_upwards():
+    rows = np.array(FIRST_ORIENTATION).reshape(3, 3)
+    np.testing.assert_allclose(rows @ rows.T, np.eye(3), atol=1e-9)
+    assert np.linalg.det(rows) == pytest.approx(1)
+    assert rows[0, 2] == 0 and rows[1, 2] > 0.9
+
+
+def test_the_module_for_the_browser_is_one_text_with_one_export():
+    text = str(Player._esm)
+    assert text.count("export default") == 1
+    places = [text.index(f"class {name} ") for name in ("Picture", "Gallery", "Playback")]
+    assert places == sorted(places)
+
+
+def test_the_legend_names_each_element_once():
+    text = legend([17, 11, 17, 17])
+    assert text.count(">Na<") == text.count(">Cl<") == 1
+    assert colour(11) in text and text.index(">Na<") < text.index(">Cl<")

@@ -1,0 +1,17 @@
+"""What a widget needs of the page around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anywidget
+
+
+class Frame(anywidget.AnyWidget):
+    """An invisible part of a `Panel` that looks after keys and the width of plots.
+
+    Inside the panel, arrow keys and letters reach its controls instead of JupyterLab's shortcuts.
+    Plots inside boxes of the class `flowllm-fit` follow the width of their box.
+    """
+
+    _esm = Path(__file__).parent / "frame.js"

@@ -1,0 +1,115 @@
+"""Player: pictures of moving crystals and their playback, which runs in the browser.
+
+All frames go to the browser once, as binary arrays. There the NGL library that nglview's JupyterLab
+extension brings draws them; the kernel is not asked while a trajectory plays.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+
+from flowllm.elements import SYMBOLS
+from flowllm.report.structure3d import colour
+from flowllm_widgets.structure.drawing import MovingDrawing
+from flowllm_widgets.structure.projection import FIRST_ORIENTATION
+
+HERE = Path(__file__).parent
+MODULES = ("stage.js", "gallery.js", "playback.js", "player.js")
+
+
+class Player(anywidget.AnyWidget):
+    """Pictures side by side under one camera, with the controls of their playback below.
+
+    Attributes:
+        scenes: what is drawn, one picture each; see `scene`.
+        shown: (pictures,) whether each is shown.
+        frames: T, the longest trajectory's; a picture with fewer stays at its last.
+        times: (T,) of the frames, or empty.
+        frame: the frame shown; while it plays, the kernel hears of it up to eight times a second.
+        playing, loop: whether it plays, and whether it starts again at the end.
+        speed: frames a second.
+        labels: whether element and number are written at the atoms.
+        controls: whether the controls of the playback are there.
+        height: of a picture, in pixels.
+        orientation: nine numbers, rows: what is right, up and towards the viewer. Two-way.
+        renderer: "auto" or "nglview" to draw here, anything else to leave that to others.
+        status: "" before the first picture, then "ready", "no-webgl", "no-extension" or "failed".
+        status_detail: what the browser said.
+        measured_rate: frames a second that the browser reached in the last second of playing.
+    """
+
+    _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in MODULES)
+    _css = HERE / "player.css"
+
+    scenes: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    shown = traitlets.List(traitlets.Bool()).tag(sync=True)
+    frames = traitlets.Int(1).tag(sync=True)
+    times = traitlets.List(traitlets.Float()).tag(sync=True)
+    frame = traitlets.Int(0).tag(sync=True)
+    playing = traitlets.Bool(False).tag(sync=True)
+    speed = traitlets.Float(20.0, min=1.0, max=60.0).tag(sync=True)
+    loop = traitlets.Bool(True).tag(sync=True)
+    labels = traitlets.Bool(False).tag(sync=True)
+    controls = traitlets.Bool(True).tag(sync=True)
+    height = traitlets.Int(340).tag(sync=True)
+    orientation = traitlets.List(traitlets.Float(), list(FIRST_ORIENTATION)).tag(sync=True)
+    renderer = traitlets.Unicode("auto").tag(sync=True)
+    status = traitlets.Unicode("").tag(sync=True)
+    status_detail = traitlets.Unicode("").tag(sync=True)
+    measured_rate = traitlets.Float(0.0).tag(sync=True)
+    _first_orientation = traitlets.List(traitlets.Float(), list(FIRST_ORIENTATION)).tag(sync=True)
+    _module = traitlets.Unicode("nglview-js-widgets").tag(sync=True)
+
+    @traitlets.validate("frame")
+    def _within(self, proposal: Any) -> int:
+        return int(min(max(0, proposal["value"]), self.frames - 1))
+
+    def reset_view(self) -> None:
+        """Turn and zoom all pictures back to where they began."""
+        self.send({"do": "reset"})
+
+
+def scene(drawing: MovingDrawing, caption: str = "") -> dict[str, Any]:
+    """One picture of the player: plain values, and arrays as bytes (float32, int32, uint8).
+
+    Positions and corners are about the middle of the repeated cell at each frame, so that a cell
+    that changes its shape does so on the spot and all pictures share one camera.
+    """
+    middle = drawing.centres[:, None]
+    return {
+        "caption": caption,
+        "description": _description(drawing),
+        "frames": len(drawing),
+        "labels": drawing.labels,
+        "extent": drawing.extent,
+        "edges": drawing.edges.ravel().tolist(),
+        "positions": _bytes(drawing.positions - middle, np.float32),
+        "corners": _bytes(drawing.corners - middle, np.float32),
+        "colours": _bytes([_rgb(int(n)) for n in drawing.numbers], np.float32),
+        "radii": _bytes(drawing.radii, np.float32),
+        "bonds": _bytes(drawing.bonds, np.int32),
+        "bonded": _bytes(drawing.bonded, np.uint8),
+    }
+
+
+def _bytes(array: Any, kind: type) -> bytes:
+    return np.ascontiguousarray(array, dtype=kind).tobytes()
+
+
+@lru_cache(maxsize=200)
+def _rgb(number: int) -> tuple[float, ...]:
+    text = colour(number)
+    return tuple(int(text[k : k + 2], 16) / 255 for k in (1, 3, 5))
+
+
+def _description(drawing: MovingDrawing) -> str:
+    """For those who do not see the picture, as in "2 Na, 2 Cl in the cell"."""
+    atoms = np.unique(drawing.source, return_index=True)[1]
+    counts = zip(*np.unique(drawing.numbers[atoms], return_counts=True), strict=True)
+    return ", ".join(f"{n} {SYMBOLS[number]}" for number, n in counts) + " in the cell"
