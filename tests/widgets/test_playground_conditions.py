@@ -1,0 +1,211 @@
+"""The prompt as text and fields: what is read, what is written, what is wrong."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowllm.elements import SYMBOLS
+from flowllm.errors import InputError
+from flowllm.text import Conditions, build_prompt, parse_prompt
+from flowllm.text.prompts import OPENING, REQUEST, STEMS
+from flowllm_widgets.playground.conditions import FIELDS, canonical, check, values_of, with_value
+from flowllm_widgets.playground.form import PromptForm
+
+EMPTY = build_prompt()
+FULL = Conditions(
+    "SrTiO3", {"Sr": 1, "Ti": 1, "O": 3}, ("Sr", "Ti", "O"), 5, 221, -3.4, 0.01, 1.8
+)  # fmt: skip
+
+ELEMENTS = st.lists(st.sampled_from(SYMBOLS[1:]), min_size=1, max_size=4, unique=True)
+CONDITIONS = st.builds(
+    Conditions,
+    elements=st.none() | ELEMENTS.map(tuple),
+    num_atoms=st.none() | st.integers(1, 20),
+    space_group=st.none() | st.integers(1, 230),
+    formation_energy=st.none() | st.floats(-5, 5),
+    e_above_hull=st.none() | st.floats(0, 1),
+    band_gap=st.none() | st.floats(0, 9),
+)
+
+
+def test_every_standard_sentence_has_a_field():
+    assert set(FIELDS) == set(STEMS)
+
+
+@given(CONDITIONS)
+def test_writing_the_values_of_a_prompt_into_a_bare_one_gives_that_prompt(conditions):
+    prompt, built = EMPTY, build_prompt(conditions)
+    for name, value in reversed(values_of(built).items()):  # in any order
+        prompt = with_value(prompt, name, value)
+    assert prompt == built
+    for name in STEMS:
+        prompt = with_value(prompt, name, "")
+    assert prompt == EMPTY
+
+
+def test_values_are_those_that_the_package_reads():
+    prompt = build_prompt(FULL)
+    assert check(prompt).problems == {} and check(prompt).warning == ""
+    values = values_of(prompt)
+    assert values["formula"] == "SrTiO3" and values["elements"] == "Sr, Ti, O"
+    assert values["composition"] == "Sr1 Ti1 O3" and values["num_atoms"] == "5"
+    assert parse_prompt(prompt) == FULL
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "written"),
+    [
+        ("formula", "O3TiSr", "SrTiO3"),
+        ("formula", "Sr2Ti2O6", "SrTiO3"),
+        ("elements", "O,Ti Sr", "Sr, Ti, O"),
+        ("composition", "SrTiO3", "Sr1 Ti1 O3"),
+        ("num_atoms", "007", "7"),
+        ("band_gap", "1.2345", "1.23"),
+        ("e_above_hull", "-0.001", "0.00"),
+        ("formation_energy", "1e-1", "0.10"),
+    ],
+)
+def test_values_are_written_as_in_the_training_data(name, text, written):
+    assert canonical(name, text) == written
+    prompt = with_value(EMPTY, name, f"  {text} ")
+    assert f"{STEMS[name]} {written}. " in prompt and check(prompt).problems == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("formula", "SrXx3", "unknown element 'Xx'"),
+        ("formula", "Sr(", "cannot be read"),
+        ("formula", "SrTiO30", "at most 20"),
+        ("elements", "Li, Xx", "unknown element 'Xx'"),
+        ("elements", ",", "empty"),
+        ("composition", "Sr1 tI1", "write it as Sr1 Ti1 O3"),
+        ("composition", "Sr1 Sr2", "write it as Sr1 Ti1 O3"),
+        ("composition", "Sr30", "holds 1 to 20"),
+        ("composition", "Sr0", "at least 1"),
+        ("composition", "Qq1", "unknown element 'Qq'"),
+        ("num_atoms", "0", "between 1 and 20"),
+        ("num_atoms", "21", "between 1 and 20"),
+        ("num_atoms", "5.5", "no whole number"),
+        ("space_group", "231", "between 1 and 230"),
+        ("space_group", "Pm-3m", "no whole number"),
+        ("e_above_hull", "low", "no number"),
+        ("band_gap", "nan", "not finite"),
+        ("formation_energy", "inf", "not finite"),
+    ],
+)
+def test_a_bad_value_is_named_beside_its_field_and_no_other(name, text, message):
+    found = check(with_value(EMPTY, name, text))
+    assert set(found.problems) == {name} and message in found.problems[name]
+    assert found.values[name] == text
+    with pytest.raises(InputError):
+        canonical(name, text)
+
+
+@pytest.mark.parametrize(
+    ("values", "culprit", "message"),
+    [
+        ({"formula": "SrTiO3", "elements": "Li, O"}, "elements", "holds Sr, Ti, O, not Li, O"),
+        ({"formula": "SrTiO3", "num_atoms": "7"}, "num_atoms", "5, 10, 15 or 20 atoms, not 7"),
+        ({"formula": "SrTiO3", "composition": "Sr1 O1"}, "composition", "no multiple of SrTiO3"),
+        ({"composition": "Sr1 O1", "elements": "Sr"}, "elements", "Sr1 O1 holds Sr, O, not Sr"),
+        ({"composition": "Sr1 O1", "num_atoms": "3"}, "num_atoms", "Sr1 O1 has 2 atoms, not 3"),
+        ({"elements": "Li, Fe, O", "num_atoms": "2"}, "num_atoms", "3 elements"),
+        ({"elements": ", ".join(SYMBOLS[1:23])}, "elements", "22 elements"),
+    ],
+)
+def test_contradictions_are_named_beside_one_of_the_fields(values, culprit, message):
+    prompt = EMPTY
+    for name, text in values.items():
+        prompt = with_value(prompt, name, text)
+    found = check(prompt)
+    assert set(found.problems) == {culprit} and message in found.problems[culprit]
+
+
+def test_a_bad_field_does_not_hide_a_contradiction_of_others():
+    prompt = with_value(with_value(EMPTY, "formula", "SrTiO3"), "num_atoms", "7")
+    assert set(check(with_value(prompt, "space_group", "999")).problems) == {
+        "num_atoms",
+        "space_group",
+    }
+
+
+def test_what_fits_together_is_no_problem():
+    prompt = EMPTY
+    values = {"formula": "SrTiO3", "elements": "Ti, O, Sr", "num_atoms": "10", "space_group": "62"}
+    for name, text in values.items():
+        prompt = with_value(prompt, name, text)
+    assert check(prompt).problems == {}
+
+
+def test_foreign_words_are_kept_and_warned_of_with_the_known_sentences():
+    prompt = EMPTY.replace(REQUEST, "It is blue. " + REQUEST)
+    found = check(prompt)
+    assert "It is blue." in found.warning and not found.problems
+    assert all(stem in found.warning for stem in STEMS.values())
+    grown = with_value(prompt, "formula", "SrTiO3")
+    assert grown == OPENING + "It is blue. The chemical formula is SrTiO3. " + REQUEST
+    changed = with_value(grown, "formula", "CaTiO3")
+    assert changed == grown.replace("SrTiO3", "CaTiO3")
+    assert with_value(changed, "formula", "") == prompt
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [("A red crystal", "begin with"), (OPENING + "blue", "end with"), (EMPTY.strip(), "end with")],
+)
+def test_a_prompt_without_its_frame_is_told_which_part_it_lacks(prompt, words):
+    assert words in check(prompt).warning
+    assert values_of(with_value(prompt, "num_atoms", "5"))["num_atoms"] == "5"
+
+
+def test_an_empty_prompt_cannot_be_used():
+    assert check("  \n").problems == {"prompt": "the prompt is empty"}
+
+
+# ---- text and fields beside each other
+
+
+def test_a_field_rewrites_its_sentence_and_is_left_as_it_was_typed():
+    form = PromptForm()
+    form.fields["formula"].value = "O3TiSr"
+    assert form.prompt == form.text.value == build_prompt(Conditions(formula="SrTiO3"))
+    assert form.fields["formula"].value == "O3TiSr"
+    form.fields["num_atoms"].value = "5"
+    assert form.fields["formula"].value == "SrTiO3"  # as the prompt has it
+    form.fields["formula"].value = form.fields["num_atoms"].value = ""
+    assert form.prompt == EMPTY
+
+
+def test_text_fills_the_fields():
+    form = PromptForm()
+    form.text.value = build_prompt(FULL)
+    assert {name: field.value for name, field in form.fields.items()} == values_of(form.prompt)
+    form.clear.click()
+    assert form.prompt == EMPTY and not any(field.value for field in form.fields.values())
+
+
+def test_text_is_never_rewritten_under_the_hands_of_its_author():
+    form = PromptForm()
+    for end in range(0, len(EMPTY), 7):
+        form.text.value = EMPTY[:end] + "The number of atoms is 3"
+        assert form.text.value == form.prompt == EMPTY[:end] + "The number of atoms is 3"
+
+
+def test_what_is_wrong_stands_beside_its_field_until_it_is_mended():
+    form, seen = PromptForm(), []
+    form.observe(lambda change: seen.append(change["new"]), "valid")
+    form.fields["elements"].value = "Sr, Xx"
+    assert form.notes["elements"].text == "unknown element 'Xx'"
+    assert 'role="alert"' in form.notes["elements"].value
+    assert form.text.value.count("Xx") == 1
+    form.fields["elements"].value = "Sr, O"
+    assert form.notes["elements"].text == "" and seen == [False, True]
+
+
+def test_the_warning_is_shown_and_forbids_nothing():
+    form = PromptForm()
+    form.text.value = EMPTY.replace(REQUEST, "It is blue. " + REQUEST)
+    assert form.valid and form.warning.kind == "warning" and "blue" in form.warning.text
+    form.clear.click()
+    assert form.warning.text == ""

@@ -1,0 +1,1 @@
+"""The prompt playground: what is asked, how it is drawn, what comes out."""

@@ -1,0 +1,198 @@
+"""A prompt as a person edits it: the value of each standard sentence, and what is wrong with it.
+
+The prompt's text is the truth; fields show the values of its sentences and write them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowllm.errors import InputError
+from flowllm.text.composition_rule import CompositionRule
+from flowllm.text.formula import multiples_of, read_elements
+from flowllm.text.prompts import (
+    OPENING,
+    REQUEST,
+    STEMS,
+    Conditions,
+    build_prompt,
+    foreign_text,
+    parse_prompt,
+)
+from flowllm.text.request import reduced_formula
+
+FIELDS = {
+    "formula": ("Formula", "SrTiO3"),
+    "elements": ("Elements", "Li, Fe, O"),
+    "composition": ("Unit cell", "Sr1 Ti1 O3"),
+    "num_atoms": ("Number of atoms", "1 to 20"),
+    "space_group": ("Space group", "1 to 230"),
+    "e_above_hull": ("E_hull (eV/atom)", "0.00"),
+    "formation_energy": ("Formation energy (eV/atom)", "-1.50"),
+    "band_gap": ("Band gap (eV)", "0.00"),
+}
+"""The conditions that have a field, with the field's label and an example."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a prompt says.
+
+    Attributes:
+        values: {condition: value as written}, "" where the prompt leaves it open.
+        problems: {condition: what is wrong with it}; "prompt" for the prompt as a whole.
+        warning: what the compact model was not trained on; empty if there is no such thing.
+    """
+
+    values: dict[str, str]
+    problems: dict[str, str] = field(default_factory=dict)
+    warning: str = ""
+
+
+def values_of(prompt: str) -> dict[str, str]:
+    """The value of each standard sentence, as it is written; "" for one that is not there."""
+    found = {name: re.search(_sentence(stem), prompt) for name, stem in STEMS.items()}
+    return {name: match.group(1) if match else "" for name, match in found.items()}
+
+
+def with_value(prompt: str, name: str, text: str) -> str:
+    """A prompt with another value in one sentence; an empty value takes the sentence away.
+
+    A value that can be read is written as the model's training data have it, "O3TiSr" as "SrTiO3";
+    any other as it is. A sentence stays in its place, a new one goes where the papers have it.
+    """
+    value = " ".join(text.split())
+    if value:
+        with contextlib.suppress(InputError):  # then the text keeps it, and `check` says why
+            value = canonical(name, value)
+    if not foreign_text(prompt):
+        values = values_of(prompt) | {name: value}
+        sentences = (f"{STEMS[n]} {values[n]}. " for n in STEMS if values[n])
+        return OPENING + "".join(sentences) + REQUEST
+    pattern = _sentence(STEMS[name]) + " ?"
+    sentence = f"{STEMS[name]} {value}. " if value else ""
+    if re.search(pattern, prompt):
+        return re.sub(pattern, lambda _: sentence, prompt, count=1)
+    head = prompt.removesuffix(REQUEST)
+    return head + (" " if head and not head[-1].isspace() else "") + sentence + prompt[len(head) :]
+
+
+def canonical(name: str, text: str) -> str:
+    """A value as the prompts of the training data have it.
+
+    Raises:
+        InputError: it cannot be read, or is out of its range.
+    """
+    written = build_prompt(Conditions(**{name: _READERS[name](text)}))
+    return values_of(written)[name]
+
+
+def check(prompt: str) -> Checked:
+    """What a prompt says, and what is wrong with it."""
+    values = values_of(prompt)
+    if not prompt.strip():
+        return Checked(values, {"prompt": "the prompt is empty"})
+    problems = {}
+    for name, value in values.items():
+        if not value:
+            continue
+        try:
+            canonical(name, value)
+            parse_prompt(f"{STEMS[name]} {value}. ")  # stricter: a comma and a space, say
+        except InputError as error:
+            problems[name] = str(error)
+    sound = {name: value for name, value in values.items() if value and name not in problems}
+    return Checked(values, _contradictions(sound) | problems, _strangeness(prompt))
+
+
+def _contradictions(values: dict[str, str]) -> dict[str, str]:
+    """What the sentences, each fine by itself, say against each other."""
+    asked = {name: _READERS[name](value) for name, value in values.items()}
+    problems: dict[str, str] = {}
+    cells = multiples_of(asked["formula"]) if "formula" in asked else None
+    names, elements = asked.get("formula", ""), asked.get("elements")
+    if "composition" in asked:
+        cell = asked["composition"]
+        if cells is not None and cell not in cells:
+            return {"composition": f"{values['composition']} is no multiple of {names}"}
+        cells, names = (cell,), values["composition"]
+    if cells is not None and elements is not None and set(cells[0]) != set(elements):
+        wrong = ", ".join(elements)
+        problems["elements"] = f"{names} holds {', '.join(cells[0])}, not {wrong}"
+    count = asked.get("num_atoms")
+    if cells is not None and count is not None:
+        sizes = [sum(cell.values()) for cell in cells]
+        if count not in sizes:
+            fitting = " or ".join(filter(None, [", ".join(map(str, sizes[:-1])), str(sizes[-1])]))
+            problems["num_atoms"] = f"{names} has {fitting} atoms, not {count}"
+    if not problems:
+        try:
+            CompositionRule(cells, elements, count)
+        except InputError as error:
+            problems["num_atoms" if count is not None else "elements"] = str(error)
+    return problems
+
+
+def _strangeness(prompt: str) -> str:
+    """What the compact model has not seen in training."""
+    if not prompt.startswith(OPENING):
+        return f"The compact model knows prompts that begin with “{OPENING.strip()}”."
+    if not prompt.endswith(REQUEST):
+        ending = "“Generate a description … within the lattice:” and a line break"
+        return f"The compact model knows prompts that end with {ending}."
+    foreign = foreign_text(prompt)
+    if not foreign:
+        return ""
+    known = " · ".join(f"{stem} …" for stem in STEMS.values())
+    return f"The compact model was not trained on “{foreign[:80]}”. It knows: {known}"
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"{text!r} is no whole number") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{text!r} is no number") from None
+
+
+def _formula(text: str) -> str:
+    multiples_of(text)  # raises where one formula unit is larger than a cell may be
+    return reduced_formula(text)
+
+
+def _elements(text: str) -> tuple[str, ...]:
+    return read_elements(text.replace(" ", ","))
+
+
+def _cell(text: str) -> dict[str, int]:
+    parts = re.findall(r"([A-Z][a-z]?)(\d{0,3})", text)
+    if "".join(map("".join, parts)) != text.replace(" ", "") or len(dict(parts)) < len(parts):
+        raise InputError(f"{text!r} is no unit cell; write it as Sr1 Ti1 O3")
+    return {symbol: int(count or 1) for symbol, count in parts}
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "formula": _formula,
+    "elements": _elements,
+    "composition": _cell,
+    "num_atoms": _whole,
+    "space_group": _whole,
+    "e_above_hull": _number,
+    "formation_energy": _number,
+    "band_gap": _number,
+}
+
+
+def _sentence(stem: str) -> str:
+    """A standard sentence, as `parse_prompt` finds it."""
+    return re.escape(stem) + r" (.*?)\.(?= |\n|$)"

@@ -1,0 +1,62 @@
+"""The chart of a sweep: validity, diversity and number of elements against temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from flowllm_widgets.playground.sweep import KINDS, Point
+from flowllm_widgets.shared.style import COLOURS, themed
+
+LINES = {
+    "structure": ("structure", 1),
+    "composition": ("composition", 1),
+    "formulas": ("formulas", 2),
+    "unique": ("unique", 2),
+}
+"""{field of a point: name in the legend, panel}."""
+TITLES = ("Valid", "Distinct", "Number of elements")
+# in order from one element to many, and none so light or dark that it drowns in a theme
+SHADES = ("#8fc1ea", "#4f9be0", "#5f78dc", "#8f5cc7", "#b0489b")
+
+
+def sweep_figure() -> go.Figure:
+    """Three panels without points; `sweep_values` says what fills them."""
+    figure = make_subplots(1, 3, subplot_titles=TITLES, horizontal_spacing=0.07)
+    for name, (label, panel) in LINES.items():
+        first = next(n for n, (_, p) in LINES.items() if p == panel) == name
+        figure.add_scatter(
+            x=[], y=[], name=label, mode="lines+markers", row=1, col=panel,
+            line={"color": COLOURS[0 if first else 1], "dash": "solid" if first else "dot"},
+            marker={"size": 11 if first else 7, "symbol": "circle" if first else "diamond"},
+            legend="legend" if panel == 1 else f"legend{panel}",
+            hovertemplate="τ %{x}: %{y:.0%}<extra>" + label + "</extra>",
+        )  # fmt: skip
+    for kind in range(KINDS):
+        label = f"{kind + 1}" + ("+" if kind + 1 == KINDS else "")
+        figure.add_bar(
+            x=[], y=[], name=label, row=1, col=3, marker={"color": SHADES[kind]},
+            legend="legend3", hovertemplate="τ %{x}: %{y:.0%}<extra>" + label + "</extra>",
+        )  # fmt: skip
+    themed(figure, 300)
+    figure.update_layout(barmode="stack", margin={"l": 44, "r": 10, "t": 34, "b": 86})
+    figure.update_xaxes(title={"text": "temperature τ", "standoff": 6})
+    figure.update_yaxes(range=[0, 1.05], tickformat=".0%")
+    for panel in (1, 2, 3):
+        axis = figure.layout["xaxis" if panel == 1 else f"xaxis{panel}"]
+        figure.layout["legend" if panel == 1 else f"legend{panel}"] = {
+            "orientation": "h", "x": sum(axis.domain) / 2, "xanchor": "center", "y": -0.26,
+            "yanchor": "top", "itemwidth": 30, "traceorder": "normal",
+        }  # fmt: skip
+    return figure
+
+
+def sweep_values(points: Sequence[Point]) -> list[tuple[list[float], list[float]]]:
+    """x and y of each trace of `sweep_figure`, points in the order of their temperatures."""
+    ordered = sorted(points, key=lambda point: point.temperature)
+    x = [point.temperature for point in ordered]
+    lines = [(x, [getattr(point, name) for point in ordered]) for name in LINES]
+    bars = [(x, [point.nary[kind] / point.num for point in ordered]) for kind in range(KINDS)]
+    return lines + bars

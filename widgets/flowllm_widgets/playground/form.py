@@ -1,0 +1,95 @@
+"""PromptForm: the prompt as text, and its standard sentences as fields."""
+
+from __future__ import annotations
+
+import ipywidgets
+import traitlets
+
+from flowllm.text.prompts import build_prompt
+from flowllm_widgets.playground.conditions import FIELDS, Checked, check, with_value
+from flowllm_widgets.shared.messages import MessageLine, shows_errors
+
+
+class PromptForm(ipywidgets.VBox):
+    """Text and fields show the same prompt; what one writes in the one appears in the other.
+
+    Attributes:
+        prompt: the text.
+        valid: whether nothing is wrong with it; a warning is no fault.
+    """
+
+    prompt = traitlets.Unicode()
+    valid = traitlets.Bool(True)
+
+    def __init__(self) -> None:
+        self.message = MessageLine()
+        self.warning = MessageLine()
+        self.text = ipywidgets.Textarea(
+            description="Prompt", rows=4, layout={"width": "auto"},
+            style={"description_width": "60px"},
+        )  # fmt: skip
+        self.fields: dict[str, ipywidgets.Text] = {}
+        self.notes: dict[str, MessageLine] = {"prompt": MessageLine()}
+        rows = []
+        for name, (label, example) in FIELDS.items():
+            self.fields[name] = ipywidgets.Text(
+                description=label, placeholder=example, layout={"width": "330px"},
+                style={"description_width": "195px"},
+            )  # fmt: skip
+            self.notes[name] = MessageLine()
+            self.notes[name].layout = {"flex": "1 1 0", "min_width": "0"}
+            row = ipywidgets.HBox([self.fields[name], self.notes[name]])
+            row.layout.align_items = "center"
+            rows.append(row)
+            self.fields[name].observe(self._field_changed, "value")
+        self.clear = ipywidgets.Button(
+            description="Clear", icon="eraser",
+            layout={"width": "110px", "margin": "2px 2px 2px 205px"},
+        )  # fmt: skip
+        self.clear.on_click(lambda _: self.set(build_prompt()))
+        self.top = ipywidgets.VBox([self.text, self.warning, self.notes["prompt"], self.message])
+        self.conditions = ipywidgets.VBox([*rows, self.clear])
+        self.text.observe(self._text_changed, "value")
+        self._writing = False  # whether a change is our own and needs no answer
+        super().__init__([self.top, self.conditions])
+        self.set(build_prompt())
+
+    def set(self, prompt: str) -> None:
+        """Show another prompt."""
+        self._write(prompt, "")
+
+    @shows_errors
+    def _field_changed(self, change: dict[str, object]) -> None:
+        if self._writing:
+            return
+        name = next(n for n, field in self.fields.items() if field is change["owner"])
+        self._write(with_value(self.text.value, name, self.fields[name].value), name)
+
+    @shows_errors
+    def _text_changed(self, change: dict[str, object]) -> None:
+        if not self._writing:
+            self._write(self.text.value, "prompt")
+
+    def _write(self, prompt: str, author: str) -> None:
+        """Show a prompt everywhere but in the field that a person is typing into."""
+        found = check(prompt)
+        self._writing = True
+        try:
+            if author != "prompt":
+                self.text.value = prompt
+            for name, field in self.fields.items():
+                if name != author:
+                    field.value = found.values[name]
+        finally:
+            self._writing = False
+        self._tell(found)
+        self.prompt = prompt
+
+    def _tell(self, found: Checked) -> None:
+        for name, note in self.notes.items():
+            problem = found.problems.get(name, "")
+            if problem != note.text:
+                note.error(problem) if problem else note.clear()
+        if found.warning != self.warning.text:
+            self.warning.warning(found.warning) if found.warning else self.warning.clear()
+        self.valid = not found.problems

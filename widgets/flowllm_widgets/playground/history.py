@@ -1,0 +1,29 @@
+"""HistoryTable: rows of text of which one can be chosen, by mouse or keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+HERE = Path(__file__).parent
+
+
+class HistoryTable(anywidget.AnyWidget):
+    """A table of which one row can be chosen.
+
+    Attributes:
+        label: what a screen reader calls it.
+        columns: headings.
+        rows: cells as text.
+        selected: the row that is chosen; -1 is none.
+    """
+
+    _esm = HERE / "history.js"
+    _css = HERE / "history.css"
+
+    label = traitlets.Unicode().tag(sync=True)
+    columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    rows = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)
+    selected = traitlets.Int(-1).tag(sync=True)

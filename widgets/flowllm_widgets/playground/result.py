@@ -1,0 +1,152 @@
+"""ResultView: the samples of one try; of one of them its text, and both crystals."""
+
+from __future__ import annotations
+
+import html
+import threading
+
+import ipywidgets
+
+from flowllm_widgets.playground.tokens import TokenStream
+from flowllm_widgets.playground.tries import Facts, Sample, Try
+from flowllm_widgets.shared.messages import MessageLine, shows_errors
+from flowllm_widgets.structure.view import StructureView
+
+TITLES = ("As the language model wrote it", "After refinement")
+
+
+class ResultView(ipywidgets.VBox):
+    """One sample of a try at a time; which one is chosen with a menu or two buttons."""
+
+    def __init__(self) -> None:
+        self.message = MessageLine()
+        self.chosen = ipywidgets.Dropdown(
+            description="Sample", options=[], layout={"width": "320px"},
+            style={"description_width": "60px"},
+        )  # fmt: skip
+        self.previous = ipywidgets.Button(
+            description="Previous", icon="chevron-left", layout={"width": "110px"}
+        )
+        self.next = ipywidgets.Button(
+            description="Next", icon="chevron-right", layout={"width": "110px"}
+        )
+        self.tokens = TokenStream()
+        self.note = ipywidgets.HTML()
+        self.facts = [ipywidgets.HTML(), ipywidgets.HTML()]
+        self.views = [StructureView(height=300), StructureView(height=300)]
+        columns = [
+            ipywidgets.VBox(
+                [ipywidgets.HTML(f'<div class="flowllm-heading">{title}</div>'), view, facts],
+                layout={"width": "50%", "overflow": "hidden"},
+            )
+            for title, view, facts in zip(TITLES, self.views, self.facts, strict=True)
+        ]
+        super().__init__(
+            [
+                ipywidgets.HBox([self.chosen, self.previous, self.next]),
+                self.tokens,
+                self.note,
+                ipywidgets.HBox(columns),
+                self.message,
+            ]
+        )
+        self.layout.display = "none"
+        self._try: Try | None = None
+        self._naming = False
+        self._drawn: list[object] = [None, None]  # the crystals that the views show
+        self._lock = threading.RLock()  # the work in the background and the person both draw
+        self.chosen.observe(self._choose, "value")
+        self.previous.on_click(lambda _: self.step(-1))
+        self.next.on_click(lambda _: self.step(1))
+
+    @property
+    def sample(self) -> Sample | None:
+        """The sample on view."""
+        if self._try is None or self.chosen.value is None:
+            return None
+        return self._try.samples[self.chosen.value]
+
+    def show(self, one: Try) -> None:
+        """Show a try from its first sample on."""
+        with self._lock:
+            self._try = one
+            self.layout.display = ""
+            self._name()
+            self.chosen.value = 0
+            self.draw()
+
+    def refresh(self, one: Try) -> None:
+        """Draw anew if that try is on view."""
+        with self._lock:
+            if one is self._try:
+                self._name()
+                self.draw()
+
+    @shows_errors
+    def step(self, by: int) -> None:
+        """Go on or back by some samples."""
+        if self._try is not None and self.chosen.value is not None:
+            last = len(self._try.samples) - 1
+            self.chosen.value = max(0, min(self.chosen.value + by, last))
+
+    @shows_errors
+    def _choose(self, change: dict[str, object]) -> None:
+        with self._lock:
+            if not self._naming:
+                self.draw()
+
+    def _name(self) -> None:
+        """The menu: each sample with its formula, as soon as it has one."""
+        assert self._try is not None
+        options = []
+        for place, sample in enumerate(self._try.samples):
+            best = sample.best
+            words = [f"{place + 1} of {len(self._try.samples)}"]
+            if best is not None:
+                words += [best.formula, *([] if best.valid else ["invalid"])]
+            options.append((" · ".join(words), place))
+        if options != list(self.chosen.options):
+            kept, self._naming = self.chosen.value, True
+            with self.chosen.hold_sync():  # new options set the menu back to its first
+                self.chosen.options = options
+                self.chosen.value = kept if kept is not None and kept < len(options) else 0
+            self._naming = False
+
+    def draw(self) -> None:
+        """Show the sample as far as it has come."""
+        sample, one = self.sample, self._try
+        if sample is None or one is None:
+            return
+        place = self.chosen.value
+        self.previous.disabled, self.next.disabled = place == 0, place == len(one.samples) - 1
+        redrawn = f"{len(sample.rejected)}" if sample.rejected else ""
+        self.tokens.show(f"{one.number}/{place}/{sample.attempt}/{redrawn}", sample.tokens)
+        lines = "<br>".join(f"Drawn again: {html.escape(reason)}" for reason in sample.rejected)
+        self.note.value = f'<div class="flowllm-caption">{lines}</div>' if lines else ""
+        for side, crystal in enumerate((sample.prior, sample.refined)):
+            if crystal is not self._drawn[side]:
+                self.views[side].show(crystal)
+                self._drawn[side] = crystal
+            self.facts[side].value = describe(sample.facts[side])
+
+
+def describe(facts: Facts | None) -> str:
+    """Facts as HTML; of None nothing."""
+    if facts is None:
+        return '<div class="flowllm-caption">not yet</div>'
+    group = str(facts.space_group) if facts.space_group else "none found"
+    charges = "valid" if facts.charge_balanced else "no balance of charges"
+    flags = [
+        ("structure", not facts.fault, facts.fault or "valid"),
+        ("composition", facts.charge_balanced, charges),
+    ]
+    words = " · ".join(
+        f'<span class="flowllm-message {"" if good else "error"}">'
+        f"{'✓' if good else '✗'} {name}: {html.escape(text)}</span>"
+        for name, good, text in flags
+    )
+    return (
+        f'<div class="flowllm-caption"><b>{html.escape(facts.formula)}</b>, '
+        f"{facts.num_atoms} atoms, space group {group}, {facts.density:.2f} g/cm³, "
+        f"{facts.volume:.1f} Å³<br>{words}</div>"
+    )

@@ -1,0 +1,219 @@
+"""Tries: settings, and what came of them sample by sample, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from flowllm.crystal import CrystalBatch
+from flowllm.flow.refine import RefineSettings
+from flowllm.lm.settings import SamplingSettings
+from flowllm.streaming import Asked, Drawn, Event, Refined, Rejected, Sentence, Token
+from flowllm.text.prompts import without_frame
+from flowllm.trajectory import Trajectory
+
+RUNNING, FINISHED, CANCELLED, FAILED = "running", "finished", "cancelled", "failed"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one try is made with; the fields of `SamplingSettings` and `RefineSettings`."""
+
+    prompt: str
+    temperature: float = 0.7
+    top_p: float = 0.9
+    noise: float = 0.0
+    steps: int = 25
+    num: int = 4
+    seed: int = 0
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        """How the language model draws."""
+        return SamplingSettings(self.temperature, self.top_p, self.noise)
+
+    @property
+    def refinement(self) -> RefineSettings:
+        """How the flow is integrated; every step is kept."""
+        return RefineSettings(self.steps, record=True)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is said of a crystal.
+
+    Attributes:
+        formula: reduced.
+        fault: what makes its structure invalid; empty if it is valid.
+        charge_balanced: whether its composition is valid (SMACT).
+        space_group: international number; 0 where spglib finds none.
+        density: g/cm^3.
+        volume: Å^3.
+        num_atoms: in the cell.
+    """
+
+    formula: str
+    fault: str
+    charge_balanced: bool
+    space_group: int
+    density: float
+    volume: float
+    num_atoms: int
+
+    @property
+    def valid(self) -> bool:
+        """Structure and composition."""
+        return not self.fault and self.charge_balanced
+
+
+def facts_of(crystals: CrystalBatch) -> list[Facts]:
+    """What is said of B crystals; an open type has no formula and no valid composition."""
+    from flowllm.metrics.properties import density
+    from flowllm.metrics.symmetry import space_groups
+    from flowllm.metrics.validity import compositional_validity, structural_faults
+
+    known = np.array([bool((c.atomic_numbers > 0).all()) for c in crystals], dtype=bool)
+    formulas = iter(crystals[known].formulas if known.any() else [])
+    balanced = iter(compositional_validity(crystals[known]) if known.any() else [])
+    rows = zip(
+        known, structural_faults(crystals), space_groups(crystals), density(crystals),
+        crystals.volumes, crystals.num_atoms, strict=True,
+    )  # fmt: skip
+    facts = []
+    for typed, fault, group, mass, volume, count in rows:
+        formula, fits = (next(formulas), bool(next(balanced))) if typed else ("?", False)
+        facts.append(
+            Facts(formula, fault, fits, int(group), float(mass), float(volume), int(count))
+        )
+    return facts
+
+
+@dataclass
+class Sample:
+    """One crystal of a try, as far as it has come.
+
+    Attributes:
+        prompt: with the sentences that the model added.
+        tokens: of the last attempt, in order; none where the model tells no tokens.
+        attempt: the try at this crystal that the tokens belong to.
+        rejected: reasons of earlier attempts and draws.
+        prior: a batch of one, as the prior drew it.
+        refined: a batch of one, the result.
+        trajectory: from the one to the other.
+        facts: of `prior` and of `refined`.
+    """
+
+    prompt: str = ""
+    tokens: list[Token] = field(default_factory=list)
+    attempt: int = 0
+    rejected: list[str] = field(default_factory=list)
+    prior: CrystalBatch | None = None
+    refined: CrystalBatch | None = None
+    trajectory: Trajectory | None = None
+    facts: list[Facts | None] = field(default_factory=lambda: [None, None])
+
+    def take(self, event: Event) -> None:
+        """Note what happened."""
+        if isinstance(event, Asked | Sentence):
+            self.prompt = event.prompt
+        elif isinstance(event, Token):
+            last = self.tokens[-1] if self.tokens else event
+            if event.attempt != last.attempt:
+                self.tokens.clear()
+            elif event.part == last.part and event.draw != last.draw:
+                self.tokens = [token for token in self.tokens if token.part != event.part]
+            self.tokens.append(event)
+            self.attempt = event.attempt
+        elif isinstance(event, Rejected):
+            self.rejected.append(event.reason)
+        elif isinstance(event, Drawn):
+            self.prior = event.crystal
+            self.facts[0] = facts_of(event.crystal)[0]
+        elif isinstance(event, Refined):
+            self.finish(event.prior, event.trajectory.last, event.trajectory)
+
+    def finish(
+        self, prior: CrystalBatch | None, refined: CrystalBatch, way: Trajectory | None
+    ) -> None:
+        """Note the result."""
+        self.prior, self.refined, self.trajectory = prior, refined, way
+        before = self.facts[0] or (facts_of(prior)[0] if prior is not None else None)
+        self.facts = [before, facts_of(refined)[0]]
+
+    @property
+    def best(self) -> Facts | None:
+        """Facts of the refined crystal, or of the prior's as long as there is no other."""
+        return self.facts[1] or self.facts[0]
+
+
+@dataclass
+class Try:
+    """One press of Generate.
+
+    Attributes:
+        number: from 1.
+        settings: what it was made with.
+        samples: one for each crystal asked for.
+        state: "running", "finished", "cancelled" or "failed".
+        first_token: seconds from the press to the first token; None before.
+        seconds: from the press to the end.
+    """
+
+    number: int
+    settings: Settings
+    samples: list[Sample] = field(default_factory=list)
+    state: str = RUNNING
+    first_token: float | None = None
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.samples:
+            self.samples = [Sample(self.settings.prompt) for _ in range(self.settings.num)]
+
+    def take(self, event: Event) -> None:
+        """Note what happened to one of the samples."""
+        index = getattr(event, "index", None)
+        if index is not None:
+            self.samples[index].take(event)
+
+    @property
+    def refined(self) -> CrystalBatch:
+        """The refined crystals so far."""
+        return CrystalBatch.concatenate(s.refined for s in self.samples if s.refined is not None)
+
+    @property
+    def trajectory(self) -> Trajectory | None:
+        """The ways of all refined crystals beside each other; None where there is none."""
+        ways = [s.trajectory for s in self.samples if s.trajectory is not None]
+        return Trajectory.concatenate(ways) if ways else None
+
+    def counts(self) -> tuple[int, int, int]:
+        """Crystals so far, how many are valid, how many formulas they have."""
+        known = [s.best for s in self.samples if s.best is not None]
+        return len(known), sum(f.valid for f in known), len({f.formula for f in known})
+
+
+COLUMNS = ("Try", "Asked for", "τ", "P", "Noise", "Steps", "Seed", "Valid", "Formulas", "State")
+
+
+def table(tries: Sequence[Try]) -> list[list[str]]:
+    """A row of text for each try, in the order of `COLUMNS`."""
+    rows = []
+    for one in tries:
+        s = one.settings
+        made, valid, formulas = one.counts()
+        rows.append([
+            str(one.number), without_frame(s.prompt) or "anything", f"{s.temperature:.2f}",
+            f"{s.top_p:.2f}", f"{s.noise:g}", str(s.steps), str(s.seed),
+            _share(valid, made, s.num), str(formulas), one.state,
+        ])  # fmt: skip
+    return rows
+
+
+def _share(valid: int, made: int, asked: int) -> str:
+    """Valid crystals of those made, and of how many there should have been."""
+    if not made:
+        return f"none of {asked}"
+    return f"{valid}/{made}" + (f" of {asked}" if made < asked else "")

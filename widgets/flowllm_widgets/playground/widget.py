@@ -1,0 +1,239 @@
+"""PromptPlayground: ask for crystals, watch them being written and refined, compare settings."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+
+import ipywidgets
+import numpy as np
+
+from flowllm.crystal import CrystalBatch
+from flowllm.errors import InputError
+from flowllm.streaming import Drawn, Event, Refined, Refining, Token
+from flowllm.trajectory import Trajectory
+from flowllm_widgets.playground.controls import LAST_SEED, SettingsForm
+from flowllm_widgets.playground.form import PromptForm
+from flowllm_widgets.playground.history import HistoryTable
+from flowllm_widgets.playground.result import ResultView
+from flowllm_widgets.playground.run import Generates, carry_out
+from flowllm_widgets.playground.sweeping import SweepPanel
+from flowllm_widgets.playground.tries import (
+    CANCELLED,
+    COLUMNS,
+    FAILED,
+    FINISHED,
+    Settings,
+    Try,
+    facts_of,
+    table,
+)
+from flowllm_widgets.shared.background import Background, Stop
+from flowllm_widgets.shared.frame import Frame
+from flowllm_widgets.shared.messages import MessageLine, shows_errors
+from flowllm_widgets.shared.style import Panel
+
+BETWEEN = 0.1  # seconds between two updates of the page
+ROCK_SALT = CrystalBatch(
+    *map(np.array, ([11, 17], [[0.0] * 3, [0.5] * 3], [[4.0] * 3], [[60.0] * 3], [2], ["NaCl"]))
+)
+
+
+class PromptPlayground(Panel):
+    """Prompt and settings above; below, tokens, crystals, the history of tries and a sweep.
+
+    The work runs in the background: the kernel stays free, and Cancel ends it at the next token or
+    step of the flow.
+
+    Args:
+        model: anything with `generate`, such as `FlowLLM`; see `run.Generates`.
+        num: samples at first.
+        seed: at first.
+
+    Attributes:
+        form: prompt and fields.
+        settings: sliders.
+        tries: every press of Generate, with its crystals.
+
+    Raises:
+        InputError: the model has no `generate`, or num or seed are out of range.
+    """
+
+    def __init__(self, model: Generates, *, num: int = 4, seed: int = 0) -> None:
+        if not callable(getattr(model, "generate", None)):
+            raise InputError(f"the playground needs a model with generate, not {model!r}")
+        if num < 1:
+            raise InputError(f"the number of crystals must be at least 1, not {num}")
+        if not 0 <= seed <= LAST_SEED:
+            raise InputError(f"the seed must be from 0 to {LAST_SEED}, not {seed}")
+        super().__init__()
+        self._model = model
+        self.message, self.progress = MessageLine(), MessageLine()
+        self.form, self.settings, self.result = PromptForm(), SettingsForm(num, seed), ResultView()
+        self.generate = ipywidgets.Button(
+            description="Generate", icon="play", button_style="primary", layout={"width": "130px"}
+        )
+        self.cancel = ipywidgets.Button(
+            description="Cancel", icon="stop", disabled=True, layout={"width": "110px"}
+        )
+        self.history = HistoryTable(label="Tries", columns=list(COLUMNS))
+        heading = _heading("Tries (choose one to restore its settings and crystals)")
+        self._past = ipywidgets.VBox([heading, self.history], layout={"display": "none"})
+        self.sweep = SweepPanel(model, self._read, self._set_buttons)
+        self.tries: list[Try] = []
+        self._shown = -1  # the place of the try on view
+        self._began = self._updated = 0.0
+        self._background = Background(self._failed, self._finished)
+        self.generate.on_click(lambda _: self.start())
+        self.cancel.on_click(lambda _: self._background.cancel())
+        self.form.observe(lambda _: self._set_buttons(), "valid")
+        self.history.observe(self._restore, "selected")
+        right = ipywidgets.VBox(
+            [self.settings, ipywidgets.HBox([self.generate, self.cancel]), self.progress]
+        )
+        self.form.conditions.layout.width, right.layout.width = "60%", "40%"
+        self.fill(
+            [
+                self.form.top,
+                ipywidgets.HBox([self.form.conditions, right]),
+                self.message,
+                self.result,
+                self._past,
+                _heading("Sweep over temperatures"),
+                self.sweep,
+                Frame(),
+            ]
+        )
+        # SMACT and spglib take a moment to load: now rather than at the first crystal
+        threading.Thread(target=facts_of, args=(ROCK_SALT,), daemon=True).start()
+
+    # ---- for the cells below -------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """Of the last try: "running", "finished", "cancelled" or "failed"; before it, "idle"."""
+        return self.tries[-1].state if self.tries else "idle"
+
+    @property
+    def prompt(self) -> str:
+        """The prompt as it stands."""
+        return self.form.prompt
+
+    @prompt.setter
+    def prompt(self, text: str) -> None:
+        self.form.set(text)
+
+    @property
+    def crystals(self) -> CrystalBatch:
+        """The refined crystals of the try on view."""
+        return self.tries[self._shown].refined if self.tries else CrystalBatch.empty()
+
+    @property
+    def trajectory(self) -> Trajectory | None:
+        """Their ways from the prior's crystals, every step; None where there is none."""
+        return self.tries[self._shown].trajectory if self.tries else None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end of the work; False if it still goes on after `timeout` seconds."""
+        return self._background.wait(timeout)
+
+    # ---- one press of Generate -----------------------------------------------------------------
+
+    @shows_errors
+    def start(self) -> None:
+        """Generate with the settings as they stand."""
+        if not self.form.valid or self.running or self.sweep.running:
+            return
+        self._began = time.perf_counter()
+        self.message.clear()
+        one = Try(len(self.tries) + 1, self._read())
+        self.result.show(one)
+        self.tries.append(one)
+        self._shown = len(self.tries) - 1
+        self.progress.say("Writing …")
+        self._set_buttons()
+        self._background.start(lambda stop: self._work(one, stop))
+
+    @property
+    def running(self) -> bool:
+        """Whether crystals are being generated."""
+        return self.state == "running"
+
+    def _read(self) -> Settings:
+        return self.settings.read(self.form.prompt)
+
+    def _work(self, one: Try, stop: Stop) -> None:
+        tokens = written = 0
+
+        def told(event: Event) -> None:
+            nonlocal tokens, written
+            now = time.perf_counter()
+            tokens += isinstance(event, Token)
+            written += isinstance(event, Drawn)
+            if isinstance(event, Token) and one.first_token is None:
+                one.first_token = now - self._began
+                self._updated = 0.0
+            if isinstance(event, Refining):
+                self.progress.say(f"Refining {written} crystals …")
+            elif isinstance(event, Refined) or now - self._updated >= BETWEEN:
+                if not isinstance(event, Refined):
+                    self.progress.say(
+                        f"Writing: {tokens} tokens, {written} of {one.settings.num} crystals"
+                    )
+                self.result.refresh(one)
+                self._updated = time.perf_counter()
+
+        with warnings.catch_warnings():  # the form has said what is strange about the prompt
+            warnings.simplefilter("ignore")
+            carry_out(self._model, one, stop, told)
+
+    @shows_errors
+    def _failed(self, error: Exception) -> None:
+        self.tries[-1].state = FAILED
+        self.message.error(error)
+
+    @shows_errors
+    def _finished(self, cancelled: bool) -> None:
+        one = self.tries[-1]
+        one.seconds = time.perf_counter() - self._began
+        if one.state != FAILED:
+            one.state = CANCELLED if cancelled else FINISHED
+        self._set_buttons()
+        made, valid, formulas = one.counts()
+        how = {FINISHED: "Done", CANCELLED: "Cancelled", FAILED: "Failed"}[one.state]
+        self.progress.say(
+            f"{how} after {one.seconds:.1f} s: {made} of {one.settings.num} crystals, "
+            f"{valid} valid, {formulas} formula{'' if formulas == 1 else 's'}"
+        )
+        self.result.refresh(one)
+        self._write_history()
+
+    def _set_buttons(self) -> None:
+        busy = self.running or self.sweep.running
+        self.generate.disabled = busy or not self.form.valid
+        self.sweep.start.disabled = busy or not self.form.valid
+        self.cancel.disabled = not self.running
+
+    # ---- history -------------------------------------------------------------------------------
+
+    def _write_history(self) -> None:
+        with self.history.hold_trait_notifications():
+            self.history.rows = table(self.tries)
+            self.history.selected = self._shown
+        self._past.layout.display = ""
+
+    @shows_errors
+    def _restore(self, change: dict[str, int]) -> None:
+        place = change["new"]
+        if place == self._shown or not 0 <= place < len(self.tries):
+            return
+        self._shown = place
+        one = self.tries[place]
+        self.form.set(one.settings.prompt)
+        self.settings.write(one.settings)
+        self.result.show(one)
+
+
+def _heading(text: str) -> ipywidgets.HTML:
+    return ipywidgets.HTML(f'<div class="flowllm-heading">{text}</div>')
