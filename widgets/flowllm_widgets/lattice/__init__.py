@@ -1,0 +1,1 @@
+"""The cell and its maps to unbounded coordinates, for teaching."""

@@ -1,0 +1,1 @@
+"""Flow matching on the flat torus in two dimensions, for teaching."""
