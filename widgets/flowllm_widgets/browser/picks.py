@@ -1,0 +1,92 @@
+"""The crystals that a person picked, as files that other programs read."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ase.io
+
+from flowllm.checkpoint import friendly_os_errors
+from flowllm.crystal import CrystalBatch
+from flowllm.errors import InputError
+from flowllm.evaluation.report import csv_text
+from flowllm.export import KINDS, export_crystals, folder_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = {
+    "CIF, one file each": "cif",
+    "extended XYZ": "extxyz",
+    "CSV with a column cif": "csv",
+    "VASP inputs": "vasp",
+    "Quantum ESPRESSO inputs": "quantum-espresso",
+}
+"""What a person reads -> kind."""
+
+
+def export_picks(kind: str, crystals: CrystalBatch, rows: pd.DataFrame, out: str | Path) -> str:
+    """Write picked crystals into a new folder, which appears whole or not at all.
+
+    Inputs of density functional theory are written as `flowllm export` does, so an export that was
+    interrupted goes on there.
+
+    Args:
+        kind: a value of `FORMATS`.
+        crystals: the picked crystals.
+        rows: what is known of them, in the same order; for the table.
+        out: the folder, which is not there yet or is empty.
+
+    Returns:
+        What was written where, in words.
+
+    Raises:
+        InputError: nothing is picked, the folder holds something, a cell spans no volume, or the
+            folder cannot be written.
+    """
+    if not len(crystals):
+        raise InputError("nothing is picked")
+    if not str(out).strip():
+        raise InputError("name a folder to write to")
+    target = Path(out).expanduser().resolve()
+    if kind in KINDS:
+        done = export_crystals(kind, crystals, target)
+        left_out = [each for each in done if each.problem]
+        text = f"{_counted(len(done) - len(left_out))} written to {target}"
+        return text + "".join(f"; left out {each.id}: {each.problem}" for each in left_out)
+    if kind not in FORMATS.values():
+        raise InputError(f"no export as {kind}; there are {', '.join(FORMATS.values())}")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target} is there and not empty: name another folder")
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    with friendly_os_errors(target):
+        partial.mkdir(parents=True)
+        try:
+            _write(kind, crystals, rows, partial)
+            if target.is_dir():
+                target.rmdir()
+            os.replace(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return f"{_counted(len(crystals))} written to {target}"
+
+
+def _write(kind: str, crystals: CrystalBatch, rows: pd.DataFrame, folder: Path) -> None:
+    if kind == "extxyz":
+        crystals.lattices  # noqa: B018  raises for a cell without volume, which ASE would write
+        ase.io.write(str(folder / "picks.extxyz"), crystals.to_ase(), format="extxyz")
+        return
+    texts = crystals.to_cif()
+    if kind == "cif":
+        for name, text in zip(folder_names(crystals), texts, strict=True):
+            (folder / f"{name}.cif").write_text(text, encoding="utf-8")
+    else:
+        (folder / "picks.csv").write_text(csv_text(rows.assign(cif=texts)), encoding="utf-8")
+
+
+def _counted(count: int) -> str:
+    return "1 crystal" if count == 1 else f"{count:,} crystals"
