@@ -1,0 +1,104 @@
+"""A trajectory as files: extended XYZ, CIF of a frame, a page that plays, a GIF."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowllm.checkpoint import atomic_write, friendly_os_errors
+from flowllm.errors import InputError
+from flowllm.trajectory import Trajectory
+from flowllm_widgets.trajectory.data import EnergyCurve, TrajectoryCurves
+from flowllm_widgets.trajectory.gif import Tick, make_gif
+from flowllm_widgets.trajectory.page import make_page
+
+FORMATS = {
+    "extxyz": "extended XYZ, all frames",
+    "cif": "CIF of this frame",
+    "html": "HTML page that plays",
+    "gif": "GIF",
+}
+"""What can be written, by the ending of the file."""
+MIME = {
+    "extxyz": "chemical/x-xyz",
+    "cif": "chemical/x-cif",
+    "html": "text/html",
+    "gif": "image/gif",
+}
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """A file before it is written.
+
+    Attributes:
+        name: follows the crystal's id.
+        content: its bytes.
+        mime: its media type.
+    """
+
+    name: str
+    content: bytes
+    mime: str
+
+    def write(self, folder: str | Path) -> Path:
+        """Write it, whole or not at all, into a folder that is made if need be; its path.
+
+        Raises:
+            InputError: the folder or the file cannot be written.
+        """
+        target = Path(folder).expanduser()
+        with friendly_os_errors(target):
+            target.mkdir(parents=True, exist_ok=True)
+        atomic_write(target / self.name, self.content)
+        return target / self.name
+
+
+def export(
+    trajectory: Trajectory,
+    kind: str,
+    curves: TrajectoryCurves,
+    energy: EnergyCurve | None = None,
+    frame: int = 0,
+    tick: Tick | None = None,
+) -> ExportedFile:
+    """One crystal's trajectory as a file.
+
+    Args:
+        trajectory: of one crystal.
+        kind: a key of `FORMATS`.
+        curves: for the page.
+        energy: for the page.
+        frame: the one that a CIF holds.
+        tick: progress of a GIF; what it raises ends the work.
+
+    Raises:
+        InputError: an unknown kind, or a cell that spans no volume.
+    """
+    if kind not in FORMATS:
+        raise InputError(f"no format {kind!r}; there are {', '.join(FORMATS)}")
+    name = file_stem(str(trajectory.ids[0]))
+    if kind == "extxyz":
+        content = _extended_xyz(trajectory)
+    elif kind == "cif":
+        name += f"-t{trajectory.times[frame]:.3f}"
+        content = trajectory.frame(frame).to_cif()[0].encode()
+    elif kind == "html":
+        content = make_page(trajectory, curves, energy).encode()
+    else:
+        content = make_gif(trajectory, tick=tick)
+    return ExportedFile(f"{name}.{kind}", content, MIME[kind])
+
+
+def file_stem(crystal_id: str) -> str:
+    """An id as the beginning of a file's name: no separators, no leading point."""
+    return re.sub(r"[^\w.+-]+", "_", crystal_id, flags=re.ASCII).lstrip(".")[:100] or "crystal"
+
+
+def _extended_xyz(trajectory: Trajectory) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trajectory.extxyz"
+        trajectory.to_extxyz(path)
+        return path.read_bytes()
