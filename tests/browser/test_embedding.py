@@ -1,0 +1,113 @@
+"""EmbeddingMap in a real JupyterLab: points, hover, click, keyboard, legend, colours, themes."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+CELLS = [
+    """import os, tempfile
+os.environ["FLOWLLM_CACHE_DIR"] = tempfile.mkdtemp()
+from flowllm import FlowLLM
+from flowllm.data import textbook_structures
+from flowllm_widgets import EmbeddingMap
+made = FlowLLM.from_pretrained(device="cpu").generate(20, seed=3).refined
+known = textbook_structures()""",
+    """shown = EmbeddingMap({"FlowLLM": made, "textbook": known[:70], "other types": known[70:100]})
+shown""",
+]
+POINTS = "document.querySelectorAll('.flowllm .scatterlayer .trace .points path').length"
+AXIS = "document.querySelector('.flowllm .xtitle')?.textContent"
+MIDDLE = """([trace, place]) => {
+  const box = document.querySelectorAll('.flowllm .scatterlayer .trace')[trace]
+    .querySelectorAll('.points path')[place].getBoundingClientRect();
+  return [box.x + box.width / 2, box.y + box.height / 2];
+}"""
+ALONE = """() => {  // the point of the second system that is farthest from all others
+  const traces = [...document.querySelectorAll('.flowllm .scatterlayer .trace')].slice(0, 3);
+  const all = traces.map((t) => [...t.querySelectorAll('.points path')].map((p) => {
+    const box = p.getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+  }));
+  const flat = all.flat();
+  const room = all[1].map(([x, y]) => flat.map(([u, v]) => Math.hypot(x - u, y - v))
+    .sort((a, b) => a - b)[1]);
+  return room.indexOf(Math.max(...room));
+}"""
+
+
+def test_the_map_answers_to_mouse_and_keyboard_in_light_and_dark(open_notebook, picture):
+    nb = open_notebook(CELLS, size=(1360, 1150))
+    nb.run_all(timeout=300)
+    page = nb.page
+
+    # principal components at first, then UMAP
+    nb.wait(f"{POINTS} === 120", timeout=240)
+    nb.wait(f"{AXIS} === 'UMAP 1'", timeout=240)
+    assert nb.run("print(shown.message.text, shown.progress.text)") == ""
+    assert "20 crystals" in page.locator(".flowllm .flowllm-caption").first.inner_text()
+
+    # the plot keeps to its half
+    nb.wait("""document.querySelector('.flowllm .main-svg').getBoundingClientRect().right
+      <= document.querySelector('.flowllm .flowllm-beside').getBoundingClientRect().left + 1""")
+
+    # hover
+    page.locator(".flowllm .scatterlayer").first.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    place = page.evaluate(ALONE)
+    x, y = page.evaluate(MIDDLE, [1, place])
+    page.mouse.move(x - 2, y - 2)
+    page.mouse.move(x, y)
+    nb.wait("document.querySelector('.flowllm .hoverlayer .hovertext')?.textContent", timeout=30)
+    text = page.locator(".flowllm .hoverlayer .hovertext").first.text_content()
+    formula = nb.run(f"print(known[:70].reduced_formulas[{place}])")
+    assert formula in text and "g/cm³" in text and "space group" in text
+
+    # click
+    page.mouse.click(x, y)
+    nb.wait("document.querySelectorAll('.flowllm canvas').length >= 2", timeout=60)
+    assert nb.run("print(shown.chosen)") == str(20 + place)
+    assert nb.run("print(shown.panel.view.crystal.formulas[0])") == formula
+    nb.wait("document.querySelectorAll('.flowllm .widget-select select option').length === 10")
+    neighbours = page.locator(".flowllm .widget-select select option").all_inner_texts()
+    assert not any("textbook" in text for text in neighbours)
+
+    # keyboard: arrow keys go through the neighbours, a name in the field chooses a crystal
+    first = nb.run("print(shown.panel.other.crystal.ids[0])")
+    page.locator(".flowllm .widget-select select").press("ArrowDown")
+    nb.wait("document.querySelector('.flowllm .widget-select select').selectedIndex === 1")
+    assert nb.run("print(shown.panel.other.crystal.ids[0])") != first
+    name = nb.run("print(shown.points.label(0))")
+    field = page.get_by_role("combobox", name="Crystal")
+    field.fill(name)
+    field.press("Enter")
+    page.wait_for_timeout(500)
+    assert nb.run("print(shown.chosen)") == "0"
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(1500)
+    nb.shot(".flowllm", picture("embedding_map.png"))
+
+    # the legend hides a system
+    page.locator(".flowllm .legendtoggle").nth(1).click()
+    nb.wait(f"{POINTS} === 52", timeout=30)  # and the two rings
+    assert nb.run("print(shown.figure.data[1].visible)") == "legendonly"
+    page.locator(".flowllm .legendtoggle").nth(1).click()
+    nb.wait(f"{POINTS} === 122", timeout=30)
+
+    # colours by a column, in the dark
+    mark = page.locator(".flowllm .scatterlayer .points path").first
+    before = mark.get_attribute("style")
+    page.get_by_role("combobox", name="Colour").select_option("density (g/cm³)")
+    nb.wait("document.querySelector('.flowllm .colorbar, .flowllm .infolayer .cbtitle')")
+    assert before != page.locator(".flowllm .scatterlayer .points path").first.get_attribute(
+        "style"
+    )
+    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', "
+                  "{ theme: 'JupyterLab Dark' })")  # fmt: skip
+    nb.wait("document.body.dataset.jpThemeLight === 'false'")
+    page.wait_for_timeout(1500)
+    colour = page.evaluate("getComputedStyle(document.querySelector('.flowllm .xtitle')).fill")
+    assert sum(int(part) for part in re.findall(r"\d+", colour)[:3]) > 380  # light on dark
+    nb.shot(".flowllm", picture("embedding_map_dark.png"))
+    assert nb.said == []

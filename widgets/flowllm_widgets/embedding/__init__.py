@@ -1,0 +1,1 @@
+"""Crystals of several systems in two dimensions, neighbours beside each other."""
