@@ -10,7 +10,7 @@ STAMP := $(VENV)/.stamp
 # Another interpreter: make env PYTHON=/path/to/python3.12
 PYTHON ?=
 
-.PHONY: help env demo test lint format lab bench clean
+.PHONY: help env demo test lint format lab pages pictures bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do \
@@ -36,6 +36,12 @@ format: $(STAMP) ## write the style into the files
 
 lab: $(STAMP) ## JupyterLab on notebooks/, on this computer only, with a token
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=notebooks
+
+pages: $(STAMP) ## the notebooks, executed, as web pages in pages/ (some minutes)
+	@$(BIN)/python recipes/pages.py --out pages
+
+pictures: $(STAMP) ## the widgets' pictures in docs/images anew, by the browser tests
+	@FLOWLLM_PICTURES=1 CI=true $(BIN)/python -m pytest -q tests/browser -k 'not notebooks'
 
 bench: $(STAMP) ## seconds per stage and crystals per second on this machine
 	@$(BIN)/flowllm bench

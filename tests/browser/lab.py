@@ -230,7 +230,8 @@ def opener(
 
 
 def lab_environment() -> dict[str, str]:
-    """The environment of server and kernels: this checkout is what they import."""
+    """The environment of server and kernels: this checkout is imported, notebooks run in short."""
     here = Path(__file__).parents[2]
     places = [str(here), str(here / "widgets"), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+    path = os.pathsep.join(filter(None, places))
+    return {**os.environ, "PYTHONPATH": path, "FLOWLLM_SMOKE": "1"}

@@ -10,16 +10,49 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flowllm_widgets.browser.widget import CrystalBrowser
+    from flowllm_widgets.embedding.widget import EmbeddingMap
+    from flowllm_widgets.histograms.widget import EHullHistogram, NaryHistogram
+    from flowllm_widgets.lattice.widget import LatticePlayground
+    from flowllm_widgets.playground.widget import PromptPlayground
+    from flowllm_widgets.structure.player_view import PlayerView
     from flowllm_widgets.structure.view import StructureView
+    from flowllm_widgets.torus.widget import TorusPlayground
+    from flowllm_widgets.trajectory.widget import TrajectoryViewer
 
 _HOME = {
+    "CrystalBrowser": "browser.widget",
+    "EHullHistogram": "histograms.widget",
+    "EmbeddingMap": "embedding.widget",
+    "LatticePlayground": "lattice.widget",
+    "NaryHistogram": "histograms.widget",
+    "PlayerView": "structure.player_view",
+    "PromptPlayground": "playground.widget",
     "StructureView": "structure.view",
+    "TorusPlayground": "torus.widget",
+    "TrajectoryViewer": "trajectory.widget",
 }
 
-__all__ = ["StructureView"]
+__all__ = [
+    "CrystalBrowser",
+    "EHullHistogram",
+    "EmbeddingMap",
+    "LatticePlayground",
+    "NaryHistogram",
+    "PlayerView",
+    "PromptPlayground",
+    "StructureView",
+    "TorusPlayground",
+    "TrajectoryViewer",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import on first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
