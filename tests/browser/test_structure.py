@@ -222,6 +222,29 @@ def test_all_pictures_turn_together_by_mouse_and_keyboard(nb):
     nb.wait(alike, argument=[first, False])
 
 
+def test_the_mouse_over_an_atom_shows_its_name(nb):
+    at = nb.page.evaluate(
+        f"""() => {{
+          const {{ picture, host }} = {PANELS}[2];
+          const {{ rows, distance }} = picture.camera;
+          const atom = picture.drawn('atoms')[1]; // titanium, in the middle
+          const box = host.getBoundingClientRect();
+          const scale = box.height / (2 * Math.tan(Math.PI / 9) * distance);
+          const along = (r) => rows[r] * atom[0] + rows[r + 1] * atom[1] + rows[r + 2] * atom[2];
+          return [
+            box.left + box.width / 2 + scale * along(0),
+            box.top + box.height / 2 - scale * along(3),
+          ];
+        }}"""
+    )
+    nb.page.mouse.move(at[0] - 2, at[1])
+    nb.page.mouse.move(*at)
+    nb.wait(f"() => {PANELS}[2].picture.tip.textContent === 'Ti2'")
+    tip = nb.page.locator(".flowllm-tip:visible").bounding_box()
+    assert 0 < tip["x"] - at[0] < 30 and 0 < at[1] - tip["y"] < 60
+    nb.page.mouse.move(5, 5)
+
+
 def test_labels_supercell_and_pictures_are_exchanged_in_place(nb):
     components = f"() => {PANELS}.map((p) => p.picture.stage.compList.length)"
     before, atoms = nb.page.evaluate(components), len(drawn(nb, "atoms"))

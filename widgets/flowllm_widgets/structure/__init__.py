@@ -1,1 +1,1 @@
-"""A crystal in 3-D: drawn as arrays, then by nglview, or by plotly where that is missing."""
+"""Crystals in 3-D, still and moving: drawn as arrays, then by nglview, or by what there is."""

@@ -139,7 +139,7 @@ class Gallery {
       if (panel.picture !== picture) return;
       panel.lost = (panel.lost ?? 0) + 1;
       setTimeout(() => this._sleep(panel), 0);
-      if (panel.lost < 4) setTimeout(() => this._awake(), 500); // else when it comes into sight again
+      if (panel.lost < 4) setTimeout(() => this._awake(), 500); // else when it is seen again
     });
   }
 
@@ -161,7 +161,7 @@ class Gallery {
     for (const { picture } of this.panels) picture?.setLabels(this.model.get("labels"));
   }
 
-  // ---- the one camera ------------------------------------------------------------------------------
+  // ---- the one camera ---------------------------------------------------------------------------
 
   get _distance() {
     const open = this.panels.filter((p) => p.scene && p.box.style.display !== "none");
@@ -226,7 +226,7 @@ class Gallery {
     event.stopPropagation();
   }
 
-  // ---- surroundings --------------------------------------------------------------------------------
+  // ---- surroundings -----------------------------------------------------------------------------
 
   _resize() {
     for (const { picture, host } of this.panels) {

@@ -22,7 +22,8 @@ class Controls {
     this.speed = element("input", { type: "number", min: 1, max: 60, step: 1, id: `${id}-speed` });
     this.loop = element("input", { type: "checkbox", id: `${id}-loop` });
     const label = (name, text) => element("label", { for: `${id}-${name}`, text });
-    this.row = element("div", { class: "flowllm-controls", role: "group", "aria-label": "Playback" }, [
+    const group = { class: "flowllm-controls", role: "group", "aria-label": "Playback" };
+    this.row = element("div", group, [
       this.button,
       label("frame", "Frame"), this.slider, this.place,
       element("span", {}, [label("speed", "Frames/s"), this.speed]),
@@ -100,9 +101,9 @@ export default () => {
     render({ model, el }) {
       const gallery = new Gallery(model, playback);
       const controls = new Controls(model, playback);
-      const root = element("div", { class: "flowllm-player", "data-lm-suppress-shortcuts": "true" }, [
-        gallery.row, controls.row,
-      ]);
+      const root = element("div", { class: "flowllm-player" });
+      root.dataset.lmSuppressShortcuts = "true"; // JupyterLab's own keys
+      root.append(gallery.row, controls.row);
       root.flowllm = { gallery, playback }; // for tests and benchmarks
       root.addEventListener("keydown", keys(playback));
       el.append(root);

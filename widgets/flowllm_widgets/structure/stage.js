@@ -23,11 +23,13 @@ function hasWebGL() {
   return Boolean(context);
 }
 
-// The NGL library that nglview brings to the front end. Its widget is left aside: it sends each turn
-// of the camera to the kernel, starts four threads there, and never gives its WebGL context back.
+// The NGL library that nglview brings to the front end. Its widget is left aside: it sends each
+// turn of the camera to the kernel, starts four threads there, and never gives WebGL contexts back.
 async function loadNGL(manager, module, patience) {
   if (!hasWebGL()) throw new NoPicture("no-webgl", "this browser offers no WebGL");
-  const late = new Promise((_, reject) => setTimeout(() => reject(new Error("no answer")), patience));
+  const late = new Promise((_, reject) => {
+    setTimeout(() => reject(new Error("no answer")), patience);
+  });
   try {
     return await Promise.race([manager.loadClass("NGL", module, "*"), late]);
   } catch (error) {
@@ -108,6 +110,11 @@ class Picture {
     this.canvas.setAttribute("aria-hidden", "true"); // the host carries the description
     this.stage.mouseControls.remove("clickPick-left"); // it would move the view of one panel only
     this.stage.keyControls.clear();
+    this.stage.mouseControls.remove("hoverPick"); // its tip is misplaced in JupyterLab
+    this.tip = document.createElement("div");
+    this.tip.className = "flowllm-tip";
+    host.append(this.tip);
+    this.stage.signals.hovered.add((picked) => this._name(picked));
     this.stage.mouseObserver.handleScroll = false; // the page scrolls, until the picture has focus
     this.scene = null;
   }
@@ -143,6 +150,15 @@ class Picture {
       this.stage.viewer.render();
     }
     this._reach();
+  }
+
+  _name(picked) {
+    const name = picked?.sphere?.name;
+    this.tip.textContent = name ?? "";
+    this.tip.style.display = name ? "" : "none";
+    if (!name) return;
+    const { x, y } = this.stage.mouseObserver.canvasPosition; // y from below
+    Object.assign(this.tip.style, { left: `${x + 10}px`, bottom: `${y + 8}px` });
   }
 
   _cylinders(ends, radius, colour) {
@@ -203,10 +219,11 @@ class Picture {
   }
 
   _move(part, attributes) {
-    this.parts[part]?.reprList[0].repr.bufferList.forEach((buffer) => buffer.setAttributes(attributes));
+    const buffers = this.parts[part]?.reprList[0].repr.bufferList ?? [];
+    for (const buffer of buffers) buffer.setAttributes(attributes);
   }
 
-  // ---- camera ------------------------------------------------------------------------------------
+  // ---- camera -----------------------------------------------------------------------------------
 
   // the distance at which a ball of this radius fills the picture
   fit(radius) {
@@ -246,9 +263,11 @@ class Picture {
   drawn(part, attribute = "position") {
     const { geometry } = this.parts[part].reprList[0].repr.bufferList[0];
     const { array } = geometry.attributes[attribute];
-    const items = part === "atoms" ? this.scene.count : part === "cell" ? this.scene.data.edges.length / 2 : this.scene.bonds.length / 2;
+    const { count, data, bonds } = this.scene;
+    const items = { atoms: count, cell: data.edges.length / 2, bonds: bonds.length / 2 }[part];
     const copies = array.length / 3 / items; // a flat box for each ball, of several points
-    return Array.from({ length: items }, (_, k) => [...array.subarray(3 * k * copies, 3 * k * copies + 3)]);
+    const item = (_, k) => [...array.subarray(3 * k * copies, 3 * k * copies + 3)];
+    return Array.from({ length: items }, item);
   }
 
   dispose() {
