@@ -29,7 +29,8 @@ FRAME = "print(viewer.frame)"
 
 @pytest.fixture
 def notebook(open_notebook):
-    nb = open_notebook([GENERATED, TRICLINIC.format(root=str(Path(__file__).parents[2]))])
+    cells = [GENERATED, TRICLINIC.format(root=str(Path(__file__).parents[2]))]
+    nb = open_notebook(cells, size=(1280, 1240))
     nb.run_all()
     nb.wait(MARKED)
     nb.wait("document.querySelector('.flowllm-player canvas') !== null")
@@ -180,8 +181,8 @@ def opened_offline(chromium, path: Path, picture) -> None:
 
 def skewed(nb) -> None:
     """A triclinic crystal: without WebGL too, frames change the picture and the box moves."""
-    panel = nb.page.locator(".flowllm-plots").nth(1)
-    panel.scroll_into_view_if_needed()
+    marks = nb.page.locator(".flowllm-marks").nth(1)
+    marks.scroll_into_view_if_needed()
     begin = mark(nb, 1)
     pictures = []
     for frame in (0, 29):
@@ -189,5 +190,5 @@ def skewed(nb) -> None:
         nb.page.wait_for_timeout(700)
         pictures.append(nb.page.locator(".jp-OutputArea-output").last.screenshot())
     assert pictures[0] != pictures[1] and mark(nb, 1) > begin + 50
-    titles = panel.locator("text").all_text_contents()
+    titles = marks.locator("text").all_text_contents()
     assert titles[1].endswith(nb.run("print(f'{skewed.curves.volume[29]:.2f} Å³')"))

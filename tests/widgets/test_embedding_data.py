@@ -184,23 +184,39 @@ def test_umap_is_the_same_for_the_same_seed_and_parts_two_clusters():
 def test_fingerprints_are_kept_and_a_damaged_file_is_replaced(known, tmp_path, monkeypatch):
     monkeypatch.setenv("FLOWLLM_CACHE_DIR", str(tmp_path))
     ticks = []
-    first = features.fingerprints_of(known.crystals[:4], lambda *row: ticks.append(row))
+
+    def compute(*batches):
+        ticks.clear()
+        return features.fingerprints_of(batches, lambda *row: ticks.append(row))
+
+    (first,) = compute(known.crystals[:4])
     assert ticks[0] == (0, 4) and ticks[-1] == (4, 4)
-    ticks.clear()
     renamed = known.crystals[:4].replace(ids=np.array(list("abcd")))
-    again = features.fingerprints_of(renamed, lambda *row: ticks.append(row))
+    (again,) = compute(renamed)
     assert not ticks and again.ids.tolist() == list("abcd")
     assert np.array_equal(again.structure, first.structure)
     (file,) = (tmp_path / "fingerprints").iterdir()
     file.write_bytes(b"damaged")
-    features.fingerprints_of(renamed, lambda *row: ticks.append(row))
+    compute(renamed)
     assert ticks and Fingerprints.load(file).complete.all()
+
+
+def test_only_what_is_missing_is_computed_and_the_order_stays(known, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLOWLLM_CACHE_DIR", str(tmp_path))
+    parts = [known.crystals[:3], known.crystals[3:5], known.crystals[5:9]]
+    features.fingerprints_of(parts[1:2], lambda *row: None)
+    ticks = []
+    found = features.fingerprints_of(parts, lambda *row: ticks.append(row))
+    assert ticks[-1] == (7, 7)
+    expected = features.fingerprint_crystals(known.crystals[:9], workers=1)
+    assert np.allclose(Fingerprints.concatenate(found).structure, expected.structure)
+    assert [len(prints) for prints in found] == [3, 2, 4]
 
 
 def test_without_a_place_for_the_cache_fingerprints_come_all_the_same(known, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("FLOWLLM_CACHE_DIR", str(tmp_path / "file"))
-    assert len(features.fingerprints_of(known.crystals[:2], lambda done, total: None)) == 2
+    assert len(features.fingerprints_of([known.crystals[:2]], lambda done, total: None)[0]) == 2
 
 
 # ---- figure and texts ----------------------------------------------------------------------------

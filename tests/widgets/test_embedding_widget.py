@@ -99,6 +99,10 @@ def test_colours_follow_the_menu(shown):
     shown.colour.value = "system"
     assert [trace.marker.color for trace in traces(shown)] == own
     assert not shown.figure.data[-1].marker.showscale
+    shown.colour.value = "e_above_hull"
+    assert "of no crystal here is e_above_hull known" in shown.message.text
+    shown.colour.value = "num_atoms"
+    assert not shown.message.text
 
 
 def test_other_features_are_another_map_with_other_neighbours(shown):

@@ -212,6 +212,20 @@ def test_a_crystal_set_that_is_not_there_is_named_and_the_view_stays(viewer):
     assert viewer.crystal == 0
 
 
+def test_a_crystal_that_cannot_be_drawn_is_named_and_the_one_before_stays():
+    way = two_crystals()
+    angles = way.angles.copy()
+    angles[3, 1] = [40.0, 40.0, 100.0]
+    bad = Trajectory(
+        way.times, way.frac_coords, way.lengths, angles, way.atomic_numbers, way.num_atoms, way.ids
+    )
+    viewer = TrajectoryViewer(bad, renderer="flat")
+    viewer.choice.value = 1
+    assert viewer.message.kind == "error" and viewer.message.text.startswith("b: ")
+    assert viewer.crystal == viewer.choice.value == 0
+    assert viewer.player.trajectory.ids.tolist() == viewer.trajectory.ids.tolist() == ["a"]
+
+
 def test_one_crystal_needs_no_list():
     alone = TrajectoryViewer(triclinic(), renderer="flat")
     assert alone.children[0].layout.display == "none"

@@ -151,16 +151,14 @@ class EmbeddingMap(Panel):
 
     def _compute(self, stop: Stop) -> None:
         if self._prints is None:
-            parts = []
-            for place, name in enumerate(self.points.names):
 
-                def tick(done: int, total: int, name: str = name) -> None:
-                    stop.check()
-                    self.progress.say(f"fingerprints of {name}: {done:,} of {total:,} crystals …")
+            def tick(done: int, total: int) -> None:
+                stop.check()
+                self.progress.say(f"fingerprints: {done:,} of {total:,} crystals …")
 
-                crystals = self.points.crystals[self.points.members(place)]
-                parts.append(fingerprints_of(crystals, tick))
-            self._offer(Fingerprints.concatenate(parts))
+            systems = range(len(self.points.names))
+            batches = [self.points.crystals[self.points.members(place)] for place in systems]
+            self._offer(Fingerprints.concatenate(fingerprints_of(batches, tick)))
         self._project(stop)
 
     def _offer(self, prints: Fingerprints) -> None:
@@ -231,11 +229,16 @@ class EmbeddingMap(Panel):
 
     @shows_errors
     def _paint(self, change: object = None) -> None:
-        found, bar = colours(self.points, self.colour.value)
+        column = self.colour.value
+        found, bar = colours(self.points, column)
+        if change is not None:
+            self.message.clear()
+            if column != "system" and not np.isfinite(self.points.number(column)).any():
+                self.message.warning(f"of no crystal here is {column} known; evaluate them for it")
         with self.figure.batch_update():
             for members, trace, own in zip(self._members, self._traces, COLOURS, strict=False):
-                trace.marker.color = own if found is None else found[members]
-            self._bar.marker = bar
+                trace.marker.color = own if found is None else found[members].tolist()
+            self._bar.marker.update(bar)  # assigned as a whole, its colour gets lost on the way
 
     def _list_neighbours(self) -> None:
         assert self.chosen is not None

@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.manifolds import CELL_MAPS, DEFAULT_CELL_MAP
-from flowllm_widgets.histograms.fit import FigureFit
 from flowllm_widgets.lattice import figure
 from flowllm_widgets.lattice.data import (
     ANGLES,
@@ -24,6 +23,7 @@ from flowllm_widgets.lattice.data import (
     slopes,
 )
 from flowllm_widgets.lattice.fields import CellFields
+from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
 
@@ -81,6 +81,9 @@ class LatticePlayground(Panel):
         self.play = ipywidgets.Play(min=0, max=FRAMES - 1, interval=80, show_repeat=False)
         self.cells = go.FigureWidget(figure.cell_figure())
         self.charts = go.FigureWidget(figure.charts_figure())
+        for drawn in (self.cells, self.charts):
+            # responsive: `Frame` says when
+            drawn._config = {"displayModeBar": False, "responsive": True}
         self.numbers = ipywidgets.HTML()
         self._lines: dict[str, CellPath] = {}
         self.printed.observe(self._printed_changed, "value")
@@ -103,13 +106,16 @@ class LatticePlayground(Panel):
         inputs.layout.flex, inputs.layout.flex_flow = "1 1 430px", "row wrap"
         time = ipywidgets.HBox([self.play, self.t])
         scene = ipywidgets.VBox([self.cells, time])
+        charts = ipywidgets.VBox([self.charts])
+        for box in (scene, charts):
+            box.add_class("flowllm-fit")
         scene.layout.flex, scene.layout.min_width = "1 1 370px", "280px"
         above = ipywidgets.HBox([inputs, scene])
         choice = ipywidgets.HBox([self.angle, self.printed])
         for row in (above, choice):
             row.layout.flex_flow = "row wrap"
         text = ipywidgets.HTML(f'<div class="flowllm-caption">{TEXT}</div>')
-        self.fill([text, above, self.message, choice, self.charts, self.numbers, FigureFit()])
+        self.fill([text, above, self.message, choice, charts, self.numbers, Frame()])
 
     # ---- what changes what -----------------------------------------------------------------
 

@@ -9,8 +9,8 @@ from typing import Any
 import ipywidgets
 import plotly.graph_objects as go
 
-from flowllm_widgets.histograms.fit import FigureFit
 from flowllm_widgets.shared.background import Background, Stop
+from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import shows_errors
 from flowllm_widgets.torus.comparison import marginal_loss
 from flowllm_widgets.torus.figure import loss_figure, smoothed
@@ -52,6 +52,8 @@ class TrainingStep(Step):
         self.status = ipywidgets.HTML()
         self.numbers = ipywidgets.HTML()
         self.chart = go.FigureWidget(loss_figure(names, colours, STEPS))
+        # responsive: `Frame` says when
+        self.chart._config = {"displayModeBar": False, "responsive": True}
         self.view = FlowView(seconds=3.0, t=1.0)
         self.background = Background(self._failed, self._finished)
         self.start.on_click(self._start)
@@ -168,6 +170,7 @@ class TrainingStep(Step):
         buttons = ipywidgets.HBox([self.start, self.pause, self.reset, *beside])
         chart, numbers = ipywidgets.VBox([self.chart]), ipywidgets.VBox([self.numbers])
         chart.layout.flex, chart.layout.min_width = "1 1 340px", "280px"
+        chart.add_class("flowllm-fit")
         numbers.layout.flex, numbers.layout.padding = "1.2 1 400px", "20px 0 0 16px"
         below = ipywidgets.HBox([chart, numbers])
         for row in (buttons, below):
@@ -179,7 +182,7 @@ class TrainingStep(Step):
             self.view,
             below,
             self.message,
-            FigureFit(),
+            Frame(),
         )
 
 

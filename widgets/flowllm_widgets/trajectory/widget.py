@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import traitlets
 
 from flowllm.crystal import CrystalBatch
+from flowllm.errors import InputError
 from flowllm.relax import Potential
 from flowllm.trajectory import Trajectory
 from flowllm_widgets.shared.frame import Frame
@@ -162,7 +163,7 @@ class TrajectoryViewer(Panel):
             options=[(label, index) for index, label in enumerate(labels)], value=self.crystal,
             description="Crystal", layout={"width": "320px"}, style={"description_width": "52px"},
         )  # fmt: skip
-        traitlets.link((self.choice, "value"), (self, "crystal"))
+        self.choice.observe(self._on_choice, "value")
         buttons = []
         for name, step in (("Previous", -1), ("Next", 1)):
             button = ipywidgets.Button(description=name, layout={"width": "auto"})
@@ -177,13 +178,28 @@ class TrajectoryViewer(Panel):
         self.crystal = (self.crystal + step) % self.source.trajectory.num_crystals
 
     @shows_errors
-    def _on_crystal(self, _: Any) -> None:
+    def _on_choice(self, change: dict[str, Any]) -> None:
+        self.crystal = change["new"]
+
+    @shows_errors
+    def _on_crystal(self, change: dict[str, Any]) -> None:
         self.message.clear()
+        self.choice.value = change["new"]
+        try:
+            self._exchange(change["new"])
+        except InputError:
+            self.crystal = change["old"]
+            raise
+
+    def _exchange(self, crystal: int) -> None:
+        trajectory = self.source.trajectory.crystal(crystal)
+        curves = make_curves(trajectory)
+        self.player.set_trajectory(trajectory, self.source.stills(crystal))
+        if self.player.trajectory is not trajectory:  # it tells why, and keeps what it has
+            raise InputError(f"{trajectory.ids[0]}: {self.player.message.text}")
+        self.curves, self.trajectory = curves, trajectory
         self.energy_control.cancel()
         self.export_control.link.withdraw()
-        trajectory = self.source.trajectory.crystal(self.crystal)
-        self.curves, self.trajectory = make_curves(trajectory), trajectory
-        self.player.set_trajectory(trajectory, self.source.stills(self.crystal))
         self._show_curves(slice(None))
 
     # ---- which frame -----------------------------------------------------------------------
