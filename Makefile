@@ -41,7 +41,7 @@ pages: $(STAMP) ## the notebooks, executed, as web pages in pages/ (some minutes
 	@$(BIN)/python recipes/pages.py --out pages
 
 pictures: $(STAMP) ## the widgets' pictures in docs/images anew, by the browser tests
-	@FLOWLLM_PICTURES=1 CI=true $(BIN)/python -m pytest -q tests/browser -k 'not notebooks'
+	@FLOWLLM_PICTURES=1 FLOWLLM_BROWSER=all CI=true $(BIN)/python -m pytest -q tests/browser -k 'not notebooks'
 
 bench: $(STAMP) ## seconds per stage and crystals per second on this machine
 	@$(BIN)/flowllm bench

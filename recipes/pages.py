@@ -188,8 +188,8 @@ def page(notebook: Any, name: str) -> str:
 def summary(notebook: Any) -> tuple[str, str]:
     """Title and first paragraph of a notebook."""
     title, _, rest = notebook.cells[0].source.partition("\n")
-    paragraph = rest.strip().split("\n\n")[0]
-    return title.lstrip("# "), re.sub(r"[*`$]|\[([^]]*)\]\([^)]*\)", r"\1", paragraph)
+    paragraph = re.sub(r"\$([^$]*)\$", r"\1", rest.strip().split("\n\n")[0]).replace("_", "")
+    return title.lstrip("# "), re.sub(r"[*`]|\[([^]]*)\]\([^)]*\)", r"\1", paragraph)
 
 
 def write(paths: list[Path], out: Path) -> list[str]:

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,6 +164,10 @@ CELL_ERRORS = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .flatMap((c) => c.model.sharedModel.outputs)
   .filter((o) => o.output_type === 'error')
   .map((o) => o.ename + ': ' + o.evalue + '\\n' + o.traceback.join('\\n'))"""
+SHUT_DOWN = """async () => {
+  const session = window.jupyterapp.shell.currentWidget.sessionContext;
+  await Promise.race([session.shutdown(), new Promise((done) => setTimeout(done, 5000))]);
+}"""
 RUN_ASIDE = """async ([code, limit]) => {
   const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
   const future = kernel.requestExecute({ code, silent: false, store_history: false });
@@ -200,8 +204,14 @@ def opener(
             name = f"test-{count}.ipynb"
             (root / name).write_text(json.dumps(notebook(cells)))
         context = chromium.new_context(viewport={"width": size[0], "height": size[1]})
-        closing.append(context.close)
         page = context.new_page()
+
+        def close() -> None:
+            with suppress(Exception):  # a page that broke has told its test so
+                page.evaluate(SHUT_DOWN)  # else each kernel stays, with its memory and its threads
+            context.close()
+
+        closing.append(close)
         page.set_default_timeout(60_000)
         opened = OpenNotebook(page)
 

@@ -11,11 +11,11 @@ pytestmark = pytest.mark.browser
 MAKE = """import numpy as np
 from tests.widgets.reports import made_report, spread_report
 from flowllm_widgets.histograms.widget import EHullHistogram, NaryHistogram
-reports = spread_report("FlowLLM", num=60), spread_report("DiffCSP", 0.1, num=60)
+reports = [spread_report(f"example {n}", 0.04 * n, 120, seed=n) for n in (1, 2)]
 ehull = EHullHistogram(*reports)
 ehull"""
 NARY = "nary = NaryHistogram(*reports)\nnary"
-LINE = ".shapelayer path"
+LINE = ".shapelayer path[data-index]"
 BARS = '[class^="barlayer"] .trace'
 TO_CELL = """(index) => {
   const { content } = window.jupyterapp.shell.currentWidget;
@@ -86,7 +86,7 @@ def test_histograms_answer_to_slider_line_bar_and_list(open_notebook, picture):
     assert nb.run("print(ehull.message.text)") == ""
 
     # a click on a bar lists its crystals, one on a row shows that crystal, keys go on from there
-    bar = ehull.locator(BARS).nth(1).locator(".point").nth(8)  # DiffCSP, 0.12 to 0.16 eV/atom
+    bar = ehull.locator(BARS).nth(1).locator(".point").nth(8)  # the second, 0.12 to 0.16 eV/atom
     nb.page.mouse.click(*middle(bar))
     assert until(nb, "print(ehull.system.value, ehull.bin.value)", "1 8") == "1 8"
     rows = ehull.locator(".flowllm-table tbody tr[data-place]")
@@ -105,10 +105,10 @@ def test_histograms_answer_to_slider_line_bar_and_list(open_notebook, picture):
     nb.page.wait_for_timeout(1000)
     nary.screenshot(path=picture("nary_histogram.png"))
     before = nary.locator(".flowllm-counts").inner_text()
-    assert "of 60" in before
+    assert "of 120" in before
     nary.locator("select").first.select_option("valid composition")
     nb.wait("(before) => [...document.querySelectorAll('.flowllm-counts')]"
-            ".some((each) => each.innerText.includes('48 of 60'))", argument=before)  # fmt: skip
+            ".some((each) => each.innerText.includes('96 of 120'))", argument=before)  # fmt: skip
     nary.locator("select").last.select_option(index=0)
     place = nb.run("print(nary.bin.options[0][1])")
     assert until(nb, "print(nary.bin.value)", place) == place

@@ -23,6 +23,14 @@ TORUS_PANEL = ".flowllm:has(.torus)"
 LATTICE_PANEL = ".flowllm:has(.widget-play)"
 
 
+def complaints(nb) -> list[str]:
+    """Errors of the page, but for anywidget's when a model takes over 2 s to load.
+
+    On a busy machine plotly's 5 MB do; the widget is drawn all the same when they are there.
+    """
+    return [text for text in nb.said if "Failed to initialize model" not in text]
+
+
 def value(nb, name: str) -> list[float]:
     """What the readout prints, as numbers."""
     text = nb.page.evaluate(VALUE.format(name)).replace("−", "-")
@@ -50,7 +58,7 @@ def loss_shown(nb) -> float:
     return float(re.search(r"loss (\d\.\d+)", nb.page.locator(TORUS_PANEL).inner_text()).group(1))
 
 
-def test_the_torus_playground(open_notebook, picture):
+def test_the_torus_playground(open_notebook, picture, tmp_path):
     nb = open_notebook([TORUS], size=(1280, 1200))
     nb.run_all()
     page = nb.page
@@ -130,12 +138,14 @@ def test_the_torus_playground(open_notebook, picture):
     page.wait_for_timeout(700)
     assert step_shown(nb) == paused
     assert page.evaluate(SAMPLES) != untrained
-    page.get_by_role("button", name="Play").click()
-    nb.wait(f"{SAMPLES} !== {json.dumps(page.evaluate(SAMPLES))}")
-    nb.run("playground.training.view.t = 1.0")
-    chart = page.locator(f"{TORUS_PANEL} .js-plotly-plot")
-    assert chart.locator(".scatterlayer path.js-line").count() == 3
+    nb.wait("document.querySelectorAll('.js-plotly-plot .scatterlayer path.js-line').length === 3")
+    generated = page.evaluate(SAMPLES)
+    nb.run("playground.training.view.t = 0.45")
+    nb.wait(f"{SAMPLES} !== {json.dumps(generated)}")
     nb.shot(TORUS_PANEL, picture("torus_playground.png"))
+    halfway = page.evaluate(SAMPLES)
+    page.get_by_role("button", name="Play").click()
+    nb.wait(f"{SAMPLES} !== {json.dumps(halfway)}")
 
     # ---- without the wrap: numbers of both
     nb.run("import flowllm_widgets.torus.training as module; module.STEPS = 120")
@@ -148,7 +158,8 @@ def test_the_torus_playground(open_notebook, picture):
     assert without > 1.5 * with_wrap
     assert page.locator(".torus.flow figure").count() == 2
     assert page.locator("[data-layer='straight samples']").count() == 1
-    assert nb.said == []
+    nb.shot(TORUS_PANEL, tmp_path / "torus_without_wrap.png")
+    assert complaints(nb) == []
 
 
 def test_the_lattice_playground(open_notebook, picture):
@@ -163,6 +174,8 @@ def test_the_lattice_playground(open_notebook, picture):
     moving = f"JSON.stringify([...{plots}[0]._fullData[4].x])"  # that of log-matrix
 
     nb.wait(f"{mark} === 104")
+    nb.wait(f"""[...{plots}].every((plot) =>
+        Math.abs(plot.querySelector('.main-svg').clientWidth - plot.clientWidth) < 2)""")
     cell = page.evaluate(corner)
     field = page.locator(f"{LATTICE_PANEL} input[type=number]").nth(5)
     field.fill("75")
@@ -193,7 +206,7 @@ def test_the_lattice_playground(open_notebook, picture):
     nb.run("lattice.start.sliders[3].value = 45")
     nb.wait("document.querySelector('[role=alert]')?.innerText.includes('must be below')")
     nb.wait(f"{plots}[0]._fullData[0].visible === false")
-    assert nb.said == []
+    assert complaints(nb) == []
 
 
 def test_both_are_readable_in_a_dark_theme(open_notebook, tmp_path):
@@ -208,7 +221,7 @@ def test_both_are_readable_in_a_dark_theme(open_notebook, tmp_path):
     for selector in (".torus .value", ".torus .symbol", ".torus-text", ".lattice-numbers td"):
         assert nb.page.locator(selector).first.evaluate(light) > 120, selector
     axis = nb.page.locator(f"{LATTICE_PANEL} .xtick text").first
-    assert "rgb(" in axis.evaluate("node => getComputedStyle(node).fill")
+    assert axis.evaluate(light.replace(".color", ".fill")) > 120
     nb.shot(TORUS_PANEL, tmp_path / "torus_dark.png")
     nb.shot(LATTICE_PANEL, tmp_path / "lattice_dark.png")
-    assert nb.said == []
+    assert complaints(nb) == []

@@ -88,9 +88,11 @@ def made_report(
     return Report(name, metrics, {}, rows, crystals, data, "data by hand")
 
 
-def spread_report(name: str, shift: float = 0.0, num: int = 40) -> Report:
-    """Energies from -0.1 to 0.68 eV/atom in even steps, every tenth crystal without one."""
+def spread_report(name: str, shift: float = 0.0, num: int = 40, seed: int | None = None) -> Report:
+    """Energies from -0.1 eV/atom in steps of 0.02, or drawn; every tenth crystal without one."""
     energies = shift - 0.1 + 0.02 * np.arange(num)
+    if seed is not None:
+        energies = shift - 0.06 + np.random.default_rng(seed).gamma(1.6, 0.08, num)
     energies[::10] = np.nan
     known = np.isfinite(energies)
     unique = [True if has else None for has in known]

@@ -161,3 +161,13 @@ def test_an_error_in_a_callback_appears_in_the_widget(reports, monkeypatch):
     monkeypatch.setattr(widget.view, "show", fails)
     widget.table.move(1)
     assert "out of memory" in widget.message.text and widget.message.kind == "error"
+
+
+def test_a_slider_that_moves_is_not_set_back_by_its_own_line(reports):
+    """The browser's steps are 0.10499999999999997; an answer of 0.105 would undo the next key."""
+    widget = EHullHistogram(*reports)
+    said = []
+    widget.threshold.observe(lambda change: said.append(change["new"]), "value")
+    widget.threshold.value = 0.10499999999999997
+    assert said == [0.10499999999999997]
+    assert widget.figure.layout.shapes[0].x0 == 0.105

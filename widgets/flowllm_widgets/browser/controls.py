@@ -108,7 +108,7 @@ class FilterControls(ipywidgets.HBox):
     def _scale(self, change: object = None) -> None:
         """The slider's ends are those of the column."""
         busy, self._busy = self._busy, True
-        self.range.layout.visibility = "visible" if self.column.value else "hidden"
+        self.range.layout.display = "" if self.column.value else "none"
         low, high = (
             range_of(self._catalogue, self.column.value) if self.column.value else (0.0, 1.0)
         )

@@ -47,6 +47,7 @@ class EHullHistogram(HistogramPanel):
             description="Threshold (eV/atom)", continuous_update=True,
             style={"description_width": "140px"}, layout={"width": "98%"},
         )  # fmt: skip
+        self._drawing = False
         self.threshold.observe(lambda change: self._move(), "value")
         self.figure.layout.on_change(self._dragged, "shapes")
         self._move()
@@ -56,8 +57,12 @@ class EHullHistogram(HistogramPanel):
     def _move(self) -> None:
         """The line and the counts follow the slider."""
         value = round(self.threshold.value, 6)  # the browser's steps are 0.21499999999999997
-        with self.figure.batch_update():
-            self.figure.layout.shapes[0].update(line_at(value))
+        self._drawing = True
+        try:
+            with self.figure.batch_update():
+                self.figure.layout.shapes[0].update(line_at(value))
+        finally:
+            self._drawing = False
         heads = (f"below {value:.3f}", "of", "share (95 %)", "unique", "novel", "S.U.N.",
                  "without a value")  # fmt: skip
         self.counts.value = self.table_of(heads, [_counts(each, value) for each in self.systems])
@@ -65,9 +70,9 @@ class EHullHistogram(HistogramPanel):
     @shows_errors
     def _dragged(self, layout: object, shapes: tuple) -> None:
         """The slider follows the line; what a drag tilted or lifted stands upright again."""
-        shape, before = shapes[0], self.threshold.value
-        if (shape.x0, shape.x1, shape.y0, shape.y1) == (before, before, 0, 1):
+        if self._drawing:  # no drag: the line follows the slider
             return
+        shape, before = shapes[0], self.threshold.value
         low, high = self.threshold.min, self.threshold.max
         value = round(round(moved_to(shape, before) / STEP) * STEP, 6)
         self.threshold.value = min(max(value, low), high)

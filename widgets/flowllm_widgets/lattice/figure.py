@@ -131,7 +131,7 @@ def cell_figure() -> go.Figure:
     figure.add_scatter3d(
         mode="text", showlegend=False, hoverinfo="skip", textfont={"color": GREY, "size": 15}
     )
-    themed(figure, 380)
+    themed(figure, 340)
     hidden = {"visible": False, "showspikes": False}
     figure.update_layout(
         scene={"xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "aspectmode": "manual",
@@ -166,7 +166,7 @@ def update_cells(
     letters.visible = drawn
     if named is not None and drawn:
         # The edges from the origin are those of c, b and a, in this order.
-        tips = 1.06 * named.edges[~named.edges[:, 0].any(1), 1]
+        tips = 1.1 * named.edges[~named.edges[:, 0].any(1), 1]
         letters.x, letters.y, letters.z = tips.T
         letters.text = ["c", "b", "a"]
 

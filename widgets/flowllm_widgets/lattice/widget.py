@@ -30,7 +30,8 @@ from flowllm_widgets.shared.style import Panel
 WRITTEN = Cell((6.2, 4.6, 7.0), (80.0, 96.0, 104.0))
 HEXAGONAL = Cell((5.0, 5.0, 8.0), (90.0, 90.0, 120.0))
 FRAMES = 51
-TABLE_CSS = """
+CSS = """
+.lattice-text { color: var(--flowllm-text); line-height: 1.5; max-width: 78em; }
 .lattice-numbers { border-collapse: collapse; color: var(--flowllm-text); line-height: 1.5; }
 .lattice-numbers td, .lattice-numbers th {
   padding: 2px 16px 2px 0; text-align: right; border-bottom: 1px solid var(--flowllm-line);
@@ -77,22 +78,26 @@ class LatticePlayground(Panel):
             options=[(name, index) for index, name in enumerate(ANGLES)], value=2,
             description="Angle", style={"button_width": "48px"},
         )  # fmt: skip
-        self.t = ipywidgets.FloatSlider(0.5, min=0.0, max=1.0, step=0.02, description="t")
+        self.t = ipywidgets.FloatSlider(
+            0.5, min=0.0, max=1.0, step=0.02, description="t",
+            style={"description_width": "14px"}, layout={"flex": "1 1 120px"},
+        )  # fmt: skip
         self.play = ipywidgets.Play(min=0, max=FRAMES - 1, interval=80, show_repeat=False)
-        self.cells = go.FigureWidget(figure.cell_figure())
-        self.charts = go.FigureWidget(figure.charts_figure())
-        for drawn in (self.cells, self.charts):
-            # responsive: `Frame` says when
-            drawn._config = {"displayModeBar": False, "responsive": True}
+        self.cells, self.charts = figure.cell_figure(), figure.charts_figure()
         self.numbers = ipywidgets.HTML()
         self._lines: dict[str, CellPath] = {}
         self.printed.observe(self._printed_changed, "value")
         self.angle.observe(self._angle_changed, "value")
         self.t.observe(self._time_changed, "value")
         self.play.observe(self._played, "value")
-        self._lay_out()
         self._ready = True
         self._cells_changed()
+        # Widgets only now: what is sent while the page still loads plotly may be lost.
+        self.cells, self.charts = go.FigureWidget(self.cells), go.FigureWidget(self.charts)
+        for drawn in (self.cells, self.charts):
+            # responsive: `Frame` says when
+            drawn._config = {"displayModeBar": False, "responsive": True}
+        self._lay_out()
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -114,7 +119,7 @@ class LatticePlayground(Panel):
         choice = ipywidgets.HBox([self.angle, self.printed])
         for row in (above, choice):
             row.layout.flex_flow = "row wrap"
-        text = ipywidgets.HTML(f'<div class="flowllm-caption">{TEXT}</div>')
+        text = ipywidgets.HTML(f'<div class="lattice-text">{TEXT}</div>')
         self.fill([text, above, self.message, choice, charts, self.numbers, Frame()])
 
     # ---- what changes what -----------------------------------------------------------------
@@ -201,7 +206,7 @@ def numbers_table(start: Cell, target: Cell, which: int, shown: tuple[str, ...])
     head = "".join(f"<th>{text}</th>" for text in heads)
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return (
-        f"<style>{TABLE_CSS}</style>"
+        f"<style>{CSS}</style>"
         f'<div class="flowllm-heading">{letter} in each map</div>'
         f'<table class="lattice-numbers"><tr>{head}</tr>{body}</table>'
         f'<div class="flowllm-message warning">{notes}</div>'

@@ -50,9 +50,9 @@ class Geometry:
         return 4 * HARMONICS * self.period or 2
 
 
-WITH_WRAP = Geometry("with the wrap", FlatTorus(), 1)
-WITHOUT_WRAP = Geometry("without the wrap", Euclidean(), 0)
-WITHOUT_WRAP_SINES = Geometry("without the wrap", Euclidean(), 2)
+WITH_WRAP = Geometry("with wrap", FlatTorus(), 1)
+WITHOUT_WRAP = Geometry("without wrap", Euclidean(), 0)
+WITHOUT_WRAP_SINES = Geometry("without wrap", Euclidean(), 2)
 """Its sines have period 2: opposite edges stay as far apart as can be."""
 
 

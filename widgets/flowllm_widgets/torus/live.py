@@ -9,7 +9,7 @@ from flowllm_widgets.shared.background import Stop
 from flowllm_widgets.torus import layers, texts
 from flowllm_widgets.torus.comparison import field_error, measure, target_outcome
 from flowllm_widgets.torus.learner import WITH_WRAP, WITHOUT_WRAP, WITHOUT_WRAP_SINES, Geometry
-from flowllm_widgets.torus.matching import Pairs, grid
+from flowllm_widgets.torus.matching import WIDTH, Pairs, grid
 from flowllm_widgets.torus.measures import energy_distance
 from flowllm_widgets.torus.problem import Problem
 from flowllm_widgets.torus.training import SAMPLES, TrainingStep, caption
@@ -72,7 +72,8 @@ class LiveStep(TrainingStep):
             self.numbers.value = caption(
                 f"Energy distance to the target: {1000 * before:.2f} · 10⁻³ before the flow, "
                 f"{1000 * distance:.2f} · 10⁻³ after it. "
-                f"Learnt less exact velocity: {100 * wrong:.0f} % of it (root mean square)."
+                f"Learnt less exact velocity: {100 * wrong:.0f} % of it (root mean square; "
+                f"the exact one is of paths blurred by {WIDTH})."
             )
 
 
@@ -144,5 +145,5 @@ class WrapStep(TrainingStep):
             + "</tr>"
             for what, best, name, form, unit in rows
         )
-        head = "".join(f"<th>{name}</th>" for name in ("target itself", *self.names))
+        head = "".join(f"<th>{name}</th>" for name in ("target", *self.names))
         return f'<table class="torus-numbers"><tr><th></th>{head}</tr>{cells}</table>'

@@ -16,7 +16,7 @@ from flowllm.manifolds.base import TensorManifold
 from flowllm_widgets.torus.distributions import Draw
 
 TORUS = FlatTorus()
-WIDTH = 0.03
+WIDTH = 0.02
 """Standard deviation that a conditional path has around its geodesic, in units of the square."""
 BLOCK = 256  # points that are matched with each other at once: the assignment takes cubic time
 

@@ -7,6 +7,7 @@ from typing import Any
 import ipywidgets
 
 from flowllm_widgets.shared.background import Background, Stop
+from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import GREY
 from flowllm_widgets.torus import layers, texts
@@ -25,11 +26,16 @@ PRESETS = {
 
 
 class Step(ipywidgets.VBox):
-    """A step of the playground, with a line for its messages."""
+    """A step of the playground, with a line for its messages.
+
+    Args:
+        text: what is explained, as HTML.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.message = MessageLine()
+        self.frame = Frame()
         self.text = ipywidgets.HTML(f'<div class="torus-text">{text}</div>')
         self.stale = True
 
@@ -48,7 +54,7 @@ class GeodesicStep(Step):
     def __init__(self) -> None:
         super().__init__(texts.GEODESIC)
         self.view = GeodesicView()
-        self.children = (self.text, self.view, self.message)
+        self.children = (self.text, self.view, self.message, self.frame)
 
 
 class PathsStep(Step):
@@ -81,7 +87,7 @@ class PathsStep(Step):
         beside.layout.flex, beside.layout.padding = "1 1 340px", "0 0 0 16px"
         row = ipywidgets.HBox([self.view, beside])
         row.layout.flex_flow = "row wrap"
-        self.children = (row, self.message)
+        self.children = (row, self.message, self.frame)
 
     @shows_errors
     def refresh(self) -> None:

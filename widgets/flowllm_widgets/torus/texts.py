@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flowllm_widgets.torus.matching import WIDTH
+
 X, Y, T, U, W = "<i>x</i>", "<i>y</i>", "<i>t</i>", "<i>u</i>", "<i>ω</i>"
 X0, X1, XT = "<i>x</i><sub>0</sub>", "<i>x</i><sub>1</sub>", "<i>x<sub>t</sub></i>"
 UT, PT, ZI = "<i>u<sub>t</sub></i>", "<i>p<sub>t</sub></i>", "<i>z<sub>i</sub></i>"
@@ -28,9 +30,9 @@ long.</p>
 <p><b>All pairs.</b> The marginal velocity is the mean over pairs {ZI} = ({X0}, {X1}),
 each weighted by how likely it is to pass here now:<br>
 {UT}({X}) = {SUM} {UT}({X} | {ZI}) {PT}({X} | {ZI}) / {SUM} {PT}({X} | {ZI})<br>
-(Lipman et al., equation 8; each path is a Gaussian of width 0.03 about its geodesic). It moves the
-whole base to the target, and it is what a network learns from conditional velocities. No arrow is
-drawn where hardly a path passes; long ones are cut short.</p>"""
+(Lipman et al., equation 8; each path is a Gaussian of width {WIDTH} about its geodesic). It moves
+the whole base to the target, and it is what a network learns from conditional velocities. No arrow
+is drawn where hardly a path passes; long ones are cut short.</p>"""
 
 TRAINING = f"""
 A small network sees sines and cosines of {X} and learns <i>v</i>({T}, {X}) from batches of 256

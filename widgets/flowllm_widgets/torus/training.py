@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import abstractmethod
 from typing import Any
@@ -10,7 +11,6 @@ import ipywidgets
 import plotly.graph_objects as go
 
 from flowllm_widgets.shared.background import Background, Stop
-from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import shows_errors
 from flowllm_widgets.torus.comparison import marginal_loss
 from flowllm_widgets.torus.figure import loss_figure, smoothed
@@ -54,6 +54,8 @@ class TrainingStep(Step):
         self.chart = go.FigureWidget(loss_figure(names, colours, STEPS))
         # responsive: `Frame` says when
         self.chart._config = {"displayModeBar": False, "responsive": True}
+        self._charting, self._chart_on_screen = threading.Lock(), False
+        self.chart.observe(self._chart_appeared, "_js2py_layoutDelta")
         self.view = FlowView(seconds=3.0, t=1.0)
         self.background = Background(self._failed, self._finished)
         self.start.on_click(self._start)
@@ -110,10 +112,20 @@ class TrainingStep(Step):
                 self.draw(final=False)
                 drawn = time.monotonic()
 
+    @shows_errors
+    def _chart_appeared(self, change: Any) -> None:
+        """The page has drawn the chart: what was sent while it loaded plotly is lost."""
+        if not self._chart_on_screen and self.learners:
+            self._chart_on_screen = True
+            with self._charting, self.chart.batch_update():
+                for line in self.chart.data:
+                    line.x = line.y = ()  # or plotly would not send again what it sent
+            self._chart()
+
     def _chart(self) -> None:
         count = len(self.names)
         ends = [0, STEPS]
-        with self.chart.batch_update():
+        with self._charting, self.chart.batch_update():
             for line, level, learner in zip(
                 self.chart.data[:count], self.chart.data[count:], self.learners, strict=False
             ):
@@ -182,7 +194,7 @@ class TrainingStep(Step):
             self.view,
             below,
             self.message,
-            Frame(),
+            self.frame,
         )
 
 

@@ -74,10 +74,10 @@ class TorusPlayground(Panel):
     @shows_errors
     def _show(self, change: Any = None) -> None:
         shown: Step = getattr(self, self.step.value)
-        if shown.stale:
-            shown.refresh()
         above = [] if self.step.value == "geodesic" else [self.problem]
         self.fill([self.step, *above, shown, self.message])
+        if shown.stale:
+            shown.refresh()
 
     @shows_errors
     def _changed(self, change: Any) -> None:
