@@ -53,7 +53,9 @@ def pytest_terminal_summary(terminalreporter):
         )
 
 
-@pytest.fixture(scope="session")
+# For this folder only: Playwright's event loop counts as running in the main thread until it is
+# stopped, and widgets that later tests make would hand their work to it.
+@pytest.fixture(scope="package")
 def chromium():
     """A headless browser that draws WebGL on the CPU."""
     assert not MISSING, f"CI must have {' and '.join(MISSING)}"
@@ -65,7 +67,7 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab_server(tmp_path_factory):
     """A JupyterLab that all tests share: its address, its token and the folder that it shows."""
     from tests.browser.lab import lab_environment, server

@@ -92,7 +92,7 @@ def test_histograms_answer_to_slider_line_bar_and_list(open_notebook, picture):
     rows = ehull.locator(".flowllm-table tbody tr[data-place]")
     nb.page.wait_for_timeout(300)
     listed = [rows.nth(at).locator("td").first.inner_text() for at in range(rows.count())]
-    assert listed == nb.run("print(*ehull.table.rows['id'])").split() and len(listed) >= 2
+    assert listed == nb.run("print(*ehull.table.rows['id'][:8])").split() and len(listed) >= 2
     rows.nth(1).locator("td").first.click()
     shown = "print(ehull.view.crystal.ids[0])"
     assert until(nb, shown, listed[1]) == listed[1]

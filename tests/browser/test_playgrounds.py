@@ -153,10 +153,12 @@ def test_the_torus_playground(open_notebook, picture, tmp_path):
     nb.wait("document.querySelector('.flowllm').innerText.includes('step 0 of 120')")
     start_button.click()
     nb.wait("document.querySelector('.torus-numbers')")
-    row = page.locator(".torus-numbers tr", has_text="mean squared length").inner_text()
+    row = page.locator(".torus-numbers tr", has_text="mean squared path length").inner_text()
     with_wrap, without = (float(number) for number in re.findall(r"\d\.\d{3}", row))
     assert without > 1.5 * with_wrap
     assert page.locator(".torus.flow figure").count() == 2
+    table, panel = (page.locator(s).bounding_box() for s in (".torus-numbers", TORUS_PANEL))
+    assert table["x"] + table["width"] <= panel["x"] + panel["width"] + 1
     assert page.locator("[data-layer='straight samples']").count() == 1
     nb.shot(TORUS_PANEL, tmp_path / "torus_without_wrap.png")
     assert complaints(nb) == []

@@ -165,7 +165,7 @@ def test_wrap_and_no_wrap_are_trained_together_and_measured(playground):
     assert step.background.wait(120)
     assert step.message.text == ""
     assert [panel["title"] for panel in step.view.panels] == ["With wrap", "Without wrap"]
-    row = re.search(r"mean squared length.*?</tr>", step.numbers.value).group()
+    row = re.search(r"mean squared path length.*?</tr>", step.numbers.value).group()
     wrapped, straight = map(float, re.findall(r"\d\.\d{3}", row))
     assert straight > 1.5 * wrapped
     assert len(step.learners[0].losses) == len(step.learners[1].losses) == 60

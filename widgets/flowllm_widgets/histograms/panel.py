@@ -81,7 +81,7 @@ class HistogramPanel(Panel):
             layout={"width": "230px"},
             **wide,
         )
-        self.bin = ipywidgets.Dropdown(description="Bar", layout={"width": "270px"}, **wide)
+        self.bin = ipywidgets.Dropdown(description="Bar", layout={"width": "236px"}, **wide)
         self.counts = ipywidgets.HTML()
         self.about = ipywidgets.HTML()
         self.left_out = MessageLine()

@@ -94,8 +94,8 @@ class NaryHistogram(HistogramPanel):
     """
 
     def __init__(self, *reports: Report) -> None:
-        flags = ("valid_structure", "valid_composition", "e_above_hull")
-        super().__init__(reports, "n_elements", None, flags)
+        listed = ("e_above_hull", "valid_composition")
+        super().__init__(reports, "n_elements", None, listed)
         wide = {"style": {"description_width": "54px"}}
         options = [(flag.replace("_", " "), flag) for flag in flags_of(self.systems)]
         self.flag = ipywidgets.Dropdown(

@@ -124,20 +124,15 @@ class WrapStep(TrainingStep):
     def _table(self) -> str:
         one, other = (measure(learner, self.fresh) for learner in self.learners)
         distance, edge = target_outcome(self.fresh)
+        apart = f"{1e3 * distance:.2f}".replace("-", "−")
         rows = [
-            ("mean squared length of the paths", "", "path_length", "{:.3f}", 1),
-            ("the same, origin moved by (½, ½)", "", "path_length_moved", "{:.3f}", 1),
+            ("mean squared path length", "", "path_length", "{:.3f}", 1),
+            ("… origin moved by (½, ½)", "", "path_length_moved", "{:.3f}", 1),
             ("loss over that of a constant", "", "loss_share", "{:.2f}", 1),
-            (
-                "energy distance to the target · 10³",
-                f"{1e3 * distance:.2f}",
-                "distance",
-                "{:.2f}",
-                1e3,
-            ),
-            ("the same with 4 Euler steps", "", "distance_few", "{:.2f}", 1e3),
+            ("energy distance · 10³", apart, "distance", "{:.2f}", 1e3),
+            ("… with 4 Euler steps", "", "distance_few", "{:.2f}", 1e3),
             ("within 0.05 of an edge", f"{edge:.1%}", "edge", "{:.1%}", 1),
-            ("outside the square at t = 1", "", "left", "{:.1%}", 1),
+            ("outside the square", "", "left", "{:.1%}", 1),
         ]
         cells = "".join(
             f"<tr><td>{what}</td><td>{best}</td>"
