@@ -132,6 +132,15 @@ class OpenNotebook:
         assert not result["error"], result["error"]
         return result["text"].strip()
 
+    def theme(self, name: str) -> None:
+        """Change JupyterLab's theme, "JupyterLab Dark" or "JupyterLab Light", and wait for it."""
+        self.page.evaluate(
+            "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })",
+            name,
+        )
+        light = str(name == "JupyterLab Light").lower()
+        self.wait(f"document.body.dataset.jpThemeLight === '{light}'")
+
     def cell_errors(self) -> list[str]:
         """The errors with which cells ended."""
         return self.page.evaluate(CELL_ERRORS)
@@ -229,11 +238,7 @@ def opener(
         )
         page.evaluate("window.jupyterapp.commands.execute('application:set-mode', "
                       "{ mode: 'single-document' })")  # fmt: skip
-        if dark:
-            page.evaluate(
-                "window.jupyterapp.commands.execute('apputils:change-theme', "
-                "{ theme: 'JupyterLab Dark' })"
-            )
+        opened.theme("JupyterLab Dark" if dark else "JupyterLab Light")  # the server keeps the last
         return opened
 
     return open_notebook

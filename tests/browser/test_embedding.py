@@ -103,9 +103,7 @@ def test_the_map_answers_to_mouse_and_keyboard_in_light_and_dark(open_notebook, 
     assert before != page.locator(".flowllm .scatterlayer .points path").first.get_attribute(
         "style"
     )
-    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', "
-                  "{ theme: 'JupyterLab Dark' })")  # fmt: skip
-    nb.wait("document.body.dataset.jpThemeLight === 'false'")
+    nb.theme("JupyterLab Dark")
     page.wait_for_timeout(1500)
     colour = page.evaluate("getComputedStyle(document.querySelector('.flowllm .xtitle')).fill")
     assert sum(int(part) for part in re.findall(r"\d+", colour)[:3]) > 380  # light on dark

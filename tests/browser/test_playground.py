@@ -15,7 +15,7 @@ play = PromptPlayground(FlowLLM.from_pretrained(), num=2)
 play
 """
 TOKENS = ".flowllm-tokens .token"
-TIP = ".flowllm-tip"
+TIP = ".flowllm-token-tip"
 GENERATE = '.flowllm button:has-text("Generate")'
 # how many tokens stand on the page, at each of its frames, until Generate can be pressed again
 WATCH = """async () => {
@@ -199,14 +199,12 @@ def test_the_playground_in_jupyterlab(lab, picture):
     page.locator(".flowllm-tokens .crystal .token").nth(2).hover()
     lab.shot(".jp-OutputArea-output .flowllm", picture("prompt_playground.png"))
     page.mouse.move(2, 2)
-    page.evaluate(
-        "window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
-    )
+    lab.theme("JupyterLab Dark")
     page.wait_for_timeout(1500)
     page.locator(".flowllm-tokens .crystal .token").nth(2).hover()
     lab.shot(".jp-OutputArea-output .flowllm", picture("prompt_playground_dark.png"))
     ground = page.evaluate(
-        "getComputedStyle(document.querySelector('.flowllm-tip')).backgroundColor.match(/\\d+/g)[0]"
+        f"getComputedStyle(document.querySelector('{TIP}')).backgroundColor.match(/\\d+/g)[0]"
     )
     assert int(ground) < 100
     assert lab.said == []

@@ -292,16 +292,12 @@ def test_running_the_cells_again_gives_webgl_contexts_back(nb):
 def test_the_picture_follows_the_theme(nb, picture):
     background = f"() => {PANELS}[0].picture.stage.parameters.backgroundColor"
     light = nb.page.evaluate(background)
-    nb.page.evaluate(
-        "window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
-    )
+    nb.theme("JupyterLab Dark")
     nb.wait(f"() => ({background})() !== '{light}'")
     shade = [int(x) for x in nb.page.evaluate(background).strip("rgb()").split(",")]
     assert max(shade) < 60
     nb.shot(".jp-OutputArea-output:has(.flowllm-player) >> nth=1", picture("player-dark.png"))
-    nb.page.evaluate(
-        "window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Light' })"
-    )
+    nb.theme("JupyterLab Light")
     nb.wait(f"() => ({background})() === '{light}'")
 
 

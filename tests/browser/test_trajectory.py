@@ -126,9 +126,7 @@ def test_the_viewer_plays_its_plots_follow_and_its_files_open(
     skewed(nb)
     assert nb.said == []
 
-    page.evaluate(
-        "window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
-    )
+    nb.theme("JupyterLab Dark")
     page.wait_for_timeout(1500)
     nb.shot(".flowllm", picture("trajectory_viewer_dark.png"))
 

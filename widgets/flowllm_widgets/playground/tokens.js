@@ -64,7 +64,7 @@ function render({ model, el }) {
     "The text, token by token, with probabilities; arrow keys move from one to the next",
   );
   // the top layer: no box around the widget can cut it off
-  const tip = element("div", "flowllm-tip");
+  const tip = element("div", "flowllm-token-tip");
   tip.setAttribute("popover", "manual");
   tip.setAttribute("aria-hidden", "true"); // a token's label says the same
   el.append(legend, text, tip);

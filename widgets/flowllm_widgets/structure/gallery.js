@@ -25,7 +25,8 @@ class Gallery {
     this.seen = new IntersectionObserver((entries) => this._seen(entries), { rootMargin: "200px" });
     this.themed = new MutationObserver(() => {
       this.theme();
-      setTimeout(() => this.theme(), 400); // the style sheet may come after the attribute
+      // the style sheet comes after the attribute, on a busy machine seconds after
+      for (const delay of [400, 1500, 5000]) setTimeout(() => this.theme(), delay);
     });
     this.themed.observe(document.body, { attributes: true });
   }
