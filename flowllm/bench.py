@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,13 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from flowllm.counting import DecodingFigures
 from flowllm.errors import InputError
 from flowllm.flow.refine import RefineSettings
 from flowllm.measure import peak_memory_mb
 from flowllm.model import DEFAULT_MODEL, FlowLLM, Generation
 from flowllm.text.strings import to_text
+from flowllm.threads import used_threads
 
 SIZES = (256, 512, 1024, 2048)
 COUNTED = 32  # crystals whose operations are counted
@@ -62,6 +63,7 @@ class Bench:
         stages: each stage.
         seconds: of all stages.
         peak_memory_mb: of this process.
+        decoding: of the language model: all that it wrote, outlines included.
     """
 
     device: str
@@ -72,6 +74,7 @@ class Bench:
     stages: list[StageRate]
     seconds: float
     peak_memory_mb: float
+    decoding: DecodingFigures
 
 
 def bench_model(
@@ -135,19 +138,8 @@ def bench_model(
             stages=stages,
             seconds=sum(stage.seconds for stage in result.stages),
             peak_memory_mb=peak_memory_mb(),
+            decoding=result.decoding,
         )
-
-
-@contextmanager
-def used_threads(threads: int) -> Iterator[None]:
-    """A number of processor threads for a while; 0 leaves torch's choice."""
-    before = torch.get_num_threads()
-    if threads:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def matmul_rate(size: int, device: torch.device | str = "cpu", seconds: float = SECONDS) -> float:
@@ -224,6 +216,7 @@ def print_bench(bench: Bench) -> None:
             f"{stage.name}: {stage.units_per_second:,.0f} {stage.unit}/s "
             f"of {stage.mflop_per_unit:.2f} MFLOP each"
         )
+    console.print(f"decoding, outlines included: {bench.decoding}")
     rates = Table(
         "matrix product", "GFLOP/s", title="the machine: fp32 products of square matrices"
     )

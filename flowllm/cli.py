@@ -47,7 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
         message = message_of(error)
         if message is None:
             raise
-        print(f"flowllm: {message}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # once, where several processes run the command
+            print(f"flowllm: {message}", file=sys.stderr)
         return 2
     return 0
 

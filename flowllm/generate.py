@@ -7,7 +7,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from flowllm.checkpoint import atomic_write, friendly_os_errors
 from flowllm.cif import parse_cif
+from flowllm.counting import DecodingFigures
 from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.flow.refine import RefineSettings
@@ -226,6 +227,7 @@ def join(parts: Iterable[Generation]) -> Generation:
         CrystalBatch.concatenate(part.prior for part in parts),
         Trajectory.concatenate([part.trajectory for part in parts]),
         stages,
+        sum((part.decoding for part in parts), DecodingFigures()),
     )
 
 
@@ -261,6 +263,7 @@ def _save_part(path: Path, part: Generation) -> None:
     arrays["stage_names"] = np.array([stage.name for stage in part.stages])
     arrays["stage_counts"] = np.array([[s.crystals, s.rejected] for s in part.stages])
     arrays["stage_seconds"] = np.array([stage.seconds for stage in part.stages])
+    arrays["decoding"] = np.array(astuple(part.decoding), dtype=np.float64)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     atomic_write(path, buffer.getvalue())
@@ -278,6 +281,7 @@ def _load_part(path: Path) -> Generation | None:
             for name, counts, seconds in zip(*columns, strict=True)
         ]
         prompts = [str(prompt) for prompt in arrays["prompts"]]
+        decoding = DecodingFigures.of(arrays["decoding"])
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
         return None
-    return Generation(prompts, trajectory.first, trajectory, stages)
+    return Generation(prompts, trajectory.first, trajectory, stages, decoding)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from flowllm.checkpoint import friendly_os_errors, read_json, write_json
+from flowllm.asking import conditions_of, warn_outside
+from flowllm.checkpoint import friendly_os_errors
+from flowllm.counting import DecodingFigures, count_decoding
 from flowllm.crystal import CrystalBatch
 from flowllm.data.reduce import reduce_structure
 from flowllm.errors import InputError
@@ -24,7 +25,8 @@ from flowllm.lm.settings import SamplingSettings
 from flowllm.priors.store import kind_of, load_prior, prior_digest, save_prior
 from flowllm.priors.typed import TypedPrior
 from flowllm.runs import digest, weights_digest
-from flowllm.text.formula import read_elements
+from flowllm.system_file import SYSTEM_FILE, SystemFile
+from flowllm.text.ranges import TrainingRanges
 from flowllm.text.request import Request
 from flowllm.trajectory import Trajectory
 
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 DEFAULT_MODEL = "mp20-compact"
-SYSTEM_FILE = "system.json"
 DEFAULT_NUM = 16  # crystals, where nothing is said
 MAX_TRIES = 20  # draws for one crystal before its prompt is given up
 
@@ -80,12 +81,14 @@ class Generation:
         prior: B crystals as the prior drew them.
         trajectory: from the prior's crystals to the refined ones.
         stages: what each stage did.
+        decoding: what the language model wrote, and at what cost.
     """
 
     prompts: list[str]
     prior: CrystalBatch
     trajectory: Trajectory
     stages: list[Stage] = field(default_factory=list)
+    decoding: DecodingFigures = field(default_factory=DecodingFigures)
 
     @property
     def refined(self) -> CrystalBatch:
@@ -101,6 +104,8 @@ class FlowLLM:
         refiner: the flow.
         num_atoms_histogram: weights of 1, 2, … atoms per cell in the training data.
         name: what the system is called in the records of its runs.
+        training: what the training data have of each condition; without it no condition is warned
+            about.
 
     Raises:
         InputError: the histogram is empty or holds anything but weights.
@@ -112,6 +117,7 @@ class FlowLLM:
         refiner: Refiner,
         num_atoms_histogram: Sequence[float],
         name: str = "own",
+        training: TrainingRanges | None = None,
     ) -> None:
         try:
             weights = [float(weight) for weight in num_atoms_histogram]
@@ -121,6 +127,7 @@ class FlowLLM:
             raise InputError("the histogram of atoms per cell holds no weights")
         self.prior, self.refiner, self.name = prior, refiner, name
         self.num_atoms_histogram = weights
+        self.training = training
 
     @classmethod
     def from_pretrained(cls, name: str | Path = DEFAULT_MODEL, device: str = "auto") -> FlowLLM:
@@ -134,13 +141,12 @@ class FlowLLM:
             InputError: no such model, or a damaged one.
         """
         folder = find_model(name)
-        system = read_json(folder / SYSTEM_FILE)
-        if not isinstance(system, dict) or "num_atoms_histogram" not in system:
-            raise InputError(f"{folder / SYSTEM_FILE} does not describe a system of flowllm")
+        system = SystemFile.read(folder)
         refiner = FlowRefiner.from_pretrained(folder / "flow", device)
-        prior = load_prior(folder, system, str(refiner.device))
+        prior = load_prior(folder, system.prior, str(refiner.device))
+        histogram, called = system.num_atoms_histogram, folder.resolve().name
         try:
-            return cls(prior, refiner, system["num_atoms_histogram"], folder.resolve().name)
+            return cls(prior, refiner, histogram, called, system.training)
         except InputError as error:
             raise InputError(f"{folder / SYSTEM_FILE}: {error}") from None
 
@@ -154,11 +160,13 @@ class FlowLLM:
             target.mkdir(parents=True, exist_ok=True)
             about = save_prior(self.prior, target, half)
             self.refiner.save_pretrained(target / "flow", half)
-        write_json(target / SYSTEM_FILE, {"num_atoms_histogram": self.num_atoms_histogram, **about})
+        SystemFile(self.num_atoms_histogram, self.training, about).write(target)
 
     def fingerprint(self) -> str:
         """The system's name and a short hash of what its crystals depend on."""
         parts = [json.dumps(self.num_atoms_histogram)]
+        if self.training is not None:  # sizes of cells are drawn by the space group
+            parts.append(json.dumps(self.training.to_json()["space_groups"]))
         if isinstance(self.prior, LanguageModelPrior | TypedPrior):
             parts.append(prior_digest(self.prior))
         network = getattr(self.refiner, "velocity", None)
@@ -171,21 +179,35 @@ class FlowLLM:
         num: int | None = None,
         *,
         formula: str | None = None,
+        composition: str | Mapping[str, int] | None = None,
         elements: str | Sequence[str] | None = None,
         num_atoms: int | None = None,
+        space_group: int | None = None,
+        formation_energy: float | None = None,
+        e_above_hull: float | None = None,
+        band_gap: float | None = None,
         prompts: Sequence[str] = (),
         seed: int = 0,
         sampling: SamplingSettings | None = None,
         refinement: RefineSettings | None = None,
         progress: Progress | None = None,
     ) -> Generation:
-        """Generate crystals; see `Request` for what can be asked.
+        """Generate crystals; any subset of the conditions can be asked, see `Request`.
+
+        Composition, formula, elements and number of atoms are kept to exactly where the prior's
+        decoding is constrained; the others are only told to the model, which heeds them more or
+        less (the model card says how much).
 
         Args:
             num: accepted crystals; default one for each prompt, or 16.
             formula: exactly this reduced formula, in any number of formula units.
+            composition: exactly these atoms in the primitive cell, as in "Sr1 Ti1 O3".
             elements: exactly these elements, as a list or as in "Li,Fe,O".
             num_atoms: atoms in the primitive cell.
+            space_group: international number, 1 to 230.
+            formation_energy: eV/atom.
+            e_above_hull: energy above the convex hull, eV/atom.
+            band_gap: eV.
             prompts: whole prompts, used in turn.
             seed: the same seed gives the same crystals.
             sampling: how the language model draws.
@@ -194,13 +216,18 @@ class FlowLLM:
 
         Raises:
             InputError: the wishes cannot be met, or no crystal comes for a prompt.
+
+        Warns:
+            OutOfRangeWarning: a condition that the training data do not have, or hardly have.
         """
         count = num if num is not None else len(prompts) or DEFAULT_NUM
         check_num(count, seed)
-        wanted = elements.split(",") if isinstance(elements, str) else elements
-        named = None if wanted is None else read_elements(",".join(wanted))
-        request = Request(formula, named, num_atoms, tuple(prompts))
-        self.check(request, seed)
+        request = Request.read(
+            formula=formula, composition=composition, elements=elements, num_atoms=num_atoms,
+            space_group=space_group, formation_energy=formation_energy,
+            e_above_hull=e_above_hull, band_gap=band_gap, prompts=prompts,
+        )  # fmt: skip
+        self.check(request, seed, stacklevel=2)
         return self.generate_range(range(count), request, seed, sampling, refinement, progress)
 
     def stream(self, num: int | None = None, **wishes: Any) -> Iterator[Event]:
@@ -209,19 +236,29 @@ class FlowLLM:
 
         return stream(self, num, **wishes)
 
-    def check(self, request: Request, seed: int = 0) -> None:
+    def prompt_for(self, request: Request, index: int, seed: int) -> str:
+        """The prompt of crystal `index` of a run."""
+        return request.prompt(index, seed, self.num_atoms_histogram, self.training)
+
+    def check(self, request: Request, seed: int = 0, stacklevel: int = 1) -> None:
         """See whether this system can meet a request, before any work is done.
+
+        Args:
+            request: what is asked.
+            seed: of the run.
+            stacklevel: of the warnings; 1 names the caller.
 
         Raises:
             InputError: it cannot.
+
+        Warns:
+            OutOfRangeWarning: a condition that the training data do not have, or hardly have; one
+                warning for each.
         """
-        request.prompt(0, seed, self.num_atoms_histogram)
-        rule_for = getattr(self.prior, "rule_for", None)
-        if rule_for is not None and getattr(self.prior, "constrained", True):
-            with warnings.catch_warnings():  # sampling warns of a foreign prompt, once is enough
-                warnings.simplefilter("ignore")
-                for prompt in dict.fromkeys(request.prompts):
-                    rule_for(prompt)
+        self.prompt_for(request, 0, seed)
+        asked = [request.conditions, *conditions_of(self.prior, request.prompts)]
+        if self.training is not None:
+            warn_outside(self.training, asked, stacklevel + 1)
 
     def generate_range(
         self,
@@ -234,9 +271,10 @@ class FlowLLM:
     ) -> Generation:
         """Some of the crystals of a run, by their positions; a run may be cut anywhere."""
         sampling, refinement = sampling or SamplingSettings(), refinement or RefineSettings()
-        prompts = [request.prompt(i, seed, self.num_atoms_histogram) for i in indices]
+        prompts = [self.prompt_for(request, i, seed) for i in indices]
         began = time.perf_counter()
-        prior, rejected = self._draw(indices, prompts, seed, sampling, progress)
+        with count_decoding() as decoding:
+            prior, rejected = self._draw(indices, prompts, seed, sampling, progress)
         drawn = time.perf_counter()
         trajectory = self.refine(prior, refinement, progress)
         ended = time.perf_counter()
@@ -244,7 +282,7 @@ class FlowLLM:
             Stage("language model", len(prior), rejected, drawn - began),
             Stage("Riemannian flow", len(prior), 0, ended - drawn),
         ]
-        return Generation(prompts, prior, trajectory, stages)
+        return Generation(prompts, prior, trajectory, stages, decoding)
 
     def refine(
         self,

@@ -69,6 +69,7 @@ def write_results(
             "valid_structures": sum(row["valid_structure"] for row in rows),
             "valid_compositions": sum(row["valid_composition"] for row in rows),
             "stages": stages,
+            "decoding": generation.decoding.summary() if generation.decoding.texts else None,
             "left_out": list(left_out),
             "settings": settings,
         }

@@ -8,31 +8,37 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowllm.checkpoint import atomic_write, friendly_os_errors, read_json
+from flowllm.checkpoint import atomic_write, friendly_os_errors
 from flowllm.crystal import MAX_ATOMS
 from flowllm.data import CrystalSet, load_dataset
 from flowllm.data.sources import SPLITS
 from flowllm.errors import InputError
-from flowllm.flow import FlowRefiner, FlowTrainSettings, PairSet, build_pairs, train_flow
-from flowllm.flow.pairing import fingerprint, target_order
-from flowllm.flow.perturbed import perturbed_pairs
+from flowllm.flow import FlowRefiner, FlowTrainSettings, PairSet, train_flow
+from flowllm.flow.pair_chunk import PairPlan
+from flowllm.flow.pair_files import join_pairs, write_perturbed
+from flowllm.flow.pairing import chunk_files, fingerprint, sample_pairs
 from flowllm.flow.velocity import resolve_device
 from flowllm.lm.build import build_compact
-from flowllm.lm.prior import LanguageModelPrior
+from flowllm.lm.prior import LanguageModelPrior, load_as_stored
 from flowllm.lm.settings import CompactConfig, LMTrainSettings, SamplingSettings
 from flowllm.lm.train import train_lm
-from flowllm.model import SYSTEM_FILE, FlowLLM
+from flowllm.model import FlowLLM
 from flowllm.priors import make_prior
+from flowllm.priors.source import PriorSource
 from flowllm.priors.store import LANGUAGE_MODEL, TRAINING, prior_digest
+from flowllm.processes import compute_on, from_main, open_shared_run, process_count
 from flowllm.run_folder import RUN, RunFolder
 from flowllm.runs import flat_settings, open_run
+from flowllm.system_file import SYSTEM_FILE
 from flowllm.text.prompts import Conditions, build_prompt
+from flowllm.text.ranges import TrainingRanges
 from flowllm.text.tokenizer import build_tokenizer
 
 PAIRS = "pairs.npz"
@@ -79,6 +85,18 @@ class PairSettings:
         if self.seed < 0:
             raise InputError(f"the seed must be at least 0, not {self.seed}")
 
+    @property
+    def plan(self) -> PairPlan:
+        """Which pairs, for those who know nothing of language models."""
+        return PairPlan(
+            self.num_pairs,
+            self.seed,
+            self.chunk_size,
+            self.samples_per_target,
+            self.keep,
+            self.alignment,
+        )
+
 
 def train_compact(
     data: str | Path,
@@ -101,6 +119,9 @@ def train_compact(
     if settings.seed < 0:
         raise InputError(f"the seed must be at least 0, not {settings.seed}")
     place = str(resolve_device(device))
+    compute_on(place)
+    if process_count() > 1:  # what must be prepared, one prepares
+        from_main(lambda: training_splits(data) and None)
     train, validation = training_splits(data)
     identity = flat_settings(
         settings,
@@ -109,7 +130,7 @@ def train_compact(
         **asdict(config),
     )
     identity.pop("threads")  # how fast, not what
-    with open_run(out, "train-lm", identity, overwrite, inputs=[data]) as run:
+    with open_shared_run(out, "train-lm", identity, overwrite, inputs=[data]) as run:
         if run.finished:
             return dict(run.record["figures"])
         tokenizer = build_tokenizer()
@@ -158,18 +179,37 @@ def make_pairs(
     *,
     prior_kind: str = LANGUAGE_MODEL,
     device: str = "auto",
+    processes: int = 1,
+    executor: Executor | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Sample the prior for training crystals' compositions and align; `pairs.npz`.
 
+    The pairs are the same to the bit whatever the number of processes.
+
+    Args:
+        lm: folder of the language model.
+        data: the data set, whose training split gives the targets.
+        out: folder of the run.
+        settings: which pairs.
+        prior_kind: a name in `flowllm.priors.KINDS`.
+        device: where the model computes.
+        processes: spawned ones, each with one thread and a model of its own.
+        executor: any `concurrent.futures` executor instead; on other machines `lm`, and `data`
+            where the prior needs it, must lie at the same place.
+        overwrite: replace another run.
+        progress: called with (draws done, draws in all).
+
     Returns:
-        Counts and the mean squared torus distance in list order and aligned.
+        Counts, the mean squared torus distance in list order and aligned, and the speed.
 
     Raises:
         InputError: no such model or data, or the folder holds another run.
     """
     settings = settings or PairSettings()
+    if processes < 1:
+        raise InputError(f"processes must be at least 1, not {processes}")
     language_model = LanguageModelPrior.from_pretrained(lm, str(resolve_device(device)))
     targets = load_dataset(data, "train").crystals
     prior = make_prior(prior_kind, language_model, targets)
@@ -179,33 +219,29 @@ def make_pairs(
         data=str(data),
         targets=fingerprint(targets),
     )
+    alone = executor is None and processes == 1
     with open_run(out, "pair", identity, overwrite, inputs=[lm, data]) as run:
         if run.finished and (run.path / PAIRS).is_file():
             return dict(run.record["summary"])
         with friendly_os_errors(run.path):
-            pairs = build_pairs(
+            summary = sample_pairs(
                 targets,
-                prior,
+                prior if alone else PriorSource.of(prior, prior_kind, lm, data, device),
                 settings.sampling,
                 run.path / "chunks",
-                settings.num_pairs,
-                settings.seed,
-                settings.chunk_size,
-                settings.samples_per_target,
-                settings.keep,
+                settings.plan,
                 progress,
                 prompt_for=composition_prompt,
-                alignment=settings.alignment,
+                processes=processes,
+                executor=executor,
             )
-        if not len(pairs):
-            raise InputError(f"{lm} gave no crystal of the composition asked for; no pairs")
-        if settings.perturbed:
-            order = target_order(len(targets), settings.perturbed, settings.seed)
-            noisy = perturbed_pairs(targets[order], settings.perturbed, settings.seed)
-            pairs = PairSet.concatenate([pairs, noisy])
-        arrays: dict[str, Any] = pairs.arrays()
-        atomic_write(run.path / PAIRS, lambda handle: np.savez_compressed(handle, **arrays))
-        summary: dict[str, Any] = read_json(run.path / "chunks" / "summary.json")
+            if not summary["pairs"]:
+                raise InputError(f"{lm} gave no crystal of the composition asked for; no pairs")
+            files = chunk_files(run.path / "chunks", settings.plan)
+            noisy = write_perturbed(targets, settings.perturbed, settings.seed, files[0].parent)
+            atomic_write(run.path / PAIRS, lambda handle: join_pairs([*files, *noisy], handle))
+            for file in noisy:
+                file.unlink()
         run.finish(summary=summary)
     return summary
 
@@ -267,7 +303,8 @@ def combine(
     Args:
         lm: folder of the language model.
         flow: folder that training wrote, or its `model/`.
-        data: whose training split says how often a cell has 1, 2, … atoms.
+        data: whose training split says how often a cell has 1, 2, … atoms, and which values of
+            each condition it has.
         out: the system's folder; other files in it, such as a model card, stay.
         prior_kind: a name in `flowllm.priors.KINDS`.
         half: weights in float16.
@@ -277,13 +314,14 @@ def combine(
         InputError: a part is missing or damaged, or `out` cannot be used.
     """
     trained = flow / "model" if (flow / "model").is_dir() else flow
-    language_model = LanguageModelPrior.from_pretrained(lm)
+    language_model = load_as_stored(lm)
     refiner = FlowRefiner.from_pretrained(trained, "cpu")
     training = load_dataset(data, "train")
     system = FlowLLM(
         make_prior(prior_kind, language_model, training.crystals),
         refiner,
         num_atoms_histogram(training),
+        training=TrainingRanges.of(training),
     )
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; the output needs a folder")

@@ -118,7 +118,10 @@ def digest(*parts: bytes | str) -> str:
 
 def weights_digest(module: torch.nn.Module, *more: str) -> str:
     """A short hash of a network's weights, and of what else is given."""
+    import torch
+
     total = hashlib.sha256("\n".join(more).encode())
     for name, tensor in module.state_dict().items():
-        total.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        total.update(name.encode() + raw.numpy().tobytes())  # numpy has no bfloat16
     return total.hexdigest()[:12]

@@ -63,7 +63,10 @@ def rank_by_likelihood(
     values: dict[str, np.ndarray] = {}
     if len(reduced):
         data = as_crystal_set(reduced)
-        found = score(prior.model, prior.tokenizer, data, progress=_of(progress, "likelihood"))
+        found = score(
+            prior.model, prior.tokenizer, data, outline=prior.outline,
+            progress=_of(progress, "likelihood"),
+        )  # fmt: skip
         values = {
             "nats": found.total,
             "nats_per_token": found.per_token,

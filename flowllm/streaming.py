@@ -7,7 +7,7 @@ the same crystal.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,6 @@ from flowllm.lm.stream import (
     Watch,
     stream_sample,
 )
-from flowllm.text.formula import read_elements
 from flowllm.text.request import Request
 from flowllm.trajectory import Trajectory
 
@@ -83,8 +82,13 @@ def stream(
     num: int | None = None,
     *,
     formula: str | None = None,
+    composition: str | Mapping[str, int] | None = None,
     elements: str | Sequence[str] | None = None,
     num_atoms: int | None = None,
+    space_group: int | None = None,
+    formation_energy: float | None = None,
+    e_above_hull: float | None = None,
+    band_gap: float | None = None,
     prompts: Sequence[str] = (),
     seed: int = 0,
     sampling: SamplingSettings | None = None,
@@ -102,8 +106,13 @@ def stream(
         system: the model.
         num: accepted crystals; default one for each prompt, or 16.
         formula: exactly this reduced formula.
+        composition: exactly these atoms in the primitive cell.
         elements: exactly these elements.
         num_atoms: atoms in the primitive cell.
+        space_group: international number.
+        formation_energy: eV/atom.
+        e_above_hull: eV/atom.
+        band_gap: eV.
         prompts: whole prompts, used in turn.
         seed: the same seed gives the same crystals.
         sampling: how the language model draws.
@@ -116,6 +125,9 @@ def stream(
 
     Raises:
         InputError: the wishes cannot be met; or, on the way, no crystal comes for a prompt.
+
+    Warns:
+        OutOfRangeWarning: a condition that the training data do not have, or hardly have.
     """
     from flowllm.model import DEFAULT_NUM, check_num
 
@@ -123,11 +135,13 @@ def stream(
     check_num(count, seed)
     if alternatives < 0:
         raise InputError(f"the number of alternatives must be at least 0, not {alternatives}")
-    wanted = elements.split(",") if isinstance(elements, str) else elements
-    named = None if wanted is None else read_elements(",".join(wanted))
-    request = Request(formula, named, num_atoms, tuple(prompts))
-    system.check(request, seed)
-    asked = [request.prompt(index, seed, system.num_atoms_histogram) for index in range(count)]
+    request = Request.read(
+        formula=formula, composition=composition, elements=elements, num_atoms=num_atoms,
+        space_group=space_group, formation_energy=formation_energy, e_above_hull=e_above_hull,
+        band_gap=band_gap, prompts=prompts,
+    )  # fmt: skip
+    system.check(request, seed, stacklevel=3)
+    asked = [system.prompt_for(request, index, seed) for index in range(count)]
 
     def check() -> None:
         if stop is not None and stop():

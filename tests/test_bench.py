@@ -40,6 +40,9 @@ def test_figures_hang_together(bench):
         assert stage.share == pytest.approx(stage.gflops / best)
     assert refined.units_per_second * refined.seconds == pytest.approx(3 * 2)
     assert bench.seconds == pytest.approx(written.seconds + refined.seconds)
+    # the sentences of the outline are written too, but the draws take no more than the stage
+    assert bench.decoding.tokens > written.units_per_second * written.seconds - 1
+    assert 0 < bench.decoding.seconds < written.seconds
 
 
 def test_operations_of_the_language_model_are_at_least_its_matrices(system):
@@ -76,7 +79,8 @@ def test_threads_are_set_for_a_while():
 def test_the_bench_is_printed(bench, capsys):
     print_bench(bench)
     shown = capsys.readouterr().out
-    for words in ("language model", "Riemannian flow", "tokens/s", "64 x 64", "peak memory"):
+    words_shown = ("language model", "Riemannian flow", "tokens/s", "64 x 64", "peak memory")
+    for words in (*words_shown, "padding", "idle rows"):
         assert words in shown
 
 

@@ -74,7 +74,7 @@ def test_every_option_of_a_command_is_explained(name, capsys):
 def test_every_command_that_fills_a_folder_can_replace_a_run(name):
     parameters = inspect.signature(COMMANDS[name]).parameters
     assert {"out", "overwrite"} <= set(parameters)
-    if name not in ("data", "combine", "evaluate", "export", "hull", "reference"):
+    if name not in ("data", "combine", "evaluate", "export", "hull", "merge-lm", "reference"):
         assert "device" in parameters
 
 
@@ -179,6 +179,13 @@ BAD = {
     "generate --formula Qq2O": "Qq",
     "generate --formula Li7La3Zr2O12": "24 atoms",
     "generate --formula SrTiO3 --elements Li,O": "formula SrTiO3",
+    "generate --composition NaK --formula NaCl": "unit cell K1 Na1 is no multiple of formula NaCl",
+    "generate --space-group 229 --composition Na2": "space group 229",
+    "generate --space-group 231": "231",
+    "generate --band-gap nan": "nan",
+    "adherence --kinds formula,colour --data good": "no condition 'colour'",
+    "adherence --num 0": "at least 1",
+    "adherence --data nowhere": "nowhere",
     "generate --anti-annealing -1": "anti_annealing",
     "generate --prompt-file nowhere.txt": "nowhere.txt",
     "generate --prompt-file empty.txt": "empty.txt",
@@ -198,6 +205,7 @@ BAD = {
     "train-lm --heads 5 --hidden 16": "heads",
     "pair --lm nowhere": "nowhere",
     "pair --lm SYSTEM/lm --num-pairs 0": "num_pairs",
+    "pair --lm SYSTEM/lm --processes 0": "processes must be at least 1, not 0",
     "train-flow --pairs nowhere": "nowhere",
     "train-flow --pairs nowhere --learning-rate 0": "learning_rate",
     "combine --lm nowhere --flow nowhere": "nowhere",
@@ -231,7 +239,7 @@ def bad_files(tmp_path, monkeypatch, system_folder):
 @pytest.mark.parametrize("line", BAD)
 def test_bad_input_is_named_and_nothing_is_written(line, bad_files, system_folder, capsys):
     words = line.replace("SYSTEM", str(system_folder)).split()
-    if words[0] in ("generate", "refine", "measure") and "--model" not in words:
+    if words[0] in ("generate", "refine", "measure", "adherence") and "--model" not in words:
         words += ["--model", str(system_folder)]
     if words[0] in ("pair", "combine") and "--data" not in words:
         words += ["--data", "good"]

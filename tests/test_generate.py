@@ -110,6 +110,9 @@ def test_the_table_names_each_crystal_with_its_prompt_and_validities(finished):
     for name in ("structure", "composition"):
         count = sum(row[f"valid_{name}"] == "true" for row in rows)
         assert summary[f"valid_{name}s"] == count
+    decoding = summary["decoding"]  # of both parts, which were read again or not
+    assert decoding["tokens"] == generation.decoding.tokens > 6 * (10 + 4 * 3)
+    assert decoding["tokens_per_second"] > 0 and 0 <= decoding["padding"] < 1
 
 
 def test_the_extended_xyz_file_holds_all_refined_crystals(finished):

@@ -18,6 +18,8 @@ from flowllm.errors import InputError
 from flowllm.flow.refine import FlowRefiner, RefineSettings
 from flowllm.lm.settings import SamplingSettings
 from flowllm.model import FlowLLM, crystal_seed, find_model, reduce_structures
+from flowllm.text.prompts import Conditions, build_prompt
+from flowllm.text.ranges import Range, TrainingRanges
 from flowllm.text.request import Request
 
 FEW_STEPS = RefineSettings(steps=2)
@@ -178,7 +180,10 @@ def test_progress_goes_up_to_the_end_in_both_stages(system):
         ({"seed": -1}, "seed must be at least 0, not -1"),
         ({"formula": "Xx2O"}, "Xx"),
         ({"formula": "Li7La3Zr2O12"}, "24 atoms"),
-        ({"formula": "SrTiO3", "num_atoms": 7}, "formula SrTiO3, num_atoms 7"),
+        (
+            {"formula": "SrTiO3", "num_atoms": 7},
+            "5, 10, 15 or 20 atoms, not the number of atoms 7",
+        ),
         ({"elements": "Li,Qq"}, "unknown element 'Qq'"),
         ({"elements": ""}, "empty"),
         ({"elements": "Li,Fe,O", "num_atoms": 2}, "3 elements do not fit in 2 atoms"),
@@ -187,6 +192,14 @@ def test_progress_goes_up_to_the_end_in_both_stages(system):
         ({"num_atoms": 0}, "0"),
         ({"prompts": ["a"], "formula": "NaCl"}, "leave out"),
         ({"prompts": ["The elements are Li, Qq. "]}, "Qq"),
+        ({"composition": "Sr1 Ti1", "formula": "SrTiO3"}, "no multiple of formula SrTiO3"),
+        ({"composition": "Na2", "space_group": 229}, "space group 229 has sites for unit cell Na2"),
+        ({"space_group": 0}, "space group 0 is not between"),
+        ({"e_above_hull": float("inf")}, "e_above_hull inf is not finite"),
+        (
+            {"prompts": [build_prompt(Conditions(composition={"Na": 2}, space_group=229))]},
+            "prompt 'The unit cell contains Na2.*sites for unit cell Na2",
+        ),
     ],
 )
 def test_wishes_that_cannot_be_met_are_named(system, wishes, message):
@@ -208,6 +221,18 @@ def test_a_saved_system_gives_the_same_crystals(system, tmp_path):
     assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
     half = FlowLLM.from_pretrained(tmp_path / "half", "cpu")
     assert next(half.prior.model.parameters()).dtype == torch.float32
+
+
+def test_a_saved_system_remembers_what_training_had(system, tmp_path):
+    seen = TrainingRanges(9, {"band_gap": Range(9, 0.0, 0.1, 4.0, 5.0)}, {"Na": 9}, {225: {2: 9}})
+    parts = system.prior, system.refiner, system.num_atoms_histogram, "tiny"
+    FlowLLM(*parts, seen).save_pretrained(tmp_path / "copy")
+    copy = FlowLLM.from_pretrained(tmp_path / "copy", "cpu")
+    assert copy.training == seen
+    prompts = [copy.prompt_for(Request(space_group=225), i, 0) for i in range(20)]
+    assert all("The number of atoms is 2. " in prompt for prompt in prompts)
+    # sizes of cells are drawn by it, so it is part of what crystals depend on
+    assert FlowLLM(*parts, seen).fingerprint() != FlowLLM(*parts).fingerprint()
 
 
 def test_the_fingerprint_follows_name_weights_and_histogram(system, system_folder, tmp_path):
@@ -258,6 +283,7 @@ def text(content):
         ("system.json", text('{"num_atoms_histogram": []}'), "system.json"),
         ("system.json", text('{"num_atoms_histogram": ["many"]}'), "system.json"),
         ("system.json", text('{"num_atoms_histogram": 3}'), "system.json"),
+        ("system.json", text('{"num_atoms_histogram": [1], "training": {}}'), "training data are"),
         ("lm/model.safetensors", cut, "lm"),
         ("lm/model.safetensors", lambda path: path.unlink(), "lm"),
         ("lm/model.safetensors", without_a_weight, "lm"),

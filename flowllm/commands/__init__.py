@@ -10,20 +10,22 @@ from collections.abc import Callable
 
 from flowllm.commands.crystals import generate, refine
 from flowllm.commands.data import data
-from flowllm.commands.evaluation import evaluate, export, hull, reference
+from flowllm.commands.evaluation import adherence, evaluate, export, hull, reference
 from flowllm.commands.language import infill, score
 from flowllm.commands.models import bench, combine, measure
-from flowllm.commands.training import pair, train_flow, train_lm
+from flowllm.commands.training import merge_lm, pair, train_flow, train_lm
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "generate": generate,
     "refine": refine,
     "evaluate": evaluate,
+    "adherence": adherence,
     "score": score,
     "infill": infill,
     "export": export,
     "data": data,
     "train-lm": train_lm,
+    "merge-lm": merge_lm,
     "pair": pair,
     "train-flow": train_flow,
     "combine": combine,

@@ -12,8 +12,13 @@ def generate(
     out: Path,
     num: int | None = None,
     formula: str | None = None,
+    composition: str | None = None,
     elements: str | None = None,
     num_atoms: int | None = None,
+    space_group: int | None = None,
+    formation_energy: float | None = None,
+    e_above_hull: float | None = None,
+    band_gap: float | None = None,
     prompt_file: Path | None = None,
     temperature: float = 0.7,
     top_p: float = 0.9,
@@ -29,13 +34,21 @@ def generate(
 ) -> None:
     """Generate crystals: the language model writes them, the Riemannian flow refines them.
 
+    Any subset of the conditions can be asked for, from formula to band-gap. One that the training
+    data do not have is warned about, with their range.
+
     Args:
         out: folder for the results; open report.html in it first.
         num: how many crystals; default 16, or one for each prompt of a file.
         formula: exactly this reduced formula, as in SrTiO3, with any number of formula units that
             20 atoms have room for.
+        composition: exactly these atoms in the primitive cell, as in "Sr1 Ti1 O3".
         elements: exactly these elements, as in Li,Fe,O.
         num_atoms: atoms in the primitive cell, 1 to 20; default as often as in the training data.
+        space_group: international number, 1 to 230.
+        formation_energy: in eV/atom.
+        e_above_hull: energy above the convex hull, in eV/atom.
+        band_gap: in eV.
         prompt_file: a text file with one prompt a line; they are used in turn.
         temperature: above 0; lower writes likelier crystals, higher more various ones.
         top_p: in (0, 1]; tokens are drawn from the likeliest that add up to this probability.
@@ -51,13 +64,15 @@ def generate(
         overwrite: replace another run in the output folder.
     """
     from flowllm.lm.settings import SamplingSettings
-    from flowllm.text.formula import read_elements
     from flowllm.text.request import Request, read_prompts
 
     # what can be wrong is looked at before anything that takes seconds to load
     prompts = read_prompts(prompt_file) if prompt_file else ()
-    named = read_elements(elements) if elements is not None else None
-    request = Request(formula, named, num_atoms, prompts)
+    request = Request.read(
+        formula=formula, composition=composition, elements=elements, num_atoms=num_atoms,
+        space_group=space_group, formation_energy=formation_energy, e_above_hull=e_above_hull,
+        band_gap=band_gap, prompts=prompts,
+    )  # fmt: skip
     sampling = SamplingSettings(temperature, top_p, noise)
 
     from flowllm.flow.refine import RefineSettings
@@ -75,6 +90,7 @@ def generate(
     system = load_system(model, device)
     with progress_bars() as progress:
         result = generate_run(system, settings, out, overwrite=overwrite, progress=progress)
+    print(f"decoding: {result.decoding}")
     print_stages(result.stages, out)
 
 

@@ -1,4 +1,4 @@
-"""The commands around evaluation: evaluate, reference, hull, export."""
+"""The commands around evaluation: evaluate, adherence, reference, hull, export."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from flowllm.commands.options import Input
+from flowllm.commands.options import Device, Input
 
 
 def evaluate(
@@ -96,6 +96,77 @@ def evaluate(
         )
     print_report(report)
     print(f"open {out / 'report.html'}")
+
+
+def adherence(
+    out: Path,
+    model: str = "mp20-compact",
+    data: str = "mp_20",
+    split: Literal["train", "val", "test"] = "test",
+    kinds: str = "",
+    num: int = 1000,
+    constraints: Literal["both", "with", "without"] = "both",
+    relax_num: int = 0,
+    temperature: float = 0.7,
+    top_p: float = 0.9,
+    steps: int = 25,
+    seed: int = 0,
+    workers: int | None = None,
+    device: Device = "auto",
+    overwrite: bool = False,
+) -> None:
+    """Measure how well a model keeps to what is asked: conditions of real crystals, one try each.
+
+    Args:
+        out: folder for summary.json, per_crystal.csv and table.md.
+        model: a folder with weights, or the name of a model that ships with the package.
+        data: mp_20, or a folder that "flowllm data" wrote.
+        split: whose crystals' conditions are asked for; val for choices, so that test stays
+            untouched.
+        kinds: what is asked for, separated by commas: a condition, several joined as in
+            formula+space-group, or all of them as in all; the conditions are formula, composition,
+            elements, num-atoms, space-group, formation-energy, e-above-hull and band-gap; default
+            each alone, formula+space-group, and all.
+        num: prompts of each kind.
+        constraints: of the decoding, which hold the model to formula, elements and number of atoms.
+        relax_num: so many crystals of each kind with an energy are relaxed too, seconds a crystal.
+        temperature: of sampling.
+        top_p: of sampling.
+        steps: steps of the refinement.
+        seed: of everything random.
+        workers: processes for energies and space groups; by default one for each core.
+        device: where to compute.
+        overwrite: replace another run in the output folder.
+    """
+    from flowllm.adherence import (
+        DEFAULT_KINDS,
+        AdherenceSettings,
+        measure_adherence,
+        print_adherence,
+    )
+    from flowllm.adherence.settings import MODES
+    from flowllm.flow.refine import RefineSettings
+    from flowllm.lm.settings import SamplingSettings
+    from flowllm.progress import progress_bars
+
+    settings = AdherenceSettings(
+        model=model,
+        data=data,
+        split=split,
+        kinds=tuple(word.strip() for word in kinds.split(",")) if kinds else DEFAULT_KINDS,
+        num=num,
+        modes=MODES if constraints == "both" else (constraints,),
+        sampling=SamplingSettings(temperature, top_p),
+        refinement=RefineSettings(steps),
+        relax_num=relax_num,
+        seed=seed,
+    )
+    with progress_bars() as progress:
+        summary = measure_adherence(
+            settings, out, device=device, workers=workers, overwrite=overwrite, progress=progress
+        )
+    print_adherence(summary)
+    print(f"the same in Markdown: {out / 'table.md'}")
 
 
 def reference(

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from flowllm.commands.options import Device, PriorKind
+from flowllm.commands.options import Device, Input, PriorKind
 
 
 def train_lm(
     out: Path,
     data: str = "mp_20",
-    epochs: int = 14,
-    batch_size: int = 64,
-    learning_rate: float = 2.5e-3,
-    weight_decay: float = 0.1,
-    optimizer: Literal["muon", "adamw"] = "muon",
+    model: str | None = None,
+    lora: bool = False,
+    rank: int = 8,
+    alpha: float = 32.0,
+    dropout: float = 0.0,
+    load_in_4bit: bool = False,
+    load_in_8bit: bool = False,
+    max_steps: int | None = None,
+    limit: int | None = None,
+    patience: int = 0,
+    at_once: int | None = None,
+    checkpoint_steps: int = 200,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    optimizer: Literal["muon", "adamw"] | None = None,
     augmentation: Literal["none", "translation"] = "none",
     hidden: int = 224,
     layers: int = 6,
@@ -26,43 +38,125 @@ def train_lm(
     device: Device = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Train the compact language model on crystals as text; an interrupted run goes on.
+    """Train a language model on crystals as text: the compact one, or another with --model.
+
+    An interrupted run goes on. Started by "accelerate launch -m flowllm train-lm", several
+    processes share each batch.
 
     Args:
-        out: folder for the model, its checkpoints and log.jsonl.
+        out: folder for the model or adapter, its checkpoints and log.jsonl.
         data: mp_20, a folder that "flowllm data" wrote, a CSV file or a folder of CIF files.
-        epochs: passes over the training split.
-        batch_size: crystals a step.
-        learning_rate: peak of the schedule.
-        weight_decay: decoupled decay of the matrices; the more passes, the more of it.
-        optimizer: Muon for the matrices and AdamW for the rest, or AdamW for all.
+        model: fine-tune this causal language model instead of training the compact one: a folder,
+            or an id on the hub, as in meta-llama/Llama-2-7b-hf.
+        lora: train an adapter of the model (LoRA) and leave the model as it is.
+        rank: of the adapter.
+        alpha: of the adapter, which is scaled by alpha / rank.
+        dropout: of the adapter's inputs.
+        load_in_4bit: hold the model's own weights in 4 bits; needs CUDA and bitsandbytes.
+        load_in_8bit: the same in 8 bits.
+        max_steps: stop after so many steps.
+        limit: train on so many crystals only.
+        patience: stop after so many validations without a new least loss; 0 never.
+        at_once: crystals that a process takes at once, where its share of a batch does not fit into
+            memory.
+        checkpoint_steps: steps between validations, and between the checkpoints from which an
+            interrupted run goes on.
+        epochs: passes over the training split; 14, and 10 with --model, as in the paper.
+        batch_size: crystals a step, of all processes together; 64, and 16 with --model.
+        learning_rate: peak of the schedule; 2.5e-3, and 5e-4 with --model.
+        weight_decay: decoupled decay of the matrices, the more passes the more of it; 0.1, and 0
+            with --model.
+        optimizer: Muon for the matrices and AdamW for the rest, or AdamW for all; with --model only
+            the latter.
         augmentation: train on each crystal as it is, or moved by random vectors.
-        hidden: width of the model.
-        layers: transformer blocks.
-        heads: attention heads.
-        feed_forward: width inside the feed-forward blocks.
+        hidden: width of the compact model.
+        layers: its transformer blocks.
+        heads: its attention heads.
+        feed_forward: width inside its feed-forward blocks.
         seed: of weights, order and prompts.
         threads: processor threads; 0 takes all.
         device: where to compute.
         overwrite: replace another run in the output folder.
     """
+    from flowllm.errors import InputError
     from flowllm.lm.settings import CompactConfig, LMTrainSettings
+    from flowllm.processes import is_main
 
-    sizes = CompactConfig(hidden, layers, heads, feed_forward)
+    asked: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "optimizer": optimizer,
+    }
+    if model is None:
+        usual: dict[str, Any] = {"learning_rate": 2.5e-3, "weight_decay": 0.1, "optimizer": "muon"}
+        if lora or load_in_4bit or load_in_8bit or patience or max_steps or limit or at_once:
+            raise InputError(
+                "--lora, --load-in-4bit, --load-in-8bit, --patience, --max-steps, --limit and "
+                "--at-once go with --model"
+            )
+    else:
+        usual = {
+            "epochs": 10,
+            "batch_size": 16,
+            "learning_rate": 5e-4,
+            "weight_decay": 0.0,
+            "optimizer": "adamw",
+        }
+        if (hidden, layers, heads, feed_forward) != (224, 6, 7, 576):
+            raise InputError("--hidden, --layers, --heads and --feed-forward: --model has its own")
+        if load_in_4bit and load_in_8bit:
+            raise InputError("--load-in-4bit or --load-in-8bit, not both")
     settings = LMTrainSettings(
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        optimizer=optimizer,
+        **{**usual, **{name: value for name, value in asked.items() if value is not None}},
         augmentation=augmentation,
+        checkpoint_steps=checkpoint_steps,
         seed=seed,
         threads=threads,
     )
-    from flowllm.pipeline import train_compact
+    if model is None:
+        sizes = CompactConfig(hidden, layers, heads, feed_forward)
+        from flowllm.pipeline import train_compact
 
-    figures = train_compact(data, out, sizes, settings, device=device, overwrite=overwrite)
-    print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+        figures = train_compact(data, out, sizes, settings, device=device, overwrite=overwrite)
+    else:
+        from flowllm.fine_tuning import train_large
+        from flowllm.lm.adapt import AdapterSettings
+        from flowllm.lm.large import LargeSettings
+
+        large = LargeSettings(
+            model,
+            settings,
+            AdapterSettings(rank, alpha, dropout) if lora else None,
+            "4bit" if load_in_4bit else "8bit" if load_in_8bit else None,
+            max_steps=max_steps,
+            limit=limit,
+            patience=patience,
+            at_once=at_once,
+        )
+        figures = train_large(data, out, large, device=device, overwrite=overwrite)
+    if is_main():
+        print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+
+
+def merge_lm(
+    adapter: Input, /, out: Path, base: str | None = None, overwrite: bool = False
+) -> None:
+    """Merge an adapter into its base, so that a plain model results.
+
+    Args:
+        adapter: folder that "flowllm train-lm --lora" wrote.
+        out: folder for the model.
+        base: where the base is now, if not where the adapter says.
+        overwrite: replace another run in the output folder.
+    """
+    from flowllm.fine_tuning import merge_run
+    from flowllm.progress import waiting
+
+    with waiting("merging"):
+        merge_run(adapter, out, base=base, overwrite=overwrite)
+    print(f"the model is in {out}")
 
 
 def pair(
@@ -79,6 +173,8 @@ def pair(
     noise: float = 0.0,
     alignment: Literal["translation", "hungarian", "list"] = "translation",
     seed: int = 0,
+    processes: int | None = None,
+    dask: str | None = None,
     device: Device = "auto",
     overwrite: bool = False,
 ) -> None:
@@ -102,10 +198,17 @@ def pair(
         alignment: how the atoms of a sample find those of its target; by element with the best
             common translation, by element, or in the order of the list.
         seed: of everything random.
+        processes: each with one thread; by default one for each core, or one with a GPU. The pairs
+            are the same however many there are.
+        dask: address of a Dask scheduler whose workers sample, as in tcp://10.0.0.1:8786; they must
+            find the folder of the language model at the same place.
         device: where to compute.
         overwrite: replace another run in the output folder.
     """
+    from flowllm.executors import dask_executor
+    from flowllm.flow.velocity import resolve_device
     from flowllm.lm.settings import SamplingSettings
+    from flowllm.parallel import available_cores
     from flowllm.pipeline import PairSettings, make_pairs
     from flowllm.progress import progress_bars
 
@@ -118,7 +221,9 @@ def pair(
         alignment=alignment,
         seed=seed,
     )
-    with progress_bars() as progress:
+    if processes is None:
+        processes = available_cores() if resolve_device(device).type == "cpu" else 1
+    with dask_executor(dask) as executor, progress_bars() as progress:
         summary = make_pairs(
             lm,
             data,
@@ -126,10 +231,13 @@ def pair(
             settings,
             prior_kind=prior,
             device=device,
+            processes=processes,
+            executor=executor,
             overwrite=overwrite,
             progress=lambda done, total: progress("pairs", done, total),
         )
-    for name, value in summary.items():
+    speed = summary.pop("speed", {})
+    for name, value in {**summary, **speed}.items():
         print(f"{name}: {value}")
 
 

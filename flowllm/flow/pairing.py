@@ -1,35 +1,49 @@
-"""Making pairs: prompt the prior with a target's composition, align, keep; resumable in chunks."""
+"""Making pairs: prompt the prior with a target's composition, align, keep; resumable in chunks.
+
+Each chunk is one task that any process can do and whose pairs depend on nothing else, so a run on
+many processes, or one that was killed and started again, gives the same pairs to the bit. Chunks go
+to disk as they come: memory does not grow with the number of pairs.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from flowllm.counting import DecodingFigures
 from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.flow.alignment import align, mean_squared_torus_distance, squared_torus_distances
+from flowllm.flow.pair_chunk import (
+    COUNTS,
+    SUMS,
+    PairChunk,
+    PairPlan,
+    PairTask,
+    Prior,
+    make_chunk,
+    sample_seed,
+    target_order,
+)
+from flowllm.flow.pair_files import chunk_path, read_chunk, write_chunk
 from flowllm.flow.pairs import PairSet
+from flowllm.parallel import Failure, iterate_crystals
+from flowllm.pool import WorkerPool
+from flowllm.threads import used_threads
+
+__all__ = ["Prior", "build_pairs", "fingerprint", "sample_pairs", "sample_seed", "target_order"]
 
 Progress = Callable[[int, int], None]
 """Called with (targets done, targets in all)."""
-MAX_DRAWS = 4
-"""The first draw and three more for a sample that is missing or of another composition."""
-COUNTS = ("drawn", "failed", "mismatched", "dropped_targets", "pairs", "atoms")
-SUMS = ("list_order", "aligned")
-
-
-class Prior(Protocol):
-    """What samples crystals for prompts; an item that failed is missing from the result."""
-
-    def sample(self, prompts: list[str], settings: Any, seeds: Sequence[int]) -> CrystalBatch:
-        """Crystals whose ids are the positions of their prompts, `str(index)`."""
-        ...
+WAVE = 256  # chunks that are handed out together: what is on its way bounds the memory
 
 
 def build_pairs(
@@ -47,25 +61,22 @@ def build_pairs(
     prompt_for: Callable[[dict[str, int]], str],
     alignment: str = "translation",
 ) -> PairSet:
-    """Pairs for training the flow (FlowLLM, section 3.3), written chunk by chunk.
-
-    Draw number p takes the p-th target of an endless sequence of shuffled passes over the targets,
-    so that each comes once before any comes twice. A run that is killed and started again goes on
-    after the last finished chunk and gives the same pairs to the bit.
+    """Pairs for training the flow (FlowLLM, section 3.3), written chunk by chunk and read again.
 
     Args:
         targets: the training crystals c1.
         prior: what gives c0 for a prompt.
         settings: passed on to the prior.
-        out: folder for `chunk-XXXXX.npz`, `run.json` and `summary.json`.
-        num_pairs: number of draws of a target.
-        seed: seed of everything random; each sample's own seed comes from it, the draw and the try.
-        chunk_size: draws per chunk.
-        samples_per_target: samples drawn for one target.
-        keep: "closest" keeps the sample with the smallest aligned distance, "all" every one.
+        out: folder, as for `sample_pairs`.
+        num_pairs: as in `PairPlan`, and so are seed, chunk_size, samples_per_target, keep and
+            alignment.
+        seed: see there.
+        chunk_size: see there.
+        samples_per_target: see there.
+        keep: see there.
         progress: called with (draws done, draws in all) after each chunk.
         prompt_for: the prompt for a composition {element: atoms in the cell}.
-        alignment: method of `flowllm.flow.alignment.align`.
+        alignment: see there.
 
     Returns:
         The pairs in the order of the draws; ids are the targets'. A draw whose samples all failed
@@ -74,68 +85,90 @@ def build_pairs(
     Raises:
         InputError: an argument is out of range, or `out` holds chunks of another run.
     """
-    if not len(targets) or num_pairs < 1 or chunk_size < 1 or samples_per_target < 1:
-        raise InputError(
-            "pairs need targets, and num_pairs, chunk_size and samples_per_target above 0"
-        )
-    if keep not in ("closest", "all"):
-        raise InputError(f"keep must be closest or all, not {keep!r}")
+    plan = PairPlan(num_pairs, seed, chunk_size, samples_per_target, keep, alignment)
+    sample_pairs(targets, prior, settings, out, plan, progress, prompt_for=prompt_for)
+    return PairSet.concatenate(PairSet.load(file) for file in chunk_files(out, plan))
+
+
+def sample_pairs(
+    targets: CrystalBatch,
+    prior: Prior | Callable[[], Prior],
+    settings: Any,
+    out: Path,
+    plan: PairPlan,
+    progress: Progress | None = None,
+    *,
+    prompt_for: Callable[[dict[str, int]], str],
+    processes: int = 1,
+    executor: Executor | None = None,
+) -> dict[str, Any]:
+    """Make the chunks of a plan that a folder lacks, on as many processes as there are.
+
+    Draw number p takes the p-th target of an endless sequence of shuffled passes over the targets,
+    so that each comes once before any comes twice.
+
+    Args:
+        targets: the training crystals c1.
+        prior: what gives c0 for a prompt; for other processes something that can be sent to them,
+            best a function that loads the prior there.
+        settings: passed on to the prior.
+        out: folder for `chunk-XXXXX.npz`, `run.json` and `summary.json`.
+        plan: which pairs.
+        progress: called with (draws done, draws in all) after each chunk.
+        prompt_for: the prompt for a composition {element: atoms in the cell}.
+        processes: spawned ones, each with one thread; 1 computes in this one.
+        executor: any `concurrent.futures` executor instead; it is not shut down.
+
+    Returns:
+        Counts, the mean squared torus distances per atom, and under "speed" what it took.
+
+    Raises:
+        InputError: no targets, `out` holds chunks of another run, or a chunk failed twice.
+    """
+    if not len(targets):
+        raise InputError("pairs need targets")
+    if processes < 1:
+        raise InputError(f"processes must be at least 1, not {processes}")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     run = {
         "targets": fingerprint(targets),
         "prior_settings": str(settings),
-        "seed": seed,
-        "chunk_size": chunk_size,
-        "samples_per_target": samples_per_target,
-        "keep": keep,
-        "alignment": alignment,
+        **{name: value for name, value in vars(plan).items() if name != "num_pairs"},
     }
     _claim(out, run)
-    order = target_order(len(targets), num_pairs, seed)
-    parts, tallies = [], []
-    for chunk, start in enumerate(range(0, num_pairs, chunk_size)):
-        chosen = order[start : start + chunk_size]
-        path = out / f"chunk-{chunk:05d}.npz"
-        found = _read_chunk(path, chosen)
-        if found is None:
-            found = _make_chunk(
-                targets[chosen],
-                prior,
-                settings,
-                seed,
-                start,
-                samples_per_target,
-                keep,
-                prompt_for,
-                alignment,
-            )
-            _write_chunk(path, chosen, *found)
-        parts.append(found[0])
-        tallies.append(found[1])
-        if progress:
-            progress(min(start + chunk_size, num_pairs), num_pairs)
-    total = np.sum(tallies, axis=0)
-    summary: dict[str, Any] = dict(zip(COUNTS, map(int, total), strict=False))
-    summary |= {"requested_draws": num_pairs, **run}
-    atoms = max(summary["atoms"], 1)
-    for name, value in zip(SUMS, total[len(COUNTS) :], strict=True):
-        summary[f"mean_squared_torus_distance_{name}"] = float(value) / atoms
+    order = target_order(len(targets), plan.num_pairs, plan.seed)
+    total = _Total(plan.num_pairs, plan.chunk_size, progress)
+
+    def chosen(number: int) -> np.ndarray:
+        return order[number * plan.chunk_size : (number + 1) * plan.chunk_size]
+
+    def task(number: int) -> PairTask:
+        start = number * plan.chunk_size
+        return PairTask(prior, targets[chosen(number)], start, settings, plan, prompt_for)
+
+    processes = min(processes, total.chunks)  # one chunk is not worth a process of its own
+    own = WorkerPool(processes) if executor is None and processes > 1 else None
+    with own or nullcontext():
+        for first in range(0, total.chunks, WAVE):
+            missing = []
+            for number in range(first, min(first + WAVE, total.chunks)):
+                found = read_chunk(chunk_path(out, number), chosen(number))
+                if found is None:
+                    missing.append(number)
+                else:
+                    total.add(number, found)
+            for number, made in _make(missing, task, executor or own):
+                write_chunk(chunk_path(out, number), chosen(number), made)
+                total.add(number, made, new=True)
+    summary = total.summary(run, processes if executor is None else None)
     _write_json(out / "summary.json", summary)
-    return PairSet.concatenate(parts)
+    return summary
 
 
-def target_order(num_targets: int, num_pairs: int, seed: int) -> np.ndarray:
-    """(num_pairs,) targets of the draws: shuffled passes; a longer order begins with a shorter."""
-    passes = -(-num_pairs // num_targets)
-    shuffled = [np.random.default_rng([seed, 7, k]).permutation(num_targets) for k in range(passes)]
-    return np.concatenate(shuffled)[:num_pairs]
-
-
-def sample_seed(seed: int, draw: int, sample: int, attempt: int) -> int:
-    """The seed of one sample, below 2^63."""
-    state = np.random.SeedSequence([seed, draw, sample, attempt]).generate_state(1, np.uint64)[0]
-    return int(state >> np.uint64(1))
+def chunk_files(out: Path, plan: PairPlan) -> list[Path]:
+    """The files of a plan's chunks, in the order of the draws."""
+    return [chunk_path(out, number) for number in range(-(-plan.num_pairs // plan.chunk_size))]
 
 
 def fingerprint(crystals: CrystalBatch) -> str:
@@ -146,66 +179,95 @@ def fingerprint(crystals: CrystalBatch) -> str:
     return digest.hexdigest()[:16]
 
 
-def _make_chunk(
-    targets: CrystalBatch,
-    prior: Prior,
-    settings: Any,
-    seed: int,
-    start: int,
-    samples: int,
-    keep: str,
-    prompt_for: Callable[[dict[str, int]], str],
-    alignment: str,
-) -> tuple[PairSet, np.ndarray]:
-    """The pairs of one chunk and its tally, in the order of `COUNTS` and `SUMS`."""
-    compositions = targets.compositions
-    prompts = [prompt_for(composition) for composition in compositions]
-    open_slots = [(i, k) for i in range(len(targets)) for k in range(samples)]
-    good: dict[tuple[int, int], CrystalBatch] = {}
-    drawn = failed = mismatched = 0
-    for attempt in range(MAX_DRAWS):
-        if not open_slots:
-            break
-        seeds = [sample_seed(seed, start + i, k, attempt) for i, k in open_slots]
-        result = prior.sample([prompts[i] for i, _ in open_slots], settings, seeds)
-        drawn += len(open_slots)
-        failed += len(open_slots) - len(result)
-        made = result.compositions
-        for name, crystal, composition, volume in zip(
-            result.ids, result, made, result.volumes, strict=True
-        ):
-            slot = _slot(str(name), open_slots)
-            if composition == compositions[slot[0]] and volume > 0:
-                good[slot] = crystal
-            else:
-                mismatched += 1
-        open_slots = [slot for slot in open_slots if slot not in good]
-    slots = sorted(good)
-    dropped = len(targets) - len({i for i, _ in slots})
-    rows = np.array([i for i, _ in slots], dtype=np.int64)
-    c1 = targets[rows]
-    raw = CrystalBatch.concatenate(good[slot] for slot in slots).replace(ids=c1.ids)
-    listed, c0 = align(raw, c1, "list"), align(raw, c1, alignment)
-    if keep == "closest" and samples > 1:
-        distances = squared_torus_distances(c0, c1)
-        best = np.array(
-            [min(np.flatnonzero(rows == i), key=lambda r: distances[r]) for i in np.unique(rows)],
-            dtype=np.int64,
-        )
-        c0, c1, listed = c0[best], c1[best], listed[best]
-    atoms = len(c1.frac_coords)
-    sums = [mean_squared_torus_distance(c, c1) * atoms if atoms else 0.0 for c in (listed, c0)]
-    tally = np.array([drawn, failed, mismatched, dropped, len(c1), atoms, *sums], dtype=np.float64)
-    return PairSet(c0, c1), tally
+class _Total:
+    """What all chunks together come to.
+
+    Args:
+        draws: draws in all.
+        chunk_size: draws per chunk.
+        progress: called after each chunk.
+    """
+
+    def __init__(self, draws: int, chunk_size: int, progress: Progress | None) -> None:
+        self.draws, self.chunk_size, self.progress = draws, chunk_size, progress
+        self.chunks = -(-draws // chunk_size)
+        # of each chunk, so that their order does not change the sums
+        self.tallies = np.zeros((self.chunks, len(COUNTS) + len(SUMS)))
+        self.work = np.zeros(2)
+        self.decoding = DecodingFigures()
+        self.done = self.new = 0
+        self.began = time.perf_counter()
+
+    def add(self, number: int, chunk: PairChunk, new: bool = False) -> None:
+        """Count a chunk, and whether this run made it."""
+        self.tallies[number] = chunk.tally
+        self.work += chunk.work
+        self.decoding += chunk.decoding
+        self.new += len(chunk.pairs) if new else 0
+        self.done += min(self.chunk_size, self.draws - number * self.chunk_size)
+        if self.progress:
+            self.progress(self.done, self.draws)
+
+    def summary(self, run: dict[str, Any], processes: int | None) -> dict[str, Any]:
+        """The record of the run; of its speed only where this run made a pair."""
+        counts = self.tallies.sum(0)
+        summary: dict[str, Any] = dict(zip(COUNTS, map(int, counts), strict=False))
+        summary |= {"requested_draws": self.draws, **run}
+        atoms = max(summary["atoms"], 1)
+        for name, value in zip(SUMS, counts[len(COUNTS) :], strict=True):
+            summary[f"mean_squared_torus_distance_{name}"] = float(value) / atoms
+        seconds, core_seconds = self.work.tolist()
+        speed = {
+            "chunk_seconds": round(seconds, 3),
+            "core_seconds": round(core_seconds, 3),
+            "pairs_per_core_second": round(summary["pairs"] / max(core_seconds, 1e-9), 3),
+        }
+        if self.new:
+            elapsed = time.perf_counter() - self.began
+            speed |= {
+                "processes": processes,
+                "new_pairs": self.new,
+                "seconds": round(elapsed, 3),
+                "pairs_per_second": round(self.new / elapsed, 3),
+            }
+        if self.decoding.texts:
+            speed["decoding"] = self.decoding.summary()
+        return {**summary, "speed": speed}
 
 
-def _slot(name: str, slots: list[tuple[int, int]]) -> tuple[int, int]:
-    """The slot whose position among the prompts a sample's id gives."""
-    if not name.isdigit() or int(name) >= len(slots):
-        raise InputError(
-            f"the prior returned id {name!r}; ids must be the positions of the prompts"
-        )
-    return slots[int(name)]
+def _make(
+    numbers: list[int], task: Callable[[int], PairTask], executor: Executor | None
+) -> Iterator[tuple[int, PairChunk]]:
+    """Chunks as they come; on an executor one whose worker was lost gets a second try."""
+    if executor is None:
+        with used_threads(1):
+            for number in numbers:
+                yield number, make_chunk(task(number))
+        return
+    lost = []
+    for number, outcome in zip(numbers, _spread(numbers, task, executor), strict=True):
+        if isinstance(outcome, Failure):
+            if outcome.kind == "InputError":
+                raise InputError(outcome.message)
+            lost.append(number)
+        else:
+            yield number, outcome
+    for number, outcome in zip(lost, _spread(lost, task, executor), strict=True):
+        if isinstance(outcome, Failure):
+            raise InputError(
+                f"chunk {number} of the pairs failed twice ({outcome.kind}: {outcome.message}); "
+                "the finished ones are kept, and the same command goes on"
+            )
+        yield number, outcome
+
+
+def _spread(
+    numbers: list[int], task: Callable[[int], PairTask], executor: Executor
+) -> Iterable[Any]:
+    """What became of the tasks, in their order."""
+    names = [f"chunk {number}" for number in numbers]
+    tasks = [task(number) for number in numbers]
+    return iterate_crystals(make_chunk, tasks, executor, names=names)
 
 
 def _claim(out: Path, run: dict[str, Any]) -> None:
@@ -223,25 +285,6 @@ def _claim(out: Path, run: dict[str, Any]) -> None:
             )
     else:
         _write_json(path, run)
-
-
-def _read_chunk(path: Path, chosen: np.ndarray) -> tuple[PairSet, np.ndarray] | None:
-    """A finished chunk for these targets, or None."""
-    if not path.exists():
-        return None
-    with np.load(path, allow_pickle=False) as archive:
-        if not np.array_equal(archive["chosen"], chosen):
-            return None
-        tally = archive["tally"]
-    return PairSet.load(path), tally
-
-
-def _write_chunk(path: Path, chosen: np.ndarray, pairs: PairSet, tally: np.ndarray) -> None:
-    """Write a chunk so that it is there whole or not at all."""
-    partial = path.with_name(f".{path.stem}.partial.npz")
-    arrays: dict[str, Any] = pairs.arrays()
-    np.savez_compressed(partial, chosen=chosen, tally=tally, **arrays)
-    os.replace(partial, path)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

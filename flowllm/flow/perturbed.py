@@ -17,19 +17,20 @@ COORD_NOISE = (0.002, 0.05)  # fractional; each pair draws its own scale, log-un
 STRAIN = (0.002, 0.03)  # relative, of lengths; angles move by as many radians
 
 
-def perturbed_pairs(targets: CrystalBatch, num_pairs: int, seed: int) -> PairSet:
+def perturbed_pairs(targets: CrystalBatch, num_pairs: int, seed: int, start: int = 0) -> PairSet:
     """Pairs (noisy copy, target); pair k depends on the seed and k alone.
 
     Args:
         targets: B crystals, taken in turn.
         num_pairs: how many pairs.
         seed: of the noise.
+        start: number of the first pair, where they are made in parts.
     """
     chosen = targets[np.arange(num_pairs) % len(targets)]
     coords, lengths, angles = [], [], []
     splits = np.split(chosen.frac_coords, np.cumsum(chosen.num_atoms)[:-1])
     for index, frac in enumerate(splits):
-        rng = np.random.default_rng([seed, 19, index])
+        rng = np.random.default_rng([seed, 19, start + index])
         scale, strain = (np.exp(rng.uniform(*np.log(ends))) for ends in (COORD_NOISE, STRAIN))
         noise = scale * rng.standard_normal(frac.shape)
         coords.append(frac + noise - noise.mean(0))  # a common shift is no error
@@ -38,7 +39,7 @@ def perturbed_pairs(targets: CrystalBatch, num_pairs: int, seed: int) -> PairSet
     noisy = chosen.replace(
         frac_coords=np.concatenate(coords), lengths=np.array(lengths), angles=np.array(angles)
     )
-    rounded = np.arange(num_pairs) % 2 == 1
+    rounded = (start + np.arange(num_pairs)) % 2 == 1
     of_atom = rounded[noisy.crystal_of_atom]
     noisy = noisy.replace(
         frac_coords=np.where(of_atom[:, None], noisy.frac_coords.round(2), noisy.frac_coords),

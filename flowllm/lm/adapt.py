@@ -19,12 +19,11 @@ from transformers import PreTrainedModel, set_seed
 from flowllm.checkpoint import friendly_os_errors, read_json, write_json
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError, first_line
+from flowllm.lm.base import ADAPTER, BASE
 from flowllm.lm.prior import LanguageModelPrior
 from flowllm.lm.settings import LMTrainSettings
 from flowllm.lm.train import train_lm
 from flowllm.runs import weights_digest
-
-ADAPTER, BASE = "adapter_model.safetensors", "base.json"
 
 PAPER = LMTrainSettings(
     epochs=10, batch_size=16, learning_rate=5e-4, weight_decay=0.0, optimizer="adamw"
@@ -70,8 +69,27 @@ def add_adapter(
         settings: the adapter's sizes.
         seed: of the random A.
     """
+    return attach_adapter(copy.deepcopy(model), settings, seed)
+
+
+def attach_adapter(
+    base: PreTrainedModel,
+    settings: AdapterSettings | None = None,
+    seed: int = 0,
+    in_float32: bool = True,
+) -> PeftModel:
+    """What `add_adapter` does, to the model itself, which may be too large to be copied.
+
+    Args:
+        base: any causal language model; its weights are frozen.
+        settings: the adapter's sizes.
+        seed: of the random A.
+        in_float32: keep the adapter in float32 beside a base of fewer bits.
+
+    Raises:
+        InputError: the model has no linear layers inside its blocks.
+    """
     settings = settings or AdapterSettings()
-    base = copy.deepcopy(model)
     # else peft writes where this machine keeps the model, and looks for it on the hub
     base.name_or_path = base.config._name_or_path = ""
     set_seed(seed)
@@ -80,11 +98,15 @@ def add_adapter(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        target_modules="all-linear",
+        target_modules="all-linear",  # of attention and feed-forward; not what ends the model
     )
     with warnings.catch_warnings():  # peft asks transformers by a name that is going away
         warnings.simplefilter("ignore", FutureWarning)
-        return get_peft_model(base, config)
+        warnings.filterwarnings("ignore", "fan_in_fan_out")  # of GPT-2; peft sets it right
+        try:
+            return get_peft_model(base, config, autocast_adapter_dtype=in_float32)
+        except ValueError as error:
+            raise InputError(f"this model takes no adapter: {first_line(error)}") from error
 
 
 def adapt_lm(

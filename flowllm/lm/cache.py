@@ -27,26 +27,42 @@ class RoomyLayer(DynamicLayer):
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Write the new tokens behind the others and return all of them."""
-        start = self.get_seq_length()
-        end = start + key_states.shape[-2]
         if self._buffers is None:
             self.lazy_initialization(key_states, value_states)
-            self._buffers = self._room_like(key_states), self._room_like(value_states)
-        keys, values = self._buffers
-        keys[:, :, start:end] = key_states
-        values[:, :, start:end] = value_states
-        self.keys, self.values = keys[:, :, :end], values[:, :, :end]
-        return self.keys, self.values
+            self._lay_out(key_states, value_states)
+        return self._write(key_states, value_states, self.get_seq_length())
+
+    def _lay_out(self, keys: Tensor, values: Tensor) -> None:
+        """Buffers for as many rows as these have."""
+        self._buffers = self._room_like(keys), self._room_like(values)
 
     def _room_like(self, states: Tensor) -> Tensor:
         batch, heads, _, size = states.shape
         return states.new_empty(batch, heads, self.capacity, size)
 
+    def _write(self, new_keys: Tensor, new_values: Tensor, start: int) -> tuple[Tensor, Tensor]:
+        """Write tokens from a place on, and return all up to their end."""
+        assert self._buffers is not None
+        keys, values = self._buffers
+        end = start + new_keys.shape[-2]
+        keys[:, :, start:end] = new_keys
+        values[:, :, start:end] = new_values
+        self.keys, self.values = keys[:, :, :end], values[:, :, :end]
+        return self.keys, self.values
+
     def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep some rows (at least one, in rising order) and move them to the buffers' front."""
+        """Keep some rows (at least one, in rising order) and move them to the buffers' front.
+
+        More indices than rows, in any order, make copies: new buffers are laid out for them.
+        """
         if self._buffers is None:
             return
         length, count = self.get_seq_length(), len(indices)
+        if count > len(self._buffers[0]):
+            copies = self.keys[indices], self.values[indices]
+            self._lay_out(*copies)
+            self._write(*copies, 0)
+            return
         keys, values = (buffer[:count] for buffer in self._buffers)
         if indices[-1] != count - 1:  # else the rows are the first ones and stay where they are
             keys[:, :, :length] = self.keys[indices]

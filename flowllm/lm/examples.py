@@ -9,7 +9,7 @@ would have read, however many workers or processes there are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,9 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from flowllm.data.dataset import CrystalSet
-from flowllm.text.prompts import OUTLINE, Conditions, prompt_pieces
+from flowllm.errors import InputError
+from flowllm.lm.encoding import beginning, encode_behind, encode_prompts
+from flowllm.text.prompts import OUTLINE, Conditions, build_prompt, prompt_pieces
 from flowllm.text.strings import to_text
 
 IGNORED = -100  # the label that the loss of transformers passes over
@@ -78,6 +80,17 @@ def random_part(conditions: Conditions, generator: np.random.Generator) -> Condi
     return conditions.only(chosen)
 
 
+def uniform_part(conditions: Conditions, generator: np.random.Generator) -> Conditions:
+    """A random subset of the conditions, of any size with equal probability, none and all included.
+
+    How models without an outline are trained, in the manner of Gruver et al.: what is not given
+    is left open.
+    """
+    known = conditions.known()
+    size = int(generator.integers(len(known) + 1))
+    return conditions.only(set(generator.permutation(known)[:size]))
+
+
 @dataclass
 class CrystalExamples(Dataset):
     """Tokenised examples of several epochs, as one long deterministic list.
@@ -92,6 +105,8 @@ class CrystalExamples(Dataset):
         given: conditions that are no part of the loss, wherever they stand.
         augmentation: "none" writes each crystal in its canonical setting; "translation" moves its
             atoms together by a random vector, another one in every example (CrystalLLM).
+        steps: cut the list to so many whole batches; None leaves it as the epochs make it.
+        part: draws what a prompt states of all that is known.
     """
 
     data: CrystalSet
@@ -102,14 +117,17 @@ class CrystalExamples(Dataset):
     fixed: tuple[str, ...] | None = None
     given: tuple[str, ...] = ()
     augmentation: str = "none"
+    steps: int | None = None
+    part: Callable[[Conditions, np.random.Generator], Conditions] = random_part
 
     def __post_init__(self) -> None:
         self.conditions = known_conditions(self.data)
         texts = to_text(self.data.crystals)
         end = self.tokenizer.eos_token_id
-        encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
-        self.answers = [[*ids, end] for ids in encoded]
+        self.answers = [[*ids, end] for ids in encode_behind(self.tokenizer, texts)]
         self.order = self._arrange()
+        if self.steps is not None:
+            self.order = self.order[: self.steps * self.batch_size]
 
     def _arrange(self) -> np.ndarray:
         """Positions in the data for every example: shuffled, then sorted by length in windows."""
@@ -136,19 +154,25 @@ class CrystalExamples(Dataset):
         row = int(self.order[index])
         if self.fixed is None:
             generator = np.random.default_rng([self.seed, 1, index])
-            conditions = random_part(self.conditions[row], generator)
+            conditions = self.part(self.conditions[row], generator)
         else:
             conditions = self.conditions[row].only(set(self.fixed))
-        pieces = prompt_pieces(conditions)
-        encoded = self.tokenizer([text for text, _ in pieces], add_special_tokens=False)
-        ids: list[int] = []
-        labels: list[int] = []
-        for tokens, (_, name) in zip(encoded["input_ids"], pieces, strict=True):
-            said = name in OUTLINE and name not in self.given
-            ids += tokens
-            labels += tokens if said else [IGNORED] * len(tokens)
+        learnt = set(OUTLINE).difference(self.given)
+        ids, labels = encode_example_prompt(self.tokenizer, conditions, learnt)
         answer = self._answer(row, index)
         return {"input_ids": ids + answer, "labels": labels + answer}
+
+    def longest(self, context: int | None) -> int:
+        """An upper bound of the examples' lengths in tokens, exact where it exceeds the context."""
+        prompts = [build_prompt(known) for known in self.conditions]
+        answer = max(map(len, self.answers))
+        # a token is at least a byte of text, so mostly nothing need be encoded
+        prompt = max(len(text.encode()) for text in prompts)
+        bound = len(beginning(self.tokenizer)) + prompt + answer
+        if context is None or bound <= context:
+            return bound
+        encoded = encode_prompts(self.tokenizer, prompts)
+        return max(len(p) + len(a) for p, a in zip(encoded, self.answers, strict=True))
 
     def _answer(self, row: int, index: int) -> list[int]:
         """The tokens of a crystal and of the end of its text, in example `index`."""
@@ -157,8 +181,53 @@ class CrystalExamples(Dataset):
         crystal = self.data.crystals[row]
         shift = np.random.default_rng([self.seed, 2, index]).random(3)
         moved = crystal.replace(frac_coords=crystal.frac_coords + shift)
-        ids = self.tokenizer(to_text(moved)[0], add_special_tokens=False)["input_ids"]
-        return [*ids, self.tokenizer.eos_token_id]
+        return [*encode_behind(self.tokenizer, to_text(moved))[0], self.tokenizer.eos_token_id]
+
+
+def encode_example_prompt(
+    tokenizer: PreTrainedTokenizerBase, conditions: Conditions, learnt: Collection[str]
+) -> tuple[list[int], list[int]]:
+    """The tokens of a prompt and their labels.
+
+    A prompt of which nothing is learnt is read as a whole, as sampling does; one with an outline
+    in pieces, for the compact tokenizer the same.
+
+    Args:
+        tokenizer: any.
+        conditions: what the prompt states.
+        learnt: conditions whose values the model writes itself.
+    """
+    if set(learnt).isdisjoint(conditions.known()):
+        ids = encode_prompts(tokenizer, [build_prompt(conditions)])[0]
+        return ids, [IGNORED] * len(ids)
+    pieces = prompt_pieces(conditions)
+    encoded = tokenizer([text for text, _ in pieces], add_special_tokens=False)
+    ids = beginning(tokenizer)
+    labels = [IGNORED] * len(ids)
+    for tokens, (_, name) in zip(encoded["input_ids"], pieces, strict=True):
+        ids += tokens
+        labels += tokens if name in learnt else [IGNORED] * len(tokens)
+    return ids, labels
+
+
+def whole_batches(rows: int, epochs: int, batch_size: int, max_steps: int | None) -> int:
+    """How many steps there are, each of a whole batch, so that several processes can share it.
+
+    Args:
+        rows: crystals of the training split.
+        epochs: passes over them.
+        batch_size: crystals a step.
+        max_steps: stop there; None goes on to the end of the epochs.
+
+    Raises:
+        InputError: there are fewer examples than one batch takes.
+    """
+    steps = rows * epochs // batch_size
+    if not steps:
+        raise InputError(
+            f"{rows} crystals and {epochs} epochs make no batch of {batch_size}; lower --batch-size"
+        )
+    return steps if max_steps is None else min(steps, max_steps)
 
 
 def collate(examples: Sequence[dict[str, list[int]]], pad: int) -> dict[str, torch.Tensor]:

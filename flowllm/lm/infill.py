@@ -127,7 +127,7 @@ def propose_elements(
             guess.replace(place, symbol)
         filled.append(reduce_structure(guess, symbol))
     data = as_crystal_set(CrystalBatch.concatenate(filled))
-    nats = score(prior.model, prior.tokenizer, data).total
+    nats = score(prior.model, prior.tokenizer, data, outline=prior.outline).total
     order = np.argsort(-nats, kind="stable")
     shares = np.exp(nats - nats.max())
     shares /= shares.sum()

@@ -11,8 +11,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.crystal import CrystalBatch
 from flowllm.data.dataset import CrystalSet
-from flowllm.lm.examples import IGNORED, collate, known_conditions
-from flowllm.text.prompts import OUTLINE, prompt_pieces
+from flowllm.lm.encoding import encode_behind, padding
+from flowllm.lm.examples import IGNORED, collate, encode_example_prompt, known_conditions
+from flowllm.text.prompts import OUTLINE
 from flowllm.text.strings import to_text
 
 Progress = Callable[[int, int], None]
@@ -79,22 +80,15 @@ def score(
         progress: callback.
     """
     known = known_conditions(data)
-    answers = tokenizer(list(texts or to_text(data.crystals)), add_special_tokens=False)
-    stated = {*given, *outline}
+    answers = encode_behind(tokenizer, list(texts or to_text(data.crystals)))
+    stated, learnt = {*given, *outline}, set(outline).difference(given)
     examples, sizes = [], []
-    for conditions, answer in zip(known, answers["input_ids"], strict=True):
-        pieces = prompt_pieces(conditions.only(stated))
-        encoded = tokenizer([text for text, _ in pieces], add_special_tokens=False)["input_ids"]
-        ids: list[int] = [] if tokenizer.bos_token_id is None else _beginning(tokenizer)
-        labels = [IGNORED] * len(ids)
-        for tokens, (_, name) in zip(encoded, pieces, strict=True):
-            said = name in outline and name not in given
-            ids += tokens
-            labels += tokens if said else [IGNORED] * len(tokens)
+    for conditions, answer in zip(known, answers, strict=True):
+        ids, labels = encode_example_prompt(tokenizer, conditions.only(stated), learnt)
         text = [*answer, tokenizer.eos_token_id]
         examples.append({"input_ids": ids + text, "labels": labels + text})
         sizes.append(len(text))
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    pad = padding(tokenizer)
     order = np.argsort([len(example["input_ids"]) for example in examples], kind="stable")
     sums = np.zeros((2, len(examples)))
     counts = np.zeros((2, len(examples)), dtype=np.int64)
@@ -110,12 +104,6 @@ def score(
         if progress:
             progress(min(start + batch_size, len(order)), len(order))
     return Likelihood(sums[0], sums[1], counts[0], counts[1])
-
-
-def _beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The token that a model's own tokenizer sets before any text, where it does."""
-    ids = tokenizer("", add_special_tokens=True)["input_ids"]
-    return [token for token in ids if token == tokenizer.bos_token_id]
 
 
 @torch.inference_mode()

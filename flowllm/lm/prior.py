@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +14,29 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError, first_line
 from flowllm.lm.decode import decode
+from flowllm.lm.encoding import (
+    check_prompts,
+    context_of,
+    encode_prompts,
+    is_compact,
+    is_large,
+    longest_crystal,
+)
+from flowllm.lm.outline import expected_atoms, result_of, write_outline
 from flowllm.lm.settings import SamplingSettings
+from flowllm.runs import weights_digest
 from flowllm.text.composition_rule import CompositionRule
 from flowllm.text.constraints import CrystalState
 from flowllm.text.formula import multiples_of
-from flowllm.text.outline import OUTLINE_STATES, DecodingState
-from flowllm.text.prompts import (
-    OUTLINE,
-    REQUEST,
-    Conditions,
-    add_sentence,
-    parse_prompt,
-    without_frame,
-)
+from flowllm.text.outline import DecodingState
+from flowllm.text.prompts import OUTLINE, Conditions, parse_prompt, without_frame
 from flowllm.text.strings import TextError, parse_text
 from flowllm.text.token_table import TokenTable
 from flowllm.text.tokenizer import load_tokenizer, warn_about_foreign_text
 
-# sampling, noise and the outline's sentences draw from different streams of a crystal's seed
-NOISE_STREAM, OUTLINE_STREAM = 1, 2
-OUTLINE_TRIES = 10  # draws of a composition, the last one held to the number of atoms
+# sampling, noise and the outline's sentences draw from different streams of a crystal's seed;
+# those of the sentences are in `flowllm.lm.outline`
+NOISE_STREAM = 1
 
 
 class LanguageModelPrior:
@@ -55,9 +60,16 @@ class LanguageModelPrior:
     def from_pretrained(cls, folder: str | Path, device: str = "cpu") -> LanguageModelPrior:
         """Load a compact model from a folder, in float32 whatever it was stored in.
 
+        A folder with an adapter, or with a model that has its own tokenizer, gives a
+        `flowllm.lm.large_prior.LargePrior`.
+
         Raises:
             InputError: the folder holds no such model, or a damaged one.
         """
+        if is_large(folder):
+            from flowllm.lm.large_prior import load_large
+
+            return load_large(folder, device)
         for name in ("config.json", "model.safetensors"):
             if not (Path(folder) / name).is_file():
                 raise InputError(f"{folder} is no language model: it holds no {name}")
@@ -98,6 +110,34 @@ class LanguageModelPrior:
             stored.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
+    @property
+    def outline(self) -> tuple[str, ...]:
+        """The sentences that the model writes into its own prompt."""
+        return OUTLINE if self.constrained else ()
+
+    def digest(self) -> str:
+        """A short hash of the weights."""
+        return weights_digest(self.model)
+
+    def fit(self, prompts: Sequence[str], settings: SamplingSettings) -> SamplingSettings:
+        """The settings with as many tokens as a crystal may take behind these prompts.
+
+        By the compact tokenizer a cell of 20 atoms takes fewer than the default allows, by others
+        several times as many; no text may outgrow the model's context.
+
+        Raises:
+            InputError: a prompt is empty or fills the model's context; both lengths are named.
+        """
+        context = context_of(self.model.config)
+        encoded = encode_prompts(self.tokenizer, prompts)
+        check_prompts(prompts, encoded, context)
+        count = settings.max_new_tokens
+        if not is_compact(self.tokenizer):
+            count = max(count, longest_crystal(self.tokenizer))
+        if context is not None:
+            count = min(count, context - max(map(len, encoded), default=0))
+        return replace(settings, max_new_tokens=count)
+
     def sample(
         self,
         prompts: Sequence[str],
@@ -110,12 +150,16 @@ class LanguageModelPrior:
         Returns:
             At most P crystals; an id is the position of its prompt.
         """
-        states: list[DecodingState] | None = None
+        settings = self.fit(prompts, settings)
         if self.constrained:
             prompts = self.complete(prompts, settings, seeds)
             table = TokenTable(self.tokenizer)
-            states = [CrystalState(table, self.rule_for(p), settings.overlap) for p in prompts]
-        texts = decode(self.model, self.tokenizer, prompts, settings, seeds, states, progress)
+            states: list[DecodingState] = [
+                CrystalState(table, self.rule_for(p), settings.overlap) for p in prompts
+            ]
+            texts = decode(self.model, self.tokenizer, prompts, settings, seeds, states, progress)
+        else:
+            texts = self._write_freely(prompts, settings, seeds, progress)
         crystals = []
         for index, text in enumerate(texts):
             if text is None:
@@ -136,44 +180,42 @@ class LanguageModelPrior:
     ) -> list[str]:
         """The prompts with the sentences that the model adds: composition, then space group.
 
-        `names` may leave out the latter.
-
-        A prompt that asks for a space group and leaves the composition open stays as it is, since
-        a composition that is drawn first would not heed the space group.
-
-        A composition is drawn again if it has not the number of atoms asked for, and is held to it
-        only in the last try: held to it at once, a composition that went astray would be filled up
-        with whatever elements come last in the order.
+        `names` may leave out the latter; `flowllm.lm.outline.write_outline` says when a prompt
+        stays as it is.
         """
-        completed, table = list(prompts), TokenTable(self.tokenizer)
-        for stream, name in enumerate(OUTLINE, start=OUTLINE_STREAM):
-            if name not in names:
-                continue
-            waiting = [i for i, prompt in enumerate(completed) if _leaves_open(prompt, name)]
-            for attempt in range(OUTLINE_TRIES):
-                rules = [self.rule_for(completed[i]) for i in waiting]
-                held = attempt + 1 == OUTLINE_TRIES
-                states: list[DecodingState] = [
-                    OUTLINE_STATES[name](table, rule if held else rule.any_size()) for rule in rules
-                ]
-                values = decode(
-                    self.model,
-                    self.tokenizer,
-                    [add_sentence(completed[i], name) for i in waiting],
-                    settings,
-                    [[seeds[i], stream, attempt] for i in waiting],
-                    states,
+
+        def write(
+            stems: list[str], streams: list[list[int]], states: list[DecodingState], _: str
+        ) -> Iterable[tuple[int, str | None]]:
+            values = decode(self.model, self.tokenizer, stems, settings, streams, states)
+            return enumerate(values)
+
+        return result_of(write_outline(self, prompts, seeds, write, names))
+
+    def _write_freely(
+        self,
+        prompts: Sequence[str],
+        settings: SamplingSettings,
+        seeds: Sequence[int],
+        progress: Callable[[int], None] | None,
+    ) -> list[str | None]:
+        """Texts without constraints: on a GPU by continuous batching, else by our own loop."""
+        if settings.continuous or (
+            settings.continuous is None and self.model.device.type == "cuda"
+        ):
+            from flowllm.lm.continuous import decode_continuously
+
+            try:
+                return decode_continuously(
+                    self.model, self.tokenizer, prompts, settings, seeds, progress
                 )
-                for index, rule, value in zip(waiting, rules, values, strict=True):
-                    if value is None:
-                        continue
-                    grown = add_sentence(completed[index], name, value.strip())
-                    if rule.allows(parse_prompt(grown).composition or {}):
-                        completed[index] = grown
-                waiting = [i for i in waiting if _leaves_open(completed[i], name)]
-                if not waiting:
-                    break
-        return completed
+            except Exception as error:  # whatever transformers' engine does not know of a model
+                if settings.continuous:
+                    raise
+                message = f"no continuous batching of this model ({first_line(error)})"
+                warnings.warn(f"{message}; going on without", stacklevel=2)
+        lengths = [expected_atoms(prompt) for prompt in prompts]
+        return decode(self.model, self.tokenizer, prompts, settings, seeds, None, progress, lengths)
 
     def rule_for(self, prompt: str) -> CompositionRule:
         """What the standard sentences of a prompt say about the composition.
@@ -189,12 +231,13 @@ class LanguageModelPrior:
             raise InputError(f"prompt {without_frame(prompt)!r}: {error}") from error
 
 
-def _leaves_open(prompt: str, name: str) -> bool:
-    """Whether the model may add a sentence to a prompt."""
-    asked = parse_prompt(prompt)
-    if name == "composition" and asked.space_group is not None:
-        return False
-    return prompt.endswith(REQUEST) and getattr(asked, name) is None
+def load_as_stored(folder: str | Path) -> LanguageModelPrior:
+    """A prior to be passed on: a large model keeps the type in which its weights lie on disk."""
+    if not is_large(folder):
+        return LanguageModelPrior.from_pretrained(folder)
+    from flowllm.lm.large_prior import load_large
+
+    return load_large(folder, as_stored=True)
 
 
 def _compositions(asked: Conditions) -> tuple[dict[str, int], ...] | None:

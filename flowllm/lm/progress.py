@@ -40,6 +40,37 @@ def _step_of(line: str) -> float:
         return float("inf")
 
 
+class EarlyStop(TrainerCallback):
+    """Ends a run when the validation loss has not fallen for a while, and scores its last step.
+
+    What it knows it reads from the log that checkpoints keep, so a resumed run stops where an
+    uninterrupted one does.
+
+    Args:
+        patience: validations without a new least loss; 0 never stops.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The last step is validated too, or its weights could not be the best."""
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = True
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Stop where the least loss lies too far back."""
+        if self.is_over(state.log_history):
+            control.should_training_stop = True
+
+    def is_over(self, history: list[dict[str, Any]]) -> bool:
+        """Whether a run with this log has waited long enough."""
+        losses = [row["eval_loss"] for row in history if "eval_loss" in row]
+        if not self.patience or not losses:
+            return False
+        return len(losses) - 1 - losses.index(min(losses)) >= self.patience
+
+
 def last_whole_checkpoint(folder: Path) -> Path | None:
     """The newest complete checkpoint in a folder; incomplete ones are removed.
 

@@ -11,7 +11,7 @@ from flowllm.errors import InputError
 from flowllm.lm.prior import LanguageModelPrior
 from flowllm.priors.geometry import SimpleBase, Substitution
 from flowllm.priors.typed import CompositionSource, TypedPrior, WrittenTypes
-from flowllm.runs import digest, weights_digest
+from flowllm.runs import digest
 
 LANGUAGE_MODEL = "language-model"
 KINDS = {
@@ -74,11 +74,11 @@ def prior_digest(prior: object) -> str:
     """A short hash of everything that a prior's crystals depend on."""
     kind = kind_of(prior)
     if isinstance(prior, LanguageModelPrior):
-        return weights_digest(prior.model)
+        return prior.digest()
     assert isinstance(prior, TypedPrior)
     parts = [kind]
     if isinstance(prior.types, WrittenTypes):
-        parts.append(weights_digest(prior.types.prior.model))
+        parts.append(prior.types.prior.digest())
     training = _training(prior)
     if training is not None:
         parts += [str(training.atomic_numbers.tolist()), str(training.frac_coords.sum())]

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from flowllm.text.composition_rule import CompositionRule
     from flowllm.text.constraints import CrystalState
     from flowllm.text.prompts import Conditions, build_prompt, parse_prompt
+    from flowllm.text.ranges import OutOfRangeWarning, TrainingRanges
     from flowllm.text.request import Request, read_prompts
     from flowllm.text.strings import TextError, parse_text, to_text
     from flowllm.text.tokenizer import build_tokenizer, load_tokenizer
@@ -17,8 +18,10 @@ _MODULES = {
     "CompositionRule": "composition_rule",
     "Conditions": "prompts",
     "CrystalState": "constraints",
+    "OutOfRangeWarning": "ranges",
     "Request": "request",
     "TextError": "strings",
+    "TrainingRanges": "ranges",
     "build_prompt": "prompts",
     "build_tokenizer": "tokenizer",
     "load_tokenizer": "tokenizer",
@@ -31,8 +34,10 @@ __all__ = [
     "CompositionRule",
     "Conditions",
     "CrystalState",
+    "OutOfRangeWarning",
     "Request",
     "TextError",
+    "TrainingRanges",
     "build_prompt",
     "build_tokenizer",
     "load_tokenizer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from flowllm.crystal import MAX_ATOMS
 from flowllm.elements import NUMBER_OF
@@ -64,3 +65,16 @@ def read_elements(text: str) -> tuple[str, ...]:
         if symbol not in NUMBER_OF:
             raise InputError(f"unknown element {symbol!r}")
     return symbols
+
+
+def read_composition(text: str) -> dict[str, int]:
+    """The atoms of a whole cell, as {"Sr": 1, "Ti": 1, "O": 3} of "Sr1 Ti1 O3" or "SrTiO3".
+
+    Raises:
+        InputError: it cannot be read, or an element comes twice.
+    """
+    parts = re.findall(r"([A-Z][a-z]?)(\d{0,3})", text)
+    whole = "".join(map("".join, parts)) == "".join(text.split())
+    if not parts or not whole or len(dict(parts)) < len(parts):
+        raise InputError(f"{text!r} is no unit cell; write it as Sr1 Ti1 O3")
+    return {symbol: int(count or 1) for symbol, count in parts}

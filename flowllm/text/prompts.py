@@ -87,6 +87,8 @@ class Conditions:
     @staticmethod
     def _check_composition(composition: dict[str, int]) -> None:
         for symbol, count in composition.items():
+            if count != int(count):
+                raise InputError(f"composition: {count} atoms of {symbol} is no whole number")
             if count < 1:
                 raise InputError(f"composition: {count} atoms of {symbol}; at least 1 is needed")
         total = sum(composition.values())
@@ -113,7 +115,7 @@ def prompt_pieces(conditions: Conditions) -> list[tuple[str, str | None]]:
     """The prompt cut in pieces; a piece is a value if its second part names the condition."""
     pieces: list[tuple[str, str | None]] = [(OPENING, None)]
     for name in conditions.known():
-        value = _written(name, getattr(conditions, name))
+        value = written_value(name, getattr(conditions, name))
         pieces += [(STEMS[name], None), (f" {value}. ", name)]
     return [*pieces, (REQUEST, None)]
 
@@ -132,6 +134,11 @@ def add_sentence(prompt: str, name: str, value: str = "") -> str:
     return head + STEMS[name] + (f" {value}. {REQUEST}" if value else "")
 
 
+def without_sentence(prompt: str, name: str) -> str:
+    """A prompt without its sentence of one condition."""
+    return re.sub(_sentence(STEMS[name]) + " ?", "", prompt, count=1)
+
+
 def parse_prompt(prompt: str) -> Conditions:
     """The conditions that a prompt's standard sentences state; other text states none.
 
@@ -144,6 +151,12 @@ def parse_prompt(prompt: str) -> Conditions:
         if match:
             found[name] = _read(name, match.group(1))
     return Conditions(**found)  # type: ignore[arg-type]
+
+
+def value_of(prompt: str, name: str) -> str:
+    """The value of a standard sentence as it is written; "" for one that is not there."""
+    match = re.search(_sentence(STEMS[name]), prompt)
+    return match.group(1) if match else ""
 
 
 def without_frame(prompt: str) -> str:
@@ -165,7 +178,8 @@ def _sentence(stem: str) -> str:
     return re.escape(stem) + r" (.*?)\.(?= |\n|$)"
 
 
-def _written(name: str, value: object) -> str:
+def written_value(name: str, value: object) -> str:
+    """The value of a condition as its sentence has it, as in "Sr1 Ti1 O3" or "-1.50"."""
     if name == "composition":
         assert isinstance(value, dict)
         return " ".join(f"{s}{value[s]}" for s in sorted(value, key=RANK_OF.__getitem__))

@@ -2,99 +2,153 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flowllm.crystal import MAX_ATOMS
 from flowllm.errors import InputError
 from flowllm.text.composition_rule import CompositionRule
-from flowllm.text.formula import multiples_of, read_elements, read_formula
-from flowllm.text.prompts import OPENING, REQUEST, Conditions, build_prompt
+from flowllm.text.contradictions import check_together
+from flowllm.text.formula import multiples_of, read_composition, read_elements, read_formula
+from flowllm.text.prompts import OPENING, REQUEST, STEMS, Conditions, build_prompt
+from flowllm.text.wyckoff import cell_sizes, has_sites
+
+if TYPE_CHECKING:
+    from flowllm.text.ranges import TrainingRanges
 
 
 @dataclass(frozen=True)
 class Request:
-    """What crystals are wanted; empty, any.
+    """What crystals are wanted, in any subset of the conditions; empty, any.
 
-    Where the number of atoms is left open and no formula fixes it, it is drawn from how often the
-    training data have it: left to itself at a low temperature, a language model prefers the
-    likeliest and so the smallest cells.
+    Where the number of atoms is left open and nothing fixes it, it is drawn from how often the
+    training data have it, with the space group if one is asked: left to itself at a low
+    temperature, a language model prefers the likeliest and so the smallest cells. A formula becomes
+    the composition of a whole cell, which the model follows better than a bare formula.
 
     Attributes:
         formula: reduced formula; any number of formula units that fit.
+        composition: {element: atoms in the primitive cell}.
         elements: exactly these elements.
         num_atoms: atoms in the primitive cell.
+        space_group: international number, 1 to 230.
+        formation_energy: eV/atom.
+        e_above_hull: eV/atom.
+        band_gap: eV.
         prompts: whole prompts, used in turn; then nothing else may be asked.
 
     Raises:
-        InputError: unknown elements, or wishes that contradict each other.
+        InputError: unknown elements, a value out of its range, or wishes that contradict each
+            other; both are named.
     """
 
     formula: str | None = None
+    composition: Mapping[str, int] | None = None
     elements: tuple[str, ...] | None = None
     num_atoms: int | None = None
+    space_group: int | None = None
+    formation_energy: float | None = None
+    e_above_hull: float | None = None
+    band_gap: float | None = None
     prompts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.prompts and (self.formula or self.elements or self.num_atoms is not None):
-            raise InputError(
-                "prompts say all that is asked; leave out formula, elements and num_atoms"
-            )
+        asked = [name for name in STEMS if getattr(self, name) is not None]
+        if self.prompts and asked:
+            raise InputError(f"prompts say all that is asked; leave out {', '.join(asked)}")
         if self.elements is not None:
             object.__setattr__(self, "elements", read_elements(",".join(self.elements)))
-        Conditions(elements=self.elements, num_atoms=self.num_atoms)
+        if self.composition is not None:
+            object.__setattr__(self, "composition", dict(self.composition))
         if self.formula is not None:
             object.__setattr__(self, "formula", reduced_formula(self.formula))
-        compositions = None if self.formula is None else multiples_of(self.formula)
-        try:
-            CompositionRule(compositions, self.elements, self.num_atoms)
-        except InputError as error:
-            asked = {
-                "formula": self.formula,
-                "elements": self.elements and ",".join(self.elements),
-                "num_atoms": self.num_atoms,
-            }
-            named = ", ".join(f"{k} {v}" for k, v in asked.items() if v is not None)
-            raise InputError(f"{named}: {error}") from None
+        check_together(self.conditions)
 
-    def prompt(self, index: int, seed: int, histogram: Sequence[float]) -> str:
-        """The prompt of crystal `index`.
+    @classmethod
+    def read(
+        cls,
+        *,
+        composition: str | Mapping[str, int] | None = None,
+        elements: str | Sequence[str] | None = None,
+        prompts: Sequence[str] = (),
+        **wishes: Any,
+    ) -> Request:
+        """A request as people write it: "Sr1 Ti1 O3" for a composition, "Li,Fe,O" for elements."""
+        cell = read_composition(composition) if isinstance(composition, str) else composition
+        named = elements.split(",") if isinstance(elements, str) else elements
+        listed = None if named is None else read_elements(",".join(named))
+        return cls(composition=cell, elements=listed, prompts=tuple(prompts), **wishes)
+
+    @property
+    def conditions(self) -> Conditions:
+        """All that is asked but whole prompts."""
+        return Conditions(**{name: getattr(self, name) for name in STEMS})
+
+    def prompt(
+        self,
+        index: int,
+        seed: int,
+        histogram: Sequence[float],
+        training: TrainingRanges | None = None,
+    ) -> str:
+        """The prompt of crystal `index`: the one place where prompts are made of wishes.
 
         Args:
             index: its position in the run.
             seed: of the run.
             histogram: weights of 1, 2, … atoms per cell in the training data.
+            training: tells which sizes of cells go with a space group, where known.
         """
         if self.prompts:
             return self.prompts[index % len(self.prompts)]
-        weights = np.zeros(MAX_ATOMS)
-        weights[: len(histogram)] = histogram[:MAX_ATOMS]
-        if self.formula is not None:
-            return self._prompt_of_formula(index, seed, weights)
-        count = self.num_atoms
-        if count is None:
-            fewest = len(self.elements or ("any",))
-            weights[: fewest - 1] = 0.0
-            if weights.sum() == 0:
-                raise InputError(f"the training data have no cell of {fewest} atoms or more")
-            count = _drawn(weights, index, seed) + 1
-        return build_prompt(Conditions(elements=self.elements, num_atoms=count))
-
-    def _prompt_of_formula(self, index: int, seed: int, weights: np.ndarray) -> str:
-        """A prompt with the whole cell, which the model follows better than a bare formula.
-
-        How many formula units it holds is drawn by how often the data have cells of that size.
-        """
-        assert self.formula is not None
-        rule = CompositionRule(multiples_of(self.formula), self.elements, self.num_atoms)
-        cells = rule.compositions or ()
+        weights, known = self._weights(histogram, training), self.conditions
+        if self.composition is None and self.formula is None:
+            count = self.num_atoms
+            if count is None:
+                count = _drawn(weights, index, seed) + 1
+            return build_prompt(replace(known, num_atoms=count))
+        cells = self._cells()
         shares = np.array([weights[sum(cell.values()) - 1] for cell in cells])
         if shares.sum() == 0:
             shares = np.ones(len(cells))
-        return build_prompt(Conditions(composition=cells[_drawn(shares, index, seed)]))
+        cell = cells[_drawn(shares, index, seed)]
+        # the cell says it all; its formula, elements and size would only lengthen the prompt
+        return build_prompt(
+            replace(known, composition=cell, formula=None, elements=None, num_atoms=None)
+        )
+
+    def _weights(self, histogram: Sequence[float], training: TrainingRanges | None) -> np.ndarray:
+        """(20,) weights of 1, 2, … atoms in the cell, 0 where it cannot be as asked."""
+        weights = np.zeros(MAX_ATOMS)
+        weights[: len(histogram)] = histogram[:MAX_ATOMS]
+        fewest = 1
+        if self.composition is None and self.formula is None:
+            fewest = len(self.elements or ("any",))
+            weights[: fewest - 1] = 0.0
+            if self.num_atoms is None and weights.sum() == 0:
+                raise InputError(f"the training data have no cell of {fewest} atoms or more")
+        if self.space_group is None:
+            return weights
+        possible = np.zeros(MAX_ATOMS)
+        possible[np.array(cell_sizes(self.space_group, fewest)) - 1] = 1.0
+        seen = np.zeros(MAX_ATOMS) if training is None else training.sizes_of(self.space_group)
+        tried = (possible * seen, possible * weights, possible)
+        return next(found for found in tried if found.sum() > 0)
+
+    def _cells(self) -> tuple[dict[str, int], ...]:
+        """The compositions that a formula, or the composition itself, leaves."""
+        if self.composition is not None:
+            return (dict(self.composition),)
+        assert self.formula is not None
+        rule = CompositionRule(multiples_of(self.formula), self.elements, self.num_atoms)
+        cells = rule.compositions or ()
+        if self.space_group is None:
+            return cells
+        return tuple(cell for cell in cells if has_sites(self.space_group, cell.values()))
 
 
 def _drawn(weights: np.ndarray, index: int, seed: int) -> int:

@@ -7,52 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import NUMBER_OF
 from flowllm.errors import InputError
 from flowllm.flow import PairSet, build_pairs
 from flowllm.flow.pairing import sample_seed, target_order
 from flowllm.manifolds import CELL_MAPS
-
-
-def prompt_for(composition):
-    return json.dumps(composition)
-
-
-class NoisyPrior:
-    """Uniform coordinates for the prompted composition; fails and errs as its seeds say."""
-
-    def __init__(self, fail=0.0, mismatch=0.0, stop_after=None):
-        self.fail, self.mismatch, self.stop_after, self.calls, self.seeds = (
-            fail,
-            mismatch,
-            stop_after,
-            0,
-            [],
-        )
-
-    def sample(self, prompts, settings, seeds):
-        self.calls += 1
-        if self.stop_after is not None and self.calls > self.stop_after:
-            raise KeyboardInterrupt
-        self.seeds += list(seeds)
-        parts = []
-        for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
-            rng = np.random.default_rng(seed)
-            luck = rng.random()
-            if luck < self.fail:
-                continue
-            numbers = [
-                NUMBER_OF[e] for e, count in json.loads(prompt).items() for _ in range(count)
-            ]
-            if luck > 1 - self.mismatch:
-                numbers[0] = 118
-            coords = rng.random((len(numbers), 3))
-            cell = rng.uniform(4, 6, (1, 3))
-            parts.append(
-                CrystalBatch(numbers, coords, cell, [[90.0] * 3], [len(numbers)], [str(index)])
-            )
-        return CrystalBatch.concatenate(parts)
+from tests.flow.noisy_prior import NoisyPrior, prompt_for
 
 
 def build(targets, prior, out, num_pairs=23, chunk_size=5, **options):
@@ -101,8 +60,10 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(real_crystals, tmp_path):
     )
     assert same(whole, again)
     assert seen[-1] == (23, 23) and len(seen) == 5
-    summaries = [(tmp_path / name / "summary.json").read_text() for name in ("whole", "cut")]
+    summaries = [json.loads((tmp_path / f / "summary.json").read_text()) for f in ("whole", "cut")]
+    speeds = [summary.pop("speed") for summary in summaries]
     assert summaries[0] == summaries[1]
+    assert speeds[0]["new_pairs"] == len(whole) > speeds[1]["new_pairs"] > 0
     finished = NoisyPrior(stop_after=0)
     assert same(whole, build(targets, finished, tmp_path / "cut")) and finished.calls == 0
 

@@ -15,6 +15,7 @@ from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.lm import CompactConfig, LanguageModelPrior, SamplingSettings, build_compact, perturb
 from flowllm.lm import prior as prior_module
+from flowllm.lm.outline import OUTLINE_TRIES
 from flowllm.text import Conditions, build_prompt, parse_prompt, to_text
 from flowllm.text.prompts import REQUEST
 
@@ -227,16 +228,20 @@ def test_a_composition_of_another_size_is_drawn_again_and_held_to_it_last(prior,
     assert [(rule.num_atoms, rule.max_atoms) for rule in rules[:3]] == [(None, 5)] * 3
     # a model that never gets there is held to the number at last
     rules.clear()
-    tries = prior_module.OUTLINE_TRIES
+    tries = OUTLINE_TRIES
     written[:] = [" Na1 Cl1"] * (tries - 1) + [" Na1 Cl4", " 1"]
     (completed,) = prior.complete([asked], SamplingSettings(), [0])
     assert parse_prompt(completed).composition == {"Na": 1, "Cl": 4}
     assert [rule.num_atoms for rule in rules[:tries]] == [None] * (tries - 1) + [5]
 
 
-def test_a_space_group_that_is_asked_for_alone_stays_alone(prior):
+def test_a_space_group_that_is_asked_for_gets_a_composition_before_it(prior):
     prompts = [build_prompt(Conditions(space_group=225)), "Some crystal, please."]
-    assert prior.complete(prompts, SamplingSettings(), [0, 1]) == prompts
+    grown, foreign = prior.complete(prompts, SamplingSettings(), [0, 1])
+    asked = parse_prompt(grown)
+    assert asked.space_group == 225 and asked.composition
+    assert grown == build_prompt(Conditions(space_group=225, composition=asked.composition))
+    assert foreign == prompts[1]
 
 
 # ---- rejects and noise

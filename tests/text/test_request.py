@@ -6,6 +6,7 @@ import pytest
 from flowllm.errors import InputError
 from flowllm.text import Conditions, Request, build_prompt, parse_prompt, read_prompts
 from flowllm.text.prompts import OPENING, REQUEST
+from flowllm.text.ranges import TrainingRanges
 
 HISTOGRAM = [0, 3, 0, 5, 2]  # two, four and five atoms
 
@@ -48,12 +49,20 @@ def test_what_is_asked_stands_in_the_prompt():
 @pytest.mark.parametrize(
     ("wishes", "said"),
     [
-        ({"formula": "SrTiO3", "num_atoms": 7}, ["SrTiO3", "num_atoms 7"]),
-        ({"formula": "SrTiO3", "elements": ("Sr", "O")}, ["SrTiO3", "Sr,O"]),
+        ({"formula": "SrTiO3", "num_atoms": 7}, ["SrTiO3", "number of atoms 7"]),
+        ({"formula": "SrTiO3", "elements": ("Sr", "O")}, ["SrTiO3", "elements Sr, O"]),
         ({"elements": ("Li", "Fe", "O"), "num_atoms": 2}, ["3 elements", "2 atoms"]),
         ({"elements": ("Qq",)}, ["'Qq'"]),
         ({"num_atoms": 0}, ["0"]),
-        ({"num_atoms": 3, "prompts": ("x",)}, ["leave out"]),
+        ({"num_atoms": 3, "prompts": ("x",)}, ["leave out num_atoms"]),
+        (
+            {"space_group": 5, "band_gap": 1.0, "prompts": ("x",)},
+            ["leave out band_gap, space_group"],
+        ),
+        ({"composition": {"Na": 2}, "space_group": 229}, ["unit cell Na2", "space group 229"]),
+        ({"space_group": 231}, ["231"]),
+        ({"composition": {"Na": 1.5}}, ["1.5 atoms of Na is no whole number"]),
+        ({"band_gap": float("nan")}, ["nan"]),
     ],
 )
 def test_wishes_that_cannot_be_met_are_named(wishes, said):
@@ -94,3 +103,55 @@ def test_formula_units_come_as_often_as_the_data_have_cells_of_their_size():
     # data without a cell of any such size leave all equally likely
     found = {asked.prompt(i, 0, [1.0]) for i in range(100)}
     assert len(found) == 4
+
+
+# ---- space groups and energies
+
+
+def ranges(groups: dict[int, dict[int, int]]) -> TrainingRanges:
+    return TrainingRanges(100, {}, {}, groups)
+
+
+def test_sizes_of_cells_go_with_the_space_group():
+    asked = Request(space_group=225)
+    seen = ranges({225: {2: 30, 4: 10}, 62: {20: 60}})
+    counts = [parse_prompt(asked.prompt(i, 0, HISTOGRAM, seen)).num_atoms for i in range(800)]
+    share = counts.count(2) / 800
+    assert set(counts) == {2, 4} and abs(share - 0.75) < 0.06
+    # a space group of which nothing is known takes sizes of all crystals, if it has sites
+    counts = {parse_prompt(asked.prompt(i, 0, HISTOGRAM)).num_atoms for i in range(300)}
+    assert counts == {2, 4}  # five atoms have no sites in it
+    screws = Request(space_group=19)
+    counts = {parse_prompt(screws.prompt(i, 0, HISTOGRAM)).num_atoms for i in range(300)}
+    assert counts == {4}
+    # and where no training crystal has such a size, any that is possible
+    counts = {parse_prompt(screws.prompt(i, 0, [1.0])).num_atoms for i in range(300)}
+    assert counts == {4, 8, 12, 16, 20}
+
+
+def test_a_formula_takes_only_cells_that_the_space_group_has_sites_for():
+    asked = Request(formula="SrTiO3", space_group=140)
+    cells = {asked.prompt(i, 0, [1.0] * 20) for i in range(200)}
+    found = [parse_prompt(prompt) for prompt in cells]
+    assert {sum(c.composition.values()) for c in found} == {10, 20}
+    assert {c.space_group for c in found} == {140}
+
+
+def test_a_cell_that_is_known_stands_alone_in_the_prompt_with_group_and_energies():
+    cell = {"Sr": 1, "Ti": 1, "O": 3}
+    known = {"space_group": 221, "formation_energy": -3.4, "e_above_hull": 0.0, "band_gap": 1.8}
+    every = Request(
+        formula="SrTiO3", composition=cell, elements=("Sr", "Ti", "O"), num_atoms=5, **known
+    )
+    wanted = build_prompt(Conditions(composition=cell, **known))
+    assert every.prompt(0, 0, HISTOGRAM) == wanted
+    assert Request(composition=cell, **known).prompt(5, 1, []) == wanted
+
+
+def test_requests_are_read_as_people_write_them():
+    read = Request.read(composition="Ti1Sr O3", elements="O, Ti,Sr", space_group=221)
+    assert read.composition == {"Ti": 1, "Sr": 1, "O": 3}
+    assert read.elements == ("O", "Ti", "Sr") and read.conditions.space_group == 221
+    assert Request.read(elements=["O", "Ti"], prompts=[]) == Request(elements=("O", "Ti"))
+    with pytest.raises(InputError, match="no unit cell"):
+        Request.read(composition="SrTiO3.5")

@@ -8,6 +8,7 @@ from flowllm.elements import SYMBOLS
 from flowllm.errors import InputError
 from flowllm.text import Conditions, build_prompt, parse_prompt
 from flowllm.text.prompts import OPENING, REQUEST, STEMS
+from flowllm.text.ranges import Range, TrainingRanges
 from flowllm_widgets.playground.conditions import FIELDS, canonical, check, values_of, with_value
 from flowllm_widgets.playground.form import PromptForm
 
@@ -105,13 +106,35 @@ def test_a_bad_value_is_named_beside_its_field_and_no_other(name, text, message)
 @pytest.mark.parametrize(
     ("values", "culprit", "message"),
     [
-        ({"formula": "SrTiO3", "elements": "Li, O"}, "elements", "holds Sr, Ti, O, not Li, O"),
-        ({"formula": "SrTiO3", "num_atoms": "7"}, "num_atoms", "5, 10, 15 or 20 atoms, not 7"),
-        ({"formula": "SrTiO3", "composition": "Sr1 O1"}, "composition", "no multiple of SrTiO3"),
-        ({"composition": "Sr1 O1", "elements": "Sr"}, "elements", "Sr1 O1 holds Sr, O, not Sr"),
-        ({"composition": "Sr1 O1", "num_atoms": "3"}, "num_atoms", "Sr1 O1 has 2 atoms, not 3"),
+        (
+            {"formula": "SrTiO3", "elements": "Li, O"},
+            "elements",
+            "Ti, O, not the elements Li, O",
+        ),
+        (
+            {"formula": "SrTiO3", "num_atoms": "7"},
+            "num_atoms",
+            "15 or 20 atoms, not the number of",
+        ),
+        (
+            {"formula": "SrTiO3", "composition": "Sr1 O1"},
+            "composition",
+            "multiple of formula SrTiO3",
+        ),
+        (
+            {"composition": "Sr1 O1", "elements": "Sr"},
+            "elements",
+            "Sr1 O1 holds Sr, O, not",
+        ),
+        (
+            {"composition": "Sr1 O1", "num_atoms": "3"},
+            "num_atoms",
+            "Sr1 O1 has 2 atoms, not",
+        ),
         ({"elements": "Li, Fe, O", "num_atoms": "2"}, "num_atoms", "3 elements"),
         ({"elements": ", ".join(SYMBOLS[1:23])}, "elements", "22 elements"),
+        ({"composition": "Na2", "space_group": "229"}, "space_group", "sites for unit cell Na2"),
+        ({"num_atoms": "6", "space_group": "19"}, "space_group", "not the number of atoms 6"),
     ],
 )
 def test_contradictions_are_named_beside_one_of_the_fields(values, culprit, message):
@@ -132,7 +155,7 @@ def test_a_bad_field_does_not_hide_a_contradiction_of_others():
 
 def test_what_fits_together_is_no_problem():
     prompt = EMPTY
-    values = {"formula": "SrTiO3", "elements": "Ti, O, Sr", "num_atoms": "10", "space_group": "62"}
+    values = {"formula": "SrTiO3", "elements": "Ti, O, Sr", "num_atoms": "20", "space_group": "62"}
     for name, text in values.items():
         prompt = with_value(prompt, name, text)
     assert check(prompt).problems == {}
@@ -161,6 +184,35 @@ def test_a_prompt_without_its_frame_is_told_which_part_it_lacks(prompt, words):
 
 def test_an_empty_prompt_cannot_be_used():
     assert check("  \n").problems == {"prompt": "the prompt is empty"}
+
+
+# ---- what training did not have
+
+SEEN = TrainingRanges(
+    50, {"band_gap": Range(50, 0.0, 0.0, 5.0, 9.0)}, {"Na": 50, "Cl": 50}, {225: {2: 50}}
+)
+
+
+def test_a_condition_out_of_the_range_is_warned_of_and_one_inside_is_not():
+    prompt = with_value(with_value(EMPTY, "band_gap", "12"), "space_group", "225")
+    found = check(prompt, SEEN)
+    assert set(found.notes) == {"band_gap"} and "0.00 to 9.00 eV" in found.notes["band_gap"]
+    assert found.problems == {} and check(prompt).notes == {}
+    # what is wrong comes first
+    wrong = check(with_value(prompt, "band_gap", "nan"), SEEN)
+    assert set(wrong.problems) == {"band_gap"} and wrong.notes == {}
+
+
+def test_the_warning_stands_beside_its_field_and_forbids_nothing():
+    form = PromptForm(SEEN)
+    form.fields["space_group"].value = "12"
+    note = form.notes["space_group"]
+    assert note.kind == "warning" and "none of 50" in note.text and form.valid
+    form.fields["num_atoms"].value = "7"
+    form.fields["space_group"].value = "225x"
+    assert note.kind == "error" and not form.valid
+    form.fields["space_group"].value = "225"
+    assert note.text == note.kind == "" and form.valid
 
 
 # ---- text and fields beside each other

@@ -9,6 +9,7 @@ import pytest
 from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.text import Conditions, build_prompt
+from flowllm.text.ranges import Range, TrainingRanges
 from flowllm_widgets.playground.widget import PromptPlayground
 
 WAIT = 60  # seconds; far more than any of these needs
@@ -203,3 +204,18 @@ def test_something_that_generates_nothing_is_no_model():
 
 def test_more_samples_than_the_slider_holds_can_be_asked_for(system):
     assert PromptPlayground(system, num=100).settings.num.value == 100
+
+
+def test_what_the_model_was_not_trained_on_is_said_beside_the_field():
+    seen = TrainingRanges(9, {"band_gap": Range(9, 0.0, 0.1, 4.0, 5.0)}, {}, {225: {2: 9}})
+    made = PromptPlayground(SimpleNamespace(generate=lambda **_: None, training=seen))
+    made.form.fields["band_gap"].value = "7"
+    assert made.form.notes["band_gap"].kind == "warning"
+    assert "0.00 to 5.00 eV" in made.form.notes["band_gap"].text
+    assert not made.generate.disabled
+    made.form.fields["composition"].value = "Na2"
+    made.form.fields["space_group"].value = "229"
+    assert made.form.notes["space_group"].kind == "error" and made.generate.disabled
+    older = PromptPlayground(SimpleNamespace(generate=lambda **_: None, training=None))
+    older.form.fields["band_gap"].value = "7"
+    assert older.form.notes["band_gap"].text == ""

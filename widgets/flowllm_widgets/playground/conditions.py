@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowllm.errors import InputError
-from flowllm.text.composition_rule import CompositionRule
-from flowllm.text.formula import multiples_of, read_elements
+from flowllm.text.contradictions import contradictions
+from flowllm.text.formula import multiples_of, read_composition, read_elements
 from flowllm.text.prompts import (
     OPENING,
     REQUEST,
@@ -22,7 +22,9 @@ from flowllm.text.prompts import (
     build_prompt,
     foreign_text,
     parse_prompt,
+    value_of,
 )
+from flowllm.text.ranges import TrainingRanges
 from flowllm.text.request import reduced_formula
 
 FIELDS = {
@@ -45,18 +47,19 @@ class Checked:
     Attributes:
         values: {condition: value as written}, "" where the prompt leaves it open.
         problems: {condition: what is wrong with it}; "prompt" for the prompt as a whole.
+        notes: {condition: that the training data do not have it, or hardly, and their range}.
         warning: what the compact model was not trained on; empty if there is no such thing.
     """
 
     values: dict[str, str]
     problems: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     warning: str = ""
 
 
 def values_of(prompt: str) -> dict[str, str]:
     """The value of each standard sentence, as it is written; "" for one that is not there."""
-    found = {name: re.search(_sentence(stem), prompt) for name, stem in STEMS.items()}
-    return {name: match.group(1) if match else "" for name, match in found.items()}
+    return {name: value_of(prompt, name) for name in STEMS}
 
 
 def with_value(prompt: str, name: str, text: str) -> str:
@@ -91,8 +94,13 @@ def canonical(name: str, text: str) -> str:
     return values_of(written)[name]
 
 
-def check(prompt: str) -> Checked:
-    """What a prompt says, and what is wrong with it."""
+def check(prompt: str, training: TrainingRanges | None = None) -> Checked:
+    """What a prompt says, what is wrong with it, and what training did not have.
+
+    Args:
+        prompt: the text.
+        training: what the model has seen, where it says so.
+    """
     values = values_of(prompt)
     if not prompt.strip():
         return Checked(values, {"prompt": "the prompt is empty"})
@@ -105,36 +113,16 @@ def check(prompt: str) -> Checked:
             parse_prompt(f"{STEMS[name]} {value}. ")  # stricter: a comma and a space, say
         except InputError as error:
             problems[name] = str(error)
-    sound = {name: value for name, value in values.items() if value and name not in problems}
-    return Checked(values, _contradictions(sound) | problems, _strangeness(prompt))
+    asked = _asked({name: v for name, v in values.items() if v and name not in problems})
+    problems = contradictions(asked) | problems
+    strange = {} if training is None else training.outside(asked)
+    notes = {name: text for name, text in strange.items() if name not in problems}
+    return Checked(values, problems, notes, _strangeness(prompt))
 
 
-def _contradictions(values: dict[str, str]) -> dict[str, str]:
-    """What the sentences, each fine by itself, say against each other."""
-    asked = {name: _READERS[name](value) for name, value in values.items()}
-    problems: dict[str, str] = {}
-    cells = multiples_of(asked["formula"]) if "formula" in asked else None
-    names, elements = asked.get("formula", ""), asked.get("elements")
-    if "composition" in asked:
-        cell = asked["composition"]
-        if cells is not None and cell not in cells:
-            return {"composition": f"{values['composition']} is no multiple of {names}"}
-        cells, names = (cell,), values["composition"]
-    if cells is not None and elements is not None and set(cells[0]) != set(elements):
-        wrong = ", ".join(elements)
-        problems["elements"] = f"{names} holds {', '.join(cells[0])}, not {wrong}"
-    count = asked.get("num_atoms")
-    if cells is not None and count is not None:
-        sizes = [sum(cell.values()) for cell in cells]
-        if count not in sizes:
-            fitting = " or ".join(filter(None, [", ".join(map(str, sizes[:-1])), str(sizes[-1])]))
-            problems["num_atoms"] = f"{names} has {fitting} atoms, not {count}"
-    if not problems:
-        try:
-            CompositionRule(cells, elements, count)
-        except InputError as error:
-            problems["num_atoms" if count is not None else "elements"] = str(error)
-    return problems
+def _asked(values: dict[str, str]) -> Conditions:
+    """The conditions that values state, each fine by itself."""
+    return Conditions(**{name: _READERS[name](value) for name, value in values.items()})
 
 
 def _strangeness(prompt: str) -> str:
@@ -174,17 +162,10 @@ def _elements(text: str) -> tuple[str, ...]:
     return read_elements(text.replace(" ", ","))
 
 
-def _cell(text: str) -> dict[str, int]:
-    parts = re.findall(r"([A-Z][a-z]?)(\d{0,3})", text)
-    if "".join(map("".join, parts)) != text.replace(" ", "") or len(dict(parts)) < len(parts):
-        raise InputError(f"{text!r} is no unit cell; write it as Sr1 Ti1 O3")
-    return {symbol: int(count or 1) for symbol, count in parts}
-
-
 _READERS: dict[str, Callable[[str], Any]] = {
     "formula": _formula,
     "elements": _elements,
-    "composition": _cell,
+    "composition": read_composition,
     "num_atoms": _whole,
     "space_group": _whole,
     "e_above_hull": _number,

@@ -6,12 +6,16 @@ import ipywidgets
 import traitlets
 
 from flowllm.text.prompts import build_prompt
+from flowllm.text.ranges import TrainingRanges
 from flowllm_widgets.playground.conditions import FIELDS, Checked, check, with_value
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 
 
 class PromptForm(ipywidgets.VBox):
     """Text and fields show the same prompt; what one writes in the one appears in the other.
+
+    Args:
+        training: what the model has seen; a condition outside is warned of beside its field.
 
     Attributes:
         prompt: the text.
@@ -21,7 +25,8 @@ class PromptForm(ipywidgets.VBox):
     prompt = traitlets.Unicode()
     valid = traitlets.Bool(True)
 
-    def __init__(self) -> None:
+    def __init__(self, training: TrainingRanges | None = None) -> None:
+        self._training = training
         self.message = MessageLine()
         self.warning = MessageLine()
         self.text = ipywidgets.Textarea(
@@ -72,7 +77,7 @@ class PromptForm(ipywidgets.VBox):
 
     def _write(self, prompt: str, author: str) -> None:
         """Show a prompt everywhere but in the field that a person is typing into."""
-        found = check(prompt)
+        found = check(prompt, self._training)
         self._writing = True
         try:
             if author != "prompt":
@@ -87,9 +92,16 @@ class PromptForm(ipywidgets.VBox):
 
     def _tell(self, found: Checked) -> None:
         for name, note in self.notes.items():
-            problem = found.problems.get(name, "")
-            if problem != note.text:
-                note.error(problem) if problem else note.clear()
+            problem, strange = found.problems.get(name, ""), found.notes.get(name, "")
+            kind = "error" if problem else "warning" if strange else ""
+            if (problem or strange, kind) == (note.text, note.kind):
+                continue
+            if problem:
+                note.error(problem)
+            elif strange:
+                note.warning(strange)
+            else:
+                note.clear()
         if found.warning != self.warning.text:
             self.warning.warning(found.warning) if found.warning else self.warning.clear()
         self.valid = not found.problems

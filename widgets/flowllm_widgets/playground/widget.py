@@ -12,6 +12,7 @@ import numpy as np
 from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.streaming import Drawn, Event, Refined, Refining, Token
+from flowllm.text.ranges import TrainingRanges
 from flowllm.trajectory import Trajectory
 from flowllm_widgets.playground.controls import LAST_SEED, SettingsForm
 from flowllm_widgets.playground.form import PromptForm
@@ -70,7 +71,9 @@ class PromptPlayground(Panel):
         super().__init__()
         self._model = model
         self.message, self.progress = MessageLine(), MessageLine()
-        self.form, self.settings, self.result = PromptForm(), SettingsForm(num, seed), ResultView()
+        training = getattr(model, "training", None)  # other models say nothing of their training
+        self.form = PromptForm(training if isinstance(training, TrainingRanges) else None)
+        self.settings, self.result = SettingsForm(num, seed), ResultView()
         self.generate = ipywidgets.Button(
             description="Generate", icon="play", button_style="primary", layout={"width": "130px"}
         )
