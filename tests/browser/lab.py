@@ -23,7 +23,12 @@ QUIET = {
     },
 }
 # What the browser says about things that are none of the workbench's.
-FOREIGN = ("favicon", "GPU stall due to ReadPixels", "Canvas2D", "WebGL-", "third-party cookie")
+FOREIGN = (
+    "favicon", "GPU stall due to ReadPixels", "Canvas2D", "WebGL-", "third-party cookie",
+    # anywidget's, when a model takes over 2 s to load, as plotly's 5 MB do on a busy machine; the
+    # widget is drawn all the same when they are there
+    "Failed to initialize model",
+)  # fmt: skip
 
 
 @contextmanager
