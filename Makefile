@@ -10,11 +10,11 @@ STAMP := $(VENV)/.stamp
 # Another interpreter: make env PYTHON=/path/to/python3.12
 PYTHON ?=
 
-.PHONY: help env demo test lint format lab pages pictures bench clean
+.PHONY: help env demo test lint format lab pages pictures bench bench-widgets clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do \
-	    printf '  make %-8s %s\n' "$$name" "$$what"; done
+	    printf '  make %-13s %s\n' "$$name" "$$what"; done
 
 env: $(STAMP) ## the environment in .venv, everything the tests need
 	@echo "$(VENV) is ready ($$($(BIN)/python --version)); commands are in $(BIN), such as $(BIN)/flowllm"
@@ -35,13 +35,17 @@ format: $(STAMP) ## write the style into the files
 	@$(BIN)/ruff format .
 
 lab: $(STAMP) ## JupyterLab on notebooks/, on this computer only, with a token
-	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=notebooks
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. \
+	    --LabApp.default_url=/lab/tree/notebooks
 
 pages: $(STAMP) ## the notebooks, executed, as web pages in pages/ (some minutes)
 	@$(BIN)/python recipes/pages.py --out pages
 
-pictures: $(STAMP) ## the widgets' pictures in docs/images anew, by the browser tests
-	@FLOWLLM_PICTURES=1 FLOWLLM_BROWSER=all CI=true $(BIN)/python -m pytest -q tests/browser -k 'not notebooks'
+pictures: $(STAMP) ## the widgets' pictures in docs/images anew, from two evaluations: OURS= THEIRS= RUN=
+	@$(BIN)/python -m recipes.widget_pictures $(OURS) $(THEIRS) $(RUN)
+
+bench-widgets: $(STAMP) ## how fast the widgets answer, in a real JupyterLab
+	@$(BIN)/python -m recipes.widget_bench
 
 bench: $(STAMP) ## seconds per stage and crystals per second on this machine
 	@$(BIN)/flowllm bench

@@ -9,18 +9,31 @@ if TYPE_CHECKING:
     from flowllm.crystal import CrystalBatch
     from flowllm.data import load_dataset
     from flowllm.evaluation import Report, evaluate
+    from flowllm.flow.refine import RefineSettings
+    from flowllm.lm.settings import SamplingSettings
     from flowllm.model import FlowLLM
     from flowllm.trajectory import Trajectory
 
 _MODULES = {
     "CrystalBatch": "flowllm.crystal",
     "FlowLLM": "flowllm.model",
+    "RefineSettings": "flowllm.flow.refine",
     "Report": "flowllm.evaluation",
+    "SamplingSettings": "flowllm.lm.settings",
     "Trajectory": "flowllm.trajectory",
     "evaluate": "flowllm.evaluation",
     "load_dataset": "flowllm.data",
 }
-__all__ = ["CrystalBatch", "FlowLLM", "Report", "Trajectory", "evaluate", "load_dataset"]
+__all__ = [
+    "CrystalBatch",
+    "FlowLLM",
+    "RefineSettings",
+    "Report",
+    "SamplingSettings",
+    "Trajectory",
+    "evaluate",
+    "load_dataset",
+]
 
 
 def __getattr__(name: str) -> Any:

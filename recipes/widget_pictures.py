@@ -67,6 +67,7 @@ def _try_a_prompt(nb: OpenNotebook) -> None:
     page.wait_for_selector('.flowllm button:has-text("Generate"):enabled')
     page.locator('.flowllm button:has-text("Generate")').click()
     page.locator(".flowllm-message:has-text('Done after')").wait_for(timeout=60_000)
+    page.get_by_label("Formula", exact=True).fill("")  # for the sweep
     page.locator('.flowllm button:has-text("Start")').click()
     page.locator(".flowllm-message:has-text('Done: ')").wait_for(timeout=240_000)
     drawn(nb)
@@ -89,7 +90,7 @@ def _sort_by_energy(nb: OpenNotebook) -> None:
 
 def _choose_a_point(nb: OpenNotebook) -> None:
     nb.wait("document.querySelector('.flowllm .xtitle')?.textContent === 'UMAP 1'", timeout=240)
-    nb.run("shown.chosen = 3")
+    nb.run("shown.choose(3)")
     drawn(nb)
 
 
@@ -98,7 +99,7 @@ def _train_on_the_torus(nb: OpenNotebook) -> None:
     nb.wait("document.querySelector('[data-layer=exact]')")
     nb.page.locator(f"{PANEL} .widget-button.mod-primary").click()
     text = f"document.querySelector('{PANEL}').innerText"
-    nb.wait(f"Number(({text}.match(/step (\\d+) of/) || [0, 0])[1]) >= 2000", timeout=240)
+    nb.wait(f"Number(({text}.match(/step (\\d+) of/) || [0, 0])[1]) >= 1500", timeout=240)
     nb.run("playground.training.view.t = 1.0")
     drawn(nb)
 
@@ -123,10 +124,12 @@ def pictures(ours: Path, theirs: Path, run: Path | None) -> list[Picture]:
             "trajectory_viewer",
             (
                 f"{model}\nfrom flowllm.flow.refine import RefineSettings\n"
+                "from flowllm.lm.settings import SamplingSettings\n"
                 "from flowllm_widgets import TrajectoryViewer\n"
-                "result = model.generate(4, elements='Li,Mn,O', seed=1,\n"
+                "result = model.generate(4, formula='CaTiO3', seed=1,\n"
+                "    sampling=SamplingSettings(noise=0.04),\n"
                 "    refinement=RefineSettings(steps=50, record=True))",
-                "viewer = TrajectoryViewer(result, crystal=1)\nviewer",
+                "viewer = TrajectoryViewer(result)\nviewer",
             ),
             _watch_a_trajectory,
         ),

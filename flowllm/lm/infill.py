@@ -8,6 +8,7 @@ exact for the model, cannot name what is no element, and ranks all of them.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -121,11 +122,13 @@ def propose_elements(
     if not chosen:
         raise InputError("no candidate is left; the other sites hold all that are given")
     filled = []
-    for symbol in chosen:
-        guess = structure.copy()
-        for place in masked:
-            guess.replace(place, symbol)
-        filled.append(reduce_structure(guess, symbol))
+    with warnings.catch_warnings():  # pymatgen sorts by it, and misses that of the noble gases
+        warnings.filterwarnings("ignore", "No Pauling electronegativity")
+        for symbol in chosen:
+            guess = structure.copy()
+            for place in masked:
+                guess.replace(place, symbol)
+            filled.append(reduce_structure(guess, symbol))
     data = as_crystal_set(CrystalBatch.concatenate(filled))
     nats = score(prior.model, prior.tokenizer, data, outline=prior.outline).total
     order = np.argsort(-nats, kind="stable")

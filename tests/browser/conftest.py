@@ -7,7 +7,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -28,28 +27,13 @@ MISSING = [
     if not there
 ]
 LEFT_OUT = bool(MISSING) and os.environ.get("CI") != "true"
-# Written with the workbench, each passed by itself, but not yet all in one run: they join the suite
-# when they have. Until then FLOWLLM_BROWSER=all runs them.
-WAITING = [
-    f"test_{name}.py"
-    for name in (
-        "crystal_browser embedding histograms notebooks playground playgrounds structure trajectory"
-    ).split()
-]
-if os.environ.get("FLOWLLM_BROWSER") == "all":
-    WAITING = []
-collect_ignore_glob = ["test_*.py"] if LEFT_OUT else WAITING
+collect_ignore_glob = ["test_*.py"] if LEFT_OUT else []
 
 
 def pytest_terminal_summary(terminalreporter):
     if LEFT_OUT:
         terminalreporter.write_line(
             f"tests/browser was left out: this machine has no {' and no '.join(MISSING)}"
-        )
-    elif WAITING:
-        terminalreporter.write_line(
-            f"{len(WAITING)} files of tests/browser wait to be proven together; "
-            "FLOWLLM_BROWSER=all runs them"
         )
 
 
@@ -90,10 +74,5 @@ def open_notebook(chromium, lab_server):
 
 @pytest.fixture
 def picture(tmp_path):
-    """Where a screenshot goes: `docs/images` if FLOWLLM_PICTURES=1, else a folder of the test's."""
-
-    def path(name: str) -> Path:
-        docs = Path(__file__).parents[2] / "docs" / "images"
-        return (docs if os.environ.get("FLOWLLM_PICTURES") == "1" else tmp_path) / name
-
-    return path
+    """Where a screenshot goes, to be looked at when something fails."""
+    return lambda name: tmp_path / name

@@ -23,16 +23,24 @@ QUIET = {
     },
 }
 # What the browser says about things that are none of the workbench's.
-FOREIGN = ("favicon", "GPU stall due to ReadPixels", "Canvas2D", "WebGL-", "third-party cookie")
+FOREIGN = (
+    "favicon", "GPU stall due to ReadPixels", "Canvas2D", "WebGL-", "third-party cookie",
+    # anywidget's, when a model takes over 2 s to load, as plotly's 5 MB do on a busy machine; the
+    # widget is drawn all the same when they are there
+    "Failed to initialize model",
+)  # fmt: skip
 
 
 @contextmanager
-def server(root: Path, environment: dict[str, str]) -> Iterator[tuple[str, str]]:
+def server(
+    root: Path, environment: dict[str, str], options: Sequence[str] = ()
+) -> Iterator[tuple[str, str]]:
     """JupyterLab on a free local port, with a token; gives its address and the token.
 
     Args:
-        root: the folder it shows.
+        root: the folder it shows; beside it lie its settings and its log.
         environment: of the server and its kernels.
+        options: of JupyterLab, where they matter; else it shows `root`.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -53,8 +61,8 @@ def server(root: Path, environment: dict[str, str]) -> Iterator[tuple[str, str]]
     }
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--allow-root",
-        "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}",
+        "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}",
+        *(options or ("--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={root}")),
         "--LabApp.expose_app_in_browser=True", "--ServerApp.open_browser=False",
     ]  # fmt: skip
     log = (private / "server.log").open("w")

@@ -23,14 +23,6 @@ TORUS_PANEL = ".flowllm:has(.torus)"
 LATTICE_PANEL = ".flowllm:has(.widget-play)"
 
 
-def complaints(nb) -> list[str]:
-    """Errors of the page, but for anywidget's when a model takes over 2 s to load.
-
-    On a busy machine plotly's 5 MB do; the widget is drawn all the same when they are there.
-    """
-    return [text for text in nb.said if "Failed to initialize model" not in text]
-
-
 def value(nb, name: str) -> list[float]:
     """What the readout prints, as numbers."""
     text = nb.page.evaluate(VALUE.format(name)).replace("−", "-")
@@ -161,7 +153,7 @@ def test_the_torus_playground(open_notebook, picture, tmp_path):
     assert table["x"] + table["width"] <= panel["x"] + panel["width"] + 1
     assert page.locator("[data-layer='straight samples']").count() == 1
     nb.shot(TORUS_PANEL, tmp_path / "torus_without_wrap.png")
-    assert complaints(nb) == []
+    assert nb.said == []
 
 
 def test_the_lattice_playground(open_notebook, picture):
@@ -208,7 +200,7 @@ def test_the_lattice_playground(open_notebook, picture):
     nb.run("lattice.start.sliders[3].value = 45")
     nb.wait("document.querySelector('[role=alert]')?.innerText.includes('must be below')")
     nb.wait(f"{plots}[0]._fullData[0].visible === false")
-    assert complaints(nb) == []
+    assert nb.said == []
 
 
 def test_both_are_readable_in_a_dark_theme(open_notebook, tmp_path):
@@ -226,4 +218,4 @@ def test_both_are_readable_in_a_dark_theme(open_notebook, tmp_path):
     assert axis.evaluate(light.replace(".color", ".fill")) > 120
     nb.shot(TORUS_PANEL, tmp_path / "torus_dark.png")
     nb.shot(LATTICE_PANEL, tmp_path / "lattice_dark.png")
-    assert complaints(nb) == []
+    assert nb.said == []

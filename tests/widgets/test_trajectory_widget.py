@@ -88,6 +88,11 @@ def test_a_single_frame_has_no_refined_crystal():
     assert list(Source.of(single).stills(0)) == ["prior (t = 0)"]
 
 
+def test_the_ends_of_another_way_than_a_flow_have_names_of_their_own():
+    viewer = TrajectoryViewer(triclinic(), ends=("as generated", "relaxed"), renderer="flat")
+    assert list(viewer.source.stills(0)) == ["as generated (t = 0)", "relaxed (t = 1)"]
+
+
 def test_labels_name_id_and_formula():
     assert Source.of(two_crystals()).labels == ["a  NaCl", "b  NaClO"]
     open_type = straight([[0, 0, 0]], [[0, 0, 0]], numbers=[0])

@@ -104,7 +104,10 @@ class Picture {
   constructor(NGL, host) {
     this.NGL = NGL;
     this.host = host;
-    this.stage = new NGL.Stage(host, { cameraType: "orthographic", fogNear: 45, fogFar: 150 });
+    this.stage = new NGL.Stage(host, {
+      cameraType: "orthographic", fogNear: 45, fogFar: 150,
+      clipDist: 0, // else what is nearer than 10 Å is cut, and cells are small
+    });
     if (!this.stage.viewer.renderer) throw new NoPicture("no-webgl", "NGL could not start WebGL");
     this.canvas = this.stage.viewer.renderer.domElement;
     this.canvas.setAttribute("aria-hidden", "true"); // the host carries the description

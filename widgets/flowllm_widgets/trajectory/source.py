@@ -14,6 +14,8 @@ from flowllm.trajectory import Trajectory
 if TYPE_CHECKING:
     from flowllm.model import Generation
 
+ENDS = ("prior", "refined")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -25,6 +27,7 @@ class Source:
         refined: B crystals in its order.
         references: per crystal a batch of one, or None.
         reference_name: caption of the references.
+        ends: captions of prior and refined.
     """
 
     trajectory: Trajectory
@@ -32,6 +35,7 @@ class Source:
     refined: CrystalBatch
     references: tuple[CrystalBatch | None, ...]
     reference_name: str
+    ends: tuple[str, str] = ENDS
 
     @classmethod
     def of(
@@ -42,6 +46,7 @@ class Source:
         reference: CrystalBatch | None = None,
         reference_name: str = "relaxed",
         crystal: int = 0,
+        ends: tuple[str, str] = ENDS,
     ) -> Source:
         """Out of what people have.
 
@@ -53,6 +58,7 @@ class Source:
                 composition.
             reference_name: caption.
             crystal: position of the one that a single reference must fit.
+            ends: captions of prior and refined.
 
         Raises:
             InputError: names what is wrong: no trajectory, no crystal in it, crystals that are
@@ -74,14 +80,15 @@ class Source:
             last if refined is None else _by_id(refined, first, "refined"),
             _references(reference, first, reference_name, crystal),
             reference_name,
+            ends,
         )
 
     def stills(self, crystal: int) -> dict[str, CrystalBatch]:
         """{caption: batch of one} for one crystal."""
         times = self.trajectory.times
-        stills = {f"prior (t = {times[0]:g})": self.prior[crystal]}
+        stills = {f"{self.ends[0]} (t = {times[0]:g})": self.prior[crystal]}
         if len(times) > 1:
-            stills[f"refined (t = {times[-1]:g})"] = self.refined[crystal]
+            stills[f"{self.ends[1]} (t = {times[-1]:g})"] = self.refined[crystal]
         reference = self.references[crystal]
         if reference is not None:
             stills[self.reference_name] = reference

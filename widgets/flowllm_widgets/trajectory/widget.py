@@ -29,7 +29,7 @@ from flowllm_widgets.trajectory.figure import (
 )
 from flowllm_widgets.trajectory.files import ExportControl, Shown
 from flowllm_widgets.trajectory.marks import PlotMarks
-from flowllm_widgets.trajectory.source import Source, check_position
+from flowllm_widgets.trajectory.source import ENDS, Source, check_position
 
 if TYPE_CHECKING:
     from flowllm.model import Generation
@@ -48,6 +48,7 @@ class TrajectoryViewer(Panel):
         refined: crystals after it, by id; the last frame if None.
         reference: relaxed or true structures by id, or a single one.
         reference_name: its caption.
+        ends: captions of prior and refined, where the trajectory is of something else than a flow.
         energies: compute CHGNet energies at once.
         renderer: of the 3-D views, see `PlayerView`.
         potential: what computes energies; CHGNet if None.
@@ -80,11 +81,14 @@ class TrajectoryViewer(Panel):
         refined: CrystalBatch | None = None,
         reference: CrystalBatch | None = None,
         reference_name: str = "relaxed",
+        ends: tuple[str, str] = ENDS,
         energies: bool = False,
         renderer: str = "auto",
         potential: Potential | None = None,
     ) -> None:
-        self.source = Source.of(trajectory, prior, refined, reference, reference_name, crystal)
+        self.source = Source.of(
+            trajectory, prior, refined, reference, reference_name, crystal, ends
+        )
         self.trajectory = self.source.trajectory.crystal(crystal)
         self.curves: TrajectoryCurves = make_curves(self.trajectory)
         super().__init__()
