@@ -124,7 +124,8 @@ CONTROLS: Sequence[tuple[str, int, str, str]] = (
     (
         "N-ary: flag → counts",
         NARY,
-        "choose(cell.querySelector('select'))",
+        "const l = cell.querySelector('select');"
+        "put(l, l.value === 'all' ? 'valid composition' : 'all')",
         "cell.querySelector('.flowllm-counts').innerText",
     ),
     (

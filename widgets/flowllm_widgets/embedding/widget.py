@@ -7,7 +7,6 @@ from typing import Any
 
 import ipywidgets
 import numpy as np
-import plotly.graph_objects as go
 
 from flowllm.errors import InputError
 from flowllm.metrics.fingerprints import Fingerprints
@@ -27,6 +26,7 @@ from flowllm_widgets.embedding.texts import about_points
 from flowllm_widgets.shared.background import Background, Stop
 from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
+from flowllm_widgets.shared.plot import Plot
 from flowllm_widgets.shared.style import COLOURS, Panel
 
 METHODS = {"UMAP": "umap", "principal components": "pca"}
@@ -121,12 +121,7 @@ class EmbeddingMap(Panel):
         self.method = menu("Map by", list(METHODS.items()), method)
         self.features = menu("of", FEATURES, features)
         self.colour = menu("Colour", list(COLOURINGS.items()), colour)
-        self.figure = go.FigureWidget(embedding(self.points))
-        self.figure._config = {
-            **self.figure._config,
-            "responsive": True,
-            "displayModeBar": False,
-        }
+        self.figure = Plot(embedding(self.points))
         *self._traces, self._rays, self._rings, self._bar = self.figure.data
         self.about = ipywidgets.HTML()
         self.panel = CrystalPanel(self.points, self.message, self.choose, self._mark)

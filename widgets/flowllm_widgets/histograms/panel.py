@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import numpy as np
-import plotly.graph_objects as go
 
 from flowllm_widgets.browser.table import CrystalTable
 from flowllm_widgets.histograms.data import bin_text, left_out, systems_of
 from flowllm_widgets.histograms.figure import bars, emphasis, histogram
 from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
+from flowllm_widgets.shared.plot import Plot
 from flowllm_widgets.shared.style import COLOURS, Panel
 from flowllm_widgets.structure.view import StructureView
 
@@ -58,14 +58,12 @@ class HistogramPanel(Panel):
         data = behind.data[column] if behind else []
         self.message = MessageLine()
         name = behind.data_name or "data" if behind else ""
-        self.figure = go.FigureWidget(histogram(self.systems, data, name, threshold))
+        self.figure = Plot(histogram(self.systems, data, name, threshold))
         # a line can be moved at once; the parts of a figure that are no line have no handles
         self.figure._config = {
             **self.figure._config,
             "edits": {"shapePosition": threshold is not None},
-            "displayModeBar": False,
             "doubleClick": False,
-            "responsive": True,  # `Frame` says when
         }
         self.plot = ipywidgets.VBox([self.figure])
         self.plot.add_class("flowllm-fit")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ipywidgets
 import numpy as np
-import plotly.graph_objects as go
 
 from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
@@ -25,6 +26,7 @@ from flowllm_widgets.lattice.data import (
 from flowllm_widgets.lattice.fields import CellFields
 from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
+from flowllm_widgets.shared.plot import Plot
 from flowllm_widgets.shared.style import Panel
 
 WRITTEN = Cell((6.2, 4.6, 7.0), (80.0, 96.0, 104.0))
@@ -93,10 +95,7 @@ class LatticePlayground(Panel):
         self._ready = True
         self._cells_changed()
         # Widgets only now: what is sent while the page still loads plotly may be lost.
-        self.cells, self.charts = go.FigureWidget(self.cells), go.FigureWidget(self.charts)
-        for drawn in (self.cells, self.charts):
-            # responsive: `Frame` says when
-            drawn._config = {"displayModeBar": False, "responsive": True}
+        self.cells, self.charts = Plot(self.cells), Plot(self.charts)
         self._lay_out()
 
     @property
@@ -137,13 +136,12 @@ class LatticePlayground(Panel):
         cells = [start, target]
         for line in self._lines.values():
             cells += [line.cell(index) for index in range(0, FRAMES, 5)]
-        with self.cells.batch_update():
+        with self._one_redraw():
             if any(not cell.problem for cell in cells):
                 figure.frame_cells(self.cells, cells)
-        with self.charts.batch_update():
             figure.update_paths(self.charts, self._lines)
-        self._draw_curves()
-        self._draw_time()
+            self._draw_curves()
+            self._draw_time()
 
     @shows_errors
     def _printed_changed(self, change: Any) -> None:
@@ -151,31 +149,34 @@ class LatticePlayground(Panel):
 
     @shows_errors
     def _angle_changed(self, change: Any) -> None:
-        self._draw_curves()
+        with self._one_redraw():
+            self._draw_curves()
 
     @shows_errors
     def _time_changed(self, change: Any) -> None:
-        self._draw_time()
+        with self._one_redraw():
+            self._draw_time()
 
     @shows_errors
     def _played(self, change: Any) -> None:
         self.t.value = self.play.value / (FRAMES - 1)
 
+    @contextmanager
+    def _one_redraw(self) -> Iterator[None]:
+        """All changes of a figure in one message: each makes the page draw it anew."""
+        with self.cells.batch_update(), self.charts.batch_update():
+            yield
+
     def _draw_curves(self) -> None:
         start, target, which = self.start.cell, self.target.cell, self.angle.value
-        with self.charts.batch_update():
-            figure.update_curves(self.charts, start, target, which, self.shown)
+        figure.update_curves(self.charts, start, target, which, self.shown)
         self.numbers.value = numbers_table(start, target, which, self.shown)
 
     def _draw_time(self) -> None:
         index = round(self.t.value * (FRAMES - 1))
         moving = {name: line.cell(index) for name, line in self._lines.items()}
-        with self.cells.batch_update():
-            figure.update_cells(
-                self.cells, self.start.cell, self.target.cell, moving, DEFAULT_CELL_MAP
-            )
-        with self.charts.batch_update():
-            figure.update_time(self.charts, self.t.value)
+        figure.update_cells(self.cells, self.start.cell, self.target.cell, moving, DEFAULT_CELL_MAP)
+        figure.update_time(self.charts, self.t.value)
 
 
 def numbers_table(start: Cell, target: Cell, which: int, shown: tuple[str, ...]) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import ipywidgets
-import plotly.graph_objects as go
 
 from flowllm_widgets.playground.figure import sweep_figure, sweep_values
 from flowllm_widgets.playground.run import Generates
@@ -14,6 +13,7 @@ from flowllm_widgets.playground.sweep import Point, sweep, temperatures
 from flowllm_widgets.playground.tries import Settings
 from flowllm_widgets.shared.background import Background, Stop
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
+from flowllm_widgets.shared.plot import Plot
 
 STYLE = {"description_width": "190px"}
 
@@ -50,7 +50,7 @@ class SweepPanel(ipywidgets.VBox):
         self.cancel = ipywidgets.Button(
             description="Cancel", icon="stop", disabled=True, layout={"width": "110px"}
         )
-        self.figure: go.FigureWidget | None = None
+        self.figure: Plot | None = None
         self._background = Background(self._failed, self._finished)
         self.start.on_click(lambda _: self.begin())
         self.cancel.on_click(lambda _: self._background.cancel())
@@ -81,8 +81,7 @@ class SweepPanel(ipywidgets.VBox):
         settings = replace(self._settings(), num=self.num.value)
         self.points = []
         if self.figure is None:  # made when it can be seen, so that it knows its width
-            self.figure = go.FigureWidget(sweep_figure())
-            self.figure._config = {"displayModeBar": False, "responsive": True}
+            self.figure = Plot(sweep_figure())
             self._place.children = (self.figure,)
         self._draw()
         self.cancel.disabled = False

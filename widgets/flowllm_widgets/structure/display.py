@@ -135,14 +135,13 @@ class Display(ipywidgets.VBox):
             picture.layout.width = "100%"
             self._slot.children = [picture]
             return
-        import plotly.graph_objects as go
-
+        from flowllm_widgets.shared.plot import Plot
         from flowllm_widgets.structure.fallback import figure3d
 
         visible = self._visible()
         extent = max((d.extent for d in visible.values()), default=1.0)
         figure = figure3d(self._frames(visible), list(visible), extent, self.player.height + 30)
-        self._slot.children = [go.FigureWidget(figure)] if visible else []
+        self._slot.children = [Plot(figure, bar=True, fit=False)] if visible else []
 
     @shows_errors
     def _redraw(self, change: dict[str, Any]) -> None:

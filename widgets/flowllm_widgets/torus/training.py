@@ -8,10 +8,10 @@ from abc import abstractmethod
 from typing import Any
 
 import ipywidgets
-import plotly.graph_objects as go
 
 from flowllm_widgets.shared.background import Background, Stop
 from flowllm_widgets.shared.messages import shows_errors
+from flowllm_widgets.shared.plot import Plot
 from flowllm_widgets.torus.comparison import marginal_loss
 from flowllm_widgets.torus.figure import loss_figure, smoothed
 from flowllm_widgets.torus.learner import (
@@ -51,9 +51,7 @@ class TrainingStep(Step):
             button.layout.width = "90px"
         self.status = ipywidgets.HTML()
         self.numbers = ipywidgets.HTML()
-        self.chart = go.FigureWidget(loss_figure(names, colours, STEPS))
-        # responsive: `Frame` says when
-        self.chart._config = {"displayModeBar": False, "responsive": True}
+        self.chart = Plot(loss_figure(names, colours, STEPS))
         self._charting, self._chart_on_screen = threading.Lock(), False
         self.chart.observe(self._chart_appeared, "_js2py_layoutDelta")
         self.view = FlowView(seconds=3.0, t=1.0)

@@ -7,7 +7,6 @@ import html
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
-import plotly.graph_objects as go
 import traitlets
 
 from flowllm.crystal import CrystalBatch
@@ -16,6 +15,7 @@ from flowllm.relax import Potential
 from flowllm.trajectory import Trajectory
 from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
+from flowllm_widgets.shared.plot import Plot
 from flowllm_widgets.shared.style import Panel
 from flowllm_widgets.structure.player_view import PlayerView
 from flowllm_widgets.trajectory.data import EnergyCurve, TrajectoryCurves, describe, make_curves
@@ -59,7 +59,7 @@ class TrajectoryViewer(Panel):
         trajectory: of the crystal shown.
         curves: its `TrajectoryCurves`.
         player: the `PlayerView`.
-        figure: the plots, a `FigureWidget`.
+        figure: the plots, a `Plot`.
         marks: the `PlotMarks` over them.
         energy_control: the `EnergyControl`.
         export_control: the `ExportControl`.
@@ -96,9 +96,7 @@ class TrajectoryViewer(Panel):
         self.player = PlayerView(
             self.trajectory, self.source.stills(crystal), title="trajectory", renderer=renderer
         )
-        self.figure = go.FigureWidget(make_figure(self.curves))
-        # responsive: `Frame` says when
-        self.figure._config = {"displayModeBar": False, "responsive": True}
+        self.figure = Plot(make_figure(self.curves))
         for trace in self.figure.data:
             trace.on_click(self._on_click)
         self.marks = PlotMarks()
