@@ -171,16 +171,14 @@ FIRST_TOKEN = """async () => {
   const button = [...document.querySelectorAll('.flowllm button')]
     .find((b) => b.textContent.includes('Generate'));
   while (button.disabled) await new Promise((next) => setTimeout(next, 100));
-  const output = document.querySelector('.flowllm-tokens');
-  const before = output?.innerText;
+  const tokens = () => [...document.querySelectorAll('.flowllm-tokens .token')]
+    .map((token) => token.textContent).join(' ');
+  const before = tokens(); // of the try before
   const start = performance.now();
   button.click();
-  let emptied = !document.querySelector('.flowllm-tokens .token');
   while (performance.now() - start < 60000) {
     await new Promise((next) => requestAnimationFrame(next));
-    const count = document.querySelectorAll('.flowllm-tokens .token').length;
-    emptied = emptied || count === 0;
-    if (emptied && count > 0) return performance.now() - start;
+    if (tokens() && tokens() !== before) return performance.now() - start;
   }
   return Infinity;
 }"""

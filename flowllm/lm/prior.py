@@ -23,6 +23,7 @@ from flowllm.lm.encoding import (
     longest_crystal,
 )
 from flowllm.lm.outline import expected_atoms, result_of, write_outline
+from flowllm.lm.quiet import no_bars
 from flowllm.lm.settings import SamplingSettings
 from flowllm.runs import weights_digest
 from flowllm.text.composition_rule import CompositionRule
@@ -75,10 +76,11 @@ class LanguageModelPrior:
                 raise InputError(f"{folder} is no language model: it holds no {name}")
         tokenizer = load_tokenizer(folder)
         try:
-            model, report = AutoModelForCausalLM.from_pretrained(
-                str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True,
-                trust_remote_code=False, output_loading_info=True,
-            )  # fmt: skip
+            with no_bars():
+                model, report = AutoModelForCausalLM.from_pretrained(
+                    str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True,
+                    trust_remote_code=False, output_loading_info=True,
+                )  # fmt: skip
         except Exception as error:  # safetensors and transformers raise errors of many kinds
             raise InputError(f"{folder} cannot be loaded: {first_line(error)}") from error
         if model.config.vocab_size != len(tokenizer):
@@ -102,12 +104,11 @@ class LanguageModelPrior:
 
     def save_pretrained(self, folder: str | Path, half: bool = False) -> None:
         """Save model and tokenizer; in float16 where `half`."""
-        stored = self.model
+        state = self.model.state_dict()
         if half:
-            state = {k: v.half() for k, v in self.model.state_dict().items()}
-            stored.save_pretrained(folder, state_dict=state)
-        else:
-            stored.save_pretrained(folder)
+            state = {name: weight.half() for name, weight in state.items()}
+        with no_bars():
+            self.model.save_pretrained(folder, state_dict=state)
         self.tokenizer.save_pretrained(folder)
 
     @property
