@@ -44,11 +44,11 @@ pages: $(STAMP) ## the notebooks, executed, as web pages in pages/ (some minutes
 pictures: $(STAMP) ## the widgets' pictures in docs/images anew, from two evaluations: OURS= THEIRS= RUN=
 	@$(BIN)/python -m recipes.widget_pictures $(OURS) $(THEIRS) $(RUN)
 
-bench-widgets: $(STAMP) ## how fast the widgets answer, in a real JupyterLab
-	@$(BIN)/python -m recipes.widget_bench
-
 bench: $(STAMP) ## seconds per stage and crystals per second on this machine
 	@$(BIN)/flowllm bench
+
+bench-widgets: $(STAMP) ## how fast the widgets answer, in a real JupyterLab
+	@$(BIN)/python -m recipes.widget_bench
 
 clean: ## remove .venv and caches; runs/ stays
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
