@@ -41,7 +41,7 @@ lab: $(STAMP) ## JupyterLab on notebooks/, on this computer only, with a token
 pages: $(STAMP) ## the notebooks, executed, as web pages in pages/ (some minutes)
 	@$(BIN)/python recipes/pages.py --out pages
 
-pictures: $(STAMP) ## the widgets' pictures in docs/images anew, from two evaluations: OURS= THEIRS= RUN=
+pictures: $(STAMP) ## docs/images anew, from two evaluations: OURS= THEIRS= RUN=
 	@$(BIN)/python -m recipes.widget_pictures $(OURS) $(THEIRS) $(RUN)
 
 bench: $(STAMP) ## seconds per stage and crystals per second on this machine
