@@ -38,11 +38,11 @@ def test_make_lab_lists_the_notebooks_and_their_links_open_the_code(
 
         page.locator(".jp-DirListing-item", has_text="03_pairing.ipynb").dblclick()
         link = page.locator('.jp-RenderedMarkdown a[href*="flowllm/"]').first
-        name = link.text_content()
+        address_of_code = link.get_attribute("href")
         link.scroll_into_view_if_needed()
         link.click()
-        editor = page.locator(".jp-FileEditor .cm-content")
-        editor.wait_for()
-        assert name.split(".")[-1] in editor.text_content()
+        path = re.search(r"flowllm/[\w/]+\.py", address_of_code)[0]
+        first = (ROOT / path).read_text().splitlines()[0]
+        page.locator(".jp-FileEditor .cm-line", has_text=first).first.wait_for()
         page.evaluate("window.jupyterapp?.serviceManager?.sessions?.shutdownAll()")
         context.close()
