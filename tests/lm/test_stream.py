@@ -224,7 +224,7 @@ def test_the_hook_of_the_flow_sees_every_step_and_changes_nothing(system):
         ({"alternatives": -1}, "alternatives"),
         ({"elements": "Xx"}, "unknown element 'Xx'"),
         ({"formula": "SrTiO3", "num_atoms": 7}, "SrTiO3"),
-        ({"prompts": [build_prompt(Conditions(formula="SrTiO3", num_atoms=7))]}, "5, 10, 15 or 20 atoms"),
+        ({"prompts": [build_prompt(Conditions(formula="SrTiO3", num_atoms=7))]}, "or 20 atoms"),
     ],
 )
 def test_bad_wishes_are_refused_before_the_first_event(system, wishes, message):
