@@ -9,7 +9,7 @@ from flowllm.errors import InputError
 from flowllm.flow.pairing import fingerprint
 from flowllm.flow.velocity import resolve_device
 from flowllm.pipeline import training_splits
-from flowllm.processes import compute_on, from_main, open_shared_run, process_count
+from flowllm.processes import compute_on, open_shared_run
 from flowllm.runs import digest, flat_settings, open_run
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ def train_large(
     place = resolve_device(device).type
     compute_on(place)
     base = Base.find(settings.model, settings.load_in)
-    if process_count() > 1:  # what must be prepared, one prepares
-        from_main(lambda: training_splits(data) and None)
     train, validation = training_splits(data)
     identity = flat_settings(
         settings,

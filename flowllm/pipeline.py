@@ -120,8 +120,6 @@ def train_compact(
         raise InputError(f"the seed must be at least 0, not {settings.seed}")
     place = str(resolve_device(device))
     compute_on(place)
-    if process_count() > 1:  # what must be prepared, one prepares
-        from_main(lambda: training_splits(data) and None)
     train, validation = training_splits(data)
     identity = flat_settings(
         settings,
@@ -152,11 +150,18 @@ def train_compact(
 def training_splits(data: str | Path) -> tuple[CrystalSet, CrystalSet]:
     """What is trained on and what is held out.
 
-    One's own data without a split "val" give every twentieth crystal for it.
+    One's own data without a split "val" give every twentieth crystal for it. Of several processes
+    one prepares what must be prepared.
 
     Raises:
         InputError: no such data, or too few to hold any out.
     """
+    if process_count() > 1:
+        from_main(lambda: _splits(data) and None)
+    return _splits(data)
+
+
+def _splits(data: str | Path) -> tuple[CrystalSet, CrystalSet]:
     train = load_dataset(data, "train")
     if str(data) in SPLITS or (Path(data) / "val.npz").is_file():
         return train, load_dataset(data, "val")
