@@ -26,6 +26,7 @@ def generate(
     steps: int = 25,
     solver: Solver = "euler",
     anti_annealing: float = 0.0,
+    symprec: float = 0.0,
     record: bool = False,
     seed: int = 0,
     model: str = "mp20-compact",
@@ -57,6 +58,8 @@ def generate(
         steps: steps of the refinement; more are slower and more exact.
         solver: how the flow is integrated; midpoint takes twice, rk4 four times the time of euler.
         anti_annealing: s speeds the atoms up by 1 + s t towards the end of the flow; 0 is off.
+        symprec: keep the space group that a crystal has within this tolerance, in Å, before it is
+            refined; 0 lets the flow break it.
         record: keep every step in trajectories.npz, not only the first and the last.
         seed: the same seed gives the same crystals.
         model: a folder with weights, or the name of a model that ships with the package.
@@ -84,7 +87,7 @@ def generate(
         num=num if num is not None else len(prompts) or DEFAULT_NUM,
         request=request,
         sampling=sampling,
-        refinement=RefineSettings(steps, solver, anti_annealing, record),
+        refinement=RefineSettings(steps, solver, anti_annealing, record, symprec=symprec),
         seed=seed,
     )
     system = load_system(model, device)
@@ -101,6 +104,7 @@ def refine(
     steps: int = 25,
     solver: Solver = "euler",
     anti_annealing: float = 0.0,
+    symprec: float = 0.0,
     record: bool = False,
     model: str = "mp20-compact",
     device: Device = "auto",
@@ -117,6 +121,8 @@ def refine(
         steps: steps of the refinement; more are slower and more exact.
         solver: how the flow is integrated; midpoint takes twice, rk4 four times the time of euler.
         anti_annealing: s speeds the atoms up by 1 + s t towards the end of the flow; 0 is off.
+        symprec: keep the space group that a crystal has within this tolerance, in Å, before it is
+            refined; 0 lets the flow break it.
         record: keep every step in trajectories.npz, not only the first and the last.
         model: a folder with weights, or the name of a model that ships with the package.
         device: where to compute.
@@ -126,7 +132,7 @@ def refine(
     from flowllm.generate import refine_run
     from flowllm.progress import progress_bars
 
-    settings = RefineSettings(steps, solver, anti_annealing, record)
+    settings = RefineSettings(steps, solver, anti_annealing, record, symprec=symprec)
     system = load_system(model, device)
     with progress_bars() as progress:
         result, refused = refine_run(

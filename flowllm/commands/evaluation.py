@@ -110,6 +110,7 @@ def adherence(
     temperature: float = 0.7,
     top_p: float = 0.9,
     steps: int = 25,
+    symprec: float = 0.0,
     seed: int = 0,
     workers: int | None = None,
     device: Device = "auto",
@@ -133,6 +134,8 @@ def adherence(
         temperature: of sampling.
         top_p: of sampling.
         steps: steps of the refinement.
+        symprec: keep the space group that a crystal has within this tolerance, in Å, before it is
+            refined; 0 lets the flow break it.
         seed: of everything random.
         workers: processes for energies and space groups; by default one for each core.
         device: where to compute.
@@ -157,7 +160,7 @@ def adherence(
         num=num,
         modes=MODES if constraints == "both" else (constraints,),
         sampling=SamplingSettings(temperature, top_p),
-        refinement=RefineSettings(steps),
+        refinement=RefineSettings(steps, symprec=symprec),
         relax_num=relax_num,
         seed=seed,
     )

@@ -71,6 +71,7 @@ def infill(
     temperature: float = 0.7,
     top_p: float = 0.9,
     steps: int = 25,
+    symprec: float = 0.0,
     seed: int = 0,
     model: str = "mp20-compact",
     device: Device = "auto",
@@ -92,6 +93,8 @@ def infill(
         temperature: of completion.
         top_p: of completion.
         steps: of the refinement.
+        symprec: keep the space group that a crystal has within this tolerance, in Å, before it is
+            refined; 0 lets the flow break it.
         seed: of completion.
         model: a folder with weights, or the name of a model that ships with the package.
         device: where to compute.
@@ -118,7 +121,7 @@ def infill(
         allow_present,
         Conditions(formula=formula, num_atoms=num_atoms),
         SamplingSettings(temperature, top_p),
-        RefineSettings(steps=steps),
+        RefineSettings(steps=steps, symprec=symprec),
         seed,
     )
     result = infill_run(load_system(model, device), file, settings, out, overwrite=overwrite)

@@ -47,6 +47,7 @@ def measure(
     steps: int = 25,
     solver: Solver = "euler",
     anti_annealing: float = 0.0,
+    symprec: float = 0.0,
     seed: int = 0,
     device: Device = "auto",
     overwrite: bool = False,
@@ -65,6 +66,8 @@ def measure(
         steps: steps of the refinement; more are slower and more exact.
         solver: how the flow is integrated; midpoint takes twice, rk4 four times the time of euler.
         anti_annealing: s speeds the atoms up by 1 + s t towards the end of the flow; 0 is off.
+        symprec: keep the space group that a crystal has within this tolerance, in Å, before it is
+            refined; 0 lets the flow break it.
         seed: of everything random.
         device: where to compute.
         overwrite: replace another run in the output folder.
@@ -81,7 +84,7 @@ def measure(
         num_match=num_match,
         match_split=match_split,
         sampling=SamplingSettings(temperature, top_p),
-        refinement=RefineSettings(steps, solver, anti_annealing),
+        refinement=RefineSettings(steps, solver, anti_annealing, symprec=symprec),
         seed=seed,
     )
     with progress_bars() as progress:

@@ -14,9 +14,10 @@ from flowllm.crystal import CrystalBatch, concatenated_ranges
 from flowllm.errors import InputError, first_line
 from flowllm.flow.network import VelocityConfig
 from flowllm.flow.ode import SOLVERS, anti_annealed, integrate
+from flowllm.flow.space_group import operations_of
 from flowllm.flow.statistics import FlowStatistics
 from flowllm.flow.velocity import CrystalVelocity, resolve_device
-from flowllm.manifolds import CrystalManifold, CrystalState
+from flowllm.manifolds import CrystalManifold, CrystalState, SymmetricManifold
 from flowllm.trajectory import Trajectory
 
 Progress = Callable[[int, int], None]
@@ -36,6 +37,9 @@ class RefineSettings:
         record: frames to keep: False for the first and the last, True for every step's, or a number
             (2 or more), spread evenly over the steps.
         batch_size: crystals computed together; None takes what suits the device.
+        symprec: hold each crystal to the space group that spglib finds in it, as it is given, with
+            this tolerance in Å; 0 lets the flow break it. The network is not equivariant under
+            rotations, so without it atoms leave their Wyckoff positions by a little.
 
     Raises:
         InputError: a value is out of range.
@@ -46,6 +50,7 @@ class RefineSettings:
     anti_annealing: float = 0.0
     record: bool | int = False
     batch_size: int | None = None
+    symprec: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
@@ -60,6 +65,10 @@ class RefineSettings:
             )
         if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"batch_size must be 1 or more, not {self.batch_size!r}")
+        if not 0 <= self.symprec < 1:
+            raise InputError(
+                f"symprec must be a distance in Å from 0 to below 1, not {self.symprec!r}"
+            )
 
     @property
     def frames(self) -> list[int]:
@@ -189,13 +198,22 @@ class FlowRefiner:
         integrate(
             anti_annealed(velocity, settings.anti_annealing),
             state,
-            CrystalManifold(on_device),
+            self._manifold(crystals, on_device, settings.symprec),
             settings.steps,
             settings.solver,
             keep,
         )
         coords_kept, lengths, angles = zip(*kept, strict=True)
         return np.stack(coords_kept), np.stack(lengths), np.stack(angles)
+
+    def _manifold(
+        self, crystals: CrystalBatch, mask: torch.Tensor, symprec: float
+    ) -> CrystalManifold:
+        if not symprec:
+            return CrystalManifold(mask)
+        like = mask.new_empty(0, dtype=torch.float32)
+        group = operations_of(crystals, symprec).to(like)
+        return SymmetricManifold(mask, group, self.velocity.cell_map)
 
     # ---- files -----------------------------------------------------------------------------
 

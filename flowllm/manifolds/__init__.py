@@ -5,6 +5,7 @@ from flowllm.manifolds.comparison import parametrisation_errors
 from flowllm.manifolds.crystal import CrystalManifold, CrystalState
 from flowllm.manifolds.euclidean import Euclidean
 from flowllm.manifolds.lattice import CELL_MAPS, DEFAULT_CELL_MAP, CellMap, cell_map, metric_tensor
+from flowllm.manifolds.symmetric import SymmetricManifold, SymmetryOperations
 from flowllm.manifolds.torus import FlatTorus
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "Euclidean",
     "FlatTorus",
     "Manifold",
+    "SymmetricManifold",
+    "SymmetryOperations",
     "cell_map",
     "metric_tensor",
     "parametrisation_errors",
