@@ -1,36 +1,42 @@
 #!/usr/bin/env bash
 # Is the language model needed? The same flow, trained with the same budget, behind four priors.
-# Usage: recipes/ablation.sh [FOLDER]   (default runs/ablation; after recipes/cpu.sh)
+# Usage: recipes/ablation.sh [FOLDER [LANGUAGE_MODEL [DATA]]]   (default runs/ablation, the language
+# model that ships, and runs/mp20, prepared if it is not there)
 set -euo pipefail
 out=${1:-runs/ablation}
-base=${2:-runs/mp20-compact}
+lm=${2:-flowllm/pretrained/mp20-compact/lm}
+data=${3:-runs/mp20}
 
-# 1. Pairs of each prior: one sample for each training crystal's composition (10 minutes each).
-#    Types drawn from the training compositions need none of their own: given a composition, their
-#    simple base and that of the language model's types are the same.
+flowllm data mp_20 --out "$data"
+
+# 1. Pairs of each prior: one sample for each training crystal's composition (7 minutes for the
+#    language model, less for the others). Types drawn from the training compositions need none of
+#    their own: given a composition, their simple base and that of the language model's types are the
+#    same.
 for prior in language-model types substitution; do
-  flowllm pair --prior "$prior" --lm "$base/lm" --data "$base/data" --out "$out/$prior/pairs" \
+  flowllm pair --prior "$prior" --lm "$lm" --data "$data" --out "$out/$prior/pairs" \
     --num-pairs 26343 --samples-per-target 1 --keep all --temperature 0.7 --top-p 0.9
 done
 
-# 2. The flows: all pairs, near or far, one architecture, one budget (15 minutes each).
+# 2. The flows: all pairs, near or far, one architecture, one budget (10 minutes each).
 for prior in language-model types substitution; do
   flowllm train-flow --pairs "$out/$prior/pairs" --out "$out/$prior/flow" --hidden 224 --layers 5 \
     --epochs 6 --learning-rate 2e-3 --weight-decay 0.1
 done
 
-# 3. 1,000 crystals of each, nothing asked; proxies on all, relaxation of a random 200 (10 minutes each).
+# 3. 1,000 crystals of each, nothing asked; proxies on all, relaxation of a random 200.
 for prior in language-model types substitution compositions; do
   flow=$prior
   if [ "$prior" = compositions ]; then flow=types; fi
-  flowllm combine --prior "$prior" --lm "$base/lm" --flow "$out/$flow/flow" --data "$base/data" \
+  flowllm combine --prior "$prior" --lm "$lm" --flow "$out/$flow/flow" --data "$data" \
     --out "$out/$prior/model"
   flowllm generate --model "$out/$prior/model" --num 1000 --out "$out/$prior/crystals"
   flowllm evaluate "$out/$prior/crystals" --name "$prior" --relax-num 200 --out "$out/$prior/eval"
 done
 
 # 4. Beside them the language model without a flow, and with the flow that ships.
-flowllm evaluate "$out/language-model/crystals/prior" --name "no flow" --relax-num 200 --out "$out/no-flow/eval"
+flowllm evaluate "$out/language-model/crystals/prior" --name "no flow" --relax-num 200 \
+  --out "$out/no-flow/eval"
 flowllm generate --num 1000 --out "$out/shipped/crystals"
 flowllm evaluate "$out/shipped/crystals" --name shipped --relax-num 200 --out "$out/shipped/eval"
 

@@ -87,7 +87,7 @@ def test_generate_and_refine_what_came_out(system_folder, tmp_path, no_page, cap
     code = main(
         ["generate", "--formula", "SrTiO3", "--num", "3", "--out", str(out), "--seed", "1",
          "--temperature", "0.9", "--top-p", "0.8", "--noise", "0.01", "--solver", "rk4",
-         "--anti-annealing", "1", "--record", *options]
+         "--anti-annealing", "1", "--symprec", "0.1", "--record", *options]
     )  # fmt: skip
     shown = capsys.readouterr()
     assert code == 0, shown.err
@@ -98,7 +98,7 @@ def test_generate_and_refine_what_came_out(system_folder, tmp_path, no_page, cap
     settings = json.loads((out / "run.json").read_text())["settings"]
     expected = {
         "temperature": 0.9, "top_p": 0.8, "noise": 0.01, "solver": "rk4", "anti_annealing": 1.0,
-        "record": True, "seed": 1, "formula": "SrTiO3", "num": 3, "steps": 1,
+        "record": True, "symprec": 0.1, "seed": 1, "formula": "SrTiO3", "num": 3, "steps": 1,
     }  # fmt: skip
     assert {name: settings[name] for name in expected} == expected
     (tmp_path / "bad.cif").write_text("no cif")
@@ -187,6 +187,7 @@ BAD = {
     "adherence --num 0": "at least 1",
     "adherence --data nowhere": "nowhere",
     "generate --anti-annealing -1": "anti_annealing",
+    "generate --symprec 2": "symprec",
     "generate --prompt-file nowhere.txt": "nowhere.txt",
     "generate --prompt-file empty.txt": "empty.txt",
     "generate --model nowhere": "nowhere is no model",

@@ -8,6 +8,7 @@ from safetensors import safe_open
 
 from flowllm.flow import RefineSettings
 from flowllm.metrics.composition import compositional_validity
+from flowllm.metrics.symmetry import symmetry
 from flowllm.metrics.validity import structural_validity
 from flowllm.model import DEFAULT_MODEL, PRETRAINED, FlowLLM
 
@@ -53,6 +54,16 @@ def test_a_formula_is_met_exactly_and_perovskite_is_known(shipped):
     # the cubic perovskite is in the training data; its volume per formula unit is 59 to 61 Å^3
     volumes = made.refined.volumes / [c["Sr"] for c in made.refined.compositions]
     assert np.min(np.abs(volumes - 60)) < 4
+
+
+def test_space_groups_of_what_it_writes_are_kept_where_that_is_asked(shipped):
+    made = shipped.generate(24, seed=3, refinement=RefineSettings(steps=10, symprec=0.1))
+    free = shipped.refine(made.prior, RefineSettings(steps=10)).last
+    before = symmetry(made.prior, 0.1).space_groups
+    held, left = (symmetry(crystals, 0.01).space_groups for crystals in (made.refined, free))
+    assert (before > 1).mean() > 0.5
+    assert (held >= before).mean() > 0.9  # a group of higher order can come out
+    assert (left >= before).mean() < 0.7
 
 
 def test_elements_are_met_exactly(shipped):
