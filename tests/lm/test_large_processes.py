@@ -21,12 +21,16 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "accelerate"
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
 
 
-def words(base, data, out, *more):
-    return [
-        "train-lm", "--model", str(base), "--lora", "--data", str(data), "--out", str(out),
-        "--batch-size", "6", "--limit", "27", "--max-steps", "5", "--checkpoint-steps", "2",
-        "--learning-rate", "0.01", "--threads", "1", "--device", "cpu", *more,
-    ]  # fmt: skip
+SHARED = ["--batch-size", "6", "--checkpoint-steps", "2", "--learning-rate", "0.01",
+          "--threads", "1", "--device", "cpu"]  # fmt: skip
+TINY = ["--hidden", "32", "--layers", "2", "--heads", "2", "--feed-forward", "64"]
+
+
+def words(kind, base_folders, data):
+    """Arguments of a short training, all but the folder."""
+    own = ["--model", str(base_folders["neox"]), "--lora", "--limit", "27", "--max-steps", "5"]
+    return ["train-lm", "--data", str(data), *SHARED,
+            *(own if kind == "by an adapter" else [*TINY, "--epochs", "1"])]  # fmt: skip
 
 
 def log_of(out):
@@ -34,16 +38,20 @@ def log_of(out):
     return [(r["step"], k, r[k]) for r in rows for k in ("loss", "eval_loss") if k in r]
 
 
-def test_two_processes_give_the_losses_of_one(base_folders, prepared, tmp_path, script_environment):
-    base, port = base_folders["neox"], str(20_000 + os.getpid() % 20_000)
+@pytest.mark.parametrize("kind", ["by an adapter", "the compact one"])
+def test_two_processes_give_the_losses_of_one(
+    kind, base_folders, prepared, tmp_path, script_environment
+):
+    train = words(kind, base_folders, prepared)
+    port = str(20_000 + os.getpid() % 20_000)
     launched = subprocess.Popen(
-        [*LAUNCH, "--main_process_port", port, "-m", "flowllm",
-         *words(base, prepared, tmp_path / "two")],
+        [*LAUNCH, "--main_process_port", port, "-m", "flowllm", *train, "--out",
+         str(tmp_path / "two")],
         env=script_environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
     )  # fmt: skip
     try:
-        assert main(words(base, prepared, tmp_path / "one")) == 0
+        assert main([*train, "--out", str(tmp_path / "one")]) == 0
         said, errors = launched.communicate(timeout=240)
     finally:
         if launched.poll() is None:
