@@ -116,8 +116,8 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    crystals = load_dataset(asked.data, "train").crystals[:2000]
     try:
+        crystals = load_dataset(asked.data, "train").crystals[:2000]
         count = save_miniature(
             asked.folder, crystals, hidden=asked.hidden, layers=asked.layers, seed=asked.seed
         )
