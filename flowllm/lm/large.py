@@ -237,13 +237,21 @@ def _arguments(
         settings.training, out, steps, shared_batch(settings.training.batch_size, settings.at_once),
         device, progress,
         bf16=on_gpu and half_type() == torch.bfloat16,
-        gradient_checkpointing=again,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if again else None,
+        **(_recomputing() if again else {}),
         ddp_find_unused_parameters=False,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
     )  # fmt: skip
+
+
+def _recomputing() -> dict[str, Any]:
+    """What has activations computed twice; transformers 5 renamed it and will drop the old name."""
+    word = "activation" if hasattr(TrainingArguments, "activation_checkpointing") else "gradient"
+    return {
+        f"{word}_checkpointing": True,
+        f"{word}_checkpointing_kwargs": {"use_reentrant": False},
+    }
 
 
 def _trainable(base: Base, settings: LargeSettings, device: str) -> PreTrainedModel:
@@ -253,6 +261,8 @@ def _trainable(base: Base, settings: LargeSettings, device: str) -> PreTrainedMo
     model = load_base_model(base.folder, base.name, dtype=dtype, load_in=settings.load_in)
     model.config.use_cache = False
     if settings.adapter is None:
+        # matrices that share another's weights lie in no checkpoint, and are not missed there
+        model._keys_to_ignore_on_save = set(model.all_tied_weights_keys)
         return model
     if settings.load_in is not None:
         again = settings.checkpointing is not False
