@@ -2,7 +2,7 @@
 
 One item that raises does not stop the others: its place in the results holds a `Failure` with its
 name and what went wrong. The default is a pool of spawned processes with one thread each; a script
-that uses it needs the usual `if __name__ == "__main__":` guard.
+that uses it needs the usual `if __name__ == "__main__":` guard, and is told so without.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
+from flowllm.guard import check_guard
+
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 GRACE = 60.0  # seconds beyond its time that a function has before its process is ended
 
@@ -23,6 +25,9 @@ class WorkerPool(Executor):
 
     Args:
         workers: number of processes.
+
+    Raises:
+        InputError: on entering, a script that they would run again; see `flowllm.guard`.
     """
 
     def __init__(self, workers: int) -> None:
@@ -31,6 +36,7 @@ class WorkerPool(Executor):
     def __enter__(self) -> WorkerPool:
         from pebble import ProcessPool  # here, so that training runs where it is not installed
 
+        check_guard()
         self._before = {name: os.environ.get(name) for name in ONE_THREAD}
         os.environ.update(ONE_THREAD)  # spawned processes read these before they load BLAS
         context = multiprocessing.get_context("spawn")
