@@ -34,10 +34,8 @@ for prior in language-model types substitution compositions; do
   flowllm evaluate "$out/$prior/crystals" --name "$prior" --relax-num 200 --out "$out/$prior/eval"
 done
 
-# 4. Beside them the language model without a flow, and with the flow that ships.
+# 4. Beside them the language model without a flow.
 flowllm evaluate "$out/language-model/crystals/prior" --name "no flow" --relax-num 200 \
   --out "$out/no-flow/eval"
-flowllm generate --num 1000 --out "$out/shipped/crystals"
-flowllm evaluate "$out/shipped/crystals" --name shipped --relax-num 200 --out "$out/shipped/eval"
 
-python recipes/compare.py "$out"/{language-model,types,substitution,compositions,no-flow,shipped}/eval
+python recipes/compare.py "$out"/{language-model,types,substitution,compositions,no-flow}/eval
