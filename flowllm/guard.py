@@ -18,7 +18,7 @@ from flowllm.errors import InputError
 def check_guard() -> None:
     """See that the running script, if there is one, may be imported by the processes it starts.
 
-    Notebooks, the command line and interactive sessions are never imported again.
+    Interactive sessions have no file to import; notebooks and the command line are guarded.
 
     Raises:
         InputError: the script is not guarded; the file and the line are named.

@@ -9,16 +9,17 @@ data=${3:-runs/mp20}
 
 flowllm data mp_20 --out "$data"
 
-# 1. Pairs of each prior: one sample for each training crystal's composition (7 minutes for the
-#    language model, less for the others). Types drawn from the training compositions need none of
-#    their own: given a composition, their simple base and that of the language model's types are the
-#    same.
+# 1. Pairs of each prior: one sample for each training crystal's composition (12 minutes of a core for
+#    the language model, 1 for each of the others). Types drawn from the training compositions need
+#    none of their own: given a composition, their simple base and that of the language model's types
+#    are the same.
 for prior in language-model types substitution; do
   flowllm pair --prior "$prior" --lm "$lm" --data "$data" --out "$out/$prior/pairs" \
     --num-pairs 26343 --samples-per-target 1 --keep all --temperature 0.7 --top-p 0.9
 done
 
-# 2. The flows: all pairs, near or far, one architecture, one budget (10 minutes each).
+# 2. The flows: all pairs, near or far, one architecture, one budget (22 to 26 minutes
+#    each on one core that other work shared).
 for prior in language-model types substitution; do
   flowllm train-flow --pairs "$out/$prior/pairs" --out "$out/$prior/flow" --hidden 224 --layers 5 \
     --epochs 6 --learning-rate 2e-3 --weight-decay 0.1
@@ -29,7 +30,7 @@ for prior in language-model types substitution compositions; do
   flow=$prior
   if [ "$prior" = compositions ]; then flow=types; fi
   flowllm combine --prior "$prior" --lm "$lm" --flow "$out/$flow/flow" --data "$data" \
-    --out "$out/$prior/model"
+    --out "$out/$prior/model" --overwrite
   flowllm generate --model "$out/$prior/model" --num 1000 --out "$out/$prior/crystals"
   flowllm evaluate "$out/$prior/crystals" --name "$prior" --relax-num 200 --out "$out/$prior/eval"
 done
