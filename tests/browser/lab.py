@@ -140,6 +140,19 @@ class OpenNotebook:
         assert not result["error"], result["error"]
         return result["text"].strip()
 
+    def until(self, expression: str, expected: object = True, timeout: float = 60) -> None:
+        """Wait until an expression of the kernel prints as expected.
+
+        What the page tells the kernel arrives some time later, on a busy machine much later.
+
+        Raises:
+            AssertionError: it does not in time; names what it was last.
+        """
+        limit = time.monotonic() + timeout
+        while (last := self.run(f"print({expression})")) != str(expected):
+            assert time.monotonic() < limit, f"{expression} is {last}, not {expected}"
+            self.page.wait_for_timeout(100)
+
     def theme(self, name: str) -> None:
         """Change JupyterLab's theme, "JupyterLab Dark" or "JupyterLab Light", and wait for it."""
         self.page.evaluate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowllm.inputs import read_inputs
-from tests.browser.test_histograms import TO_CELL, until
+from tests.browser.test_histograms import TO_CELL
 
 pytestmark = pytest.mark.browser
 
@@ -25,7 +25,7 @@ many = CrystalBatch.concatenate([textbook(100)] * 100)
 many = many.replace(ids=np.array([f"m{index:05d}" for index in range(len(many))]))
 large = CrystalBrowser(many)
 large"""
-SHOWN = "print(browser.after.crystal.ids[0], browser.before.crystal.ids[0])"
+SHOWN = "browser.after.crystal.ids[0], browser.before.crystal.ids[0]"
 
 
 def panel(nb, cell):
@@ -71,28 +71,27 @@ def test_crystals_are_sorted_filtered_chosen_picked_and_exported(
     widget.get_by_label("Only").select_option("novel relaxed")
     expected = nb.run("print((browser.catalogue.rows.novel_relaxed.fillna(False) & "
                       "browser.catalogue.elements[:, [22, 8]].all(1)).sum())")  # fmt: skip
-    assert until(nb, "print(len(browser.table.order))", expected) == expected
+    nb.until("len(browser.table.order)", expected)
 
     # a click on a row shows its crystal before and after refinement, and so do the arrow keys
     nb.page.wait_for_timeout(300)
     ids = column(widget, 0)
     assert len(ids) >= 3
     widget.locator("tr[data-place]").nth(1).locator("td").nth(1).click()
-    assert until(nb, SHOWN, f"{ids[1]} {ids[1]}") == f"{ids[1]} {ids[1]}"
+    nb.until(SHOWN, f"{ids[1]} {ids[1]}")
     captions = widget.locator(".flowllm-caption").all_inner_texts()
     assert any(f"{ids[1]} · " in text and "before refinement" in text for text in captions)
     nb.page.keyboard.press("ArrowDown")
-    assert until(nb, SHOWN, f"{ids[2]} {ids[2]}") == f"{ids[2]} {ids[2]}"
+    nb.until(SHOWN, f"{ids[2]} {ids[2]}")
     assert table.get_attribute("aria-activedescendant")
     assert widget.locator('tr[aria-selected="true"] td').nth(1).inner_text() == ids[2]
 
     # Space picks, the button too; the picks are written where one says and read back
     nb.page.keyboard.press(" ")
-    assert until(nb, "print(*browser.picks.ids)", ids[2]) == ids[2]
+    nb.until("*browser.picks.ids", ids[2])
     nb.page.keyboard.press("Home")
     widget.locator("tr[data-place]").first.locator("input").check()
-    both = f"{ids[2]} {ids[0]}"
-    assert until(nb, "print(*browser.picks.ids)", both) == both
+    nb.until("*browser.picks.ids", f"{ids[2]} {ids[0]}")
     widget.get_by_label("Folder").fill(str(tmp_path / "picks"))
     widget.get_by_role("button", name="Export 2 picks").click()
     widget.get_by_text(f"2 crystals written to {tmp_path / 'picks'}").wait_for()

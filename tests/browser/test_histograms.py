@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -40,14 +38,6 @@ def middle(locator):
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def until(nb, source, expected, timeout=10):
-    """Ask the kernel until it answers as expected, and return its last answer."""
-    limit = time.monotonic() + timeout
-    while (said := nb.run(source)) != expected and time.monotonic() < limit:
-        nb.page.wait_for_timeout(100)
-    return said
-
-
 def test_histograms_answer_to_slider_line_bar_and_list(open_notebook, picture):
     nb = open_notebook([MAKE, NARY], size=(1280, 1100))
     asked = []
@@ -63,7 +53,7 @@ def test_histograms_answer_to_slider_line_bar_and_list(open_notebook, picture):
     handle.focus()
     for _ in range(20):
         nb.page.keyboard.press("ArrowRight")
-    assert until(nb, "print(round(ehull.threshold.value, 3))", "0.2") == "0.2"
+    nb.until("round(ehull.threshold.value, 3)", 0.2)
     nb.wait("(before) => document.querySelector('.flowllm-counts').innerText !== before",
             argument=counts)  # fmt: skip
     nb.page.wait_for_timeout(300)
@@ -78,7 +68,7 @@ def test_histograms_answer_to_slider_line_bar_and_list(open_notebook, picture):
     nb.page.mouse.move(line[0], moved[1] + 20, steps=5)
     nb.page.mouse.up()
     nb.wait("() => document.querySelector('.flowllm-counts').innerText.includes('below 0.1')")
-    assert abs(float(nb.run("print(ehull.threshold.value)")) - 0.1) < 0.011
+    nb.until("abs(ehull.threshold.value - 0.1) < 0.011")
     nb.page.wait_for_timeout(300)
     box = ehull.locator(LINE).bounding_box()
     assert abs(box["x"] + box["width"] / 2 - line[0]) < 8
@@ -88,17 +78,17 @@ def test_histograms_answer_to_slider_line_bar_and_list(open_notebook, picture):
     # a click on a bar lists its crystals, one on a row shows that crystal, keys go on from there
     bar = ehull.locator(BARS).nth(1).locator(".point").nth(8)  # the second, 0.12 to 0.16 eV/atom
     nb.page.mouse.click(*middle(bar))
-    assert until(nb, "print(ehull.system.value, ehull.bin.value)", "1 8") == "1 8"
+    nb.until("ehull.system.value, ehull.bin.value", "1 8")
     rows = ehull.locator(".flowllm-table tbody tr[data-place]")
     nb.page.wait_for_timeout(300)
     listed = [rows.nth(at).locator("td").first.inner_text() for at in range(rows.count())]
     assert listed == nb.run("print(*ehull.table.rows['id'][:8])").split() and len(listed) >= 2
     rows.nth(1).locator("td").first.click()
-    shown = "print(ehull.view.crystal.ids[0])"
-    assert until(nb, shown, listed[1]) == listed[1]
+    shown = "ehull.view.crystal.ids[0]"
+    nb.until(shown, listed[1])
     assert listed[1] in ehull.locator(".flowllm-caption").last.inner_text()
     nb.page.keyboard.press("ArrowUp")
-    assert until(nb, shown, listed[0]) == listed[0]
+    nb.until(shown, listed[0])
 
     # elements: a flag narrows the bars, which a list chooses without a mouse
     nary = panel(nb, 1)
@@ -111,8 +101,8 @@ def test_histograms_answer_to_slider_line_bar_and_list(open_notebook, picture):
             ".some((each) => each.innerText.includes('96 of 120'))", argument=before)  # fmt: skip
     nary.locator("select").last.select_option(index=0)
     place = nb.run("print(nary.bin.options[0][1])")
-    assert until(nb, "print(nary.bin.value)", place) == place
-    assert nb.run("print(nary.table.rows['valid_composition'].all())") == "True"
+    nb.until("nary.bin.value", place)
+    nb.until("nary.table.rows['valid_composition'].all()")
 
     assert nb.said == []
     assert [url for url in asked if "//127.0.0.1" not in url and "://" in url

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from PIL import Image
 
 pytestmark = pytest.mark.browser
 
@@ -49,27 +52,18 @@ def say(lab, expression, timeout=60):
     return lab.run(f"print({expression})", timeout)
 
 
-def wait_for(lab, expression, tries=120):
-    """Wait until something is true in the kernel."""
-    for _ in range(tries):
-        if say(lab, f"bool({expression})") == "True":
-            return
-        lab.page.wait_for_timeout(500)
-    raise AssertionError(f"never came true: {expression}")
-
-
-def painted(lab, place):
-    """Whether one of the two pictures of a crystal holds more than a background."""
-    import io
-
-    from PIL import Image
-
+def wait_until_painted(lab, place):
+    """Wait until one of the two pictures of a crystal holds more than a background."""
     view = lab.page.locator(".flowllm .flowllm-heading").nth(place)
     box = view.locator("xpath=ancestor::*[contains(@class,'widget-vbox')][1]")
-    image = Image.open(io.BytesIO(box.screenshot())).convert("RGB")
-    width, height = image.size
-    middle = image.crop((width // 4, height // 4, 3 * width // 4, 3 * height // 4))
-    return len(middle.getcolors(1_000_000)) > 100
+    for _ in range(100):
+        image = Image.open(io.BytesIO(box.screenshot())).convert("RGB")
+        width, height = image.size
+        middle = image.crop((width // 4, height // 4, 3 * width // 4, 3 * height // 4))
+        if len(middle.getcolors(1_000_000)) > 100:
+            return
+        lab.page.wait_for_timeout(200)
+    raise AssertionError(f"picture {place} stayed empty")
 
 
 def test_the_playground_in_jupyterlab(lab, picture):
@@ -78,14 +72,15 @@ def test_the_playground_in_jupyterlab(lab, picture):
     # a crystal, token by token
     counts = page.evaluate(WATCH)
     assert counts[-1] > 15 and len([n for n in counts if 0 < n < counts[-1]]) > 1
-    assert say(lab, "play.state, play.message.text") == "finished"
+    lab.until("play.state", "finished")
+    assert say(lab, "play.message.text") == ""
     assert say(lab, "len(play.crystals), play.crystals.ids[0]") == "2 c000000"
     shown = page.locator(f"{TOKENS}:not(.end)").all_inner_texts()
     tokens = "play.tries[-1].samples[0].tokens"
     written = say(lab, f"*[t.text.strip() for t in {tokens} if t.text[0] != '<']")
     assert " ".join(shown) == written
-    page.wait_for_timeout(1500)
-    assert painted(lab, 0) and painted(lab, 1)
+    for place in (0, 1):
+        wait_until_painted(lab, place)
     formula = say(lab, "play.crystals.formulas[0]")
     assert page.locator(f".flowllm-caption b:has-text('{formula}')").count() == 2
 
@@ -110,12 +105,12 @@ def test_the_playground_in_jupyterlab(lab, picture):
 
     # the next sample, and the one before by the keys of the menu
     button(page, "Next").click()
-    wait_for(lab, "play.result.chosen.value == 1")
+    lab.until("play.result.chosen.value == 1")
     page.get_by_label("Sample", exact=True).focus()
     page.keyboard.press("ArrowUp")
-    wait_for(lab, "play.result.chosen.value == 0")
+    lab.until("play.result.chosen.value == 0")
     page.keyboard.press("ArrowDown")
-    wait_for(lab, "play.result.chosen.value == 1")
+    lab.until("play.result.chosen.value == 1")
     page.wait_for_timeout(500)
     assert len(page.locator(TOKENS).all()) == int(say(lab, "len(play.result.sample.tokens)"))
 
@@ -147,7 +142,7 @@ def test_the_playground_in_jupyterlab(lab, picture):
     button(page, "Cancel").first.click()
     before = page.locator(TOKENS).count()
     page.wait_for_selector(f"{GENERATE}:enabled", timeout=10_000)
-    assert say(lab, "play.state") == "cancelled"
+    lab.until("play.state", "cancelled")
     page.wait_for_timeout(2000)
     after = page.locator(TOKENS).count()
     assert after - before < 40 and say(lab, "len(play.crystals)") == "0"
@@ -160,10 +155,10 @@ def test_the_playground_in_jupyterlab(lab, picture):
     rows.nth(1).focus()
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
-    wait_for(lab, "play.settings.num.value == 2")
+    lab.until("play.settings.num.value == 2")
     assert page.get_by_label("Formula", exact=True).input_value() == ""
     assert rows.nth(0).get_attribute("aria-selected") == "true"
-    assert say(lab, "play.crystals.formulas[0]") == formula
+    lab.until("play.crystals.formulas[0]", formula)
     page.wait_for_timeout(500)
     assert " ".join(page.locator(f"{TOKENS}:not(.end)").all_inner_texts()) == written
 
@@ -173,7 +168,7 @@ def test_the_playground_in_jupyterlab(lab, picture):
     drawn = "document.querySelectorAll('.flowllm .scatterlayer .trace:first-child .point').length"
     lab.wait(f"() => {drawn} > 0")
     few = page.evaluate(drawn)
-    wait_for(lab, "play.sweep.message.text.startswith('Done')")
+    lab.until("play.sweep.message.text.startswith('Done')")
     lab.wait(f"() => {drawn} >= 10")  # two lines of five points
     assert page.evaluate(drawn) > few
     widths = (
@@ -187,13 +182,13 @@ def test_the_playground_in_jupyterlab(lab, picture):
     page.locator(GENERATE).click()
     page.locator(".flowllm-message.error:has-text('ZeroDivisionError')").wait_for()
     page.wait_for_selector(f"{GENERATE}:enabled")
-    assert say(lab, "play.state") == "failed"
+    lab.until("play.state", "failed")
     say(lab, "setattr(play, '_model', play.sweep._model)")
 
     # as it looks, in both themes
     say(lab, "[setattr(play.settings.num, 'value', 4), setattr(play, 'prompt', play.prompt)]")
     page.locator(GENERATE).click()
-    wait_for(lab, "play.state == 'finished'")
+    lab.until("play.state == 'finished'")
     page.set_viewport_size({"width": 1280, "height": 2100})  # all of it at once
     page.wait_for_timeout(2000)
     page.locator(".flowllm-tokens .crystal .token").nth(2).hover()

@@ -9,6 +9,19 @@ const TOLD = [
   "removeLayoutProps", "removeTraceProps",
 ].map((name) => `_py2js_${name}`);
 
+// plotly tells the kernel of clicks and of every move of the pointer through one variable, in which
+// ipywidgets keeps only the last while the kernel is busy: a move takes the place of the click
+// before it. No chart listens to moves, so they are not told.
+const MOVES = new Set(["plotly_hover", "plotly_unhover"]);
+
+function withoutMoves(context) {
+  const { model } = context;
+  const set = (name, value) => {
+    if (!MOVES.has(value?.event_type)) model.set(name, value);
+  };
+  return { ...context, model: { ...model, set } };
+}
+
 function load(model) {
   const loaded = (globalThis[HERE] ??= {});
   const version = model.get("_version");
@@ -40,7 +53,7 @@ export default () => {
     });
     plot = (await load(model))();
     for (const [name, listener] of listeners) model.off(`change:${name}`, listener);
-    plot.initialize(context);
+    plot.initialize(withoutMoves(context));
     for (const [name, message] of missed) {
       model.set(name, null);
       model.set(name, message);
@@ -55,7 +68,7 @@ export default () => {
     },
     async render(context) {
       await ready;
-      return plot.render(context);
+      return plot.render(withoutMoves(context));
     },
   };
 };

@@ -31,7 +31,8 @@ class Plot(go.FigureWidget):
     """A chart that a page draws; changes of its traces and layout reach the page.
 
     As plotly's `FigureWidget`, but for its start: that sends 5 MB of code with every chart, which
-    takes the browser a second or two each.
+    takes the browser a second or two each. And but for the pointer: clicks reach the kernel, its
+    moves do not, so `on_hover` is never called.
 
     Args:
         figure: what it shows.
