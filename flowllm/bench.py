@@ -14,8 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from flowllm.counting import DecodingFigures
 from flowllm.errors import InputError
 from flowllm.flow.refine import RefineSettings
+from flowllm.generation import Generation
 from flowllm.measure import peak_memory_mb
-from flowllm.model import DEFAULT_MODEL, FlowLLM, Generation
+from flowllm.model import FlowLLM
+from flowllm.system_file import DEFAULT_MODEL
 from flowllm.text.strings import to_text
 from flowllm.threads import used_threads
 

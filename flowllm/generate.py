@@ -17,18 +17,13 @@ from flowllm.checkpoint import atomic_write, friendly_os_errors
 from flowllm.cif import parse_cif
 from flowllm.counting import DecodingFigures
 from flowllm.crystal import CrystalBatch
+from flowllm.data.reduce import reduce_structures
+from flowllm.drawing import check_num, crystal_id
 from flowllm.errors import InputError
 from flowllm.flow.refine import RefineSettings
+from flowllm.generation import Generation, Progress, Stage
 from flowllm.lm.settings import SamplingSettings
-from flowllm.model import (
-    FlowLLM,
-    Generation,
-    Progress,
-    Stage,
-    check_num,
-    crystal_id,
-    reduce_structures,
-)
+from flowllm.model import FlowLLM
 from flowllm.output import RESULTS, write_results
 from flowllm.run_folder import RunFolder
 from flowllm.runs import digest, flat_settings, open_run

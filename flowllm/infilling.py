@@ -13,13 +13,15 @@ from flowllm.checkpoint import atomic_write, friendly_os_errors
 from flowllm.cif import parse_cif
 from flowllm.crystal import CrystalBatch
 from flowllm.data.reduce import reduce_structure
+from flowllm.drawing import check_num, crystal_id, crystal_seed
 from flowllm.errors import InputError
 from flowllm.flow.refine import RefineSettings
+from flowllm.generation import Generation, Stage
 from flowllm.lm.completion import complete_crystal, first_atoms
 from flowllm.lm.infill import TRAINED_ON, Proposals, masked_sites, propose_elements
 from flowllm.lm.prior import LanguageModelPrior
 from flowllm.lm.settings import SamplingSettings
-from flowllm.model import FlowLLM, Generation, Stage, check_num, crystal_id, crystal_seed
+from flowllm.model import FlowLLM
 from flowllm.output import write_results
 from flowllm.runs import digest, flat_settings, open_run
 from flowllm.text.prompts import Conditions, build_prompt, without_frame

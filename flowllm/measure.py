@@ -13,14 +13,16 @@ import numpy as np
 from flowllm.checkpoint import read_json, write_json
 from flowllm.crystal import CrystalBatch
 from flowllm.data import load_dataset
+from flowllm.drawing import check_num
 from flowllm.errors import InputError
 from flowllm.flow.pairing import fingerprint
 from flowllm.flow.refine import RefineSettings
 from flowllm.generate import GenerateSettings, generate_run
+from flowllm.generation import Progress
 from flowllm.lm.settings import SamplingSettings
 from flowllm.metrics.matching import MatchResult, before_and_after, match
 from flowllm.metrics.summary import summarise
-from flowllm.model import FlowLLM, Progress, check_num
+from flowllm.model import FlowLLM
 from flowllm.run_folder import RunFolder
 from flowllm.runs import flat_settings, open_run
 from flowllm.text.prompts import Conditions, build_prompt

@@ -5,95 +5,32 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from flowllm.asking import conditions_of, warn_outside
 from flowllm.checkpoint import friendly_os_errors
-from flowllm.counting import DecodingFigures, count_decoding
+from flowllm.counting import count_decoding
 from flowllm.crystal import CrystalBatch
-from flowllm.data.reduce import reduce_structure
+from flowllm.drawing import DEFAULT_NUM, check_num, draw
 from flowllm.errors import InputError
 from flowllm.flow.refine import FlowRefiner, RefineSettings
+from flowllm.generation import Generation, Prior, Progress, Refiner, Stage
 from flowllm.lm.prior import LanguageModelPrior
 from flowllm.lm.settings import SamplingSettings
 from flowllm.priors.store import kind_of, load_prior, prior_digest, save_prior
 from flowllm.priors.typed import TypedPrior
 from flowllm.runs import digest, weights_digest
-from flowllm.system_file import SYSTEM_FILE, SystemFile
+from flowllm.system_file import DEFAULT_MODEL, SYSTEM_FILE, SystemFile, find_model
 from flowllm.text.ranges import TrainingRanges
 from flowllm.text.request import Request
 from flowllm.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from flowllm.streaming import Event
-
-PRETRAINED = Path(__file__).parent / "pretrained"
-DEFAULT_MODEL = "mp20-compact"
-DEFAULT_NUM = 16  # crystals, where nothing is said
-MAX_TRIES = 20  # draws for one crystal before its prompt is given up
-
-Progress = Callable[[str, int, int], None]
-"""Called with the stage, how many crystals it has finished, and how many it will."""
-
-
-class Prior(Protocol):
-    """Draws crystals for prompts; what is rejected is missing, ids are positions of prompts."""
-
-    def sample(
-        self, prompts: Sequence[str], settings: SamplingSettings, seeds: Sequence[int]
-    ) -> CrystalBatch:
-        """At most one crystal for each prompt."""
-        ...
-
-
-class Refiner(Protocol):
-    """Moves crystals along a learnt flow."""
-
-    def refine(
-        self, crystals: CrystalBatch, settings: RefineSettings, seeds: Sequence[int] | None = None
-    ) -> Trajectory:
-        """Their trajectories; the last frame is the result."""
-        ...
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What one stage of a run did: crystals that came out, samples rejected, seconds."""
-
-    name: str
-    crystals: int
-    rejected: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Generation:
-    """Generated crystals.
-
-    Attributes:
-        prompts: B prompts.
-        prior: B crystals as the prior drew them.
-        trajectory: from the prior's crystals to the refined ones.
-        stages: what each stage did.
-        decoding: what the language model wrote, and at what cost.
-    """
-
-    prompts: list[str]
-    prior: CrystalBatch
-    trajectory: Trajectory
-    stages: list[Stage] = field(default_factory=list)
-    decoding: DecodingFigures = field(default_factory=DecodingFigures)
-
-    @property
-    def refined(self) -> CrystalBatch:
-        """The refined crystals, the result."""
-        return self.trajectory.last
 
 
 class FlowLLM:
@@ -274,7 +211,7 @@ class FlowLLM:
         prompts = [self.prompt_for(request, i, seed) for i in indices]
         began = time.perf_counter()
         with count_decoding() as decoding:
-            prior, rejected = self._draw(indices, prompts, seed, sampling, progress)
+            prior, rejected = draw(self.prior, indices, prompts, seed, sampling, progress)
         drawn = time.perf_counter()
         trajectory = self.refine(prior, refinement, progress)
         ended = time.perf_counter()
@@ -299,92 +236,3 @@ class FlowLLM:
             settings or RefineSettings(),
             progress=lambda done, total: report("Riemannian flow", done, total),
         )
-
-    def _draw(
-        self,
-        indices: range,
-        prompts: list[str],
-        seed: int,
-        sampling: SamplingSettings,
-        progress: Progress | None,
-    ) -> tuple[CrystalBatch, int]:
-        """One accepted crystal for each prompt, and how many samples were rejected."""
-        accepted: dict[int, CrystalBatch] = {}
-        waiting, rejected, total = list(range(len(prompts))), 0, len(prompts)
-        for attempt in range(MAX_TRIES):
-            seeds = [crystal_seed(seed, indices[place], attempt) for place in waiting]
-            options: dict[str, Any] = {}
-            if progress is not None:
-                report, done = progress, [len(accepted)]
-
-                def advance(count: int, done: list[int] = done, report: Progress = report) -> None:
-                    done[0] += count
-                    report("language model", min(done[0], total), total)
-
-                options["progress"] = advance
-            batch = self.prior.sample([prompts[p] for p in waiting], sampling, seeds, **options)
-            for crystal in batch:
-                accepted[waiting[int(crystal.ids[0])]] = crystal
-            rejected += len(waiting) - len(batch)
-            waiting = [place for place in waiting if place not in accepted]
-            if not waiting:
-                break
-        if waiting:
-            raise InputError(
-                f"no crystal in {MAX_TRIES} tries for the prompt {prompts[waiting[0]].strip()!r}"
-            )
-        ids = np.array([crystal_id(index) for index in indices])
-        return CrystalBatch.concatenate(accepted[p] for p in range(total)).replace(
-            ids=ids
-        ), rejected
-
-
-def crystal_id(index: int) -> str:
-    """The name of one crystal of a run; its letter keeps tables from reading it as a number."""
-    return f"c{index:06d}"
-
-
-def crystal_seed(seed: int, index: int, attempt: int) -> int:
-    """The seed of one try at one crystal of a run."""
-    return int(np.random.SeedSequence([seed, index, attempt]).generate_state(1, np.uint32)[0])
-
-
-def check_num(num: int, seed: int) -> None:
-    """Refuse a number of crystals below 1 and a negative seed.
-
-    Raises:
-        InputError: names the one that is wrong.
-    """
-    if num < 1:
-        raise InputError(f"the number of crystals must be at least 1, not {num}")
-    if seed < 0:
-        raise InputError(f"the seed must be at least 0, not {seed}")
-
-
-def find_model(name: str | Path) -> Path:
-    """The folder of a model, given as a path or as the name of one that ships with the package.
-
-    Raises:
-        InputError: there is none.
-    """
-    for folder in (Path(name), PRETRAINED / str(name)):
-        if (folder / SYSTEM_FILE).is_file():
-            return folder
-    shipped = sorted(p.parent.name for p in PRETRAINED.glob(f"*/{SYSTEM_FILE}"))
-    raise InputError(
-        f"{name} is no model: no folder of that name with a {SYSTEM_FILE}; "
-        f"with the package comes {', '.join(shipped) or 'none'}"
-    )
-
-
-def reduce_structures(
-    structures: Sequence[Any], names: Sequence[str]
-) -> tuple[CrystalBatch, list[str]]:
-    """Structures reduced for refinement, and a message for each that had to be left out."""
-    crystals, refused = [], []
-    for structure, name in zip(structures, names, strict=True):
-        try:
-            crystals.append(reduce_structure(structure, name))
-        except InputError as error:
-            refused.append(str(error))
-    return CrystalBatch.concatenate(crystals), refused

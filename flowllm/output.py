@@ -15,9 +15,9 @@ import numpy as np
 
 from flowllm.checkpoint import atomic_write, friendly_os_errors, write_json
 from flowllm.crystal import CrystalBatch
+from flowllm.generation import Generation
 from flowllm.metrics.composition import compositional_validity
 from flowllm.metrics.validity import structural_validity
-from flowllm.model import Generation
 from flowllm.report import write_report
 
 CSV_COLUMNS = ("id", "formula", "prompt", "valid_structure", "valid_composition")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from flowllm.model import Progress
+    from flowllm.generation import Progress
 
 
 @contextmanager

@@ -12,6 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowllm.crystal import CrystalBatch
+from flowllm.drawing import (
+    DEFAULT_NUM,
+    MAX_TRIES,
+    check_num,
+    crystal_id,
+    crystal_seed,
+    draw,
+    gave_up,
+)
 from flowllm.errors import InputError
 from flowllm.flow.refine import RefineSettings
 from flowllm.lm.prior import LanguageModelPrior
@@ -129,8 +138,6 @@ def stream(
     Warns:
         OutOfRangeWarning: a condition that the training data do not have, or hardly have.
     """
-    from flowllm.model import DEFAULT_NUM, check_num
-
     count = num if num is not None else len(prompts) or DEFAULT_NUM
     check_num(count, seed)
     if alternatives < 0:
@@ -159,8 +166,6 @@ def _events(
     refinement: RefineSettings,
     watch: Watch,
 ) -> Iterator[Event]:
-    from flowllm.model import crystal_id
-
     yield from (Asked(index, prompt) for index, prompt in enumerate(prompts))
     drawn: dict[int, CrystalBatch] = {}
     try:
@@ -187,11 +192,9 @@ def _drawn(
     system: FlowLLM, prompts: list[str], seed: int, sampling: SamplingSettings, watch: Watch
 ) -> Iterator[LMEvent]:
     """One accepted crystal for each prompt; the tries and seeds of `FlowLLM.generate`."""
-    from flowllm.model import MAX_TRIES, crystal_seed
-
     if not isinstance(system.prior, LanguageModelPrior):
         watch.check()
-        crystals, _ = system._draw(range(len(prompts)), prompts, seed, sampling, None)
+        crystals, _ = draw(system.prior, range(len(prompts)), prompts, seed, sampling)
         yield from (Drawn(index, 0, "", crystal) for index, crystal in enumerate(crystals))
         return
     waiting = list(range(len(prompts)))
@@ -207,6 +210,4 @@ def _drawn(
         waiting = [index for index in waiting if index not in accepted]
         if not waiting:
             return
-    raise InputError(
-        f"no crystal in {MAX_TRIES} tries for the prompt {prompts[waiting[0]].strip()!r}"
-    )
+    raise gave_up(prompts[waiting[0]])

@@ -1,4 +1,4 @@
-"""`system.json`: what a system is beside its weights."""
+"""Where systems lie, and `system.json`: what a system is beside its weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from flowllm.errors import InputError
 from flowllm.text.ranges import TrainingRanges
 
 SYSTEM_FILE = "system.json"
+PRETRAINED = Path(__file__).parent / "pretrained"
+DEFAULT_MODEL = "mp20-compact"
 LEVELS = 3  # of the file that get lines of their own; what lies deeper stands in one line
 
 
@@ -54,6 +56,22 @@ class SystemFile:
         if self.training is not None:
             content["training"] = self.training.to_json()
         atomic_write(folder / SYSTEM_FILE, _lines(content, LEVELS) + "\n")
+
+
+def find_model(name: str | Path) -> Path:
+    """The folder of a model, given as a path or as the name of one that ships with the package.
+
+    Raises:
+        InputError: there is none.
+    """
+    for folder in (Path(name), PRETRAINED / str(name)):
+        if (folder / SYSTEM_FILE).is_file():
+            return folder
+    shipped = sorted(p.parent.name for p in PRETRAINED.glob(f"*/{SYSTEM_FILE}"))
+    raise InputError(
+        f"{name} is no model: no folder of that name with a {SYSTEM_FILE}; "
+        f"with the package comes {', '.join(shipped) or 'none'}"
+    )
 
 
 def _lines(value: Any, levels: int, indent: str = "") -> str:

@@ -14,10 +14,13 @@ from safetensors.torch import load_file, save_file
 
 import flowllm
 from flowllm.crystal import CrystalBatch
+from flowllm.data.reduce import reduce_structures
+from flowllm.drawing import crystal_seed
 from flowllm.errors import InputError
 from flowllm.flow.refine import FlowRefiner, RefineSettings
 from flowllm.lm.settings import SamplingSettings
-from flowllm.model import FlowLLM, crystal_seed, find_model, reduce_structures
+from flowllm.model import FlowLLM
+from flowllm.system_file import find_model
 from flowllm.text.prompts import Conditions, build_prompt
 from flowllm.text.ranges import Range, TrainingRanges
 from flowllm.text.request import Request

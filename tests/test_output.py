@@ -10,7 +10,7 @@ import pytest
 
 from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.model import Generation, Stage
+from flowllm.generation import Generation, Stage
 from flowllm.output import CSV_COLUMNS, crystal_rows, table, write_cifs, write_results
 from flowllm.trajectory import Trajectory
 

@@ -10,7 +10,8 @@ from flowllm.flow import RefineSettings
 from flowllm.metrics.composition import compositional_validity
 from flowllm.metrics.symmetry import symmetry
 from flowllm.metrics.validity import structural_validity
-from flowllm.model import DEFAULT_MODEL, PRETRAINED, FlowLLM
+from flowllm.model import FlowLLM
+from flowllm.system_file import DEFAULT_MODEL, PRETRAINED
 
 FOLDER = PRETRAINED / DEFAULT_MODEL
 

@@ -20,8 +20,9 @@ from flowllm.data import load_dataset
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.flow.pairing import fingerprint
+from flowllm.generation import Prior, Progress
 from flowllm.lm.prior import LanguageModelPrior
-from flowllm.model import FlowLLM, Prior, Progress
+from flowllm.model import FlowLLM
 from flowllm.runs import flat_settings, open_run
 from flowllm.stability import HullTable, load_hull
 

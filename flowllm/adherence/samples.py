@@ -16,8 +16,10 @@ from flowllm.adherence.kinds import Wish, names_of, needs_places
 from flowllm.adherence.settings import AdherenceSettings
 from flowllm.checkpoint import atomic_write
 from flowllm.crystal import CrystalBatch
+from flowllm.drawing import crystal_seed
 from flowllm.errors import InputError
-from flowllm.model import FlowLLM, Prior, Progress, crystal_seed
+from flowllm.generation import Prior, Progress
+from flowllm.model import FlowLLM
 from flowllm.relax import RelaxSettings
 from flowllm.stability import HullTable
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from flowllm.adherence.kinds import DEFAULT_KINDS, names_of
+from flowllm.drawing import check_num
 from flowllm.errors import InputError
 from flowllm.flow.refine import RefineSettings
 from flowllm.lm.settings import SamplingSettings
-from flowllm.model import check_num
 
 MODES = ("without", "with")  # decoding constraints
 SPLITS = ("train", "val", "test")

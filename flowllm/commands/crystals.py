@@ -78,9 +78,9 @@ def generate(
     )  # fmt: skip
     sampling = SamplingSettings(temperature, top_p, noise)
 
+    from flowllm.drawing import DEFAULT_NUM
     from flowllm.flow.refine import RefineSettings
     from flowllm.generate import GenerateSettings, generate_run
-    from flowllm.model import DEFAULT_NUM
     from flowllm.progress import progress_bars
 
     settings = GenerateSettings(

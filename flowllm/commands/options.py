@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from flowllm.model import FlowLLM, Stage
+    from flowllm.generation import Stage
+    from flowllm.model import FlowLLM
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 PriorKind = Literal["language-model", "types", "substitution", "compositions"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,6 +80,19 @@ def reduce_structure(
         numbers, frac, lengths[None], angles[None], np.array([len(numbers)]), np.array([name])
     )
     return order_and_set(crystal, settings.canonical)
+
+
+def reduce_structures(
+    structures: Sequence[Any], names: Sequence[str]
+) -> tuple[CrystalBatch, list[str]]:
+    """Structures reduced for refinement, and a message for each that had to be left out."""
+    crystals, refused = [], []
+    for structure, name in zip(structures, names, strict=True):
+        try:
+            crystals.append(reduce_structure(structure, name))
+        except InputError as error:
+            refused.append(str(error))
+    return CrystalBatch.concatenate(crystals), refused
 
 
 def order_and_set(crystal: CrystalBatch, canonical: bool) -> CrystalBatch:

@@ -10,7 +10,7 @@ from flowllm.lm.completion import complete_crystal, first_atoms
 from flowllm.lm.infill import TRAINED_ON, masked_sites, nearest_radius, propose_elements
 from flowllm.lm.likelihood import as_crystal_set, score
 from flowllm.lm.prior import LanguageModelPrior
-from flowllm.model import PRETRAINED
+from flowllm.system_file import PRETRAINED
 from flowllm.text.prompts import Conditions
 
 

@@ -9,7 +9,7 @@ from flowllm.errors import InputError
 from flowllm.lm.invariance import invariance
 from flowllm.lm.likelihood import as_crystal_set, score
 from flowllm.lm.prior import LanguageModelPrior
-from flowllm.model import PRETRAINED
+from flowllm.system_file import PRETRAINED
 from flowllm.text.prompts import OUTLINE, Conditions, build_prompt
 from flowllm.text.strings import parse_text, to_text
 

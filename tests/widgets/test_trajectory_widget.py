@@ -11,7 +11,7 @@ import pytest
 
 from flowllm.crystal import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.model import Generation
+from flowllm.generation import Generation
 from flowllm.trajectory import Trajectory
 from flowllm_widgets.trajectory.download import DownloadLink
 from flowllm_widgets.trajectory.figure import ENERGY

@@ -12,7 +12,7 @@ from flowllm.errors import InputError
 from flowllm.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from flowllm.model import Generation
+    from flowllm.generation import Generation
 
 ENDS = ("prior", "refined")
 

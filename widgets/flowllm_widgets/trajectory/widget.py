@@ -32,7 +32,7 @@ from flowllm_widgets.trajectory.marks import PlotMarks
 from flowllm_widgets.trajectory.source import ENDS, Source, check_position
 
 if TYPE_CHECKING:
-    from flowllm.model import Generation
+    from flowllm.generation import Generation
 
 
 class TrajectoryViewer(Panel):
