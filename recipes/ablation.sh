@@ -30,7 +30,7 @@ for prior in language-model types substitution compositions; do
   flow=$prior
   if [ "$prior" = compositions ]; then flow=types; fi
   flowllm combine --prior "$prior" --lm "$lm" --flow "$out/$flow/flow" --data "$data" \
-    --out "$out/$prior/model" --overwrite
+    --out "$out/$prior/model"
   flowllm generate --model "$out/$prior/model" --num 1000 --out "$out/$prior/crystals"
   flowllm evaluate "$out/$prior/crystals" --name "$prior" --relax-num 200 --out "$out/$prior/eval"
 done

@@ -20,5 +20,5 @@ flowllm train-flow --pairs "$out/pairs" --out "$out/flow" --hidden 224 --layers 
   --learning-rate 2e-3 --max-distance 0.02 --max-strain 0.1 --coord-weight 6000 --weight-decay 0.1
 
 # 5. One folder that generate, refine and measure take.
-flowllm combine --lm "$out/lm" --flow "$out/flow" --data "$out/data" --out "$out/model" --overwrite
+flowllm combine --lm "$out/lm" --flow "$out/flow" --data "$out/data" --out "$out/model"
 flowllm measure --model "$out/model" --data "$out/data" --out "$out/measured"

@@ -12,5 +12,5 @@ flowllm pair --lm "$out/lm" --data "$out/data" --out "$out/pairs" --device cuda 
 flowllm train-flow --pairs "$out/pairs" --out "$out/flow" --device cuda \
   --hidden 512 --epochs 40 --batch-size 256 --learning-rate 2e-3 --max-distance 0.02 --max-strain 0.1 \
   --coord-weight 6000 --weight-decay 0.1
-flowllm combine --lm "$out/lm" --flow "$out/flow" --data "$out/data" --out "$out/model" --overwrite
+flowllm combine --lm "$out/lm" --flow "$out/flow" --data "$out/data" --out "$out/model"
 flowllm measure --model "$out/model" --data "$out/data" --out "$out/measured" --device cuda

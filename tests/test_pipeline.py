@@ -161,8 +161,12 @@ def test_a_system_is_replaced_only_on_request_and_its_card_stays(trained, prepar
     parts = trained[0] / "lm", trained[0] / "flow", prepared
     combine(*parts, tmp_path / "system")
     (tmp_path / "system" / "README.md").write_text("card")
-    with pytest.raises(InputError, match="holds a system; use --overwrite"):
-        combine(*parts, tmp_path / "system")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "system").rglob("*")}
+    again = combine(*parts, tmp_path / "system")  # the same: it is done
+    assert again.training == FlowLLM.from_pretrained(tmp_path / "system", "cpu").training
+    with pytest.raises(InputError, match="holds another system; use --overwrite"):
+        combine(*parts, tmp_path / "system", half=False)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "system").rglob("*")} == before
     combine(*parts, tmp_path / "system", half=False, overwrite=True)
     assert (tmp_path / "system" / "README.md").read_text() == "card"
     stored = load_file(tmp_path / "system" / "lm" / "model.safetensors")
@@ -184,11 +188,11 @@ def test_the_histogram_counts_every_size(sample_crystals):
 
 def test_data_without_a_validation_split_give_some_for_it(tmp_path, monkeypatch, sample_crystals):
     train = CrystalSet(sample_crystals[:41])
-    monkeypatch.setattr("flowllm.pipeline.load_dataset", lambda data, split: train)
+    monkeypatch.setattr("flowllm.pipeline.splits.load_dataset", lambda data, split: train)
     kept, held_out = training_splits(tmp_path)
     assert len(held_out) == 2 and len(kept) == 39
     assert not set(kept.crystals.ids) & set(held_out.crystals.ids)
-    monkeypatch.setattr("flowllm.pipeline.load_dataset", lambda data, split: train[:1])
+    monkeypatch.setattr("flowllm.pipeline.splits.load_dataset", lambda data, split: train[:1])
     with pytest.raises(InputError, match="at least 2"):
         training_splits(tmp_path)
 
@@ -285,7 +289,7 @@ def test_a_killed_training_of_the_flow_ends_as_one_that_was_not(trained, in_proc
 
 def test_finished_stages_are_not_done_again(trained, prepared, monkeypatch):
     folder, figures, summary = trained
-    for name in ("train_lm", "sample_pairs", "train_flow"):
+    for name in ("language_model.train_lm", "pairs.sample_pairs", "flow.train_flow"):
         monkeypatch.setattr(f"flowllm.pipeline.{name}", None)
     assert train_language_model(prepared, folder / "lm") == figures
     more_threads = LMTrainSettings(**{**vars(LM), "threads": 2})  # how fast, not what
@@ -315,7 +319,9 @@ def test_every_stage_refuses_a_folder_with_another_run(trained, prepared):
 
 def test_every_stage_overwrites_on_request(prepared, system_folder, tmp_path, monkeypatch):
     ran = []
-    monkeypatch.setattr("flowllm.pipeline.train_lm", lambda *a, **o: ran.append("lm") or {"x": 1.0})
+    monkeypatch.setattr(
+        "flowllm.pipeline.language_model.train_lm", lambda *a, **o: ran.append("lm") or {"x": 1.0}
+    )
     train_language_model(prepared, tmp_path / "lm")
     other = LMTrainSettings(**{**vars(LM), "seed": 1})
     assert train_language_model(prepared, tmp_path / "lm", other, overwrite=True) == {"x": 1.0}
@@ -326,7 +332,7 @@ def test_every_stage_overwrites_on_request(prepared, system_folder, tmp_path, mo
             device="cpu", overwrite=settings is fewer,
         )  # fmt: skip
     assert summary["pairs"] == 4
-    monkeypatch.setattr("flowllm.pipeline.train_flow", lambda *a: ran.append("flow"))
+    monkeypatch.setattr("flowllm.pipeline.flow.train_flow", lambda *a: ran.append("flow"))
     for settings in (FLOW, FlowTrainSettings(**{**vars(FLOW), "seed": 1})):
         train_on_pairs(
             tmp_path / "pairs", tmp_path / "flow", settings, overwrite=settings is not FLOW
@@ -380,7 +386,7 @@ def test_a_loss_that_is_not_finite_is_said_in_a_line(trained, tmp_path, monkeypa
     def diverge(*arguments):
         raise FloatingPointError("the loss is not finite at step 3; lower learning_rate")
 
-    monkeypatch.setattr("flowllm.pipeline.train_flow", diverge)
+    monkeypatch.setattr("flowllm.pipeline.flow.train_flow", diverge)
     with pytest.raises(InputError, match="lower learning_rate"):
         train_on_pairs(trained[0] / "pairs", tmp_path / "flow", FLOW)
 

@@ -121,9 +121,9 @@ def train_lm(
 
         figures = train_compact(data, out, sizes, settings, device=device, overwrite=overwrite)
     else:
-        from flowllm.fine_tuning import train_large
         from flowllm.lm.adapt import AdapterSettings
         from flowllm.lm.large import LargeSettings
+        from flowllm.pipeline.fine_tuning import train_large
 
         large = LargeSettings(
             model,
@@ -151,7 +151,7 @@ def merge_lm(
         base: where the base is now, if not where the adapter says.
         overwrite: replace another run in the output folder.
     """
-    from flowllm.fine_tuning import merge_run
+    from flowllm.pipeline.fine_tuning import merge_run
     from flowllm.progress import waiting
 
     with waiting("merging"):

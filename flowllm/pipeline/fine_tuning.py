@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flowllm.errors import InputError
 from flowllm.flow.pairing import fingerprint
 from flowllm.flow.velocity import resolve_device
-from flowllm.pipeline import training_splits
+from flowllm.pipeline.splits import training_splits
 from flowllm.processes import compute_on, open_shared_run
 from flowllm.runs import digest, flat_settings, open_run
 
