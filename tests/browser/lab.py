@@ -245,12 +245,16 @@ def opener(
         page.set_default_timeout(60_000)
         opened = OpenNotebook(page)
 
+        def note(text: str, place: str = "") -> None:
+            if not any(part in text for part in FOREIGN):
+                opened.said.append(f"{text} ({place})")
+
         def console(message: Any) -> None:
-            if message.type == "error" and not any(part in message.text for part in FOREIGN):
-                opened.said.append(f"{message.text} ({message.location.get('url', '')})")
+            if message.type == "error":
+                note(message.text, message.location.get("url", ""))
 
         page.on("console", console)
-        page.on("pageerror", lambda error: opened.said.append(str(error)))
+        page.on("pageerror", lambda error: note(str(error), "thrown"))
         page.goto(f"{address}/lab/tree/{name}?token={token}&reset", timeout=120_000)
         page.wait_for_function(
             """() => window.jupyterapp?.shell?.currentWidget?.sessionContext

@@ -109,11 +109,12 @@ def test_events_reach_their_own_sample():
 def test_the_table_shows_settings_and_counts():
     one = Try(1, replace(SETTINGS, prompt=build_prompt(Conditions(formula="NaCl")), noise=0.05))
     carry_out(Shelf(SALT, CLASH, SALT), one, Stop())
-    half = Try(2, SETTINGS, state="cancelled")
+    half = Try(2, replace(SETTINGS, symprec=0.1), state="cancelled")
     half.take(Drawn(0, 0, "", SALT))
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in table([one, half])]
     assert rows[0]["Asked for"] == "The chemical formula is NaCl." and rows[0]["Noise"] == "0.05"
     assert (rows[0]["Valid"], rows[0]["Formulas"]) == ("2/3", "1")
+    assert [row["Symprec"] for row in rows] == ["off", "0.1"]
     assert rows[1]["Asked for"] == "anything"
     assert (rows[1]["Valid"], rows[1]["State"]) == ("1/1 of 3", "cancelled")
     assert table([Try(3, SETTINGS)])[0][COLUMNS.index("Valid")] == "none of 3"
@@ -264,9 +265,10 @@ def test_a_stream_of_tokens_is_named_by_its_key():
 
 
 def test_settings_are_those_of_the_package():
-    settings = Settings("p", 1.2, 0.8, 0.01, 7, 3, 9)
+    settings = Settings("p", 1.2, 0.8, 0.01, 7, 3, 9, 0.05)
     assert (settings.sampling.temperature, settings.sampling.top_p) == (1.2, 0.8)
     assert settings.sampling.noise == 0.01 and settings.refinement.steps == 7
+    assert settings.refinement.symprec == 0.05 and Settings("p").refinement.symprec == 0
     assert settings.refinement.frames == list(range(8))
     with pytest.raises(InputError):
         _ = replace(settings, temperature=0.0).sampling

@@ -41,8 +41,8 @@ def view():
     "settings",
     [
         Settings("asked", 0.05, 0.05, 0.0, 1, 1, 0),
-        Settings("asked", 2.0, 1.0, 0.2, 100, 32, 2**31 - 1),
-        Settings("asked", 1.15, 0.65, 0.015, 42, 7, 12345),
+        Settings("asked", 2.0, 1.0, 0.2, 100, 32, 2**31 - 1, 0.5),
+        Settings("asked", 1.15, 0.65, 0.015, 42, 7, 12345, 0.01),
     ],
 )
 def test_controls_give_back_what_was_set(settings):

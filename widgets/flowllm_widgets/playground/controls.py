@@ -13,7 +13,7 @@ WIDE = {"width": "auto"}
 
 
 class SettingsForm(ipywidgets.VBox):
-    """Temperature, nucleus, noise, steps, number of samples and seed.
+    """Temperature, nucleus, noise, steps, symmetry, number of samples and seed.
 
     Args:
         num: samples at first.
@@ -37,6 +37,11 @@ class SettingsForm(ipywidgets.VBox):
         self.steps = ipywidgets.IntSlider(
             first.steps, min=1, max=100, description="Integration steps", style=STYLE, layout=WIDE
         )
+        self.symprec = ipywidgets.FloatSlider(
+            first.symprec, min=0.0, max=0.5, step=0.01, description="Symprec (Å)",
+            tooltip="Keep the space group that a crystal has within this tolerance before it is "
+            "refined; at 0 the flow may break it", style=STYLE, layout=WIDE,
+        )  # fmt: skip
         self.num = ipywidgets.IntSlider(
             num, min=1, max=max(MOST, num), description="Samples", style=STYLE, layout=WIDE
         )
@@ -44,17 +49,20 @@ class SettingsForm(ipywidgets.VBox):
             seed, min=0, max=LAST_SEED, description="Seed", style=STYLE, layout={"width": "260px"}
         )
         super().__init__(
-            [self.temperature, self.top_p, self.noise, self.steps, self.num, self.seed]
-        )
+            [
+                self.temperature, self.top_p, self.noise, self.steps, self.symprec, self.num,
+                self.seed,
+            ]
+        )  # fmt: skip
 
     def read(self, prompt: str) -> Settings:
         """The settings as they stand, for a prompt."""
         return Settings(
             prompt, self.temperature.value, self.top_p.value, self.noise.value, self.steps.value,
-            self.num.value, self.seed.value,
+            self.num.value, self.seed.value, self.symprec.value,
         )  # fmt: skip
 
     def write(self, settings: Settings) -> None:
         """Set all controls."""
-        for name in ("temperature", "top_p", "noise", "steps", "num", "seed"):
+        for name in ("temperature", "top_p", "noise", "steps", "num", "seed", "symprec"):
             getattr(self, name).value = getattr(settings, name)

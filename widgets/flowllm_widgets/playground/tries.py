@@ -28,6 +28,7 @@ class Settings:
     steps: int = 25
     num: int = 4
     seed: int = 0
+    symprec: float = 0.0
 
     @property
     def sampling(self) -> SamplingSettings:
@@ -37,7 +38,7 @@ class Settings:
     @property
     def refinement(self) -> RefineSettings:
         """How the flow is integrated; every step is kept."""
-        return RefineSettings(self.steps, record=True)
+        return RefineSettings(self.steps, record=True, symprec=self.symprec)
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,9 @@ class Try:
         return len(known), sum(f.valid for f in known), len({f.formula for f in known})
 
 
-COLUMNS = ("Try", "Asked for", "τ", "P", "Noise", "Steps", "Seed", "Valid", "Formulas", "State")
+COLUMNS = (
+    "Try", "Asked for", "τ", "P", "Noise", "Steps", "Symprec", "Seed", "Valid", "Formulas", "State",
+)  # fmt: skip
 
 
 def table(tries: Sequence[Try]) -> list[list[str]]:
@@ -206,8 +209,9 @@ def table(tries: Sequence[Try]) -> list[list[str]]:
         made, valid, formulas = one.counts()
         rows.append([
             str(one.number), without_frame(s.prompt) or "anything", f"{s.temperature:.2f}",
-            f"{s.top_p:.2f}", f"{s.noise:g}", str(s.steps), str(s.seed),
-            _share(valid, made, s.num), str(formulas), one.state,
+            f"{s.top_p:.2f}", f"{s.noise:g}", str(s.steps),
+            f"{s.symprec:g}" if s.symprec else "off", str(s.seed), _share(valid, made, s.num),
+            str(formulas), one.state,
         ])  # fmt: skip
     return rows
 
