@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 from pathlib import Path
@@ -70,7 +71,7 @@ def combine(
             if log.is_file() and (partial / name).is_dir():  # loss curves travel with the weights
                 atomic_write(partial / name / "log.jsonl", log.read_bytes())
         if (out / SYSTEM_FILE).is_file() and not overwrite:
-            if _contents(out) == _contents(partial):
+            if _same_system(out, partial):
                 return system
             raise InputError(f"{out} holds another system; use --overwrite to replace it")
         with friendly_os_errors(out):
@@ -87,7 +88,15 @@ def combine(
     return system
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
-    """The files of a system in a folder, by their paths in it."""
+def _same_system(one: Path, other: Path) -> bool:
+    """Whether two folders hold the same system to the byte; read in pieces, it may be large."""
+    files = _files(one)
+    return files == _files(other) and all(
+        filecmp.cmp(one / name, other / name, shallow=False) for name in files
+    )
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a system, by their paths in its folder; not a card that lies beside them."""
     files = [path for name in PARTS for path in (folder / name, *(folder / name).rglob("*"))]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.is_file()}
+    return sorted(path.relative_to(folder) for path in files if path.is_file())

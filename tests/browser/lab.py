@@ -22,12 +22,12 @@ QUIET = {
         "notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False}
     },
 }
+# anywidget's, logged or thrown, when a model takes over 2 s to load, as plotly's 5 MB do on a busy
+# machine; the widget is drawn all the same when they are there.
+LATE = "Failed to initialize model"
 # What the browser says about things that are none of the workbench's.
 FOREIGN = (
-    "favicon", "GPU stall due to ReadPixels", "Canvas2D", "WebGL-", "third-party cookie",
-    # anywidget's, when a model takes over 2 s to load, as plotly's 5 MB do on a busy machine; the
-    # widget is drawn all the same when they are there
-    "Failed to initialize model",
+    LATE, "favicon", "GPU stall due to ReadPixels", "Canvas2D", "WebGL-", "third-party cookie",
 )  # fmt: skip
 
 
@@ -245,16 +245,16 @@ def opener(
         page.set_default_timeout(60_000)
         opened = OpenNotebook(page)
 
-        def note(text: str, place: str = "") -> None:
-            if not any(part in text for part in FOREIGN):
-                opened.said.append(f"{text} ({place})")
-
         def console(message: Any) -> None:
-            if message.type == "error":
-                note(message.text, message.location.get("url", ""))
+            if message.type == "error" and not any(part in message.text for part in FOREIGN):
+                opened.said.append(f"{message.text} ({message.location.get('url', '')})")
+
+        def thrown(error: Any) -> None:
+            if LATE not in str(error):
+                opened.said.append(str(error))
 
         page.on("console", console)
-        page.on("pageerror", lambda error: note(str(error), "thrown"))
+        page.on("pageerror", thrown)
         page.goto(f"{address}/lab/tree/{name}?token={token}&reset", timeout=120_000)
         page.wait_for_function(
             """() => window.jupyterapp?.shell?.currentWidget?.sessionContext
