@@ -12,10 +12,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from flowllm.conditions.ranges import TrainingRanges
 from flowllm.data import load_dataset
-from flowllm.pipeline import num_atoms_histogram
-from flowllm.system_file import SystemFile
-from flowllm.text.ranges import TrainingRanges
+from flowllm.systems.record import SystemFile
+from flowllm.workflows.train import num_atoms_histogram
 
 
 def main(folder: Path, data: str) -> None:

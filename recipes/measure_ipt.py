@@ -17,8 +17,8 @@ import torch
 
 from flowllm import load_dataset
 from flowllm.data.dataset import CrystalSet
-from flowllm.lm.invariance import TRANSFORMATIONS, invariance
-from flowllm.lm.prior import LanguageModelPrior
+from flowllm.methods.language_model.invariance import TRANSFORMATIONS, invariance
+from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.metrics.statistics import estimate
 
 HEADINGS = ("model", "perplexity as written", "transformed", "IPT", "nats lost, of a crystal")

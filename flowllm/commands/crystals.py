@@ -66,8 +66,8 @@ def generate(
         device: where to compute.
         overwrite: replace another run in the output folder.
     """
-    from flowllm.lm.settings import SamplingSettings
-    from flowllm.text.request import Request, read_prompts
+    from flowllm.conditions.request import Request, read_prompts
+    from flowllm.methods.language_model.settings import SamplingSettings
 
     # what can be wrong is looked at before anything that takes seconds to load
     prompts = read_prompts(prompt_file) if prompt_file else ()
@@ -78,10 +78,10 @@ def generate(
     )  # fmt: skip
     sampling = SamplingSettings(temperature, top_p, noise)
 
-    from flowllm.drawing import DEFAULT_NUM
-    from flowllm.flow.refine import RefineSettings
-    from flowllm.generate import GenerateSettings, generate_run
-    from flowllm.progress import progress_bars
+    from flowllm.methods.flow.refiner import RefineSettings
+    from flowllm.runs.progress import progress_bars
+    from flowllm.systems.sampling import DEFAULT_NUM
+    from flowllm.workflows.generate import GenerateSettings, generate_run
 
     settings = GenerateSettings(
         num=num if num is not None else len(prompts) or DEFAULT_NUM,
@@ -128,9 +128,9 @@ def refine(
         device: where to compute.
         overwrite: replace another run in the output folder.
     """
-    from flowllm.flow.refine import RefineSettings
-    from flowllm.generate import refine_run
-    from flowllm.progress import progress_bars
+    from flowllm.methods.flow.refiner import RefineSettings
+    from flowllm.runs.progress import progress_bars
+    from flowllm.workflows.generate import refine_run
 
     settings = RefineSettings(steps, solver, anti_annealing, record, symprec=symprec)
     system = load_system(model, device)

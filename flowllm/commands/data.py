@@ -32,7 +32,7 @@ def data(
     """
     from flowllm.data import ReduceSettings
     from flowllm.data.prepare import prepare_folder, summary_of
-    from flowllm.progress import progress_bars
+    from flowllm.runs.progress import progress_bars
 
     with progress_bars() as progress:
         folder = prepare_folder(

@@ -78,8 +78,8 @@ def evaluate(
     )
     from flowllm.evaluation import evaluate as run
     from flowllm.evaluation.printing import print_report
-    from flowllm.executors import dask_executor
-    from flowllm.progress import progress_bars
+    from flowllm.parallel.dask import dask_executor
+    from flowllm.runs.progress import progress_bars
 
     with dask_executor(dask) as executor, progress_bars() as progress:
         report = run(
@@ -141,16 +141,16 @@ def adherence(
         device: where to compute.
         overwrite: replace another run in the output folder.
     """
-    from flowllm.adherence import (
+    from flowllm.evaluation.adherence import (
         DEFAULT_KINDS,
         AdherenceSettings,
         measure_adherence,
         print_adherence,
     )
-    from flowllm.adherence.settings import MODES
-    from flowllm.flow.refine import RefineSettings
-    from flowllm.lm.settings import SamplingSettings
-    from flowllm.progress import progress_bars
+    from flowllm.evaluation.adherence.settings import MODES
+    from flowllm.methods.flow.refiner import RefineSettings
+    from flowllm.methods.language_model.settings import SamplingSettings
+    from flowllm.runs.progress import progress_bars
 
     settings = AdherenceSettings(
         model=model,
@@ -191,7 +191,7 @@ def reference(
         overwrite: replace another reference in the output folder.
     """
     from flowllm.evaluation.build import build_reference
-    from flowllm.progress import progress_bars
+    from flowllm.runs.progress import progress_bars
 
     with progress_bars() as progress:
         made = build_reference(
@@ -220,7 +220,7 @@ def hull(
         overwrite: replace a file that is there.
     """
     from flowllm.errors import InputError
-    from flowllm.progress import waiting
+    from flowllm.runs.progress import waiting
     from flowllm.stability import convert_hull
 
     if out.exists() and not overwrite:
@@ -263,7 +263,7 @@ def export(
 
     from flowllm.evaluation.selection import select
     from flowllm.export import export_crystals
-    from flowllm.progress import progress_bars
+    from flowllm.runs.progress import progress_bars
 
     named = [word.strip() for word in ids.split(",")] if ids else None
     crystals, wanted = select(source, where, named, relaxed)

@@ -34,7 +34,7 @@ def score(
     """
     from flowllm.errors import InputError
     from flowllm.inputs import read_inputs
-    from flowllm.progress import progress_bars
+    from flowllm.runs.progress import progress_bars
 
     if ipt < 0 or ipt == 1:
         raise InputError(f"--ipt takes 0 or at least 2 transformations, not {ipt}")
@@ -42,8 +42,8 @@ def score(
         raise InputError(f"{out} is there already; use --overwrite to replace it")
     inputs = read_inputs(source)
     system = load_system(model, device)
-    from flowllm.lm.prior import LanguageModelPrior
-    from flowllm.scoring import print_table, rank_by_likelihood, write_table
+    from flowllm.methods.language_model.prior import LanguageModelPrior
+    from flowllm.workflows.score import print_table, rank_by_likelihood, write_table
 
     if not isinstance(system.prior, LanguageModelPrior):
         raise InputError(f"{model} starts from no language model; there is nothing to score with")
@@ -100,13 +100,13 @@ def infill(
         device: where to compute.
         overwrite: replace another run in the output folder.
     """
+    from flowllm.conditions.formula import read_elements
     from flowllm.errors import InputError
-    from flowllm.flow.refine import RefineSettings
-    from flowllm.infilling import PROPOSALS, InfillSettings, infill_run
-    from flowllm.lm.infill import TRAINED_ON
-    from flowllm.lm.settings import SamplingSettings
-    from flowllm.text.formula import read_elements
+    from flowllm.methods.flow.refiner import RefineSettings
+    from flowllm.methods.language_model.infill import TRAINED_ON
+    from flowllm.methods.language_model.settings import SamplingSettings
     from flowllm.text.prompts import Conditions
+    from flowllm.workflows.infill import PROPOSALS, InfillSettings, infill_run
 
     try:
         chosen = None if sites is None else tuple(int(word) for word in sites.split(","))

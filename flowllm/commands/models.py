@@ -29,7 +29,7 @@ def combine(
         half: keep the weights in float16 on disk, half the size.
         overwrite: replace a system in the output folder.
     """
-    from flowllm.pipeline import combine as join
+    from flowllm.workflows.train import combine as join
 
     join(lm, flow, data, out, prior_kind=prior, half=half, overwrite=overwrite)
     print(f"flowllm generate --model {out} --out runs/mine")
@@ -72,10 +72,10 @@ def measure(
         device: where to compute.
         overwrite: replace another run in the output folder.
     """
-    from flowllm.flow.refine import RefineSettings
-    from flowllm.lm.settings import SamplingSettings
-    from flowllm.measure import MeasureSettings, measure_model, print_figures
-    from flowllm.progress import progress_bars
+    from flowllm.methods.flow.refiner import RefineSettings
+    from flowllm.methods.language_model.settings import SamplingSettings
+    from flowllm.runs.progress import progress_bars
+    from flowllm.workflows.measure import MeasureSettings, measure_model, print_figures
 
     settings = MeasureSettings(
         model=model,
@@ -117,12 +117,12 @@ def bench(
         device: where to compute.
     """
     if evaluation is not None:
-        from flowllm.evaluation.bench import bench_evaluation, print_evaluation_bench
+        from flowllm.bench.evaluation import bench_evaluation, print_evaluation_bench
 
         print_evaluation_bench(
             bench_evaluation(evaluation, relax_num=relax_num, workers=threads or None)
         )
         return
-    from flowllm.bench import bench_model, print_bench
+    from flowllm.bench.generation import bench_model, print_bench
 
     print_bench(bench_model(load_system(model, device), num, steps, device, threads))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from flowllm.generation import Stage
-    from flowllm.model import FlowLLM
+    from flowllm.systems.generation import Stage
+    from flowllm.systems.system import FlowLLM
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 PriorKind = Literal["language-model", "types", "substitution", "compositions"]
@@ -22,10 +22,10 @@ Input = tyro.conf.Positional[Path]
 
 def load_system(model: str, device: str) -> FlowLLM:
     """A model from a folder or by its name, with a sign of life while it loads."""
-    from flowllm.progress import waiting
+    from flowllm.runs.progress import waiting
 
     with waiting("loading the model"):
-        from flowllm.model import FlowLLM
+        from flowllm.systems.system import FlowLLM
 
         return FlowLLM.from_pretrained(model, device)
 

@@ -79,8 +79,8 @@ def train_lm(
         overwrite: replace another run in the output folder.
     """
     from flowllm.errors import InputError
-    from flowllm.lm.settings import CompactConfig, LMTrainSettings
-    from flowllm.processes import is_main
+    from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings
+    from flowllm.training.ranks import is_main
 
     asked: dict[str, Any] = {
         "epochs": epochs,
@@ -117,13 +117,13 @@ def train_lm(
     )
     if model is None:
         sizes = CompactConfig(hidden, layers, heads, feed_forward)
-        from flowllm.pipeline import train_compact
+        from flowllm.workflows.train import train_compact
 
         figures = train_compact(data, out, sizes, settings, device=device, overwrite=overwrite)
     else:
-        from flowllm.lm.adapt import AdapterSettings
-        from flowllm.lm.large import LargeSettings
-        from flowllm.pipeline.fine_tuning import train_large
+        from flowllm.methods.language_model.finetune.adapters import AdapterSettings
+        from flowllm.methods.language_model.finetune.train import LargeSettings
+        from flowllm.workflows.train.fine_tuning import train_large
 
         large = LargeSettings(
             model,
@@ -151,8 +151,8 @@ def merge_lm(
         base: where the base is now, if not where the adapter says.
         overwrite: replace another run in the output folder.
     """
-    from flowllm.pipeline.fine_tuning import merge_run
-    from flowllm.progress import waiting
+    from flowllm.runs.progress import waiting
+    from flowllm.workflows.train.fine_tuning import merge_run
 
     with waiting("merging"):
         merge_run(adapter, out, base=base, overwrite=overwrite)
@@ -205,12 +205,12 @@ def pair(
         device: where to compute.
         overwrite: replace another run in the output folder.
     """
-    from flowllm.executors import dask_executor
-    from flowllm.flow.velocity import resolve_device
-    from flowllm.lm.settings import SamplingSettings
-    from flowllm.parallel import available_cores
-    from flowllm.pipeline import PairSettings, make_pairs
-    from flowllm.progress import progress_bars
+    from flowllm.methods.flow.velocity import resolve_device
+    from flowllm.methods.language_model.settings import SamplingSettings
+    from flowllm.parallel.dask import dask_executor
+    from flowllm.parallel.map import available_cores
+    from flowllm.runs.progress import progress_bars
+    from flowllm.workflows.train import PairSettings, make_pairs
 
     settings = PairSettings(
         SamplingSettings(temperature, top_p, noise),
@@ -283,9 +283,10 @@ def train_flow(
         device: where to compute.
         overwrite: replace another run in the output folder.
     """
-    from flowllm.flow import FlowTrainSettings, VelocityConfig
-    from flowllm.pipeline import train_on_pairs
-    from flowllm.progress import progress_bars
+    from flowllm.methods.flow import FlowTrainSettings
+    from flowllm.networks.cspnet import VelocityConfig
+    from flowllm.runs.progress import progress_bars
+    from flowllm.workflows.train import train_on_pairs
 
     settings = FlowTrainSettings(
         network=VelocityConfig(hidden=hidden, layers=layers, cell_map=cell_map),

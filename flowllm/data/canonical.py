@@ -20,7 +20,7 @@ import itertools
 
 import numpy as np
 
-from flowllm.crystal import wrap
+from flowllm.crystals.batch import wrap
 
 COORD_STEPS = 100  # two decimals
 FENCE, OFF = 3e-3, 5e-4  # of a step

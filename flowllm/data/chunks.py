@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.checkpoint import atomic_write
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.canonical import SYMPREC
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.reduce import ReduceSettings, reduce_cif
 from flowllm.data.sources import Rows
 from flowllm.errors import InputError
+from flowllm.runs.files import atomic_write
 
 
 @dataclass(frozen=True)

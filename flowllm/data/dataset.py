@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 
 PROPERTIES = ("space_group", "formation_energy", "e_above_hull", "band_gap", "exact")

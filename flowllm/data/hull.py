@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.elements import NUMBER_OF
+from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
 
 HULL_FILE = "hull/mp_formation_energies.csv.gz"

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.checkpoint import atomic_write, friendly_os_errors, read_json, write_json
 from flowllm.data.chunks import Chunk, Part, prepare_chunk
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.download import cache_dir
@@ -29,8 +28,9 @@ from flowllm.data.hull import HULL_FILE, FormationEnergyHull
 from flowllm.data.reduce import ReduceSettings
 from flowllm.data.sources import SPLITS, Rows, data_dir, load_rows, source_digest
 from flowllm.errors import InputError
-from flowllm.parallel import Failure, Progress, iterate_crystals
-from flowllm.run_folder import RunFolder
+from flowllm.parallel.map import Failure, Progress, iterate_crystals
+from flowllm.runs.files import atomic_write, friendly_os_errors, read_json, write_json
+from flowllm.runs.folder import RunFolder
 
 COMMAND = "data"
 CHUNK_SIZE = 250

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowllm.cif import parse_cif
-from flowllm.crystal import MAX_ATOMS, CrystalBatch
+from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch
+from flowllm.crystals.cif import parse_cif
+from flowllm.crystals.elements import NUMBER_OF, RANK_OF, SYMBOLS
 from flowllm.data.canonical import canonical_setting, text_steps
 from flowllm.data.primitive import niggli_cell, primitive_cell
-from flowllm.elements import NUMBER_OF, RANK_OF, SYMBOLS
 from flowllm.errors import InputError, first_line
 
 if TYPE_CHECKING:

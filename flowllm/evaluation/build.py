@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.checkpoint import atomic_write, write_json
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import load_dataset
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.sources import data_dir
@@ -28,8 +27,8 @@ from flowllm.evaluation.reference import (
     Reference,
 )
 from flowllm.evaluation.stages.base import in_parts, save_whole
-from flowllm.flow.pairing import fingerprint as digest_of
 from flowllm.inputs import read_inputs
+from flowllm.methods.flow.couplings.sample import fingerprint as digest_of
 from flowllm.metrics.coverage import CompositionScaler
 from flowllm.metrics.fingerprints import (
     Fingerprints,
@@ -37,7 +36,8 @@ from flowllm.metrics.fingerprints import (
     fingerprint_crystals,
 )
 from flowllm.metrics.properties import density, n_elements
-from flowllm.runs import digest, open_run
+from flowllm.runs.files import atomic_write, write_json
+from flowllm.runs.identity import digest, open_run
 from flowllm.stability.index_build import MP_20_SETTINGS
 
 COMMAND = "reference"

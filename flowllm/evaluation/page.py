@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import SYMBOLS
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import SYMBOLS
 from flowllm.evaluation.charts import TITLES, charts
 from flowllm.evaluation.metric import SHARE
-from flowllm.report.page import figure_place, render
-from flowllm.report.structure3d import CELL_COLOUR, SPHERE, colour, draw, unit_sphere
+from flowllm.viz.page import figure_place, render
+from flowllm.viz.structure3d import CELL_COLOUR, SPHERE, colour, draw, unit_sphere
 
 if TYPE_CHECKING:
     from flowllm.evaluation.report import Report

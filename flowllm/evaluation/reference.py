@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowllm.checkpoint import read_json
 from flowllm.errors import InputError
 from flowllm.metrics.coverage import CompositionScaler
 from flowllm.metrics.fingerprints import Fingerprints
+from flowllm.runs.files import read_json
 
 if TYPE_CHECKING:
-    from flowllm.crystal import CrystalBatch
+    from flowllm.crystals.batch import CrystalBatch
     from flowllm.stability import HullTable, NoveltyIndex
 
 FORMAT = 1

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowllm.checkpoint import atomic_write, friendly_os_errors, read_json, write_json
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.evaluation.metric import Metric
+from flowllm.runs.files import atomic_write, friendly_os_errors, read_json, write_json
 
 if TYPE_CHECKING:
     import pandas as pd

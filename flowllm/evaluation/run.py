@@ -26,15 +26,15 @@ from flowllm.evaluation.stages.proxies import (
 from flowllm.evaluation.stages.relaxation import relaxation
 from flowllm.evaluation.stages.stability import stability
 from flowllm.inputs import Inputs, read_inputs
-from flowllm.parallel import available_cores
-from flowllm.pool import WorkerPool
-from flowllm.runs import flat_settings, open_run
+from flowllm.parallel.map import available_cores
+from flowllm.parallel.pool import WorkerPool
+from flowllm.runs.identity import flat_settings, open_run
 
 if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
 
-    from flowllm.crystal import CrystalBatch
+    from flowllm.crystals.batch import CrystalBatch
 
 COMMAND = "evaluate"
 STAGE_FUNCTIONS: dict[Stage, Callable[[Work], StageResult]] = {

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowllm.checkpoint import atomic_write, friendly_os_errors
-from flowllm.crystal import MAX_ATOMS, CrystalBatch
+from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch
 from flowllm.errors import InputError, first_line
-from flowllm.parallel import Progress
-from flowllm.runs import digest, open_run
+from flowllm.parallel.map import Progress
+from flowllm.runs.files import atomic_write, friendly_os_errors
+from flowllm.runs.identity import digest, open_run
 
 if TYPE_CHECKING:
     from flowllm.export.espresso import EspressoSettings

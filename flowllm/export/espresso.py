@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import NUMBER_OF
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
 from flowllm.export import Exported, Files, structure_of, write_folders
 from flowllm.export.vasp import F_BLOCK
-from flowllm.parallel import Progress
+from flowllm.parallel.map import Progress
 
 INPUT = "pw.in"
 

@@ -11,11 +11,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import NUMBER_OF
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
 from flowllm.export import Exported, Files, structure_of, write_folders
-from flowllm.parallel import Progress
+from flowllm.parallel.map import Progress
 
 FILES = ("POSCAR", "INCAR", "KPOINTS", "POTCAR.spec")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystal import MAX_ATOMS, CrystalBatch
+from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch
 from flowllm.errors import InputError
 from flowllm.inputs.arrays import read_npz
 from flowllm.inputs.cif import read_cif, read_folder
@@ -23,8 +23,8 @@ from flowllm.inputs.found import Found, Reader, is_run
 from flowllm.inputs.memory import from_python
 from flowllm.inputs.runs import read_run
 from flowllm.inputs.tables import read_csv, read_xyz
-from flowllm.parallel import Progress
-from flowllm.runs import digest
+from flowllm.parallel.map import Progress
+from flowllm.runs.identity import digest
 
 if TYPE_CHECKING:
     from ase import Atoms

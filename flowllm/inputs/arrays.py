@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import NUMBER_OF, SYMBOLS
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.errors import InputError, first_line
 from flowllm.inputs.found import Found, Reader
 

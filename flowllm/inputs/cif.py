@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.cif import parse_cif
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cif import parse_cif
+from flowllm.crystals.elements import NUMBER_OF
 from flowllm.data.sources import cif_files
-from flowllm.elements import NUMBER_OF
 from flowllm.errors import InputError
 from flowllm.inputs.found import NAME, Found, Reader, is_run, read_text
 
@@ -61,7 +61,7 @@ def crystal_from_cif(text: str) -> CrystalBatch:
     """The crystal of one CIF text in its given cell, as a batch of one.
 
     A text that lists every atom is read without pymatgen, which would also bend angles that span
-    no cell into some that do; the rest by `flowllm.cif.parse_cif`.
+    no cell into some that do; the rest by `flowllm.crystals.cif.parse_cif`.
 
     Raises:
         InputError: it does not parse, has partial occupancy, no atoms or unknown elements.

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError, first_line
-from flowllm.parallel import Failure, Progress, map_crystals
-from flowllm.run_folder import RunFolder
+from flowllm.parallel.map import Failure, Progress, map_crystals
+from flowllm.runs.folder import RunFolder
 
 FEW = 2_000  # texts that are read sooner in one process than others have started
 CHUNK = 64  # texts that travel to a worker together

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import SYMBOLS
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
 from flowllm.inputs.arrays import of_batch
 from flowllm.inputs.found import NAME, Found

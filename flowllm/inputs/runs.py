@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.checkpoint import read_json
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.inputs.arrays import of_batch
 from flowllm.inputs.cif import read_folder
 from flowllm.inputs.found import Found, Reader
 from flowllm.inputs.tables import table_of
-from flowllm.run_folder import RunFolder
-from flowllm.trajectory import Trajectory
+from flowllm.runs.files import read_json
+from flowllm.runs.folder import RunFolder
 
 RUNS_OF_CRYSTALS = ("generate", "refine")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.sources import ID_COLUMNS
 from flowllm.errors import InputError, first_line
 from flowllm.inputs.cif import crystal_from_cif

@@ -17,13 +17,13 @@ from typing import Literal
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.crystal_nn import SIZE as STRUCTURE_SIZE
 from flowllm.metrics.crystal_nn import site_fingerprints
 from flowllm.metrics.magpie import COMPOSITION_SIZE, composition_fingerprints
 from flowllm.metrics.validity import structural_faults
-from flowllm.parallel import Failure, Progress, map_parts
+from flowllm.parallel.map import Failure, Progress, map_parts
 
 CHUNK = 50  # crystals that are computed together
 _ARRAYS = ("structure", "composition", "reasons", "ids")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import SYMBOLS
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
 
 COMPOSITION_SIZE = 132

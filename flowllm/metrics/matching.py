@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.statistics import Estimate, estimate
 from flowllm.metrics.validity import structural_validity
-from flowllm.parallel import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, Progress, map_crystals
 
 
 @dataclass(frozen=True)

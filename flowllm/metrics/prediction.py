@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchResult, MatchSettings
 from flowllm.metrics.metre import (
@@ -28,7 +28,7 @@ from flowllm.metrics.metre import (
     match_everyone,
     validity_of,
 )
-from flowllm.parallel import Failure, Progress
+from flowllm.parallel.map import Failure, Progress
 
 __all__ = [
     "PredictionResult",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.metrics.composition import PAPERS_SETTINGS, SmactSettings, compositional_validity
 from flowllm.metrics.properties import density, n_elements
 from flowllm.metrics.statistics import Estimate, estimate

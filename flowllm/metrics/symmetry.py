@@ -12,10 +12,10 @@ from importlib.resources import files
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.statistics import Estimate
-from flowllm.parallel import Failure, Progress, map_parts
+from flowllm.parallel.map import Failure, Progress, map_parts
 
 SYMPREC = 0.1  # Å, as the space groups of MP-20 were found
 GROUPS = 230

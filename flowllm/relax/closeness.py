@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings, match
 from flowllm.metrics.statistics import Estimate, estimate
-from flowllm.parallel import Progress
+from flowllm.parallel.map import Progress
 from flowllm.relax.relaxation import Relaxation
 
 DEFAULT_TOLERANCES = MatchSettings(stol=0.3, angle_tol=5.0, ltol=0.2)

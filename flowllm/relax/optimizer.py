@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.reduce import cell_parameters
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.relax.graphs import ATOM_CUTOFF, Bonds, find_bonds, join_bonds
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.parallel import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, Progress, map_crystals
 from flowllm.relax.batch import Chunk, Row, relax_chunk
 from flowllm.relax.potential import ChgnetPotential, Potential
 from flowllm.relax.record import RelaxationPath, load_paths, path_arrays

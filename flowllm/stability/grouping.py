@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
-from flowllm.parallel import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, Progress, map_crystals
+from flowllm.parallel.time_limit import time_limit
 from flowllm.stability.same_formula import (
     SAME,
     by_formula,
@@ -25,7 +26,6 @@ from flowllm.stability.same_formula import (
     same,
     unmatchable,
 )
-from flowllm.time_limit import time_limit
 
 SECONDS = 60.0  # that one crystal may take
 

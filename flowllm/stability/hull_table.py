@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.hull import FormationEnergyHull
 from flowllm.errors import InputError
 from flowllm.stability.reference_energies import ElementalReferences, checked_energies

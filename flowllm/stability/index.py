@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
-from flowllm.parallel import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, Progress, map_crystals
 from flowllm.stability.entries import Entry, can_map, entry_of
 from flowllm.stability.grouping import SECONDS
 from flowllm.stability.hull_table import REFERENCE_FOLDER

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.parallel import Failure, Progress, map_crystals
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.parallel.map import Failure, Progress, map_crystals
 from flowllm.stability.entries import entry_of
 from flowllm.stability.grouping import SECONDS
 from flowllm.stability.index import NoveltyIndex

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
-from flowllm.parallel import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, Progress, map_crystals
+from flowllm.parallel.time_limit import time_limit
 from flowllm.stability.grouping import SECONDS
 from flowllm.stability.same_formula import (
     SAME,
@@ -26,7 +27,6 @@ from flowllm.stability.same_formula import (
     same,
     unmatchable,
 )
-from flowllm.time_limit import time_limit
 
 
 @dataclass(frozen=True)

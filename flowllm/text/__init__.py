@@ -6,29 +6,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowllm.text.composition_rule import CompositionRule
+    from flowllm.conditions.composition_rule import CompositionRule
+    from flowllm.conditions.ranges import OutOfRangeWarning, TrainingRanges
+    from flowllm.conditions.request import Request, read_prompts
     from flowllm.text.constraints import CrystalState
     from flowllm.text.prompts import Conditions, build_prompt, parse_prompt
-    from flowllm.text.ranges import OutOfRangeWarning, TrainingRanges
-    from flowllm.text.request import Request, read_prompts
     from flowllm.text.strings import TextError, parse_text, to_text
     from flowllm.text.tokenizer import build_tokenizer, load_tokenizer
 
 _MODULES = {
-    "CompositionRule": "composition_rule",
-    "Conditions": "prompts",
-    "CrystalState": "constraints",
-    "OutOfRangeWarning": "ranges",
-    "Request": "request",
-    "TextError": "strings",
-    "TrainingRanges": "ranges",
-    "build_prompt": "prompts",
-    "build_tokenizer": "tokenizer",
-    "load_tokenizer": "tokenizer",
-    "parse_prompt": "prompts",
-    "parse_text": "strings",
-    "read_prompts": "request",
-    "to_text": "strings",
+    "CompositionRule": "flowllm.conditions.composition_rule",
+    "Conditions": "flowllm.text.prompts",
+    "CrystalState": "flowllm.text.constraints",
+    "OutOfRangeWarning": "flowllm.conditions.ranges",
+    "Request": "flowllm.conditions.request",
+    "TextError": "flowllm.text.strings",
+    "TrainingRanges": "flowllm.conditions.ranges",
+    "build_prompt": "flowllm.text.prompts",
+    "build_tokenizer": "flowllm.text.tokenizer",
+    "load_tokenizer": "flowllm.text.tokenizer",
+    "parse_prompt": "flowllm.text.prompts",
+    "parse_text": "flowllm.text.strings",
+    "read_prompts": "flowllm.conditions.request",
+    "to_text": "flowllm.text.strings",
 }
 __all__ = [
     "CompositionRule",
@@ -52,4 +52,4 @@ def __getattr__(name: str) -> Any:
     """Import on first use, so that strings and prompts do not load a tokenizer."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

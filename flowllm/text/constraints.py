@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from flowllm.elements import ELECTRONEGATIVITY_ORDER, NUMBER_OF
-from flowllm.text.composition_rule import CompositionRule
+from flowllm.conditions.composition_rule import CompositionRule
+from flowllm.crystals.elements import ELECTRONEGATIVITY_ORDER, NUMBER_OF
 from flowllm.text.overlap import CLOSEST_CONTACT, Sites
 from flowllm.text.token_table import TokenTable
 

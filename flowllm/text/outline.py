@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from flowllm.text.composition_rule import CompositionRule
+from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.text.token_table import TokenTable
 
 

@@ -12,8 +12,8 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 
-from flowllm.crystal import MAX_ATOMS
-from flowllm.elements import NUMBER_OF, RANK_OF
+from flowllm.crystals.batch import MAX_ATOMS
+from flowllm.crystals.elements import NUMBER_OF, RANK_OF
 from flowllm.errors import InputError
 
 OPENING = "Below is a description of a bulk material. "

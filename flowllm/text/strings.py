@@ -22,8 +22,8 @@ import re
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch, cell_volumes
-from flowllm.elements import NUMBER_OF, RANK_OF, SYMBOLS
+from flowllm.crystals.batch import CrystalBatch, cell_volumes
+from flowllm.crystals.elements import NUMBER_OF, RANK_OF, SYMBOLS
 from flowllm.errors import InputError
 
 MIN_LENGTH, MAX_LENGTH = 0.5, 100.0  # Å; outside nothing is physical

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystal import MAX_ATOMS, cell_volumes
-from flowllm.elements import ELECTRONEGATIVITY_ORDER
+from flowllm.crystals.batch import MAX_ATOMS, cell_volumes
+from flowllm.crystals.elements import ELECTRONEGATIVITY_ORDER
 from flowllm.errors import InputError
 from flowllm.text import words
 from flowllm.text.strings import MIN_VOLUME_FRACTION

@@ -5,7 +5,7 @@ Saved tokenizers and models depend on these lists and their order.
 
 from __future__ import annotations
 
-from flowllm.elements import SYMBOLS
+from flowllm.crystals.elements import SYMBOLS
 from flowllm.text.prompts import OPENING, REQUEST, STEMS
 
 MAX_WHOLE = 99  # the largest whole number of Å that is one token

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowllm.crystal import CrystalBatch
-from flowllm.report import write_report
-from flowllm.report.figures import histograms
-from flowllm.trajectory import Trajectory
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.viz import write_report
+from flowllm.viz.figures import histograms
 
 pytestmark = pytest.mark.browser
 DRAWN = "document.querySelectorAll('.figure:not([data-drawn])').length === 0"

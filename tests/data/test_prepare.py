@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import CrystalSet, ReduceSettings, load_dataset, prepare, reduce_cif
 from flowllm.data.chunks import Part
 from flowllm.data.hull import FormationEnergyHull

@@ -167,7 +167,7 @@ def test_an_evaluation_killed_in_the_middle_ends_as_one_that_was_not(
 def test_crystals_of_any_kind_of_source_get_the_same_figures(
     parts, reference_folder, tmp_path, known_faults
 ):
-    from flowllm.output import write_cifs, write_extxyz
+    from flowllm.workflows.results import write_cifs, write_extxyz
 
     crystals = parts["train"][:6]
     write_cifs(tmp_path / "cifs", crystals)

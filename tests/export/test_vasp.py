@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.export.vasp import FILES, export_vasp, vasp_files
 
 ROCK_SALT = CrystalBatch(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.metrics.properties import density, n_elements
 from flowllm.metrics.statistics import bootstrap_interval, estimate
 from flowllm.metrics.summary import summarise

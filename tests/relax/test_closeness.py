@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.bench.relaxation import perturbed
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.relax import Relaxation, closeness
-from flowllm.relax.bench import perturbed
 from flowllm.relax.closeness import free_lengths
 
 PEROVSKITE = CrystalBatch(

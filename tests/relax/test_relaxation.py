@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.bench.relaxation import relax_by_chgnet
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.relax import Relaxation, RelaxSettings, evaluate, relax, relaxation
-from flowllm.relax.bench import relax_by_chgnet
 from tests.relax.artificial import EDGE, Springs, shaken, target
 
 SIZES = [3, 6, 1, 5, 2, 8, 4]

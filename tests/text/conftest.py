@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import reduce_cif
 from flowllm.text.token_table import TokenTable
 from flowllm.text.tokenizer import build_tokenizer

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flowllm.elements import RANK_OF, SYMBOLS
+from flowllm.crystals.elements import RANK_OF, SYMBOLS
 from flowllm.errors import InputError
 from flowllm.text import CompositionRule, CrystalState, build_tokenizer, parse_text, to_text
 from flowllm.text.token_table import TokenTable

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flowllm.elements import SYMBOLS
+from flowllm.crystals.elements import SYMBOLS
 from flowllm.text import CompositionRule, Conditions, build_prompt, build_tokenizer, parse_prompt
 from flowllm.text.outline import OUTLINE_STATES, CompositionState, SpaceGroupState
 from flowllm.text.prompts import OUTLINE, STEMS, add_sentence

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowllm.elements import SYMBOLS
+from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
 from flowllm.text import Conditions, build_prompt, parse_prompt
 from flowllm.text.prompts import (

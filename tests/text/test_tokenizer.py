@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import NUMBER_OF
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
 from flowllm.text import Conditions, build_prompt, build_tokenizer, load_tokenizer, to_text
 from flowllm.text.tokenizer import warn_about_foreign_text
@@ -120,9 +120,9 @@ def test_foreign_sentences_are_warned_about():
 
 def test_strings_and_requests_need_neither_torch_nor_transformers(script_environment):
     script = (
-        "import sys, flowllm.text, flowllm.lm\n"
+        "import sys, flowllm.text, flowllm.methods.language_model\n"
         "from flowllm.text import Request, to_text\n"
-        "from flowllm.lm import SamplingSettings\n"
+        "from flowllm.methods.language_model import SamplingSettings\n"
         "Request(elements=('Li', 'O')); SamplingSettings()\n"
         "print(sorted({'torch', 'transformers', 'tokenizers'} & set(sys.modules)))"
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation import Report
 from flowllm.evaluation.bins import BINS
 from flowllm.evaluation.metric import SHARE, Metric

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
-from flowllm.streaming import Alternative, Drawn, Refined, Rejected, Token
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.systems.streaming import Alternative, Drawn, Refined, Rejected, Token
 from flowllm.text import build_prompt
-from flowllm.trajectory import Trajectory
 from flowllm_widgets.playground.controls import SettingsForm
 from flowllm_widgets.playground.figure import SHADES, sweep_figure
 from flowllm_widgets.playground.history import HistoryTable

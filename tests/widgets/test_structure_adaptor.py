@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
-from flowllm.trajectory import Trajectory
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm_widgets.structure.drawing import draw_moving, draw_still
 from flowllm_widgets.structure.nglview_adaptor import adaptors, nglview_widget
 

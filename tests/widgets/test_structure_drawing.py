@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowllm.crystal import CrystalBatch, lattice_matrices
+from flowllm.crystals.batch import CrystalBatch, lattice_matrices
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.report.structure3d import BOUNDARY, draw
-from flowllm.trajectory import Trajectory
+from flowllm.viz.structure3d import BOUNDARY, draw
 from flowllm_widgets.structure.drawing import MAX_ATOMS, draw_moving, draw_still
 
 TRICLINIC = CrystalBatch(

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from ase.data import covalent_radii
 
-from flowllm.crystal import CrystalBatch
-from flowllm.report.structure3d import SPHERE, colour
-from flowllm.trajectory import Trajectory
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.viz.structure3d import SPHERE, colour
 from flowllm_widgets.structure.drawing import draw_moving, draw_still
 from flowllm_widgets.structure.legend import legend
 from flowllm_widgets.structure.player import Player, scene

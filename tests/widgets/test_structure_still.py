@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.report.structure3d import CELL_COLOUR, colour
-from flowllm.trajectory import Trajectory
+from flowllm.viz.structure3d import CELL_COLOUR, colour
 from flowllm_widgets.structure.drawing import draw_moving, draw_still
 from flowllm_widgets.structure.projection import Ball, Line, marks
 from flowllm_widgets.structure.still import still_image, still_png, still_svg

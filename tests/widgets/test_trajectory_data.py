@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.distances import shortest_distances
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.metrics.distances import shortest_distances
-from flowllm.trajectory import Trajectory
 from flowllm_widgets.shared.background import Cancelled
 from flowllm_widgets.trajectory.data import (
     FRAMES_TOGETHER,

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.report.structure3d import draw
-from flowllm.trajectory import Trajectory
+from flowllm.viz.structure3d import draw
 from flowllm_widgets.shared.background import Cancelled
 from flowllm_widgets.trajectory.data import EnergyCurve, make_curves
 from flowllm_widgets.trajectory.export import FORMATS, MIME, export, file_stem

@@ -9,10 +9,10 @@ import ase.io
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.generation import Generation
-from flowllm.trajectory import Trajectory
+from flowllm.systems.generation import Generation
 from flowllm_widgets.trajectory.download import DownloadLink
 from flowllm_widgets.trajectory.figure import ENERGY
 from flowllm_widgets.trajectory.source import Source

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.relax import Evaluation
-from flowllm.trajectory import Trajectory
 
 
 def straight(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from flowllm.checkpoint import friendly_os_errors, read_json, write_json
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation.metric import Metric
+from flowllm.runs.files import friendly_os_errors, read_json, write_json
 
 if TYPE_CHECKING:
     from flowllm.evaluation.reference import Reference

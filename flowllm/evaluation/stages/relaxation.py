@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowllm.checkpoint import atomic_write, read_json, write_json
 from flowllm.evaluation.metric import Metric
 from flowllm.evaluation.stages.base import StageResult, Work, save_whole, spread
 from flowllm.relax import Relaxation, closeness, relax
+from flowllm.runs.files import atomic_write, read_json, write_json
 
 RELAXED, RELAXED_XYZ, SECONDS = "relaxed.npz", "relaxed.extxyz", "seconds.json"
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import SYMBOLS
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import SYMBOLS
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.evaluation import Report
 from flowllm.evaluation.report import FLAGS, SUMMARY, TABLE
@@ -19,8 +20,7 @@ from flowllm.inputs.found import is_run
 from flowllm.inputs.runs import RUNS_OF_CRYSTALS
 from flowllm.inputs.tables import table_of
 from flowllm.metrics.properties import density, n_elements
-from flowllm.run_folder import RunFolder
-from flowllm.trajectory import Trajectory
+from flowllm.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd

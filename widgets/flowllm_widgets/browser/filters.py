@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.elements import NUMBER_OF
+from flowllm.conditions.formula import read_elements
+from flowllm.crystals.elements import NUMBER_OF
 from flowllm.evaluation.report import FLAGS
-from flowllm.text.formula import read_elements
 from flowllm_widgets.browser.catalogue import Catalogue
 from flowllm_widgets.browser.table import is_number
 

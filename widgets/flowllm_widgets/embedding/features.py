@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.download import cache_dir
 from flowllm.errors import InputError
 from flowllm.evaluation.reference import Reference

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowllm.conditions.contradictions import contradictions
+from flowllm.conditions.formula import multiples_of, read_composition, read_elements
+from flowllm.conditions.ranges import TrainingRanges
+from flowllm.conditions.request import reduced_formula
 from flowllm.errors import InputError
-from flowllm.text.contradictions import contradictions
-from flowllm.text.formula import multiples_of, read_composition, read_elements
 from flowllm.text.prompts import (
     OPENING,
     REQUEST,
@@ -24,8 +26,6 @@ from flowllm.text.prompts import (
     parse_prompt,
     value_of,
 )
-from flowllm.text.ranges import TrainingRanges
-from flowllm.text.request import reduced_formula
 
 FIELDS = {
     "formula": ("Formula", "SrTiO3"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipywidgets
 import traitlets
 
+from flowllm.conditions.ranges import TrainingRanges
 from flowllm.text.prompts import build_prompt
-from flowllm.text.ranges import TrainingRanges
 from flowllm_widgets.playground.conditions import FIELDS, Checked, check, with_value
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 

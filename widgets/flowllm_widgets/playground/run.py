@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
-from flowllm.crystal import CrystalBatch
-from flowllm.streaming import Event
-from flowllm.trajectory import Trajectory
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.systems.streaming import Event
 from flowllm_widgets.playground.tries import Settings, Try
 from flowllm_widgets.shared.background import Stop
 
@@ -20,8 +20,8 @@ class Generates(Protocol):
     """What the playground needs of a model.
 
     The result has `refined`, a `CrystalBatch`; `prior` and `trajectory` are shown if it has them.
-    If the model has `stream` too, with the arguments of `flowllm.streaming.stream`, its tokens
-    appear as they are drawn.
+    If the model has `stream` too, with the arguments of
+    `flowllm.systems.streaming.stream`, its tokens appear as they are drawn.
     """
 
     def generate(self, num: int, *, prompts: Any, seed: int, sampling: Any, refinement: Any) -> Any:

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm_widgets.playground.run import Generates, carry_out, patiently
 from flowllm_widgets.playground.tries import Settings, Try

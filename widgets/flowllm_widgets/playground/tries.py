@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.flow.refine import RefineSettings
-from flowllm.lm.settings import SamplingSettings
-from flowllm.streaming import Asked, Drawn, Event, Refined, Rejected, Sentence, Token
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.systems.streaming import Asked, Drawn, Event, Refined, Rejected, Sentence, Token
 from flowllm.text.prompts import without_frame
-from flowllm.trajectory import Trajectory
 
 RUNNING, FINISHED, CANCELLED, FAILED = "running", "finished", "cancelled", "failed"
 

@@ -9,11 +9,11 @@ import warnings
 import ipywidgets
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.conditions.ranges import TrainingRanges
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.streaming import Drawn, Event, Refined, Refining, Token
-from flowllm.text.ranges import TrainingRanges
-from flowllm.trajectory import Trajectory
+from flowllm.systems.streaming import Drawn, Event, Refined, Refining, Token
 from flowllm_widgets.playground.controls import LAST_SEED, SettingsForm
 from flowllm_widgets.playground.form import PromptForm
 from flowllm_widgets.playground.history import HistoryTable

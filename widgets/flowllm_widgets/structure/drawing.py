@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from flowllm.crystal import CrystalBatch, lattice_matrices
-from flowllm.elements import SYMBOLS
+from flowllm.crystals.batch import CrystalBatch, lattice_matrices
+from flowllm.crystals.elements import SYMBOLS
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.report.structure3d import SHORTEST_BOND, SPHERE, Drawing, bond_reach, boundary
-from flowllm.trajectory import Trajectory
+from flowllm.viz.structure3d import SHORTEST_BOND, SPHERE, Drawing, bond_reach, boundary
 
 MAX_ATOMS = 600  # in the repeated cell; more of them are no longer told apart
 SHIFTS = np.array(list(itertools.product((0, 1, -1), repeat=3)))

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from flowllm.elements import SYMBOLS
-from flowllm.report.structure3d import colour
+from flowllm.crystals.elements import SYMBOLS
+from flowllm.viz.structure3d import colour
 
 
 def legend(numbers: Iterable[int]) -> str:

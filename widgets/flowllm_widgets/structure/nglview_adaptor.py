@@ -14,10 +14,10 @@ from collections.abc import Sequence
 import nglview
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import SYMBOLS
-from flowllm.report.structure3d import CELL_COLOUR
-from flowllm.trajectory import Trajectory
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import SYMBOLS
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.viz.structure3d import CELL_COLOUR
 from flowllm_widgets.structure.drawing import MovingDrawing, draw_moving, draw_still
 
 APART = 40.0  # Å between pseudo-atoms in the PDB text: NGL joins by itself what lies near

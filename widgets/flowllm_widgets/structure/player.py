@@ -14,8 +14,8 @@ import anywidget
 import numpy as np
 import traitlets
 
-from flowllm.elements import SYMBOLS
-from flowllm.report.structure3d import colour
+from flowllm.crystals.elements import SYMBOLS
+from flowllm.viz.structure3d import colour
 from flowllm_widgets.structure.drawing import MovingDrawing
 from flowllm_widgets.structure.projection import FIRST_ORIENTATION
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.report.structure3d import CELL_COLOUR, SPHERE, Drawing, colour
+from flowllm.viz.structure3d import CELL_COLOUR, SPHERE, Drawing, colour
 
 EYE = np.array([1.25, 0.75, 0.5])  # the report's, in the crystal's axes
 PIECES = 8  # of an edge of the cell, so that an atom may hide a part of it

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm_widgets.shared.style import GREY
 from flowllm_widgets.structure.drawing import MovingDrawing, draw_still
 from flowllm_widgets.structure.projection import FIRST_ORIENTATION, Ball, marks

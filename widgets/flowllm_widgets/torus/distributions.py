@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.manifolds import FlatTorus
 
@@ -66,7 +66,7 @@ def crystal_sites(crystals: CrystalBatch | None = None) -> Draw:
 
     @cache
     def places() -> torch.Tensor:
-        from flowllm.data import textbook_structures
+        from flowllm.teaching.textbook import textbook_structures
 
         known = textbook_structures().crystals if crystals is None else crystals
         return torch.from_numpy(known.frac_coords[:, :2]).float()

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.distances import safe_lattices, shortest_distances
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.manifolds import DEFAULT_CELL_MAP, CrystalManifold, CrystalState, cell_map
-from flowllm.metrics.distances import safe_lattices, shortest_distances
 from flowllm.relax import Potential, evaluate
-from flowllm.trajectory import Trajectory
 
 FRAMES_TOGETHER = 4
 """Frames that CHGNet evaluates in one call, between two looks at whether to go on."""

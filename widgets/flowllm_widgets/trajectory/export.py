@@ -7,9 +7,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowllm.checkpoint import atomic_write, friendly_os_errors
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.trajectory import Trajectory
+from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm_widgets.trajectory.data import EnergyCurve, TrajectoryCurves
 from flowllm_widgets.trajectory.gif import Tick, make_gif
 from flowllm_widgets.trajectory.page import make_page

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.elements import SYMBOLS
-from flowllm.report.structure3d import CELL_COLOUR, SPHERE, Drawing, colour, draw
-from flowllm.trajectory import Trajectory
+from flowllm.crystals.elements import SYMBOLS
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.viz.structure3d import CELL_COLOUR, SPHERE, Drawing, colour, draw
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont

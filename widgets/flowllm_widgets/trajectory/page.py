@@ -1,6 +1,6 @@
 """A page of one file in which a trajectory plays, offline: 3-D view, slider and curves.
 
-The page is the report's (`flowllm.report.page`): its style, its script and plotly inside. Frames
+The page is the report's (`flowllm.viz.page`): its style, its script and plotly inside. Frames
 travel as coordinates; `page.js` makes spheres and lines of them.
 """
 
@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.elements import SYMBOLS
-from flowllm.report.page import figure_place, render
-from flowllm.report.structure3d import (
+from flowllm.crystals.elements import SYMBOLS
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.viz.page import figure_place, render
+from flowllm.viz.structure3d import (
     CELL_COLOUR,
     LIGHT,
     LIGHTING,
@@ -25,7 +26,6 @@ from flowllm.report.structure3d import (
     draw,
     unit_sphere,
 )
-from flowllm.trajectory import Trajectory
 from flowllm_widgets.trajectory.data import EnergyCurve, TrajectoryCurves, describe
 from flowllm_widgets.trajectory.figure import make_figure, make_marks
 from flowllm_widgets.trajectory.marks import SCRIPT as MARKS

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from flowllm.generation import Generation
+    from flowllm.systems.generation import Generation
 
 ENDS = ("prior", "refined")
 

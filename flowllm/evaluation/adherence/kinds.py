@@ -1,0 +1,98 @@
+"""Which conditions are asked for together, and those of real crystals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flowllm.conditions.request import Request
+from flowllm.data.dataset import CrystalSet
+from flowllm.errors import InputError
+from flowllm.methods.language_model.examples import known_conditions
+from flowllm.text.prompts import STEMS, Conditions
+
+ALL = "all"
+DEFAULT_KINDS = (
+    "formula", "composition", "elements", "num-atoms", "space-group", "formula+space-group",
+    "formation-energy", "e-above-hull", "band-gap", ALL,
+)  # fmt: skip
+OF_TYPES = ("formula", "composition", "elements", "num_atoms")
+"""Conditions on the types alone, which refinement never changes."""
+CHOICE_STREAM = 5  # of the run's seed; others draw prompts and crystals
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for one crystal: the conditions of a real one, named by its id."""
+
+    source: str
+    conditions: Conditions
+
+    @property
+    def request(self) -> Request:
+        """The request with these conditions."""
+        known = self.conditions.known()
+        return Request(**{name: getattr(self.conditions, name) for name in known})
+
+
+def names_of(kind: str) -> tuple[str, ...]:
+    """The conditions of a kind: one, several joined as in "formula+space-group", or "all".
+
+    Raises:
+        InputError: a condition that does not exist, or one twice.
+    """
+    if kind == ALL:
+        return tuple(STEMS)
+    names = tuple(word.strip().replace("-", "_") for word in kind.split("+"))
+    for name in names:
+        if name not in STEMS:
+            known = ", ".join(n.replace("_", "-") for n in STEMS)
+            raise InputError(f"no condition {name.replace('_', '-')!r}; there are {known}, {ALL}")
+    if len(set(names)) < len(names):
+        raise InputError(f"{kind!r} names a condition twice")
+    return names
+
+
+def needs_places(kind: str) -> bool:
+    """Whether a kind asks for more than types, so that refinement makes a difference."""
+    return not set(names_of(kind)) <= set(OF_TYPES)
+
+
+def asked_of(data: CrystalSet, kind: str, num: int, seed: int = 0) -> list[Wish]:
+    """Conditions of random crystals, each crystal once; at most `num`.
+
+    Crystals of which one of the conditions is unknown are passed over, as are those whose own
+    conditions contradict each other: a space group that was found at another tolerance, say.
+
+    Args:
+        data: crystals with their properties.
+        kind: see `names_of`.
+        num: how many are wanted.
+        seed: of the choice.
+
+    Raises:
+        InputError: no crystal has all of the conditions.
+    """
+    names = names_of(kind)
+    order = np.random.default_rng([seed, CHOICE_STREAM]).permutation(len(data))
+    wishes: list[Wish] = []
+    for start in range(0, len(order), max(num, 1)):
+        part = order[start : start + num]
+        for index, known in zip(part, known_conditions(data[part]), strict=True):
+            wish = Wish(str(data.crystals.ids[index]), known.only(names))
+            if len(wish.conditions.known()) == len(names) and _is_sound(wish):
+                wishes.append(wish)
+        if len(wishes) >= num:
+            break
+    if not wishes:
+        raise InputError(f"no crystal of the data has a known {' and '.join(names)}")
+    return wishes[:num]
+
+
+def _is_sound(wish: Wish) -> bool:
+    try:
+        wish.request  # noqa: B018 - it checks itself
+    except InputError:
+        return False
+    return True

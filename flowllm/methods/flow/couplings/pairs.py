@@ -1,0 +1,142 @@
+"""PairSet: samples of the prior aligned with the targets that they shall flow to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.errors import InputError
+from flowllm.manifolds import DEFAULT_CELL_MAP, cell_map
+from flowllm.methods.flow.couplings.alignment import mean_squared_torus_distance, torus_log
+from flowllm.methods.flow.statistics import FlowStatistics
+
+SMALLEST_STD = 1e-6
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """P pairs of crystals; atom k of a sample corresponds to atom k of its target.
+
+    Attributes:
+        c0: the prior's samples, aligned (`flowllm.methods.flow.couplings.alignment`).
+        c1: the targets; types, sizes and ids equal those of c0.
+
+    Raises:
+        InputError: the two do not correspond.
+    """
+
+    c0: CrystalBatch
+    c1: CrystalBatch
+
+    def __post_init__(self) -> None:
+        for name in ("num_atoms", "atomic_numbers", "ids"):
+            if not np.array_equal(getattr(self.c0, name), getattr(self.c1, name)):
+                raise InputError(
+                    f"samples and targets of a pair set differ in {name}; align them first"
+                )
+
+    def __len__(self) -> int:
+        return len(self.c1)
+
+    def __getitem__(self, index: int | slice | np.ndarray) -> PairSet:
+        return PairSet(self.c0[index], self.c1[index])
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[PairSet]) -> PairSet:
+        """One set out of several, in their order."""
+        parts = list(parts)
+        return cls(
+            *(CrystalBatch.concatenate(getattr(p, side) for p in parts) for side in ("c0", "c1"))
+        )
+
+    @property
+    def mean_squared_torus_distance(self) -> float:
+        """Per atom; uniform noise in list order has 0.25."""
+        return mean_squared_torus_distance(self.c0, self.c1)
+
+    def statistics(self, cell_map_name: str = DEFAULT_CELL_MAP) -> FlowStatistics:
+        """What standardises a network that learns from these pairs.
+
+        Args:
+            cell_map_name: the parametrisation of the cell.
+
+        Raises:
+            InputError: the set is empty.
+        """
+        if not len(self):
+            raise InputError("a pair set without pairs has no statistics")
+        flat0, flat1 = (flat_cells(c, cell_map_name) for c in (self.c0, self.c1))
+        ends = np.concatenate([flat0, flat1])
+        velocity = flat1 - flat0
+        return FlowStatistics(
+            tuple(ends.mean(0)),
+            tuple(np.maximum(ends.std(0), SMALLEST_STD)),
+            tuple(velocity.mean(0)),
+            tuple(np.maximum(velocity.std(0), SMALLEST_STD)),
+            max(float(np.sqrt((self.coord_velocities() ** 2).mean())), SMALLEST_STD),
+        )
+
+    def coord_velocities(self) -> np.ndarray:
+        """(N, 3) targets of the coordinates: log_f0(f1) less its mean over the crystal's atoms."""
+        log = torus_log(self.c0.frac_coords, self.c1.frac_coords)
+        crystal = self.c1.crystal_of_atom
+        sums = np.stack(
+            [np.bincount(crystal, weights=log[:, k], minlength=len(self)) for k in range(3)], -1
+        )
+        return log - (sums / np.maximum(self.c1.num_atoms, 1)[:, None])[crystal]
+
+    # ---- files -----------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write an .npz of both batches that holds no pickle."""
+        arrays: dict[str, Any] = self.arrays()
+        np.savez_compressed(path, **arrays)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays of both sides, named as in the file."""
+        sides = {"c0": self.c0, "c1": self.c1}
+        return {
+            f"{s}_{f.name}": getattr(c, f.name)
+            for s, c in sides.items()
+            for f in fields(CrystalBatch)
+        }
+
+    @classmethod
+    def load(cls, path: str | Path) -> PairSet:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the file is missing or holds no pairs.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return cls(
+                    *(
+                        CrystalBatch(*(archive[f"{side}_{f.name}"] for f in fields(CrystalBatch)))
+                        for side in ("c0", "c1")
+                    )
+                )
+        except FileNotFoundError as error:
+            raise InputError(f"no such file: {path}") from error
+        except Exception as error:  # a broken archive raises zip, zlib, key, type and value errors
+            raise InputError(f"{path} holds no pairs: {error}") from error
+
+
+def flat_cells(crystals: CrystalBatch, cell_map_name: str) -> np.ndarray:
+    """(B, 6) float64 flat coordinates of the cells.
+
+    Raises:
+        InputError: a cell spans no volume; its id is named.
+    """
+    flat = np.flatnonzero(crystals.volumes <= 0)
+    if len(flat):
+        raise InputError(f"{crystals.ids[flat[0]]}: the cell spans no volume")
+    parametrisation = cell_map(cell_map_name)
+    lengths, angles = torch.from_numpy(crystals.lengths), torch.from_numpy(crystals.angles)
+    return parametrisation.to_flat(lengths, angles).numpy()

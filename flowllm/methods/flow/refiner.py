@@ -1,0 +1,260 @@
+"""FlowRefiner: from the prior's crystals along the learnt flow to refined ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from flowllm.crystals.batch import CrystalBatch, concatenated_ranges
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.errors import InputError, first_line
+from flowllm.manifolds import CrystalManifold, CrystalState, SymmetricManifold
+from flowllm.methods.flow.ode import SOLVERS, anti_annealed, integrate
+from flowllm.methods.flow.space_group import operations_of
+from flowllm.methods.flow.statistics import FlowStatistics
+from flowllm.methods.flow.velocity import CrystalVelocity, resolve_device
+from flowllm.networks.cspnet import VelocityConfig
+from flowllm.runs.files import CONFIG, WEIGHTS, load_weights, save_weights
+
+Progress = Callable[[int, int], None]
+"""Called with (crystals done, crystals in all)."""
+FORMAT = "flowllm-flow"
+BATCH_ON_CPU, BATCH_ON_ACCELERATOR = 64, 1024
+
+
+@dataclass(frozen=True)
+class RefineSettings:
+    """How the flow is integrated; checks itself.
+
+    Attributes:
+        steps: equal steps from t = 0 to 1.
+        solver: "euler", "midpoint" or "rk4".
+        anti_annealing: s in the factor 1 + s t on the velocity of the coordinates.
+        record: frames to keep: False for the first and the last, True for every step's, or a number
+            (2 or more), spread evenly over the steps.
+        batch_size: crystals computed together; None takes what suits the device.
+        symprec: hold each crystal to the space group that spglib finds in it, as it is given, with
+            this tolerance in Å; 0 lets the flow break it. The network is not equivariant under
+            rotations, so without it atoms leave their Wyckoff positions by a little.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    steps: int = 25
+    solver: str = "euler"
+    anti_annealing: float = 0.0
+    record: bool | int = False
+    batch_size: int | None = None
+    symprec: float = 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
+            raise InputError(f"steps must be a whole number above 0, not {self.steps!r}")
+        if self.solver not in SOLVERS:
+            raise InputError(f"no solver {self.solver!r}; there are {', '.join(SOLVERS)}")
+        if not (np.isfinite(self.anti_annealing) and self.anti_annealing >= 0):
+            raise InputError(f"anti_annealing must be 0 or more, not {self.anti_annealing!r}")
+        if not isinstance(self.record, bool) and self.record < 2:
+            raise InputError(
+                f"record must be true, false or at least 2 frames, not {self.record!r}"
+            )
+        if self.batch_size is not None and self.batch_size < 1:
+            raise InputError(f"batch_size must be 1 or more, not {self.batch_size!r}")
+        if not 0 <= self.symprec < 1:
+            raise InputError(
+                f"symprec must be a distance in Å from 0 to below 1, not {self.symprec!r}"
+            )
+
+    @property
+    def frames(self) -> list[int]:
+        """The steps after which a frame is kept, from 0 to `steps`."""
+        if self.record is True:
+            return list(range(self.steps + 1))
+        count = 2 if self.record is False else min(int(self.record), self.steps + 1)
+        return sorted({round(k * self.steps / (count - 1)) for k in range(count)})
+
+
+class FlowRefiner:
+    """A trained flow. Deterministic: the seeds of the protocol are not used.
+
+    Args:
+        velocity: the network with its statistics.
+        device: "auto", "cpu", "cuda" or "mps".
+    """
+
+    def __init__(self, velocity: CrystalVelocity, device: str = "cpu") -> None:
+        self.device = resolve_device(device)
+        self.velocity = velocity.to(self.device).float().eval()
+
+    @property
+    def config(self) -> VelocityConfig:
+        """The size of the network."""
+        return self.velocity.net.config
+
+    @torch.inference_mode()
+    def refine(
+        self,
+        crystals: CrystalBatch,
+        settings: RefineSettings | None = None,
+        seeds: Sequence[int] | None = None,
+        progress: Progress | None = None,
+        on_step: Callable[[], None] | None = None,
+    ) -> Trajectory:
+        """The trajectories of crystals from t = 0 (as given) to t = 1, in the given order.
+
+        Types and ids stay as they are. Computed in float32, in batches of like size; how the work
+        is cut changes the result by rounding only.
+
+        Args:
+            crystals: the prior's sample.
+            settings: how to integrate.
+            seeds: unused; part of the refiner protocol.
+            progress: called with (crystals done, crystals in all).
+            on_step: called at the start and after each step of each batch; what it raises ends the
+                refinement.
+
+        Raises:
+            InputError: a cell spans no volume or a type is unknown to the network; the id is named.
+        """
+        settings = settings or RefineSettings()
+        self._check(crystals)
+        frames = settings.frames
+        shape = (len(frames), len(crystals), 3)
+        coords = np.zeros((len(frames), len(crystals.frac_coords), 3))
+        lengths, angles = np.zeros(shape), np.zeros(shape)
+        done = 0
+        for chosen in self._batches(crystals.num_atoms, settings.batch_size):
+            atoms = concatenated_ranges(crystals.offsets[chosen], crystals.num_atoms[chosen])
+            parts = self._integrate(crystals[chosen], settings, frames, on_step)
+            coords[:, atoms], lengths[:, chosen], angles[:, chosen] = parts
+            done += len(chosen)
+            if progress:
+                progress(done, len(crystals))
+        coords[0], lengths[0], angles[0] = crystals.frac_coords, crystals.lengths, crystals.angles
+        times = np.array(frames) / settings.steps
+        return Trajectory(
+            times,
+            coords,
+            lengths,
+            angles,
+            crystals.atomic_numbers,
+            crystals.num_atoms,
+            crystals.ids,
+        )
+
+    def _check(self, crystals: CrystalBatch) -> None:
+        flat = np.flatnonzero(crystals.volumes <= 0)
+        if len(flat):
+            raise InputError(f"{crystals.ids[flat[0]]}: the cell spans no volume")
+        numbers = crystals.atomic_numbers
+        foreign = np.flatnonzero((numbers < 0) | (numbers >= self.config.num_types))
+        if len(foreign):
+            name = crystals.ids[crystals.crystal_of_atom[foreign[0]]]
+            raise InputError(f"{name}: the network knows no type {numbers[foreign[0]]}")
+
+    def _batches(self, num_atoms: np.ndarray, batch_size: int | None) -> Iterator[np.ndarray]:
+        """Positions of crystals, like sizes together, so that little is padded."""
+        preset = BATCH_ON_CPU if self.device.type == "cpu" else BATCH_ON_ACCELERATOR
+        size = batch_size or preset
+        order = np.argsort(num_atoms, kind="stable")
+        return (order[start : start + size] for start in range(0, len(order), size))
+
+    def _integrate(
+        self,
+        crystals: CrystalBatch,
+        settings: RefineSettings,
+        frames: list[int],
+        on_step: Callable[[], None] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Coordinates (T, n, 3), lengths (T, b, 3) and angles (T, b, 3) of one batch."""
+        types, coords, mask = (torch.from_numpy(part) for part in crystals.padded())
+        cells = self.velocity.cell_map.to_flat(
+            torch.from_numpy(crystals.lengths), torch.from_numpy(crystals.angles)
+        )
+        state = CrystalState(*(part.float().to(self.device) for part in (coords, cells)))
+        types, on_device = types.to(self.device), mask.to(self.device)
+
+        def velocity(t: float, x: CrystalState) -> CrystalState:
+            times = x.cell.new_full((len(x.cell),), t)
+            return self.velocity(types, x, times, on_device)
+
+        kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        wanted = set(frames)
+
+        def keep(step: int, x: CrystalState) -> None:
+            if on_step:
+                on_step()
+            if step in wanted:
+                cell = self.velocity.cell_map.from_flat(x.cell.cpu().double())
+                kept.append(
+                    (x.coords.cpu().double()[mask].numpy(), cell[0].numpy(), cell[1].numpy())
+                )
+
+        integrate(
+            anti_annealed(velocity, settings.anti_annealing),
+            state,
+            self._manifold(crystals, on_device, settings.symprec),
+            settings.steps,
+            settings.solver,
+            keep,
+        )
+        coords_kept, lengths, angles = zip(*kept, strict=True)
+        return np.stack(coords_kept), np.stack(lengths), np.stack(angles)
+
+    def _manifold(
+        self, crystals: CrystalBatch, mask: torch.Tensor, symprec: float
+    ) -> CrystalManifold:
+        if not symprec:
+            return CrystalManifold(mask)
+        like = mask.new_empty(0, dtype=torch.float32)
+        group = operations_of(crystals, symprec).to(like)
+        return SymmetricManifold(mask, group, self.velocity.cell_map)
+
+    # ---- files -----------------------------------------------------------------------------
+
+    def save_pretrained(self, folder: str | Path, half: bool = True) -> None:
+        """Write config.json (sizes and statistics) and model.safetensors.
+
+        Args:
+            folder: made if missing.
+            half: keep the weights in float16 on disk; they are float32 again when loaded.
+        """
+        config = {
+            "format": FORMAT,
+            "version": 1,
+            "network": self.config.to_dict(),
+            "statistics": self.velocity.statistics.to_dict(),
+        }
+        save_weights(folder, self.velocity.net.state_dict(), config, half)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str = "auto") -> FlowRefiner:
+        """Read what `save_pretrained` wrote.
+
+        Raises:
+            InputError: names the folder and what is wrong with it.
+        """
+        weights, config = load_weights(folder)
+        try:
+            if config.get("format") != FORMAT:
+                raise InputError(f"{CONFIG} does not describe a flow of FlowLLM")
+            if config.get("version") != 1:
+                raise InputError(
+                    f"{CONFIG} has version {config.get('version')!r}; this program reads 1"
+                )
+            network = VelocityConfig(**config["network"])
+            velocity = CrystalVelocity(network, FlowStatistics.from_dict(config["statistics"]))
+            broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
+            if broken:
+                raise InputError(f"{WEIGHTS}: {broken[0]} holds a value that is not finite")
+            velocity.net.load_state_dict(weights)
+        except InputError as error:
+            raise InputError(f"{folder}: {error}") from error
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{folder}: not a flow of FlowLLM ({first_line(error)})") from error
+        return cls(velocity, device)

@@ -1,0 +1,108 @@
+"""A composition for a space group that is asked for.
+
+The model writes the composition of a cell first and its space group then: it knows
+p(group | composition), but not p(composition | group). By Bayes' rule the latter is proportional to
+p(composition) p(group | composition): so several compositions are drawn, and one of them is chosen
+with the probability that the model gives the space group behind it (sampling-importance
+resampling, Rubin, J. Am. Stat. Assoc. 82, 543 (1987)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from flowllm.crystals.wyckoff import has_sites
+from flowllm.methods.language_model.decoding.loop import left_padded
+from flowllm.text.prompts import REQUEST, add_sentence, parse_prompt, without_sentence
+from flowllm.text.token_table import TokenTable
+
+if TYPE_CHECKING:
+    from flowllm.methods.language_model.prior import LanguageModelPrior
+
+Complete = Callable[[list[str], list[int]], list[str]]
+"""Prompts and seeds in; the prompts with a composition out."""
+CANDIDATES = 24  # compositions that are drawn for one space group
+CANDIDATE_STREAM = 4  # of a crystal's seed; 1 is that of noise, 2 and 3 those of the outline
+BATCH = 256  # prompts that are scored together
+
+
+def needs_composition(prompt: str) -> bool:
+    """Whether a prompt asks for a space group and leaves the composition open."""
+    asked = parse_prompt(prompt)
+    is_open = asked.composition is None and asked.space_group is not None
+    return is_open and prompt.endswith(REQUEST)
+
+
+def with_compositions(
+    prior: LanguageModelPrior, prompts: Sequence[str], seeds: Sequence[int], complete: Complete
+) -> list[str]:
+    """P prompts; those that ask for a space group alone get a composition that goes with it.
+
+    The sentence of the space group then stands last, as in training. Compositions that the space
+    group has no sites for are chosen only where there are no others.
+
+    Args:
+        prior: a compact model.
+        prompts: P prompts.
+        seeds: P seeds.
+        complete: writes compositions.
+    """
+    completed = list(prompts)
+    chosen = [i for i, prompt in enumerate(prompts) if needs_composition(prompt)]
+    if not chosen:
+        return completed
+    groups = [int(parse_prompt(prompts[i]).space_group or 0) for i in chosen]
+    heads = [without_sentence(prompts[i], "space_group") for i in chosen]
+    copies = [head for head in heads for _ in range(CANDIDATES)]
+    streams = [
+        int(np.random.SeedSequence([seeds[i], CANDIDATE_STREAM, k]).generate_state(1)[0])
+        for i in chosen
+        for k in range(CANDIDATES)
+    ]
+    grown = complete(copies, streams)
+    weights = group_log_probabilities(
+        prior, grown, [group for group in groups for _ in range(CANDIDATES)]
+    )
+    for place, (index, group) in enumerate(zip(chosen, groups, strict=True)):
+        own = slice(place * CANDIDATES, (place + 1) * CANDIDATES)
+        cells = [parse_prompt(text).composition for text in grown[own]]
+        if not all(cells):
+            continue  # the model came to no end; the prompt stays as it is
+        sites = np.array([has_sites(group, cell.values()) for cell in cells if cell])
+        scores = np.where(sites, weights[own], -np.inf) if sites.any() else weights[own]
+        noise = np.random.default_rng([seeds[index], CANDIDATE_STREAM]).gumbel(size=CANDIDATES)
+        best = int((scores + noise).argmax())  # a draw by the weights (Gumbel's trick)
+        completed[index] = add_sentence(grown[own][best], "space_group", str(group))
+    return completed
+
+
+@torch.inference_mode()
+def group_log_probabilities(
+    prior: LanguageModelPrior, prompts: Sequence[str], groups: Sequence[int]
+) -> np.ndarray:
+    """(P,) log p(space group | prompt), base e, by the model, among all 230 groups.
+
+    Args:
+        prior: a compact model.
+        prompts: P prompts without the sentence of a space group.
+        groups: P international numbers.
+    """
+    prior.model.eval()
+    device, table = prior.model.device, TokenTable(prior.tokenizer)
+    result = []
+    for start in range(0, len(prompts), BATCH):
+        stems = [add_sentence(p, "space_group") for p in prompts[start : start + BATCH]]
+        encoded = prior.tokenizer(stems, add_special_tokens=True)["input_ids"]
+        ids, mask = left_padded(encoded, prior.tokenizer.pad_token_id or 0, device)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        output = prior.model(
+            input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=1
+        )
+        scores = output.logits[:, -1].float()[:, torch.as_tensor(table.space_groups)]
+        wanted = torch.as_tensor(groups[start : start + BATCH], device=device) - 1
+        result.append(scores.log_softmax(-1).gather(1, wanted[:, None])[:, 0].cpu().numpy())
+    return np.concatenate(result).astype(np.float64)

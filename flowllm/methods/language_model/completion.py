@@ -1,0 +1,108 @@
+"""Completion: the language model goes on from a cell and the first atoms of a crystal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch
+from flowllm.errors import InputError
+from flowllm.methods.language_model.decoding.decode import decode
+from flowllm.methods.language_model.prior import LanguageModelPrior
+from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.text.constraints import CrystalState
+from flowllm.text.prompts import Conditions, build_prompt
+from flowllm.text.strings import TextError, parse_text, to_text
+from flowllm.text.token_table import TokenTable
+
+
+def complete_crystal(
+    prior: LanguageModelPrior,
+    partial: CrystalBatch,
+    conditions: Conditions | None = None,
+    *,
+    settings: SamplingSettings | None = None,
+    seeds: Sequence[int] = (0,),
+) -> CrystalBatch:
+    """Crystals that begin with the cell and the atoms of a partial one.
+
+    A text rises by electronegativity, and inside an element by coordinates: so what is added comes
+    behind the atoms given, in this order. Give those first that are least electronegative.
+
+    Args:
+        prior: the language model, a compact one.
+        partial: a batch of one, of n atoms, in the setting in which it shall stay.
+        conditions: what the whole crystal shall be; its formula, composition, elements and number
+            of atoms are kept to.
+        settings: how to draw.
+        seeds: one for each crystal wanted.
+
+    Returns:
+        At most as many crystals as seeds; ids are their positions. One that adds nothing counts.
+
+    Raises:
+        InputError: the model's tokenizer is another, the atoms given contradict the conditions, or
+            there are more than a cell holds.
+    """
+    if not prior.constrained:
+        raise InputError("completion needs the compact model, whose texts can be constrained")
+    settings, prompt = settings or SamplingSettings(), build_prompt(conditions)
+    beginning, table = to_text(partial)[0], TokenTable(prior.tokenizer)
+    if int(partial.num_atoms[0]) > MAX_ATOMS:
+        raise InputError(f"{int(partial.num_atoms[0])} atoms; a cell holds at most {MAX_ATOMS}")
+    rule = prior.rule_for(prompt)
+    tokens = prior.tokenizer(beginning, add_special_tokens=False)["input_ids"]
+    states = []
+    for _ in seeds:
+        state = CrystalState(table, rule, overlap=True)  # what is given may lie anywhere
+        for place, token in enumerate(tokens):
+            if token not in state.allowed():
+                raise InputError(_contradiction(partial, place, prompt))
+            state.advance(token)
+        states.append(state)
+    prompts = [prompt + beginning] * len(seeds)
+    texts = decode(prior.model, prior.tokenizer, prompts, settings, list(seeds), list(states))
+    found = []
+    for index, text in enumerate(texts):
+        if text is None:
+            continue
+        try:
+            found.append(parse_text(_joined(beginning, text), str(index)))
+        except TextError:
+            continue
+    return CrystalBatch.concatenate(found)
+
+
+def _joined(beginning: str, rest: str) -> str:
+    rest = rest.strip("\n")
+    return f"{beginning}\n{rest}" if rest else beginning
+
+
+def _contradiction(partial: CrystalBatch, place: int, prompt: str) -> str:
+    """Which part of the given crystal the conditions, or the form of a text, leave no room for."""
+    if place < 9:
+        return f"{partial.ids[0]}: the cell is none that the model knows"
+    from flowllm.text.prompts import without_frame
+
+    asked = without_frame(prompt) or "nothing"
+    atom = (place - 9) // 4 + 1
+    where = f"{partial.ids[0]}: atom {atom} in the order of the text"
+    return f"{where} contradicts what is asked ({asked})"
+
+
+def first_atoms(crystal: CrystalBatch, num: int) -> CrystalBatch:
+    """The first atoms of a batch of one, in the order of its text.
+
+    Raises:
+        InputError: it has not so many.
+    """
+    count = int(crystal.num_atoms[0])
+    if not 1 <= num <= count:
+        raise InputError(f"the first {num} of {count} atoms; choose 1 to {count}")
+    ordered = parse_text(to_text(crystal)[0], str(crystal.ids[0]))
+    return ordered.replace(
+        atomic_numbers=ordered.atomic_numbers[:num],
+        frac_coords=ordered.frac_coords[:num],
+        num_atoms=np.array([num]),
+    )

@@ -1,0 +1,1 @@
+"""What training needs whatever the network: optimizer, devices, threads and ranks."""

@@ -1,0 +1,282 @@
+"""A run of generation or refinement on disk: finished parts stay, the same command goes on."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowllm.conditions.request import Request
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cif import parse_cif
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.data.reduce import reduce_structures
+from flowllm.errors import InputError
+from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.runs.files import atomic_write, friendly_os_errors
+from flowllm.runs.folder import RunFolder
+from flowllm.runs.identity import digest, flat_settings, open_run
+from flowllm.systems.decoding_figures import DecodingFigures
+from flowllm.systems.generation import Generation, Progress, Stage
+from flowllm.systems.sampling import check_num, crystal_id
+from flowllm.systems.system import FlowLLM
+from flowllm.workflows.results import RESULTS, write_results
+
+PART_SIZE = 256  # crystals that are finished, and kept, together
+
+
+@dataclass(frozen=True)
+class GenerateSettings:
+    """Everything that a run of generation depends on.
+
+    Attributes:
+        num: accepted crystals wanted.
+        request: what they shall be.
+        sampling: how the language model draws.
+        refinement: how the flow is integrated.
+        seed: of everything random.
+        part_size: crystals that are finished, and kept, together.
+
+    Raises:
+        InputError: a count below 1, or a negative seed.
+    """
+
+    num: int
+    request: Request = field(default_factory=Request)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    refinement: RefineSettings = field(default_factory=RefineSettings)
+    seed: int = 0
+    part_size: int = PART_SIZE
+
+    def __post_init__(self) -> None:
+        check_num(self.num, self.seed)
+        if self.part_size < 1:
+            raise InputError(f"part_size must be at least 1, not {self.part_size}")
+
+
+def generate_run(
+    model: FlowLLM,
+    settings: GenerateSettings,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Generation:
+    """Generate into a folder: parts of `part_size` crystals, then everything a person opens.
+
+    A run that was interrupted goes on after its last finished part and ends as an uninterrupted
+    one would.
+
+    Raises:
+        InputError: the folder holds another run, cannot be written, or the disk is full.
+    """
+    model.check(settings.request, settings.seed)
+    identity = flat_settings(settings, model=model.fingerprint())
+
+    def make(indices: range) -> Generation:
+        return model.generate_range(
+            indices,
+            settings.request,
+            settings.seed,
+            settings.sampling,
+            settings.refinement,
+            _shifted(progress, indices.start, settings.num),
+        )
+
+    with open_run(out, "generate", identity, overwrite) as run:
+        generation = in_parts(run.path, settings.num, settings.part_size, make)
+        _write_once(run, generation, identity)
+    return generation
+
+
+def refine_run(
+    model: FlowLLM,
+    files: Sequence[Path],
+    settings: RefineSettings,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    part_size: int = PART_SIZE,
+) -> tuple[Generation, list[str]]:
+    """Refine structures from CIF files into a folder laid out as `generate_run` does.
+
+    Returns:
+        The crystals, and one message for each file that was left out: it does not parse, has
+        partial occupancy, or more than 20 atoms in the primitive cell.
+
+    Raises:
+        InputError: a file is missing, nothing is left to refine, or the folder cannot be used.
+    """
+    crystals, refused, content = read_crystals(files)
+    if not len(crystals):
+        raise InputError("nothing to refine: " + "; ".join(refused))
+    identity = flat_settings(
+        settings,
+        model=model.fingerprint(),
+        files=f"{len(files)} ({content})",
+        part_size=part_size,
+    )
+    total = len(crystals)
+    ids = np.array([crystal_id(index) for index in range(total)])
+
+    def make(indices: range) -> Generation:
+        chosen = slice(indices.start, indices.stop)
+        batch = crystals[chosen].replace(ids=ids[chosen])
+        began = time.perf_counter()
+        trajectory = model.refine(batch, settings, _shifted(progress, indices.start, total))
+        seconds = time.perf_counter() - began
+        left_out = len(refused) if not indices.start else 0
+        sources = [f"refined from {name}" for name in crystals.ids[chosen]]
+        stages = [Stage("Riemannian flow", len(batch), left_out, seconds)]
+        return Generation(sources, batch, trajectory, stages)
+
+    with open_run(out, "refine", identity, overwrite, inputs=files) as run:
+        generation = in_parts(run.path, total, part_size, make)
+        _write_once(run, generation, identity, refused)
+    return generation, refused
+
+
+def read_crystals(files: Sequence[Path]) -> tuple[CrystalBatch, list[str], str]:
+    """The crystals of CIF files, each reduced to its primitive Niggli cell.
+
+    Returns:
+        The crystals with the files' names as ids, a message for each file that is no such crystal,
+        and a hash of names and contents.
+
+    Raises:
+        InputError: no file is given, or some cannot be read; all of these are named.
+    """
+    if not files:
+        raise InputError("no CIF file is given")
+    texts, unreadable = {}, []
+    for file in files:
+        try:
+            texts[str(file)] = Path(file).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            unreadable.append(f"no such file: {file}")
+        except OSError as error:
+            unreadable.append(f"{file} cannot be read: {error.strerror}")
+    if unreadable:
+        raise InputError("; ".join(unreadable))
+    structures, names, refused = [], [], []
+    for name, text in texts.items():
+        try:
+            structures.append(parse_cif(text, name))
+            names.append(name)
+        except InputError as error:
+            refused.append(str(error))
+    crystals, too_large = reduce_structures(structures, names)
+    return crystals, refused + too_large, digest(*texts, *texts.values())
+
+
+def in_parts(
+    out: Path, total: int, part_size: int, make: Callable[[range], Generation]
+) -> Generation:
+    """Crystals 0 to `total`, made part by part; parts that are in the folder are read instead.
+
+    Args:
+        out: the folder of the run.
+        total: crystals in all.
+        part_size: crystals in a part.
+        make: makes the crystals of some positions.
+    """
+    folder = out / "parts"
+    with friendly_os_errors(folder):
+        folder.mkdir(exist_ok=True)
+        for leftover in folder.glob(".*.tmp"):  # of a write that was killed
+            leftover.unlink(missing_ok=True)
+    parts = []
+    for start in range(0, total, part_size):
+        path = folder / f"{start:06d}.npz"
+        part = _load_part(path)
+        if part is None:
+            part = make(range(start, min(start + part_size, total)))
+            _save_part(path, part)
+        parts.append(part)
+    return join(parts)
+
+
+def join(parts: Iterable[Generation]) -> Generation:
+    """One generation out of consecutive parts; seconds and rejections add up."""
+    parts = list(parts)
+    stages = [
+        Stage(
+            same[0].name,
+            sum(stage.crystals for stage in same),
+            sum(stage.rejected for stage in same),
+            sum(stage.seconds for stage in same),
+        )
+        for same in zip(*(part.stages for part in parts), strict=True)
+    ]
+    return Generation(
+        [prompt for part in parts for prompt in part.prompts],
+        CrystalBatch.concatenate(part.prior for part in parts),
+        Trajectory.concatenate([part.trajectory for part in parts]),
+        stages,
+        sum((part.decoding for part in parts), DecodingFigures()),
+    )
+
+
+def _write_once(
+    run: RunFolder, generation: Generation, settings: dict[str, Any], left_out: Sequence[str] = ()
+) -> None:
+    """Write the results and finish the run, unless it was finished and all is still there."""
+    if run.finished and all((run.path / name).exists() for name in RESULTS):
+        return
+    began = time.perf_counter()
+    write_results(run.path, generation, settings, left_out)
+    run.finish(seconds_of_files=round(time.perf_counter() - began, 3))
+
+
+def _shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
+    """Progress over the whole run, from that of one part."""
+    if progress is None:
+        return None
+    report = progress
+
+    def shifted(stage: str, done: int, _: int) -> None:
+        report(stage, start + done, total)
+
+    return shifted
+
+
+_TRAJECTORY = ("times", "frac_coords", "lengths", "angles", "atomic_numbers", "num_atoms", "ids")
+
+
+def _save_part(path: Path, part: Generation) -> None:
+    arrays: dict[str, Any] = {name: getattr(part.trajectory, name) for name in _TRAJECTORY}
+    arrays["prompts"] = np.array(part.prompts)
+    arrays["stage_names"] = np.array([stage.name for stage in part.stages])
+    arrays["stage_counts"] = np.array([[s.crystals, s.rejected] for s in part.stages])
+    arrays["stage_seconds"] = np.array([stage.seconds for stage in part.stages])
+    arrays["decoding"] = np.array(astuple(part.decoding), dtype=np.float64)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    atomic_write(path, buffer.getvalue())
+
+
+def _load_part(path: Path) -> Generation | None:
+    """A finished part; None where there is none, or it is damaged and must be made again."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+        trajectory = Trajectory(*(arrays[name] for name in _TRAJECTORY))
+        columns = (arrays[f"stage_{name}"] for name in ("names", "counts", "seconds"))
+        stages = [
+            Stage(str(name), int(counts[0]), int(counts[1]), float(seconds))
+            for name, counts, seconds in zip(*columns, strict=True)
+        ]
+        prompts = [str(prompt) for prompt in arrays["prompts"]]
+        decoding = DecodingFigures.of(arrays["decoding"])
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+        return None
+    return Generation(prompts, trajectory.first, trajectory, stages, decoding)

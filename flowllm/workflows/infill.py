@@ -1,0 +1,151 @@
+"""A run of infilling on disk: masked sites or missing atoms, filled by the model, refined."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cif import parse_cif
+from flowllm.data.reduce import reduce_structure
+from flowllm.errors import InputError
+from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.language_model.completion import complete_crystal, first_atoms
+from flowllm.methods.language_model.infill import (
+    TRAINED_ON,
+    Proposals,
+    masked_sites,
+    propose_elements,
+)
+from flowllm.methods.language_model.prior import LanguageModelPrior
+from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.runs.files import atomic_write, friendly_os_errors
+from flowllm.runs.identity import digest, flat_settings, open_run
+from flowllm.systems.generation import Generation, Stage
+from flowllm.systems.sampling import check_num, crystal_id, crystal_seed
+from flowllm.systems.system import FlowLLM
+from flowllm.text.prompts import Conditions, build_prompt, without_frame
+from flowllm.workflows.results import write_results
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+PROPOSALS = "proposals.csv"
+
+
+@dataclass(frozen=True)
+class InfillSettings:
+    """What is to be filled in, and how; exactly one of `sites`, `element` and `keep` is given.
+
+    Attributes:
+        sites: sites to mask, counted from 1 in the order of the file.
+        element: or all sites of an element.
+        keep: or: keep so many atoms, the first in the order of the text, and complete the rest.
+        num: how many crystals.
+        candidates: elements to choose from when sites are masked.
+        allow_present: propose elements of the other sites too.
+        conditions: what a completed crystal shall be.
+        sampling: how the language model draws, for completion.
+        refinement: how the flow is integrated.
+        seed: of completion.
+
+    Raises:
+        InputError: nothing, or more than one thing, is to be filled in.
+    """
+
+    sites: tuple[int, ...] | None = None
+    element: str | None = None
+    keep: int | None = None
+    num: int = 10
+    candidates: tuple[str, ...] = TRAINED_ON
+    allow_present: bool = False
+    conditions: Conditions = field(default_factory=Conditions)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    refinement: RefineSettings = field(default_factory=RefineSettings)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_num(self.num, self.seed)
+        if sum(x is not None for x in (self.sites, self.element, self.keep)) != 1:
+            raise InputError("say what to fill in: sites, an element, or how many atoms to keep")
+
+
+def infill_run(
+    model: FlowLLM, file: Path, settings: InfillSettings, out: Path, *, overwrite: bool = False
+) -> Generation:
+    """Fill in a structure, refine, and write what every run leaves, with `proposals.csv`.
+
+    Raises:
+        InputError: the file cannot be read, the mask is outside it, the model is none that can
+            infill, or the folder holds another run.
+    """
+    if not isinstance(model.prior, LanguageModelPrior):
+        raise InputError("infilling needs a language model")
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from None
+    structure = parse_cif(text, file.name)
+    identity = flat_settings(settings, model=model.fingerprint(), file=f"{file} ({digest(text)})")
+    with open_run(out, "infill", identity, overwrite, inputs=[file]) as run:
+        began = time.perf_counter()
+        if settings.keep is None:
+            masked = masked_sites(structure, settings.sites, settings.element)
+            proposals = propose_elements(
+                model.prior, structure, masked, settings.candidates, settings.allow_present
+            )
+            with friendly_os_errors(run.path):
+                atomic_write(run.path / PROPOSALS, proposals_csv(proposals))
+            chosen = proposals.first(settings.num)
+            crystals = chosen.crystals
+            numbers = ", ".join(str(place + 1) for place in masked)
+            prompts = [f"{e} on sites {numbers} of {file.name}" for e in chosen.elements]
+        else:
+            crystals, prompts = _completed(model.prior, structure, settings, file.name)
+        crystals = crystals.replace(ids=np.array([crystal_id(k) for k in range(len(crystals))]))
+        filled = time.perf_counter()
+        trajectory = model.refine(crystals, settings.refinement)
+        missing = settings.num - len(crystals) if settings.keep is not None else 0
+        stages = [
+            Stage("language model", len(crystals), missing, filled - began),
+            Stage("Riemannian flow", len(crystals), 0, time.perf_counter() - filled),
+        ]
+        generation = Generation(prompts, crystals, trajectory, stages)
+        write_results(run.path, generation, identity)
+        run.finish()
+    return generation
+
+
+def _completed(
+    prior: LanguageModelPrior, structure: Structure, settings: InfillSettings, name: str
+) -> tuple[CrystalBatch, list[str]]:
+    assert settings.keep is not None
+    partial = first_atoms(reduce_structure(structure, name), settings.keep)
+    seeds = [crystal_seed(settings.seed, index, 0) for index in range(settings.num)]
+    found = complete_crystal(
+        prior, partial, settings.conditions, settings=settings.sampling, seeds=seeds
+    )
+    if not len(found):
+        raise InputError(f"{name}: no completion came to its end")
+    asked = without_frame(build_prompt(settings.conditions)) or "nothing asked"
+    return found, [f"the first {settings.keep} atoms of {name}; {asked}"] * len(found)
+
+
+def proposals_csv(proposals: Proposals) -> str:
+    """All candidates as CSV: rank, element, formula, probability, nats."""
+    import pandas as pd
+
+    table = pd.DataFrame(
+        {
+            "rank": np.arange(1, len(proposals) + 1),
+            "element": proposals.elements,
+            "formula": proposals.crystals.formulas,
+            "probability": proposals.shares,
+            "nats": proposals.nats,
+        }
+    )
+    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")

@@ -1,0 +1,81 @@
+"""Fine-tuned models on disk: the run that trains one, and the run that merges its adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowllm.errors import InputError
+from flowllm.methods.flow.couplings.sample import fingerprint
+from flowllm.methods.flow.velocity import resolve_device
+from flowllm.runs.identity import digest, flat_settings, open_run
+from flowllm.training.ranks import compute_on, open_shared_run
+from flowllm.workflows.train.splits import training_splits
+
+if TYPE_CHECKING:
+    from flowllm.methods.language_model.finetune.train import LargeSettings
+
+
+def train_large(
+    data: str | Path,
+    out: Path,
+    settings: LargeSettings,
+    *,
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: bool = True,
+) -> dict[str, float]:
+    """Fine-tune a model of others on a data set, as one process or several of `accelerate launch`.
+
+    Returns:
+        Validation figures, see `flowllm.methods.language_model.finetune.train.fine_tune`.
+
+    Raises:
+        InputError: the model cannot be had or cannot write crystals, no such data, or the folder
+            holds another run.
+    """
+    from flowllm.methods.language_model.finetune.train import Base, fine_tune
+
+    if settings.training.seed < 0:
+        raise InputError(f"the seed must be at least 0, not {settings.training.seed}")
+    place = resolve_device(device).type
+    compute_on(place)
+    base = Base.find(settings.model, settings.load_in)
+    train, validation = training_splits(data)
+    identity = flat_settings(
+        settings,
+        data=str(data),
+        crystals=fingerprint(train.crystals) + fingerprint(validation.crystals),
+        base=base.digest,
+    )
+    for name in ("threads", "at_once", "checkpointing"):  # how fast, not what
+        identity.pop(name)
+    with open_shared_run(out, "train-lm", identity, overwrite, inputs=[data, base.folder]) as run:
+        if run.finished:
+            return dict(run.record["figures"])
+        figures = fine_tune(
+            base, train, validation, run.path, settings, device=place, progress=progress
+        )
+        run.finish(figures=figures, training_crystals=len(train))
+    return figures
+
+
+def merge_run(
+    adapter: Path, out: Path, *, base: str | None = None, overwrite: bool = False
+) -> None:
+    """Merge an adapter into its base; a plain model in `out`.
+
+    Raises:
+        InputError: see `finetune.prior.merge_into`, or the folder holds something else.
+    """
+    from flowllm.methods.language_model.finetune.base import ADAPTER
+    from flowllm.methods.language_model.finetune.prior import merge_into
+
+    if not (adapter / ADAPTER).is_file():
+        raise InputError(f"{adapter} is no adapter: it holds no {ADAPTER}")
+    identity = {"adapter": digest((adapter / ADAPTER).read_bytes()), "base": base}
+    inputs: list[str | Path] = [adapter] if base is None else [adapter, base]
+    with open_run(out, "merge-lm", identity, overwrite, inputs=inputs) as run:
+        if not run.finished:
+            merge_into(adapter, run.path, base=base)
+            run.finish()

@@ -1,0 +1,58 @@
+"""The run that trains the flow on pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from flowllm.errors import InputError
+from flowllm.methods.flow import FlowRefiner, FlowTrainSettings, PairSet, train_flow
+from flowllm.methods.flow.couplings.sample import fingerprint
+from flowllm.methods.flow.velocity import resolve_device
+from flowllm.runs.files import friendly_os_errors
+from flowllm.runs.folder import RUN, RunFolder
+from flowllm.runs.identity import flat_settings, open_run
+from flowllm.workflows.train.pairs import PAIRS
+
+
+def train_on_pairs(
+    pairs: Path,
+    out: Path,
+    settings: FlowTrainSettings,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> FlowRefiner:
+    """Train the flow on a folder of pairs.
+
+    Raises:
+        InputError: no pairs there, or the folder holds another run; the loss is not finite.
+    """
+    if not (pairs / PAIRS).is_file() or (
+        (pairs / RUN).is_file() and RunFolder.read(pairs)["status"] != "finished"
+    ):
+        raise InputError(f"{pairs} holds no {PAIRS}; `flowllm pair` writes it when it is finished")
+    resolve_device(settings.device)
+    content = PairSet.load(pairs / PAIRS)
+    if len(content) < 2:
+        raise InputError(f"{pairs} holds {len(content)} pairs; training needs at least 2")
+    identity = {
+        name: value for name, value in flat_settings(settings).items() if name in _binding(settings)
+    }
+    identity["pairs"] = fingerprint(content.c0) + fingerprint(content.c1)
+    with open_run(out, "train-flow", identity, overwrite, inputs=[pairs]) as run:
+        if run.finished and (run.path / "model").is_dir():
+            return FlowRefiner.from_pretrained(run.path / "model", settings.device)
+        try:
+            with friendly_os_errors(run.path):
+                refiner = train_flow(content, settings, run.path, progress)
+        except FloatingPointError as error:
+            raise InputError(str(error)) from None
+        run.finish(pairs_trained_on=len(content))
+    return refiner
+
+
+def _binding(settings: FlowTrainSettings) -> set[str]:
+    """The settings that a run may not change half-way, the network's among them."""
+    return {*settings.binding(), *asdict(settings.network)}

@@ -1,0 +1,66 @@
+"""The run that trains the compact language model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from flowllm.errors import InputError
+from flowllm.methods.flow.couplings.sample import fingerprint
+from flowllm.methods.flow.velocity import resolve_device
+from flowllm.methods.language_model.build import build_compact
+from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings
+from flowllm.methods.language_model.train import train_lm
+from flowllm.runs.identity import flat_settings
+from flowllm.text.tokenizer import build_tokenizer
+from flowllm.training.ranks import compute_on, open_shared_run
+from flowllm.workflows.train.splits import training_splits
+
+
+def train_compact(
+    data: str | Path,
+    out: Path,
+    config: CompactConfig,
+    settings: LMTrainSettings,
+    *,
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: bool = True,
+) -> dict[str, float]:
+    """Train a compact language model from scratch on a data set.
+
+    Returns:
+        Validation figures: nats per token and per crystal, perplexity.
+
+    Raises:
+        InputError: no such data, or the folder holds another run.
+    """
+    if settings.seed < 0:
+        raise InputError(f"the seed must be at least 0, not {settings.seed}")
+    place = str(resolve_device(device))
+    compute_on(place)
+    train, validation = training_splits(data)
+    identity = flat_settings(
+        settings,
+        data=str(data),
+        crystals=fingerprint(train.crystals) + fingerprint(validation.crystals),
+        **asdict(config),
+    )
+    identity.pop("threads")  # how fast, not what
+    with open_shared_run(out, "train-lm", identity, overwrite, inputs=[data]) as run:
+        if run.finished:
+            return dict(run.record["figures"])
+        tokenizer = build_tokenizer()
+        model = build_compact(tokenizer, config, settings.seed)
+        figures = train_lm(
+            model,
+            tokenizer,
+            train,
+            validation,
+            run.path,
+            settings,
+            device=place,
+            progress=progress,
+        )
+        run.finish(figures=figures, training_crystals=len(train))
+    return figures
