@@ -7,6 +7,7 @@ of these beside it; prompts, commands, ranges, adherence and forms are made of t
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -165,7 +166,7 @@ def parsed_composition(text: str) -> dict[str, int]:
     composition = {}
     for part in text.split(" "):
         symbol = part.rstrip("0123456789")
-        if symbol in composition or not (symbol.isalpha() and symbol.isascii()):
+        if symbol in composition or not re.fullmatch("[A-Z][a-z]?", symbol):
             raise ValueError(text)
         composition[symbol] = int(part[len(symbol) :])
     return composition

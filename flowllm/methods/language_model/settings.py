@@ -9,6 +9,9 @@ import math
 from dataclasses import dataclass
 
 from flowllm.errors import InputError
+from flowllm.text.formats.registry import DEFAULT_FORMAT, FORMATS
+
+FEWEST_TOKENS = 128  # that a text may take, however small the cells
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class LMTrainSettings:
         weight_decay: decoupled, on matrices.
         optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
         augmentation: "none", or "translation": crystals moved by random vectors.
+        text_format: in which crystals are written, a name in `flowllm.text.formats.registry`.
         seed: of weights, order and prompts.
         validation_rows: crystals of the validation split that are scored on the way.
         checkpoint_steps: steps between checkpoints, from which an interrupted run goes on.
@@ -62,6 +66,7 @@ class LMTrainSettings:
     weight_decay: float = 0.1
     optimizer: str = "muon"
     augmentation: str = "none"
+    text_format: str = DEFAULT_FORMAT
     seed: int = 0
     validation_rows: int = 512
     checkpoint_steps: int = 200
@@ -75,6 +80,9 @@ class LMTrainSettings:
             raise InputError(f"learning_rate must be above 0, not {self.learning_rate}")
         if self.optimizer not in ("muon", "adamw"):
             raise InputError(f"optimizer {self.optimizer!r} is neither muon nor adamw")
+        if self.text_format not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise InputError(f"no text format {self.text_format!r}; there are {known}")
         if self.augmentation not in ("none", "translation"):
             raise InputError(f"augmentation {self.augmentation!r} is neither none nor translation")
 
@@ -90,7 +98,8 @@ class SamplingSettings:
             (fractional, Å, degrees).
         overlap: let atoms be written on top of each other; else decoding keeps them apart.
         batch_size: texts at a time.
-        max_new_tokens: a text that has not ended by then is cut and rejected.
+        max_new_tokens: a text that has not ended by then is cut and rejected; None gives it as many
+            as the largest cell of the model takes in its text format.
         continuous: let transformers fill the places of finished texts at once
             (`decoding.continuous`), for texts without constraints; None does so on a GPU only.
 
@@ -103,7 +112,7 @@ class SamplingSettings:
     noise: float = 0.0
     overlap: bool = False
     batch_size: int = 256
-    max_new_tokens: int = 128
+    max_new_tokens: int | None = None
     continuous: bool | None = None
 
     def __post_init__(self) -> None:
@@ -114,5 +123,6 @@ class SamplingSettings:
         if not 0 <= self.noise < math.inf:
             raise InputError(f"noise must be at least 0 and finite, not {self.noise}")
         for name in ("batch_size", "max_new_tokens"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, not {value}")

@@ -20,9 +20,11 @@ from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.methods.language_model.decoding.encoding import padding
 from flowllm.methods.language_model.examples import CrystalExamples, collate, whole_batches
+from flowllm.methods.language_model.format_file import save_format
 from flowllm.methods.language_model.progress import LossLog, last_whole_checkpoint
 from flowllm.methods.language_model.settings import LMTrainSettings
-from flowllm.text.prompts import OUTLINE
+from flowllm.text.formats.base import TextFormat
+from flowllm.text.formats.registry import make_format
 from flowllm.training.muon import muon_factory
 from flowllm.training.ranks import from_main, is_main, process_count
 
@@ -44,6 +46,7 @@ def train_lm(
     out: Path,
     settings: LMTrainSettings | None = None,
     *,
+    text_format: TextFormat | None = None,
     device: str = "cpu",
     progress: bool = True,
 ) -> dict[str, float]:
@@ -53,10 +56,23 @@ def train_lm(
     ends as an uninterrupted one. Where several processes run this, they share each batch, and an
     incomplete last batch is left out.
 
+    Args:
+        model: with any weights; they are trained in place.
+        tokenizer: its tokenizer.
+        train: crystals to learn from.
+        validation: others.
+        out: folder of the run.
+        settings: of the training.
+        text_format: in which crystals are written; by default that of the settings, for cells of
+            up to 20 atoms.
+        device: where to train.
+        progress: show a bar.
+
     Returns:
         See `validation_figures`.
     """
     settings = settings or LMTrainSettings()
+    chosen = text_format or make_format(settings.text_format)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     out.mkdir(parents=True, exist_ok=True)
@@ -64,10 +80,12 @@ def train_lm(
     examples = CrystalExamples(
         train, tokenizer, settings.epochs, settings.seed, size, augmentation=settings.augmentation,
         steps=None if together == 1 else whole_batches(len(train), settings.epochs, size, None),
+        text_format=chosen,
     )  # fmt: skip
     held_out = CrystalExamples(
-        validation[: settings.validation_rows], tokenizer, 1, settings.seed, size
-    )
+        validation[: settings.validation_rows], tokenizer, 1, settings.seed, size,
+        text_format=chosen,
+    )  # fmt: skip
     trainer = CrystalTrainer(
         model=model,
         args=training_arguments(
@@ -87,7 +105,8 @@ def train_lm(
     if is_main():
         model.save_pretrained(out)
         tokenizer.save_pretrained(out)
-    return validation_figures(trainer, validation, tokenizer, settings)
+        save_format(chosen, out)
+    return validation_figures(trainer, validation, tokenizer, settings, chosen)
 
 
 def shared_batch(size: int, at_once: int | None = None) -> tuple[int, int]:
@@ -178,6 +197,7 @@ def validation_figures(
     validation: CrystalSet,
     tokenizer: PreTrainedTokenizerBase,
     settings: LMTrainSettings,
+    text_format: TextFormat,
 ) -> dict[str, float]:
     """The loss on the whole validation split, with nothing given and with the composition given.
 
@@ -190,8 +210,9 @@ def validation_figures(
     figures: dict[str, float] = {}
     for label, given in (("unconditional", ()), ("composition", ("composition",))):
         examples = CrystalExamples(
-            validation, tokenizer, 1, settings.seed, settings.batch_size, OUTLINE, given
-        )
+            validation, tokenizer, 1, settings.seed, settings.batch_size, text_format.outline,
+            given, text_format=text_format,
+        )  # fmt: skip
         total = tokens = 0.0
         # not the Trainer's own loader, which gives each of several processes a part
         loader = DataLoader(examples, settings.batch_size, collate_fn=trainer.data_collator)

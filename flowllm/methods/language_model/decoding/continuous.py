@@ -33,7 +33,7 @@ from transformers.generation.logits_process import LogitsProcessorList
 from flowllm.errors import InputError
 from flowllm.methods.language_model.decoding.loop import Seed, in_batches
 from flowllm.methods.language_model.decoding.nucleus import nucleus, pick, uniform_numbers
-from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.methods.language_model.settings import FEWEST_TOKENS, SamplingSettings
 from flowllm.systems.decoding_figures import count
 
 PAGE = 32  # tokens of a page of the cache on a processor
@@ -113,7 +113,7 @@ def decode_continuously(
     names = [f"text-{position}" for position in batch.positions]
     lengths = {name: len(ids) for name, ids in zip(names, batch.prompts, strict=True)}
     uniform = {
-        name: uniform_numbers(seed, settings.max_new_tokens)
+        name: uniform_numbers(seed, (settings.max_new_tokens or FEWEST_TOKENS))
         for name, seed in zip(names, batch.seeds, strict=True)
     }
     chooser, began = SeededDraw(settings, lengths, uniform), time.perf_counter()
@@ -145,7 +145,7 @@ def _written(
     """The tokens of each text, its end among them, by the name of the request."""
     generation = GenerationConfig(
         do_sample=True,  # of one token that is left
-        max_new_tokens=settings.max_new_tokens,
+        max_new_tokens=(settings.max_new_tokens or FEWEST_TOKENS),
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
@@ -159,7 +159,7 @@ def _written(
             manager.warmup()
             manager.start()
             for name, ids in zip(names, prompts, strict=True):
-                manager.add_request(ids, name, settings.max_new_tokens)
+                manager.add_request(ids, name, (settings.max_new_tokens or FEWEST_TOKENS))
             while len(written) < len(names):
                 result = manager.get_result(timeout=WAIT)
                 if result is None:
@@ -186,7 +186,7 @@ def _room(
     if model.device.type == "cuda":
         return ContinuousBatchingConfig(max_requests_per_batch=settings.batch_size)
     rows = min(settings.batch_size, len(prompts))
-    longest = max(map(len, prompts)) + settings.max_new_tokens
+    longest = max(map(len, prompts)) + (settings.max_new_tokens or FEWEST_TOKENS)
     return ContinuousBatchingConfig(
         page_size=PAGE,
         num_blocks=rows * (longest // PAGE + 2),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flowllm.methods.language_model.settings import SamplingSettings
-from flowllm.text.outline import DecodingState
+from flowllm.text.decoding_state import DecodingState
 
 
 @dataclass(frozen=True)

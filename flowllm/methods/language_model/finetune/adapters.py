@@ -141,11 +141,12 @@ def adapt_lm(
     with friendly_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     figures = train_lm(
-        model, prior.tokenizer, train, validation, out, settings, device=device, progress=progress
-    )
+        model, prior.tokenizer, train, validation, out, settings, text_format=prior.format,
+        device=device, progress=progress,
+    )  # fmt: skip
     (out / "README.md").unlink(missing_ok=True)  # peft's blank form of a model card
     write_json(out / BASE, {"base": weights_digest(prior.model)})
-    return LanguageModelPrior(model.eval(), prior.tokenizer, prior.constrained), figures
+    return prior.with_model(model.eval()), figures
 
 
 def load_adapter(prior: LanguageModelPrior, folder: str | Path) -> LanguageModelPrior:
@@ -163,7 +164,7 @@ def load_adapter(prior: LanguageModelPrior, folder: str | Path) -> LanguageModel
         model = PeftModel.from_pretrained(copy.deepcopy(prior.model), str(folder))
     except Exception as error:  # safetensors and peft raise errors of many kinds
         raise InputError(f"{folder} cannot be loaded: {first_line(error)}") from error
-    return LanguageModelPrior(model.eval(), prior.tokenizer, prior.constrained)
+    return prior.with_model(model.eval())
 
 
 def merge_adapter(prior: LanguageModelPrior) -> LanguageModelPrior:
@@ -175,4 +176,4 @@ def merge_adapter(prior: LanguageModelPrior) -> LanguageModelPrior:
     if not isinstance(prior.model, PeftModel):
         raise InputError("this prior's model has no adapter")
     merged = copy.deepcopy(prior.model).merge_and_unload()
-    return LanguageModelPrior(merged.eval(), prior.tokenizer, prior.constrained)
+    return prior.with_model(merged.eval())

@@ -42,6 +42,7 @@ from flowllm.methods.language_model.finetune.base import (
     load_base_model,
     load_base_tokenizer,
 )
+from flowllm.methods.language_model.format_file import save_format
 from flowllm.methods.language_model.progress import EarlyStop, LossLog
 from flowllm.methods.language_model.settings import LMTrainSettings
 from flowllm.methods.language_model.train import (
@@ -51,7 +52,8 @@ from flowllm.methods.language_model.train import (
     training_arguments,
 )
 from flowllm.runs.files import friendly_os_errors, read_json, write_json
-from flowllm.text.prompts import OUTLINE
+from flowllm.text.formats.base import TextFormat
+from flowllm.text.formats.registry import make_format
 from flowllm.training.ranks import is_main
 
 
@@ -109,6 +111,7 @@ class Base:
         digest: of its weights.
         tokenizer: its own.
         context: the longest text that it reads, in tokens; None without a limit.
+        text_format: in which it shall write.
     """
 
     name: str
@@ -116,9 +119,12 @@ class Base:
     digest: str
     tokenizer: PreTrainedTokenizerBase
     context: int | None
+    text_format: TextFormat
 
     @classmethod
-    def find(cls, name: str, load_in: str | None = None) -> Base:
+    def find(
+        cls, name: str, load_in: str | None = None, text_format: TextFormat | None = None
+    ) -> Base:
         """See whether a model can be had and write crystals; what is impossible here comes first.
 
         Raises:
@@ -127,8 +133,10 @@ class Base:
         check_quantisation(load_in)
         folder = find_base(name)
         config = load_base_config(folder, name)
-        tokenizer = load_base_tokenizer(folder, name, config.get_text_config().vocab_size)
-        return cls(name, folder, base_digest(folder, name), tokenizer, context_of(config))
+        chosen = text_format or make_format()
+        vocabulary = config.get_text_config().vocab_size
+        tokenizer = load_base_tokenizer(folder, name, vocabulary, chosen)
+        return cls(name, folder, base_digest(folder, name), tokenizer, context_of(config), chosen)
 
 
 def fine_tune(
@@ -172,7 +180,8 @@ def fine_tune(
     steps = whole_batches(len(train), training.epochs, training.batch_size, settings.max_steps)
     examples = CrystalExamples(
         train, base.tokenizer, training.epochs, training.seed, training.batch_size,
-        given=OUTLINE, augmentation=training.augmentation, steps=steps, part=uniform_part,
+        given=base.text_format.outline, augmentation=training.augmentation, steps=steps,
+        part=uniform_part, text_format=base.text_format,
     )  # fmt: skip
     longest = examples.longest(base.context)
     if base.context is not None and longest > base.context:
@@ -214,8 +223,8 @@ def _scored(
     """Examples that state certain conditions and nothing else, or a random part as in training."""
     training = settings.training
     return CrystalExamples(
-        data, base.tokenizer, 1, training.seed, training.batch_size, given, OUTLINE,
-        part=uniform_part,
+        data, base.tokenizer, 1, training.seed, training.batch_size, given,
+        base.text_format.outline, part=uniform_part, text_format=base.text_format,
     )  # fmt: skip
 
 
@@ -295,6 +304,7 @@ def _save(trainer: CrystalTrainer, base: Base, settings: LargeSettings, out: Pat
         for name in ("training_args.bin", "README.md"):  # pickled; peft's blank form of a card
             (out / name).unlink(missing_ok=True)
         base.tokenizer.save_pretrained(out)
+        save_format(base.text_format, out)
     if settings.adapter is None:
         return
     write_json(out / BASE, base_record(base, settings.load_in))
