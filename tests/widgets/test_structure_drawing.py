@@ -138,7 +138,7 @@ def test_a_supercell_repeats_atoms_and_edges():
     assert as_set(eight.positions[0, eight.source == 1]) == as_set(middle @ lattice)
     assert len(eight.edges) == 54 and eight.corners.shape == (1, 27, 3)
     assert eight.extent > 1.9 * one.extent - 1.0
-    assert eight.labels.count("Ti2") == 8 and set(eight.labels) == set(one.labels)
+    assert eight.labels().count("Ti2") == 8 and set(eight.labels()) == set(one.labels())
 
 
 def test_everything_lies_within_the_extent():
@@ -172,4 +172,4 @@ def test_a_cell_without_volume_is_refused():
 
 def test_an_open_type_is_drawn():
     drawing = draw_moving(moving([[(0.5, 0.5, 0.5), (0.2, 0.2, 0.2)]], [0, 8]))
-    assert len(drawing.labels) == 2 and drawing.radii[0] > 0
+    assert len(drawing.labels()) == 2 and drawing.radii[0, 0] > 0
