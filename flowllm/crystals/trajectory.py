@@ -60,7 +60,7 @@ class Trajectory:
         if atoms != counts.sum() or len(self.ids) != len(counts):
             raise InputError(
                 f"num_atoms counts {counts.sum()} atoms of {len(counts)} crystals, but there are "
-                f"{atoms} types and {len(self.ids)} ids"
+                f"species of {atoms} atoms and {len(self.ids)} ids"
             )
         shapes = {"frac_coords": atoms, "lengths": len(counts), "angles": len(counts)}
         for name, rows in shapes.items():
