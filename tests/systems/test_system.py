@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import flowllm
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.ranges import Range, TrainingRanges
 from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
@@ -23,7 +24,7 @@ from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.systems.record import find_model
 from flowllm.systems.sampling import crystal_seed
 from flowllm.systems.system import FlowLLM
-from flowllm.text.prompts import Conditions, build_prompt
+from flowllm.text.prompts import build_prompt
 
 FEW_STEPS = RefineSettings(steps=2)
 

@@ -5,11 +5,12 @@ import json
 import warnings
 
 import pytest
+from flowllm.conditions.check import conditions_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from flowllm.cli import main
-from flowllm.conditions.check import conditions_of
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.ranges import OutOfRangeWarning
 from flowllm.conditions.request import Request
 from flowllm.errors import InputError
@@ -17,7 +18,7 @@ from flowllm.methods.flow.refiner import RefineSettings
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.systems.streaming import Refined, Sentence
 from flowllm.systems.system import FlowLLM
-from flowllm.text import Conditions, parse_prompt
+from flowllm.text import parse_prompt
 from flowllm.text.prompts import STEMS
 
 KNOWN = [

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from flowllm.systems.priors import KINDS, make_prior
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import RANK_OF
 from flowllm.errors import InputError
@@ -12,9 +14,8 @@ from flowllm.methods.base import CompositionSource, SimpleBase, Substitution
 from flowllm.methods.base.templates import TemplateIndex, mendeleev_numbers
 from flowllm.methods.flow.refiner import RefineSettings
 from flowllm.methods.language_model.settings import SamplingSettings
-from flowllm.systems.priors import KINDS, make_prior
 from flowllm.systems.system import FlowLLM
-from flowllm.text.prompts import Conditions, build_prompt, parse_prompt
+from flowllm.text.prompts import build_prompt, parse_prompt
 
 SETTINGS = SamplingSettings()
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.wyckoff import has_sites
 from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
 from flowllm.methods.language_model import candidates as module
@@ -12,7 +13,7 @@ from flowllm.methods.language_model.candidates import (
     needs_composition,
     with_compositions,
 )
-from flowllm.text import Conditions, build_prompt, parse_prompt
+from flowllm.text import build_prompt, parse_prompt
 from flowllm.text.prompts import STEMS, add_sentence
 
 CUBIC = build_prompt(Conditions(num_atoms=5, space_group=221, band_gap=1.0))

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from flowllm.conditions.composition_rule import CompositionRule
+from flowllm.conditions.conditions import Conditions
 from flowllm.errors import InputError
 from flowllm.methods.language_model import SamplingSettings
 from flowllm.methods.language_model.decoding.decode import decode, nucleus, pick
-from flowllm.text import CompositionRule, Conditions, CrystalState, build_prompt, parse_text
+from flowllm.text import CrystalState, build_prompt, parse_text
 from flowllm.text.token_table import TokenTable
 
 GREEDY = SamplingSettings(temperature=1e-3, top_p=1e-9)

@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from flowllm.methods.language_model.finetune.prior import LargePrior, load_large, merge_into
 from peft import PeftModel
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.data import prepare
 from flowllm.errors import InputError
 from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
@@ -24,12 +26,11 @@ from flowllm.methods.language_model.finetune import prior as large_prior
 from flowllm.methods.language_model.finetune import train as room
 from flowllm.methods.language_model.finetune.adapters import PAPER, AdapterSettings
 from flowllm.methods.language_model.finetune.base import base_digest
-from flowllm.methods.language_model.finetune.prior import LargePrior, load_large, merge_into
 from flowllm.methods.language_model.finetune.train import Base, LargeSettings, fine_tune
 from flowllm.methods.language_model.likelihood import score
 from flowllm.methods.language_model.progress import EarlyStop
 from flowllm.systems.system import FlowLLM
-from flowllm.text import Conditions, build_prompt, parse_prompt, to_text
+from flowllm.text import build_prompt, parse_prompt, to_text
 from flowllm.text.prompts import OUTLINE
 from flowllm.workflows.train import PairSettings, combine, make_pairs
 

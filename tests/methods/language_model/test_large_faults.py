@@ -6,20 +6,21 @@ import shutil
 import huggingface_hub
 import pytest
 import torch
+from flowllm.methods.language_model.finetune.prior import load_large, merge_into
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from flowllm.cli import main
+from flowllm.conditions.conditions import Conditions
 from flowllm.errors import InputError
 from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
 from flowllm.methods.language_model.decoding.encoding import check_tokenizer
 from flowllm.methods.language_model.finetune import base
 from flowllm.methods.language_model.finetune.adapters import AdapterSettings, attach_adapter
 from flowllm.methods.language_model.finetune.base import base_digest, check_quantisation, find_base
-from flowllm.methods.language_model.finetune.prior import load_large, merge_into
 from flowllm.methods.language_model.finetune.train import Base, LargeSettings, fine_tune
-from flowllm.text import Conditions, build_prompt
+from flowllm.text import build_prompt
 
 
 def run(capsys, *words):

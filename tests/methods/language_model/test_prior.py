@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.language_model import (
@@ -22,7 +23,7 @@ from flowllm.methods.language_model import (
 )
 from flowllm.methods.language_model import prior as prior_module
 from flowllm.methods.language_model.outline import OUTLINE_TRIES
-from flowllm.text import Conditions, build_prompt, parse_prompt, to_text
+from flowllm.text import build_prompt, parse_prompt, to_text
 from flowllm.text.prompts import REQUEST
 
 STO = build_prompt(Conditions(composition={"Sr": 1, "Ti": 1, "O": 3}))

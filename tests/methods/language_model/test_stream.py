@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
@@ -13,7 +14,7 @@ from flowllm.methods.flow.refiner import RefineSettings
 from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
 from flowllm.systems.streaming import Asked, Drawn, Refined, Refining, Rejected, Sentence, Token
 from flowllm.systems.system import FlowLLM
-from flowllm.text import Conditions, CrystalState, build_prompt, parse_prompt
+from flowllm.text import CrystalState, build_prompt, parse_prompt
 from flowllm.text.token_table import TokenTable
 
 PROMPTS = [
