@@ -26,7 +26,7 @@ def _energy(name: str, title: str, sentence: str, about: str, unit: str, example
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Conditions:
     """What is asked of a crystal; None leaves it open.
 

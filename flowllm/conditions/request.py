@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flowllm.conditions.ranges import TrainingRanges
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request(Conditions):
     """What crystals are wanted, in any subset of the conditions; empty, any.
 

@@ -14,7 +14,7 @@ from flowllm.methods.flow.batches import PairBatches
 from flowllm.methods.flow.couplings.files import join_pairs
 from flowllm.methods.flow.couplings.sample import sample_seed, target_order
 from flowllm.methods.flow.path import conditional_path
-from tests.methods.flow.noisy_prior import NoisyPrior, prompt_for
+from tests.methods.flow.noisy_prior import NoisyPrior
 
 
 def build(targets, prior, out, num_pairs=23, chunk_size=5, **options):
@@ -26,7 +26,6 @@ def build(targets, prior, out, num_pairs=23, chunk_size=5, **options):
         num_pairs,
         3,
         chunk_size,
-        prompt_for=prompt_for,
         **options,
     )
 
