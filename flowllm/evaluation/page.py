@@ -16,7 +16,7 @@ from flowllm.crystals.elements import SYMBOLS
 from flowllm.evaluation.charts import TITLES, charts
 from flowllm.evaluation.metric import SHARE
 from flowllm.viz.page import figure_place, render
-from flowllm.viz.structure3d import CELL_COLOUR, SPHERE, colour, draw, unit_sphere
+from flowllm.viz.structure3d import CELL_COLOUR, ball_radii, colour, draw, unit_sphere
 
 if TYPE_CHECKING:
     from flowllm.evaluation.report import Report
@@ -142,10 +142,8 @@ def _drawings(crystals: CrystalBatch, shown: Sequence[int | None]) -> list[Any]:
 
 
 def _elements(crystals: CrystalBatch) -> dict[int, list[Any]]:
-    from ase.data import covalent_radii
-
     return {
-        int(n): [SYMBOLS[n], colour(int(n)), round(SPHERE * float(covalent_radii[n]), 3)]
+        int(n): [SYMBOLS[n], colour(int(n)), round(float(ball_radii(n)), 3)]
         for n in np.unique(crystals.atomic_numbers)
     }
 

@@ -139,7 +139,8 @@ def _crystals(
         cards.append(
             f'<article class="card"><h3>{_formula(name)} <small>{escape(str(after.ids[0]))} · '
             f'{int(after.num_atoms[0])} atoms</small></h3><div class="pair">{captions}</div>'
-            f'{figure}<p class="legend">{_legend(after)}</p>{_cell_table(before, after)}</article>'
+            f'{figure}<p class="legend">{_legend(before, after)}</p>'
+            f"{_cell_table(before, after)}</article>"
         )
     if not cards:
         return ""
@@ -160,10 +161,11 @@ def _cell_table(before: CrystalBatch | None, after: CrystalBatch) -> str:
     return f'<table class="cell">{"".join(lines)}</table>'
 
 
-def _legend(crystal: CrystalBatch) -> str:
+def _legend(before: CrystalBatch | None, after: CrystalBatch) -> str:
+    shown = CrystalBatch.concatenate([after] if before is None else [before, after])
     return "".join(
         f'<span><i style="background:{colour(int(n))}"></i>{SYMBOLS[n]}</span>'
-        for n in np.unique(crystal.atomic_numbers)
+        for n in np.unique(shown.atomic_numbers)
     )
 
 

@@ -5,8 +5,10 @@ import pytest
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
+from flowllm.errors import InputError
 from flowllm_widgets.structure.drawing import draw_moving, draw_still
 from flowllm_widgets.structure.nglview_adaptor import adaptors, nglview_widget
+from tests.widgets.trajectory_samples import changing
 
 TRICLINIC = CrystalBatch(
     [11, 17], [(0.1, 0.2, 0.3), (0.5, 0.55, 0.5)], [(4.1, 5.3, 6.7)], [(71, 83, 107)], [2], ["t"]
@@ -70,3 +72,10 @@ def test_the_widget_of_nglview_knows_all_frames(what):
     view = nglview_widget(what)
     assert view.max_frame == (2 if what is TRAJECTORY else 0)
     assert len(view._trajlist) == len(adaptors(draw_still(TRICLINIC)))
+
+
+def test_species_that_change_are_refused_with_a_way_out():
+    with pytest.raises(InputError, match="species change in this trajectory; show it with Player"):
+        nglview_widget(changing())
+    atoms = adaptors(draw_still(changing().last))["atoms"]
+    assert atoms.symbols == ["K", "Cl", "O"] and atoms.names == ["K1", "Cl2", "O3"]

@@ -24,6 +24,9 @@ class PairBatches(Dataset[dict[str, torch.Tensor]]):
         seed: seed of the order, of t and of the noise.
         coord_noise: standard deviation of Gaussian noise on c0's coordinates, fractional.
         cell_noise: the same on c0's flat cell, in standard deviations of the flat cells.
+
+    Raises:
+        InputError: a sample and its target differ in species, which the flow does not move.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class PairBatches(Dataset[dict[str, torch.Tensor]]):
         coord_noise: float = 0.0,
         cell_noise: float = 0.0,
     ) -> None:
+        pairs.check_species()
         c0, c1 = pairs.c0, pairs.c1
         self.num_atoms, self.offsets = c1.num_atoms, c1.offsets
         self.types = c1.atomic_numbers

@@ -17,6 +17,7 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
+from flowllm.errors import InputError
 from flowllm.viz.structure3d import CELL_COLOUR
 from flowllm_widgets.structure.drawing import MovingDrawing, draw_moving, draw_still
 
@@ -75,12 +76,20 @@ def adaptors(drawing: MovingDrawing) -> dict[str, Points]:
 
     A bond is a pair of pseudo-atoms of its ends' elements; while a frame lacks the bond, both lie
     in the first.
+
+    Raises:
+        InputError: a species changes between frames; nglview takes each atom's element once.
     """
-    symbols = [SYMBOLS[n] for n in drawing.numbers]
+    if drawing.species_change:
+        raise InputError(
+            "nglview's own widget takes each atom's element once, but species change in this "
+            "trajectory; show it with PlayerView, or one of its frames here"
+        )
+    symbols = [SYMBOLS[n] for n in drawing.numbers[0]]
     corners = drawing.corners.shape[1]
     ends = drawing.bonds.ravel()
     parts = {
-        "atoms": Points(drawing.positions, symbols, drawing.labels),
+        "atoms": Points(drawing.positions, symbols, drawing.labels()),
         "cell": Points(drawing.corners, ["C"] * corners, ["CELL"] * corners, drawing.edges),
     }
     if len(ends):
@@ -101,7 +110,7 @@ def nglview_widget(
     Components 0, 1 and 2 are atoms, cell and bonds.
 
     Raises:
-        InputError: as `draw_moving`.
+        InputError: as `draw_moving` and `adaptors`.
     """
     if isinstance(what, CrystalBatch):
         drawing = draw_still(what, supercell)
