@@ -10,6 +10,7 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.seeds import Stream, child_seed
 from flowllm.systems.generation import Prior, Progress
 
 DEFAULT_NUM = 16  # crystals, where nothing is said
@@ -78,7 +79,7 @@ def crystal_id(index: int) -> str:
 
 def crystal_seed(seed: int, index: int, attempt: int) -> int:
     """The seed of one try at one crystal of a run."""
-    return int(np.random.SeedSequence([seed, index, attempt]).generate_state(1, np.uint32)[0])
+    return child_seed(Stream.CRYSTAL, seed, index, attempt)
 
 
 def check_num(num: int, seed: int) -> None:

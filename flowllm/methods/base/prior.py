@@ -12,9 +12,8 @@ from flowllm.errors import InputError
 from flowllm.methods.base.geometry import Geometry
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.seeds import Stream, generator
 from flowllm.text.prompts import parse_prompt
-
-COMPOSITION_STREAM = 4  # of a crystal's seed
 
 
 class Types(Protocol):
@@ -119,6 +118,6 @@ class CompositionSource:
                 rows = rows[self._counts == asked.num_atoms]
                 if not len(rows):
                     raise InputError(f"no training crystal has {asked.num_atoms} atoms")
-            draw = np.random.default_rng([seed, COMPOSITION_STREAM]).integers(len(rows))
+            draw = generator(Stream.KNOWN_COMPOSITION, seed).integers(len(rows))
             result.append(self._known[rows[draw]])
         return result

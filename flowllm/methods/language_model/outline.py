@@ -10,6 +10,7 @@ from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.errors import InputError
 from flowllm.methods.language_model.candidates import with_compositions
 from flowllm.methods.language_model.decoding.events import Rejected, Sentence, Token
+from flowllm.seeds import Stream, key
 from flowllm.text.outline import OUTLINE_STATES, DecodingState
 from flowllm.text.prompts import OUTLINE, REQUEST, add_sentence, parse_prompt, value_of
 from flowllm.text.token_table import TokenTable
@@ -17,7 +18,7 @@ from flowllm.text.token_table import TokenTable
 if TYPE_CHECKING:
     from flowllm.methods.language_model.prior import LanguageModelPrior
 
-OUTLINE_STREAM = 2  # of a crystal's seed; the space group's is the next one
+STREAMS = {"composition": Stream.COMPOSITION, "space_group": Stream.SPACE_GROUP}
 OUTLINE_TRIES = 10  # draws of a composition, the last one held to the number of atoms
 
 Writer = Callable[
@@ -69,7 +70,7 @@ def write_outline(
         for index, before, after in zip(called, prompts, completed, strict=True):
             if after != before:
                 yield Sentence(index, "composition", value_of(after, "composition"), after)
-    for stream, name in enumerate(OUTLINE, start=OUTLINE_STREAM):
+    for name in OUTLINE:
         if name not in names:
             continue
         waiting = [i for i, prompt in enumerate(completed) if leaves_open(prompt, name)]
@@ -80,7 +81,7 @@ def write_outline(
             held = draw + 1 == OUTLINE_TRIES
             states = [OUTLINE_STATES[name](table, r if held else r.any_size()) for r in rules]
             stems = [add_sentence(completed[i], name) for i in waiting]
-            streams = [[seeds[i], stream, draw] for i in waiting]
+            streams = [key(STREAMS[name], seeds[i], draw) for i in waiting]
             for event in write(stems, streams, states, name):
                 if isinstance(event, Token):
                     index = called[waiting[event.index]]

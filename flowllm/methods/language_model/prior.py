@@ -28,16 +28,13 @@ from flowllm.methods.language_model.outline import expected_atoms, result_of, wr
 from flowllm.methods.language_model.quiet import no_bars
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.runs.identity import weights_digest
+from flowllm.seeds import Stream, generator
 from flowllm.text.constraints import CrystalState
 from flowllm.text.outline import DecodingState
 from flowllm.text.prompts import OUTLINE, Conditions, parse_prompt, without_frame
 from flowllm.text.strings import TextError, parse_text
 from flowllm.text.token_table import TokenTable
 from flowllm.text.tokenizer import load_tokenizer, warn_about_foreign_text
-
-# sampling, noise and the outline's sentences draw from different streams of a crystal's seed;
-# those of the sentences are in `flowllm.methods.language_model.outline`
-NOISE_STREAM = 1
 
 
 class LanguageModelPrior:
@@ -258,11 +255,10 @@ def perturb(crystal: CrystalBatch, noise: float, seed: int) -> CrystalBatch:
     """
     if noise == 0:
         return crystal
-    generator = np.random.default_rng([seed, NOISE_STREAM])
+    rng = generator(Stream.NOISE, seed)
     moved = crystal.replace(
-        frac_coords=crystal.frac_coords
-        + noise * generator.standard_normal(crystal.frac_coords.shape),
-        lengths=np.abs(crystal.lengths + noise * generator.standard_normal((1, 3))),
-        angles=crystal.angles + noise * generator.standard_normal((1, 3)),
+        frac_coords=crystal.frac_coords + noise * rng.standard_normal(crystal.frac_coords.shape),
+        lengths=np.abs(crystal.lengths + noise * rng.standard_normal((1, 3))),
+        angles=crystal.angles + noise * rng.standard_normal((1, 3)),
     )
     return moved if moved.volumes[0] > 0 else moved.replace(angles=crystal.angles)
