@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -196,21 +195,7 @@ class LanguageModelPrior:
         seeds: Sequence[int],
         progress: Callable[[int], None] | None,
     ) -> list[str | None]:
-        """Texts without constraints: on a GPU by continuous batching, else by our own loop."""
-        if settings.continuous or (
-            settings.continuous is None and self.model.device.type == "cuda"
-        ):
-            from flowllm.methods.language_model.decoding.continuous import decode_continuously
-
-            try:
-                return decode_continuously(
-                    self.model, self.tokenizer, prompts, settings, seeds, progress
-                )
-            except Exception as error:  # whatever transformers' engine does not know of a model
-                if settings.continuous:
-                    raise
-                message = f"no continuous batching of this model ({first_line(error)})"
-                warnings.warn(f"{message}; going on without", stacklevel=2)
+        """Texts without constraints, in batches of like expected size."""
         lengths = [expected_atoms(prompt) for prompt in prompts]
         return decode(self.model, self.tokenizer, prompts, settings, seeds, None, progress, lengths)
 
