@@ -17,8 +17,6 @@ from flowllm.errors import InputError
 from flowllm.export.folders import Exported, Files, structure_of, write_folders
 from flowllm.parallel.map import Progress
 
-FILES = ("POSCAR", "INCAR", "KPOINTS", "POTCAR.spec")
-
 ABOUT = """\
 Input files of VASP, one folder a crystal, with the settings of the Materials Project
 (MPRelaxSet of pymatgen {version}: PBE, +U for oxides and fluorides of some transition metals,

@@ -113,16 +113,12 @@ def test_an_atom_at_rest_in_the_middle_has_no_image():
     assert drawing.positions.shape == (4, 1, 3) and drawing.needed.all()
 
 
-def test_a_bond_that_breaks_collapses_into_an_atom():
+def test_a_bond_that_breaks_is_not_drawn():
     gap = [0.2, 0.3, 0.45]  # of 10 Å: bonded at 2 Å only
     trajectory = moving([[(0.3, 0.5, 0.5), (0.3 + g, 0.5, 0.5)] for g in gap], [11, 17], (10,) * 3)
     drawing = draw_moving(trajectory)
     assert drawing.bonds.tolist() == [[0, 1]]
     assert drawing.bonded[:, 0].tolist() == [True, True, False]
-    ends = drawing.bond_ends()
-    np.testing.assert_array_equal(ends[0, 0], drawing.positions[0, :2])
-    np.testing.assert_array_equal(ends[2, 0, 0], drawing.positions[2, 0])
-    np.testing.assert_array_equal(ends[2, 0, 1], drawing.positions[2, 0])
     assert len(drawing.at(0).bonds) == 1 and len(drawing.at(2).bonds) == 0
 
 

@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from flowllm.crystals.batch import concatenated_ranges
 from flowllm.methods.flow.couplings.pairs import PairSet, flat_cells
+from flowllm.seeds import Stream, generator
 
 MEGA = 50
 """Batches whose crystals are sorted by size together."""
@@ -61,7 +62,7 @@ class PairBatches(Dataset[dict[str, torch.Tensor]]):
         epoch, position = divmod(step, self.per_epoch)
         if self._plan[0] != epoch:
             self._plan = (epoch, epoch_batches(self.num_atoms, self.per_epoch, self.seed, epoch))
-        rng = np.random.default_rng([self.seed, 11, step])
+        rng = generator(Stream.BATCH, self.seed, step)
         chosen = self._plan[1][position]
         batch = self.collate(chosen, rng.random(len(chosen)))
         if self.coord_noise:
@@ -102,7 +103,7 @@ def epoch_batches(num_atoms: np.ndarray, batches: int, seed: int, epoch: int) ->
         seed: seed of the order.
         epoch: number of the epoch.
     """
-    rng = np.random.default_rng([seed, 13, epoch])
+    rng = generator(Stream.BATCH_ORDER, seed, epoch)
     sizes = np.full(batches, len(num_atoms) // batches)
     sizes[: len(num_atoms) % batches] += 1
     order = rng.permutation(len(num_atoms))

@@ -78,11 +78,6 @@ class MovingDrawing:
         corners = np.linalg.norm(self.corners - self.centres[:, None], axis=-1)
         return float(max(atoms.max(initial=0.0), corners.max()))
 
-    def bond_ends(self) -> np.ndarray:
-        """(T, K, 2, 3) float32 Å; of a pair that is not bonded, both lie in its first atom."""
-        ends = self.positions[:, self.bonds]
-        return np.where(self.bonded[..., None, None], ends, ends[:, :, :1])
-
     def at(self, frame: int) -> Drawing:
         """What belongs to one frame, about the middle of the repeated cell."""
         kept = np.flatnonzero(self.needed[frame])

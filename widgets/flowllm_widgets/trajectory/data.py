@@ -52,12 +52,6 @@ class TrajectoryCurves:
     path_length: np.ndarray
     geodesic_length: np.ndarray
 
-    @property
-    def straightness(self) -> float:
-        """Geodesic over path length at the end, 1 for a straight path; NaN if nothing moved."""
-        path = self.path_length[-1]
-        return float(self.geodesic_length[-1] / path) if path > 0 else float("nan")
-
 
 @dataclass(frozen=True)
 class EnergyCurve:
