@@ -8,8 +8,8 @@ from PIL import Image
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
-from flowllm.viz import write_report
-from flowllm.viz.figures import histograms
+from flowllm.viz.bins import histograms
+from flowllm.viz.run_page import write_report
 
 pytestmark = pytest.mark.browser
 DRAWN = "document.querySelectorAll('.figure:not([data-drawn])').length === 0"

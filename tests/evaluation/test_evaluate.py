@@ -8,9 +8,10 @@ import pytest
 
 from flowllm import evaluate
 from flowllm.errors import InputError
-from flowllm.evaluation import run
 from flowllm.evaluation.report import Report
-from flowllm.evaluation.settings import STAGES, EvaluateSettings, chosen_stages
+from flowllm.evaluation.settings import EvaluateSettings
+from flowllm.evaluation.stages import STAGES, chosen_stages
+from flowllm.evaluation.stages.stage import Stage
 
 pytestmark = pytest.mark.data
 PROXIES = ["validity", "distributions", "coverage", "diversity", "novelty"]
@@ -120,11 +121,11 @@ def test_the_same_call_goes_on_and_computes_nothing_twice(
 ):
     out, report = evaluated
 
-    def refuse(work):
+    def refuse(stage, work):
         raise AssertionError(f"{work.stage} is computed a second time")
 
     before = {p: p.stat().st_mtime_ns for p in (out / "stages").rglob("*") if p.is_file()}
-    monkeypatch.setattr(run, "STAGE_FUNCTIONS", dict.fromkeys(run.STAGE_FUNCTIONS, refuse))
+    monkeypatch.setattr(Stage, "run", refuse)
     again = evaluate(known_faults, reference_folder, out, settings=fast, workers=1)
     assert again.table() == report.table()
     assert before == {p: p.stat().st_mtime_ns for p in (out / "stages").rglob("*") if p.is_file()}
@@ -150,11 +151,13 @@ def test_an_evaluation_killed_in_the_middle_ends_as_one_that_was_not(
 ):
     out = tmp_path / "out"
 
-    def killed(work):
-        raise KeyboardInterrupt
+    def killed(stage, work):
+        if stage.name == "relaxation":
+            raise KeyboardInterrupt
+        return stage.load()(work)
 
     with monkeypatch.context() as patch:
-        patch.setitem(run.STAGE_FUNCTIONS, "relaxation", killed)
+        patch.setattr(Stage, "run", killed)
         with pytest.raises(KeyboardInterrupt):
             evaluate(known_faults, reference_folder, out, settings=fast, workers=1)
     assert (out / "stages" / "novelty.json").is_file()

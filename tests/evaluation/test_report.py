@@ -13,9 +13,9 @@ from plotly.offline import get_plotlyjs
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.evaluation.bins import BINS, shares
 from flowllm.evaluation.metric import SHARE, Metric
 from flowllm.evaluation.report import Report, csv_text
+from flowllm.viz.bins import BINS, shares
 
 CRYSTALS = CrystalBatch(
     [11, 17, 29, 3],

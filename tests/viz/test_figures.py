@@ -5,21 +5,16 @@ import pytest
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
-from flowllm.viz.figures import (
-    EDGES,
-    choose_diverse,
-    distribution_figure,
-    histograms,
-    path_figure,
-    path_length,
-    structure_figure,
-)
+from flowllm.viz.before_after import choose_diverse, structure_figure
+from flowllm.viz.bins import STRUCTURAL, histograms
+from flowllm.viz.charts import distribution_figure
+from flowllm.viz.flow_path import path_figure, path_length
 
 
 def test_histograms_are_shares(refined):
     shares = histograms(refined)
     assert {name: sum(row) for name, row in shares.items()} == pytest.approx(
-        dict.fromkeys(EDGES, 1)
+        dict.fromkeys(STRUCTURAL, 1)
     )
     assert np.flatnonzero(shares["n_elements"]).tolist() == [0, 1, 2]
     assert np.flatnonzero(shares["num_atoms"]).tolist() == [0, 1, 4]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.viz import write_report
-from flowllm.viz.figures import histograms
+from flowllm.viz.bins import histograms
+from flowllm.viz.run_page import write_report
 
 
 @pytest.fixture
