@@ -45,15 +45,6 @@ class PropertyDistances:
     seed: int
     n_reference: int
 
-    def table(self) -> list[tuple[str, str]]:
-        """Rows (name, value) for a printed table."""
-        return [
-            (f"wdist density, {self.sample} valid", self.density.as_number()),
-            (f"wdist N_el, {self.sample} valid", self.n_elements.as_number()),
-            ("wdist density, all valid", self.density_all.as_number()),
-            ("wdist N_el, all valid", self.n_elements_all.as_number()),
-        ]
-
 
 def wasserstein(
     generated: CrystalBatch,

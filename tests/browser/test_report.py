@@ -92,6 +92,22 @@ def test_bars_are_drawn_with_the_computed_heights(visit):
     assert page.locator("#num_atoms .bars path").count() >= 4
 
 
+def test_the_legend_has_the_colours_of_the_charts(visit):
+    page, _, _ = visit
+    shown = page.evaluate(
+        "['.prior', '.refined', '.reference'].map((key) => getComputedStyle("
+        "document.querySelector('.legend ' + key)).backgroundColor)"
+    )
+    behind, prior, refined = page.evaluate(
+        "document.getElementById('density').data.map((t) => (t.marker ?? t.line).color)"
+    )
+    named = [
+        f"rgb({', '.join(str(int(tint[k : k + 2], 16)) for k in (1, 3, 5))})"
+        for tint in (prior, refined, behind)
+    ]
+    assert shown == named
+
+
 def test_arrow_keys_turn_both_views(visit):
     page, errors, _ = visit
     cameras = (

@@ -10,7 +10,8 @@ from flowllm import evaluate
 from flowllm.errors import InputError
 from flowllm.evaluation.report import Report
 from flowllm.evaluation.settings import EvaluateSettings
-from flowllm.evaluation.stages import STAGES, chosen_stages
+from flowllm.evaluation.stages import COLUMNS, REGISTRY, STAGES
+from flowllm.evaluation.stages.base import StageResult
 from flowllm.evaluation.stages.stage import Stage
 
 pytestmark = pytest.mark.data
@@ -97,6 +98,17 @@ def test_the_files_say_what_the_report_says(evaluated):
     assert "smact14" in summary["protocol"]["validity"]["composition"]
     assert "CHGNet" in summary["protocol"]["relaxation"]["relaxer"]
     assert "lower bound" in summary["protocol"]["stability"]["hull"]
+
+
+def test_stages_leave_the_columns_and_figures_that_their_entries_name(evaluated):
+    out, report = evaluated
+    for stage in REGISTRY[:-1]:
+        found = StageResult.load(out / "stages" / f"{stage.name}.json")
+        assert tuple(found.columns) == stage.columns
+        named = {metric.name for metric in found.metrics}
+        assert {*stage.tiles, *stage.rates} <= named
+    ran = [column for column in COLUMNS if column not in REGISTRY[-1].columns]
+    assert list(report.rows) == ["id", "formula", "readable", *ran, "reason"]
 
 
 def test_a_report_that_is_read_again_is_the_same(evaluated):
@@ -228,13 +240,6 @@ def test_workers_and_threads_give_the_table_of_one_process(
                 assert one == pytest.approx(other, rel=1e-9, nan_ok=True), column
             else:
                 assert str(one) == str(other), column
-
-
-def test_stages_bring_along_what_they_need():
-    assert chosen_stages(["stability"]) == ("validity", "relaxation", "stability")
-    assert chosen_stages(None) == STAGES[:-1]
-    with pytest.raises(InputError, match="no stage 'spin'"):
-        chosen_stages(["spin"])
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_nothing_has_no_distance():
     assert np.isnan(distance_estimate(np.array([]), np.ones(3)).value)
     found = wasserstein(SALT, SALT, valid=np.zeros(200, dtype=bool))
     assert found.density.n == 0 and np.isnan(found.density.value)
-    assert dict(found.table())["wdist density, all valid"] == "none (n = 0)"
+    assert found.density_all.n == 0 and np.isnan(found.density_all.value)
     empty = wasserstein(CrystalBatch.empty(), SALT)
     assert empty.n_elements_all.n == 0
 
