@@ -26,7 +26,7 @@ from flowllm.methods.flow.loss import FlowMatcher
 from flowllm.methods.flow.monitor import EMA_FILE, AverageCallback, MonitorCallback
 from flowllm.methods.flow.refiner import FlowRefiner
 from flowllm.methods.flow.settings import FlowTrainSettings
-from flowllm.methods.flow.velocity import resolve_device
+from flowllm.training.device import resolve_device
 from flowllm.training.muon import muon_factory
 
 Progress = Callable[[int, int], None]
