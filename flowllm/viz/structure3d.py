@@ -16,6 +16,7 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.distances import cell_heights
 from flowllm.crystals.elements import SYMBOLS
+from flowllm.viz.colours import GREY
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -29,7 +30,7 @@ HALVINGS = 2  # of the icosahedron's edges: 162 points a ball
 LIGHTING = {"ambient": 0.5, "diffuse": 0.65, "specular": 0.15, "roughness": 0.5, "fresnel": 0.1}
 LIGHT = {"x": -4000, "y": 5000, "z": -5000}
 """Under orthographic projection plotly takes this in the view's axes: right, up, away."""
-CELL_COLOUR = "#8a94a6"  # legible on light and on dark
+CELL_COLOUR = GREY
 NEUTRAL = "#b8bec9"
 
 

@@ -18,7 +18,7 @@ from flowllm.metrics.composition import compositional_validity
 from flowllm.metrics.validity import structural_validity
 from flowllm.runs.files import atomic_write, friendly_os_errors, write_json
 from flowllm.systems.generation import Generation
-from flowllm.viz import write_report
+from flowllm.viz.run_page import write_report
 
 CSV_COLUMNS = ("id", "formula", "prompt", "valid_structure", "valid_composition")
 RESULTS = (

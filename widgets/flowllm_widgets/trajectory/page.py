@@ -6,16 +6,16 @@ travel as coordinates; `page.js` makes spheres and lines of them.
 
 from __future__ import annotations
 
-import json
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
-from flowllm.viz.page import figure_place, render
+from flowllm.viz.page import figure_place, render, script_json
 from flowllm.viz.structure3d import (
     CELL_COLOUR,
     LIGHT,
@@ -66,7 +66,7 @@ def make_page(
     speeds = "".join(
         f"<option{' selected' if speed == 20 else ''}>{speed}</option>" for speed in SPEEDS
     )
-    data = json.dumps(player_data(trajectory, curves, energy)).replace("</", "<\\/")
+    data = script_json(player_data(trajectory, curves, energy))
     paths = (MARKS, Path(__file__).parent / "page.js")
     script = "\n".join(path.read_text(encoding="utf-8") for path in paths)
     sections = [
@@ -86,7 +86,7 @@ def make_page(
         f"<script>\n{script}</script>\n",
     ]
     lead = f"{name}: {len(trajectory)} frames from the prior (t = 0) to the refined crystal."
-    return render(formula, lead, sections)
+    return render(formula, lead, map(Markup, sections))  # built above of escaped text
 
 
 def player_data(
