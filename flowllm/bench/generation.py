@@ -18,7 +18,7 @@ from flowllm.systems.generation import Generation
 from flowllm.systems.record import DEFAULT_MODEL
 from flowllm.systems.system import FlowLLM
 from flowllm.text.strings import to_text
-from flowllm.training.threads import used_threads
+from flowllm.training.device import used_threads
 from flowllm.workflows.measure import peak_memory_mb
 
 SIZES = (256, 512, 1024, 2048)

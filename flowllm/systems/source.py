@@ -9,9 +9,9 @@ from pathlib import Path
 from flowllm.data import load_dataset
 from flowllm.errors import InputError
 from flowllm.methods.base.prior import TypedPrior
-from flowllm.methods.flow.velocity import resolve_device
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.systems.priors import LANGUAGE_MODEL, make_prior, prior_digest
+from flowllm.training.device import resolve_device
 
 
 @dataclass(frozen=True)

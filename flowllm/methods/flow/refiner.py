@@ -16,9 +16,10 @@ from flowllm.manifolds import CrystalManifold, CrystalState, SymmetricManifold
 from flowllm.methods.flow.ode import SOLVERS, anti_annealed, integrate
 from flowllm.methods.flow.space_group import operations_of
 from flowllm.methods.flow.statistics import FlowStatistics
-from flowllm.methods.flow.velocity import CrystalVelocity, resolve_device
+from flowllm.methods.flow.velocity import CrystalVelocity
 from flowllm.networks.cspnet import VelocityConfig
 from flowllm.runs.files import CONFIG, WEIGHTS, load_weights, save_weights
+from flowllm.training.device import resolve_device
 
 Progress = Callable[[int, int], None]
 """Called with (crystals done, crystals in all)."""

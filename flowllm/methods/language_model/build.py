@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, set_seed
+from transformers.utils import logging
 
 from flowllm.methods.language_model.settings import CompactConfig
 
-__all__ = ["CompactConfig", "build_compact"]
+__all__ = ["CompactConfig", "build_compact", "no_bars"]
 
 
 def build_compact(
@@ -30,3 +34,15 @@ def build_compact(
             attention_dropout=0.0,
         )
     )
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Loading and saving without progress bars of transformers, for models this small."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -15,6 +15,7 @@ from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.conditions.formula import multiples_of
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError, first_line
+from flowllm.methods.language_model.build import no_bars
 from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.encoding import (
     check_prompts,
@@ -25,7 +26,6 @@ from flowllm.methods.language_model.decoding.encoding import (
     longest_crystal,
 )
 from flowllm.methods.language_model.outline import expected_atoms, result_of, write_outline
-from flowllm.methods.language_model.quiet import no_bars
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.runs.identity import weights_digest
 from flowllm.text.constraints import CrystalState

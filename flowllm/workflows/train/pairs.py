@@ -13,7 +13,6 @@ from flowllm.errors import InputError
 from flowllm.methods.flow.couplings.chunk import PairPlan
 from flowllm.methods.flow.couplings.files import join_pairs, write_perturbed
 from flowllm.methods.flow.couplings.sample import chunk_files, fingerprint, sample_pairs
-from flowllm.methods.flow.velocity import resolve_device
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.runs.files import atomic_write, friendly_os_errors
@@ -21,6 +20,7 @@ from flowllm.runs.identity import flat_settings, open_run
 from flowllm.systems.priors import LANGUAGE_MODEL, make_prior, prior_digest
 from flowllm.systems.source import PriorSource
 from flowllm.text.prompts import Conditions, build_prompt
+from flowllm.training.device import resolve_device
 
 PAIRS = "pairs.npz"
 ALIGNMENTS = ("translation", "hungarian", "list")

@@ -37,7 +37,7 @@ from flowllm.methods.flow.couplings.pairs import PairSet
 from flowllm.parallel.map import Failure, iterate_crystals
 from flowllm.parallel.pool import WorkerPool
 from flowllm.systems.decoding_figures import DecodingFigures
-from flowllm.training.threads import used_threads
+from flowllm.training.device import used_threads
 
 __all__ = ["Prior", "build_pairs", "fingerprint", "sample_pairs", "sample_seed", "target_order"]
 
