@@ -47,6 +47,8 @@ class CrystalTrainer(transformers.Trainer):
             its own; without, it is `training.losses.mean_losses` of the average, if there is one.
     """
 
+    control: TrainerControl
+
     def __init__(
         self,
         model: nn.Module,
@@ -143,8 +145,9 @@ class CrystalTrainer(transformers.Trainer):
         losses = mean_losses(self.trained.eval(), loader, self.args.device)
         figures = {f"{metric_key_prefix}_{name}": value for name, value in losses.items()}
         self.log(figures)
-        control: TrainerControl = self.control
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, control, figures)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, figures
+        )
         return figures
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:

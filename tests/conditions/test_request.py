@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.ranges import TrainingRanges
+from flowllm.conditions.request import Request
 from flowllm.errors import InputError
-from flowllm.text import Conditions, Request, build_prompt, parse_prompt, read_prompts
-from flowllm.text.prompts import OPENING, REQUEST
+from flowllm.text import build_prompt, parse_prompt
+from flowllm.text.prompts import OPENING, REQUEST, read_prompts
 
 HISTOGRAM = [0, 3, 0, 5, 2]  # two, four and five atoms
 

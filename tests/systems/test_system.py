@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import flowllm
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.ranges import Range, TrainingRanges
 from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
@@ -23,7 +24,7 @@ from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.systems.record import find_model
 from flowllm.systems.sampling import crystal_seed
 from flowllm.systems.system import FlowLLM
-from flowllm.text.prompts import Conditions, build_prompt
+from flowllm.text.prompts import build_prompt
 
 FEW_STEPS = RefineSettings(steps=2)
 
@@ -235,13 +236,13 @@ def test_a_saved_system_remembers_what_training_had(system, tmp_path):
     prompts = [copy.prompt_for(Request(space_group=225), i, 0) for i in range(20)]
     assert all("The number of atoms is 2. " in prompt for prompt in prompts)
     # sizes of cells are drawn by it, so it is part of what crystals depend on
-    assert FlowLLM(*parts, seen).fingerprint() != FlowLLM(*parts).fingerprint()
+    assert FlowLLM(*parts, seen).digest() != FlowLLM(*parts).digest()
 
 
 def test_the_fingerprint_follows_name_weights_and_histogram(system, system_folder, tmp_path):
     same = FlowLLM(system.prior, system.refiner, system.num_atoms_histogram, system.name)
-    assert same.fingerprint() == system.fingerprint()
-    assert system.fingerprint().startswith("tiny (")
+    assert same.digest() == system.digest()
+    assert system.digest().startswith("tiny (")
     others = [
         FlowLLM(system.prior, system.refiner, system.num_atoms_histogram, "other"),
         FlowLLM(system.prior, system.refiner, [1.0], system.name),
@@ -250,7 +251,7 @@ def test_the_fingerprint_follows_name_weights_and_histogram(system, system_folde
     weights = tmp_path / "tiny" / "flow" / "model.safetensors"
     save_file({n: t + 1e-3 for n, t in load_file(weights).items()}, weights)
     others.append(FlowLLM.from_pretrained(tmp_path / "tiny", "cpu"))
-    assert len({s.fingerprint() for s in (system, *others)}) == 4
+    assert len({s.digest() for s in (system, *others)}) == 4
 
 
 def cut(path):

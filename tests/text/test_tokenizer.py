@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
-from flowllm.text import Conditions, build_prompt, build_tokenizer, load_tokenizer, to_text
+from flowllm.text import build_prompt, build_tokenizer, load_tokenizer, to_text
 from flowllm.text.tokenizer import warn_about_foreign_text
 from flowllm.text.words import crystal_words
 

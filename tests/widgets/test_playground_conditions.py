@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.ranges import Range, TrainingRanges
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
-from flowllm.text import Conditions, build_prompt, parse_prompt
+from flowllm.text import build_prompt, parse_prompt
 from flowllm.text.prompts import OPENING, REQUEST, STEMS
 from flowllm_widgets.playground.conditions import FIELDS, canonical, check, values_of, with_value
 from flowllm_widgets.playground.form import PromptForm

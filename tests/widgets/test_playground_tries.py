@@ -8,11 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.systems.streaming import Asked, Drawn, Refined, Rejected, Sentence, Token
-from flowllm.text import Conditions, build_prompt
+from flowllm.methods.language_model.decoding.events import Sentence, Token
+from flowllm.systems.events import Asked, Drawn, Refined, Rejected
+from flowllm.text import build_prompt
 from flowllm_widgets.playground.figure import sweep_figure, sweep_values
 from flowllm_widgets.playground.run import carry_out, patiently
 from flowllm_widgets.playground.sweep import Point, point_of, sweep, temperatures

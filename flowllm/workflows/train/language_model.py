@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flowllm.errors import InputError
 from flowllm.methods.flow.couplings.sample import fingerprint
-from flowllm.methods.language_model.build import build_compact
+from flowllm.methods.language_model.compact import build_compact
 from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings
 from flowllm.methods.language_model.train import train_lm
 from flowllm.runs.identity import flat_settings

@@ -22,7 +22,6 @@ from tests.methods.flow.noisy_prior import (
     NoisyPrior,
     RefusingPrior,
     noisy_prior,
-    prompt_for,
 )
 
 PLAN = PairPlan(num_pairs=23, seed=3, chunk_size=5, samples_per_target=2)
@@ -47,7 +46,7 @@ def targets(real_crystals):
 
 
 def make(targets, out, prior=noisy_prior, plan=PLAN, **options):
-    return sample_pairs(targets, prior, "settings", out, plan, prompt_for=prompt_for, **options)
+    return sample_pairs(targets, prior, "settings", out, plan, **options)
 
 
 def pairs_in(out, plan=PLAN) -> PairSet:
@@ -112,7 +111,7 @@ def test_a_chunk_depends_on_nothing_but_its_task(targets, alone, tmp_path):
     for number in (3, 0):  # in any order
         chosen = order[5 * number : 5 * number + 5]
         prior = NoisyPrior(0.2, 0.2)
-        chunk = make_chunk(PairTask(prior, targets[chosen], 5 * number, "", PLAN, prompt_for))
+        chunk = make_chunk(PairTask(prior, targets[chosen], 5 * number, "", PLAN))
         found = read_chunk(chunk_path(tmp_path / "alone", number), chosen)
         assert_same(chunk.pairs, found.pairs)
         assert np.array_equal(chunk.tally, found.tally)
@@ -152,7 +151,7 @@ def test_a_chunk_that_kills_twice_is_named_and_the_others_stay(targets, tmp_path
 
 
 def _prompts(targets, chosen):
-    return [prompt_for(composition) for composition in targets[chosen].compositions]
+    return targets[chosen].compositions
 
 
 def test_bad_input_is_told_as_such_and_not_tried_again(targets, tmp_path):
@@ -187,7 +186,7 @@ def test_a_damaged_chunk_is_made_again(targets, alone, tmp_path, damage):
 KILL = """
 import os, signal
 import flowllm.methods.flow.couplings.sample as pairing
-from tests.methods.flow.noisy_prior import noisy_prior, prompt_for
+from tests.methods.flow.noisy_prior import noisy_prior
 
 write = pairing.write_chunk
 def kill(path, *rest):

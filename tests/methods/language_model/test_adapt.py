@@ -26,6 +26,7 @@ from flowllm.methods.language_model.finetune.adapters import (
 )
 from flowllm.runs.identity import weights_digest
 from flowllm.text import build_prompt
+from flowllm.text.prompts import read_prompt
 
 IDS = torch.arange(2, 90)[None]
 SETTINGS = LMTrainSettings(
@@ -129,10 +130,12 @@ def test_the_adapted_model_is_a_prior(base, adapted):
     prior = adapted[0]
     prompts, seeds = [build_prompt()] * 40, list(range(40))
     settings = SamplingSettings(temperature=1.0)
-    ours, theirs = (p.sample(prompts, settings, seeds) for p in (prior, base))
+    ours, theirs = (
+        p.sample([read_prompt(x) for x in prompts], settings, seeds) for p in (prior, base)
+    )
     assert len(ours) == len(theirs) == 40
     assert ours.num_atoms.mean() < theirs.num_atoms.mean()  # the family's cells are small
-    merged = merge_adapter(prior).sample(prompts, settings, seeds)
+    merged = merge_adapter(prior).sample([read_prompt(x) for x in prompts], settings, seeds)
     assert np.mean(np.array(merged.formulas) == ours.formulas) > 0.9  # but for rounding
 
 

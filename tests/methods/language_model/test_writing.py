@@ -5,12 +5,14 @@ import pytest
 import torch
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
+from flowllm.conditions.composition_rule import CompositionRule
+from flowllm.conditions.conditions import Conditions
 from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
 from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.loop import in_batches, write
-from flowllm.methods.language_model.outline import expected_atoms
+from flowllm.methods.language_model.rules import expected_atoms
 from flowllm.systems.decoding_figures import DecodingFigures, count_decoding
-from flowllm.text import CompositionRule, Conditions, CrystalState, build_prompt
+from flowllm.text import CrystalState, build_prompt
 from flowllm.text.token_table import TokenTable
 
 SIZES = [3, 1, 6, 2, 6, 3, 4, 6]
