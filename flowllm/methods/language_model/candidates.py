@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.wyckoff import has_sites
 from flowllm.methods.language_model.decoding.loop import left_padded
+from flowllm.seeds import Stream, child_seed, generator
 from flowllm.text.formats.base import TextFormat
 from flowllm.text.prompts import (
     OUTLINE,
@@ -32,7 +33,6 @@ from flowllm.text.token_table import PromptTable
 Complete = Callable[[list[Conditions], list[int]], list[Conditions]]
 """Conditions with prompts, and seeds, in; the same with a composition out."""
 CANDIDATES = 24  # compositions that are drawn for one space group
-CANDIDATE_STREAM = 4  # of a crystal's seed; 1 is that of noise, 2 and 3 those of the outline
 BATCH = 256  # prompts that are scored together
 
 
@@ -74,11 +74,7 @@ def with_compositions(
     groups = [asked[i].space_group or 0 for i in chosen]
     heads = [without_sentence(asked[i], "space_group") for i in chosen]
     copies = [head for head in heads for _ in range(CANDIDATES)]
-    streams = [
-        int(np.random.SeedSequence([seeds[i], CANDIDATE_STREAM, k]).generate_state(1)[0])
-        for i in chosen
-        for k in range(CANDIDATES)
-    ]
+    streams = [child_seed(Stream.CANDIDATE, seeds[i], k) for i in chosen for k in range(CANDIDATES)]
     grown = complete(copies, streams)
     weights = group_log_probabilities(
         model, tokenizer, [prompt_of(each) for each in grown],
@@ -91,7 +87,7 @@ def with_compositions(
             continue  # the model came to no end; the prompt stays as it is
         sites = np.array([has_sites(group, cell.values()) for cell in cells if cell])
         scores = np.where(sites, weights[own], -np.inf) if sites.any() else weights[own]
-        noise = np.random.default_rng([seeds[index], CANDIDATE_STREAM]).gumbel(size=CANDIDATES)
+        noise = generator(Stream.CANDIDATE_CHOICE, seeds[index]).gumbel(size=CANDIDATES)
         best = int((scores + noise).argmax())  # a draw by the weights (Gumbel's trick)
         completed[index] = with_sentence(grown[own][best], "space_group", str(group))
     return completed

@@ -14,6 +14,7 @@ from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.events import Sentence, Token
 from flowllm.methods.language_model.rules import rule_for
 from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.seeds import Stream, key
 from flowllm.systems.events import Event, Rejected
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.formats.base import TextFormat
@@ -21,7 +22,7 @@ from flowllm.text.outline import OUTLINE_STATES
 from flowllm.text.prompts import REQUEST, add_sentence, prompt_of, with_sentence
 from flowllm.text.token_table import PromptTable
 
-OUTLINE_STREAM = 2  # of a crystal's seed, for the outline's first sentence; 3 for the next
+STREAMS = {"composition": Stream.COMPOSITION, "space_group": Stream.SPACE_GROUP}
 OUTLINE_TRIES = 10  # draws of a composition, the last one held to the number of atoms
 
 
@@ -78,14 +79,12 @@ class OutlineWriter:
                 if after != before:
                     value = written_value("composition", after.composition)
                     self.watch.event(Sentence(index, "composition", value, prompt_of(after)))
-        for stream, name in enumerate(outline, start=OUTLINE_STREAM):
+        for name in outline:
             if names is None or name in names:
-                self._add(completed, seeds, name, stream)
+                self._add(completed, seeds, name)
         return completed
 
-    def _add(
-        self, completed: list[Conditions], seeds: Sequence[int], name: str, stream: int
-    ) -> None:
+    def _add(self, completed: list[Conditions], seeds: Sequence[int], name: str) -> None:
         """Add one sentence to the prompts that leave it open, in place."""
         table = PromptTable(self.tokenizer, self.text_format.max_atoms)
         outline = self.text_format.outline
@@ -97,7 +96,7 @@ class OutlineWriter:
             held = draw + 1 == OUTLINE_TRIES
             states = [OUTLINE_STATES[name](table, r if held else r.any_size()) for r in rules]
             stems = [add_sentence(prompt_of(completed[i]), name) for i in waiting]
-            streams = [[seeds[i], stream, draw] for i in waiting]
+            streams = [key(STREAMS[name], seeds[i], draw) for i in waiting]
             watch = replace(self.watch, on_finished=None, on_event=self._renamed(waiting, draw))
             ended = _Ended(completed, waiting, rules, name, self.watch)
             decode(

@@ -26,6 +26,7 @@ from flowllm.methods.language_model.outline import OutlineWriter
 from flowllm.methods.language_model.rules import expected_atoms, rule_for, stated
 from flowllm.methods.language_model.settings import FEWEST_TOKENS, SamplingSettings
 from flowllm.runs.identity import digest, weights_digest
+from flowllm.seeds import Stream, generator
 from flowllm.systems.events import Drawn, Rejected
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.decoding_state import DecodingState
@@ -35,9 +36,6 @@ from flowllm.text.formats.registry import make_format
 from flowllm.text.prompts import prompt_of, read_prompt
 from flowllm.training.device import resolve_device
 
-# sampling, noise and the outline's sentences draw from different streams of a crystal's seed;
-# those of the sentences are in `language_model.outline`
-NOISE_STREAM = 1
 ON_COMPOSITION = frozenset({"formula", "composition", "elements", "num_atoms"})
 
 
@@ -342,11 +340,10 @@ def perturb(crystal: CrystalBatch, noise: float, seed: int) -> CrystalBatch:
     """
     if noise == 0:
         return crystal
-    generator = np.random.default_rng([seed, NOISE_STREAM])
+    rng = generator(Stream.NOISE, seed)
     moved = crystal.replace(
-        frac_coords=crystal.frac_coords
-        + noise * generator.standard_normal(crystal.frac_coords.shape),
-        lengths=np.abs(crystal.lengths + noise * generator.standard_normal((1, 3))),
-        angles=crystal.angles + noise * generator.standard_normal((1, 3)),
+        frac_coords=crystal.frac_coords + noise * rng.standard_normal(crystal.frac_coords.shape),
+        lengths=np.abs(crystal.lengths + noise * rng.standard_normal((1, 3))),
+        angles=crystal.angles + noise * rng.standard_normal((1, 3)),
     )
     return moved if moved.volumes[0] > 0 else moved.replace(angles=crystal.angles)

@@ -100,8 +100,6 @@ class SamplingSettings:
         batch_size: texts at a time.
         max_new_tokens: a text that has not ended by then is cut and rejected; None gives it as many
             as the largest cell of the model takes in its text format.
-        continuous: let transformers fill the places of finished texts at once
-            (`decoding.continuous`), for texts without constraints; None does so on a GPU only.
 
     Raises:
         InputError: a value out of its range.
@@ -113,7 +111,6 @@ class SamplingSettings:
     overlap: bool = False
     batch_size: int = 256
     max_new_tokens: int | None = None
-    continuous: bool | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:

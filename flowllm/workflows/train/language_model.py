@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from flowllm.errors import InputError
 from flowllm.methods.flow.couplings.sample import fingerprint
-from flowllm.methods.language_model.build import build_compact
+from flowllm.methods.language_model.compact import build_compact
 from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings
 from flowllm.methods.language_model.train import train_lm
 from flowllm.runs.identity import flat_settings
@@ -26,7 +27,7 @@ def train_compact(
     *,
     device: str = "auto",
     overwrite: bool = False,
-    progress: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """Train a compact language model from scratch on a data set.
 
@@ -34,7 +35,7 @@ def train_compact(
         Validation figures: nats per token and per crystal, perplexity.
 
     Raises:
-        InputError: no such data, or the folder holds another run.
+        InputError: no such data, or the folder holds another run; the loss is not finite.
     """
     if settings.seed < 0:
         raise InputError(f"the seed must be at least 0, not {settings.seed}")
@@ -54,16 +55,19 @@ def train_compact(
         chosen = make_format(settings.text_format)
         tokenizer = build_tokenizer(chosen)
         model = build_compact(tokenizer, config, settings.seed)
-        figures = train_lm(
-            model,
-            tokenizer,
-            train,
-            validation,
-            run.path,
-            settings,
-            text_format=chosen,
-            device=place,
-            progress=progress,
-        )
+        try:
+            figures = train_lm(
+                model,
+                tokenizer,
+                train,
+                validation,
+                run.path,
+                settings,
+                text_format=chosen,
+                device=place,
+                progress=progress,
+            )
+        except FloatingPointError as error:
+            raise InputError(str(error)) from None
         run.finish(figures=figures, training_crystals=len(train))
     return figures
