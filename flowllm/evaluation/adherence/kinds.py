@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flowllm.conditions.conditions import Conditions
+from flowllm.conditions.contradictions import check_together
 from flowllm.conditions.request import Request
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
@@ -80,7 +81,7 @@ def asked_of(data: CrystalSet, kind: str, num: int, seed: int = 0) -> list[Wish]
         part = order[start : start + num]
         for index, known in zip(part, known_conditions(data[part]), strict=True):
             wish = Wish(str(data.crystals.ids[index]), known.only(names))
-            if len(wish.conditions.known()) == len(names) and _is_sound(wish):
+            if len(wish.conditions.known()) == len(names) and _is_sound(wish, data.max_atoms):
                 wishes.append(wish)
         if len(wishes) >= num:
             break
@@ -89,9 +90,9 @@ def asked_of(data: CrystalSet, kind: str, num: int, seed: int = 0) -> list[Wish]
     return wishes[:num]
 
 
-def _is_sound(wish: Wish) -> bool:
+def _is_sound(wish: Wish, max_atoms: int) -> bool:
     try:
-        wish.request  # noqa: B018 - it checks itself
+        check_together(wish.request.conditions, max_atoms)
     except InputError:
         return False
     return True

@@ -101,7 +101,7 @@ class LanguageModelPrior:
             InputError: no composition fits, or a standard sentence of a prompt cannot be read.
         """
         if self.constrained:
-            rule_for(self.read(asked))
+            rule_for(self.read(asked), self.format.max_atoms)
 
     def read(self, asked: Conditions) -> Conditions:
         """The conditions with the prompt that the model reads, and what that prompt states.
@@ -134,7 +134,7 @@ class LanguageModelPrior:
         states: list[DecodingState] | None = None
         if self.constrained:
             wanted = self.complete(wanted, settings, seeds, watch=watch)
-            rules = [rule_for(each) for each in wanted]
+            rules = [rule_for(each, self.format.max_atoms) for each in wanted]
             states = self.format.states(self.tokenizer, wanted, rules, settings.overlap)
         found: dict[int, CrystalBatch] = {}
 
