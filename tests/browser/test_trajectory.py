@@ -27,6 +27,21 @@ MARK = "[...document.querySelectorAll('.flowllm-marks')].map((m) => m.querySelec
 MARKED = f"{MARK}.filter((line) => line?.getAttribute('x1')).length === 2"
 FRAME = "print(viewer.frame)"
 HOVERED = "document.querySelector('.flowllm-plots .hoverlayer')?.innerHTML"
+# Plays, pauses and plays at once, and notes the milliseconds between frames from then on.
+PAUSE_AND_PLAY = """() => {
+  document.getElementById('speed').value = '5';
+  const [button, says] = ['play', 'says'].map((name) => document.getElementById(name));
+  for (let press = 0; press < 3; press += 1) button.click();
+  window.gaps = [];
+  let before = performance.now();
+  const { set } = Object.getOwnPropertyDescriptor(Node.prototype, 'textContent');
+  Object.defineProperty(says, 'textContent', { configurable: true, set(text) {
+    const now = performance.now();
+    window.gaps.push(now - before);
+    before = now;
+    set.call(says, text);
+  } });
+}"""
 LABEL = "document.querySelector('.flowllm-plots .hoverlayer .hovertext')"
 
 
@@ -182,6 +197,11 @@ def opened_offline(chromium, path: Path, picture) -> None:
     page.locator("#frame").fill("50")
     expect(says).to_contain_text("51 of 51")
     until(lambda: player.screenshot() != shown)
+    page.evaluate(PAUSE_AND_PLAY)
+    gaps = until(lambda: page.evaluate("window.gaps"), lambda found: len(found) > 6)
+    assert min(gaps[1:]) > 150  # five frames a second, also after a pause of no time
+    page.locator("#play").click()
+    expect(page.locator("#play")).to_have_text("Play")
     page.locator("#curves .nsewdrag").first.click(position={"x": 3, "y": 30})
     expect(page.locator("#frame")).to_have_value("0")
     picture_of(page, picture("trajectory_page.png"))
