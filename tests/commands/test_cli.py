@@ -208,7 +208,7 @@ BAD = {
     "train-lm --heads 5 --hidden 16": "heads",
     "pair --lm nowhere": "nowhere",
     "pair --lm SYSTEM/lm --num-pairs 0": "num_pairs",
-    "pair --lm SYSTEM/lm --processes 0": "processes must be at least 1, not 0",
+    "pair --lm SYSTEM/lm --workers 0": "workers must be at least 1, not 0",
     "train-flow --pairs nowhere": "nowhere",
     "train-flow --pairs nowhere --learning-rate 0": "learning_rate",
     "combine --lm nowhere --flow nowhere": "nowhere",

@@ -8,7 +8,7 @@ from torch import nn
 from flowllm.manifolds import CrystalManifold, CrystalState
 from flowllm.methods.flow.statistics import FlowStatistics
 from flowllm.methods.flow.velocity import CrystalVelocity
-from flowllm.networks.cspnet import VelocityConfig
+from flowllm.networks.settings import VelocityConfig
 
 
 class FlowMatcher(nn.Module):
@@ -32,7 +32,7 @@ class FlowMatcher(nn.Module):
         self,
         config: VelocityConfig,
         statistics: FlowStatistics,
-        coord_weight: float = 200.0,
+        coord_weight: float,
         cell_weight: float = 1.0,
     ) -> None:
         super().__init__()
