@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from flowllm.commands.options import Device, Input
 from flowllm.evaluation.adherence.settings import AdherenceSettings
 from flowllm.evaluation.settings import EvaluateSettings
+from flowllm.evaluation.stages import chosen_stages, help_text
+
+Stages = Annotated[str | None, tyro.conf.arg(help=help_text())]
 
 
 def evaluate(
@@ -18,7 +21,7 @@ def evaluate(
     out: Path,
     settings: EvaluateSettings,
     reference: str = "mp_20",
-    only: str | None = None,
+    only: Stages = None,
     name: str | None = None,
     dask: str | None = None,
     workers: int | None = None,
@@ -34,13 +37,9 @@ def evaluate(
             the folder of a run of flowllm.
         out: folder for summary.json, per_crystal.csv and report.html; open the last first.
         reference: what to compare with: mp_20, or a folder that "flowllm reference" wrote.
-        only: stages, separated by commas: validity, distributions, coverage, diversity, novelty,
-            relaxation, stability, prediction; default all but prediction, which needs crystals
-            made for the test compositions, with the ids of the test split.
         name: of the system, for the report.
         dask: address of a Dask scheduler whose workers compute, as in tcp://10.0.0.1:8786.
     """
-    from flowllm.evaluation.settings import chosen_stages
 
     stages = [word.strip() for word in only.split(",")] if only else None
     chosen_stages(stages)  # what can be wrong is looked at before anything is read

@@ -97,6 +97,8 @@ def flat(
             settings[parameter.name] = (None, None)
         else:
             parameters.append(parameter.replace(annotation=hint))
+            for mark in getattr(hint, "__metadata__", ()):  # of tyro.conf.arg
+                about[parameter.name] = getattr(mark, "help", None) or about.get(parameter.name, "")
     if presets:
         text = about["preset"]
         options.append(Option("preset", (), Preset, "compact", text))

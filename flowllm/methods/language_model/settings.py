@@ -110,8 +110,6 @@ class SamplingSettings:
         overlap: allow atoms on top of each other; otherwise decoding keeps them apart.
         batch_size: texts at a time.
         max_new_tokens: a text that has not ended by then is cut and rejected.
-        continuous: let transformers fill the places of finished texts at once
-            (`decoding.continuous`), for texts without constraints; None does so on a GPU only.
 
     Raises:
         InputError: a value out of its range.
@@ -127,7 +125,6 @@ class SamplingSettings:
     overlap: bool = setting(False, form=False)
     batch_size: int = setting(256, option=False, form=False)
     max_new_tokens: int = setting(128, form=False)
-    continuous: bool | None = setting(None, option=False, form=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
