@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from flowllm.commands.flatten import FromPart
-from flowllm.commands.options import Device, Files, load_system, print_stages
-from flowllm.systems.record import DEFAULT_MODEL
-from flowllm.workflows.settings import GenerateSettings
+from flowllm.commands.options import SHIPPED_MODEL, Device, Files, load_system, print_stages
+
+if TYPE_CHECKING:
+    from flowllm.workflows.settings import GenerateSettings
 
 
 def generate(
@@ -18,7 +19,7 @@ def generate(
     settings: GenerateSettings,
     num: int | None = None,
     prompt_file: Path | None = None,
-    model: str = DEFAULT_MODEL,
+    model: str = SHIPPED_MODEL,
     device: Device = "auto",
     overwrite: bool = False,
 ) -> None:
@@ -57,7 +58,7 @@ def refine(
     /,
     out: Path,
     settings: Annotated[Any, FromPart("refiner")],
-    model: str = DEFAULT_MODEL,
+    model: str = SHIPPED_MODEL,
     device: Device = "auto",
     overwrite: bool = False,
 ) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flowllm.commands.options import Source
-from flowllm.data.reduce import ReduceSettings
+
+if TYPE_CHECKING:
+    from flowllm.data.reduce import ReduceSettings
 
 
 def data(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from flowllm.commands.options import Device, Input
-from flowllm.evaluation.adherence.settings import AdherenceSettings
-from flowllm.evaluation.settings import EvaluateSettings
 from flowllm.evaluation.stages import chosen_stages, help_text
+
+if TYPE_CHECKING:
+    from flowllm.evaluation.adherence.settings import AdherenceSettings
+    from flowllm.evaluation.settings import EvaluateSettings
 
 Stages = Annotated[str | None, tyro.conf.arg(help=help_text())]
 

@@ -68,6 +68,7 @@ def flat(
     classes: Classes,
     given: Mapping[str, str] | None = None,
     presets: bool = False,
+    types: Mapping[str, type] | None = None,
 ) -> Callable[..., None]:
     """A function of plain options that calls a function of settings.
 
@@ -76,9 +77,10 @@ def flat(
         classes: settings of the parts.
         given: the options of the command line, as far as they decide on defaults: a preset, say.
         presets: whether the command has an option `preset`.
+        types: the settings classes that its annotations name, by their names.
     """
     given, about = given or {}, {**SHARED, **described(function.__doc__)}
-    hints = get_type_hints(function, include_extras=True)
+    hints = get_type_hints(function, localns=dict(types or {}), include_extras=True)
     parameters: list[inspect.Parameter] = []
     options: list[Option] = []
     settings: dict[str, tuple[type | None, Any]] = {}

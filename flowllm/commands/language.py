@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flowllm.commands.options import Device, Input, load_system
-from flowllm.systems.record import DEFAULT_MODEL
-from flowllm.workflows.settings import InfillSettings
+from flowllm.commands.options import SHIPPED_MODEL, Device, Input, load_system
+
+if TYPE_CHECKING:
+    from flowllm.workflows.settings import InfillSettings
 
 
 def score(
@@ -15,7 +17,7 @@ def score(
     out: Path | None = None,
     ipt: int = 0,
     num: int = 20,
-    model: str = DEFAULT_MODEL,
+    model: str = SHIPPED_MODEL,
     device: Device = "auto",
     seed: int = 0,
     overwrite: bool = False,
@@ -61,7 +63,7 @@ def infill(
     /,
     out: Path,
     settings: InfillSettings,
-    model: str = DEFAULT_MODEL,
+    model: str = SHIPPED_MODEL,
     device: Device = "auto",
     overwrite: bool = False,
 ) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flowllm.commands.options import Device, load_system
-from flowllm.systems.record import DEFAULT_MODEL
-from flowllm.workflows.settings import MeasureSettings
+from flowllm.commands.options import SHIPPED_MODEL, Device, load_system
+
+if TYPE_CHECKING:
+    from flowllm.workflows.settings import MeasureSettings
 
 
 def combine(
@@ -54,7 +56,7 @@ def measure(
 
 
 def bench(
-    model: str = DEFAULT_MODEL,
+    model: str = SHIPPED_MODEL,
     num: int = 256,
     steps: int = 25,
     threads: int = 0,

@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from flowllm.commands.flatten import Classes
-from flowllm.methods.flow.settings import RefineSettings
-from flowllm.methods.language_model.settings import SamplingSettings
-from flowllm.systems.record import DEFAULT_MODEL, SystemRecord, find_model
-from flowllm.systems.registry import prior_kind, refiner_kind, settings_class
 
 if TYPE_CHECKING:
     from flowllm.systems.generation import Stage
@@ -23,8 +19,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Files = tyro.conf.Positional[list[Path]]
 Source = tyro.conf.Positional[str]
 Input = tyro.conf.Positional[Path]
-SHIPPED: Classes = {"prior": SamplingSettings, "refiner": RefineSettings}
-"""Settings of the parts of the models that ship with the package."""
+SHIPPED_MODEL = "mp20-compact"  # `flowllm.systems.record.DEFAULT_MODEL`, which is not light
 
 
 def given_options(words: Sequence[str]) -> dict[str, str]:
@@ -43,10 +38,10 @@ def parts_of_model(given: Mapping[str, str], words: Sequence[str]) -> Classes:
     Raises:
         InputError: there is no such model.
     """
-    model = given.get("model", DEFAULT_MODEL)
-    if model == DEFAULT_MODEL:
-        return SHIPPED
-    parts = SystemRecord.read(find_model(model)).parts
+    from flowllm.systems.record import SystemRecord, find_model
+    from flowllm.systems.registry import prior_kind, refiner_kind, settings_class
+
+    parts = SystemRecord.read(find_model(given.get("model", SHIPPED_MODEL))).parts
     refiner = parts.get("refiner")
     return {
         "prior": settings_class(prior_kind(parts["prior"].kind)),
@@ -60,6 +55,8 @@ def parts_of_prior(given: Mapping[str, str], words: Sequence[str]) -> Classes:
     Raises:
         InputError: there is no such kind.
     """
+    from flowllm.systems.registry import prior_kind, settings_class
+
     kind = given.get("prior", "language-model")
     return {"prior": settings_class(prior_kind(kind))}
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flowllm.commands.options import Device, Input
-from flowllm.methods.flow.settings import FlowTrainSettings
-from flowllm.workflows.train.settings import LanguageModelSettings, PairSettings
+
+if TYPE_CHECKING:
+    from flowllm.methods.flow.settings import FlowTrainSettings
+    from flowllm.workflows.train.settings import LanguageModelSettings, PairSettings
 
 
 def train_lm(

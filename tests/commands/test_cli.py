@@ -65,8 +65,9 @@ def test_every_option_of_a_command_is_explained(name, capsys):
         main([name, "--help"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
-    documented = COMMANDS[name].__doc__.split("Args:")[1]
-    for parameter in inspect.signature(COMMANDS[name]).parameters.values():
+    command = COMMANDS[name].flat()
+    documented = command.__doc__.split("Args:")[1]
+    for parameter in inspect.signature(command).parameters.values():
         assert f"        {parameter.name}: " in documented, parameter.name
         if parameter.kind is not parameter.POSITIONAL_ONLY:
             word = "no-" + parameter.name if parameter.default is True else parameter.name
@@ -75,7 +76,7 @@ def test_every_option_of_a_command_is_explained(name, capsys):
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"bench"}))
 def test_every_command_that_fills_a_folder_can_replace_a_run(name):
-    parameters = inspect.signature(COMMANDS[name]).parameters
+    parameters = inspect.signature(COMMANDS[name].flat()).parameters
     assert {"out", "overwrite"} <= set(parameters)
     if name not in ("data", "combine", "evaluate", "export", "hull", "merge-lm", "reference"):
         assert "device" in parameters
