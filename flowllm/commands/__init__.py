@@ -43,9 +43,7 @@ class Command:
             InputError: the words name a model or a kind that does not exist.
         """
         given = given_options(words)
-        types = (
-            {self.settings.partition(":")[2]: load_class(self.settings)} if self.settings else {}
-        )
+        types = {c.__name__: c for c in (load_class(self.settings),)} if self.settings else {}
         classes = self.parts(given, words) if self.parts else {}
         return flat(self.function, classes, given, self.presets, types)
 

@@ -29,10 +29,19 @@ def train_lm(
         out: folder for the model or adapter, its checkpoints and log.jsonl.
         data: mp_20, a folder that "flowllm data" wrote, a CSV file or a folder of CIF files.
     """
+    from flowllm.runs.progress import progress_bars
     from flowllm.training.ranks import is_main
     from flowllm.workflows.train.language_model import train_language_model
 
-    figures = train_language_model(data, out, settings, device=device, overwrite=overwrite)
+    with progress_bars(is_main()) as progress:
+        figures = train_language_model(
+            data,
+            out,
+            settings,
+            device=device,
+            overwrite=overwrite,
+            progress=lambda done, total: progress("steps", done, total),
+        )
     if is_main():
         print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
 
@@ -122,7 +131,7 @@ def train_flow(
         train_on_pairs(
             pairs,
             out,
-            replace(settings, device=device, disable_tqdm=True),
+            replace(settings, device=device),
             overwrite=overwrite,
             progress=lambda done, total: progress("steps", done, total),
         )

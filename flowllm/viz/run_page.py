@@ -108,7 +108,7 @@ def _crystals(
                 "formula": formula,
                 "atoms": int(after.num_atoms[0]),
                 "figure": figure_place(f"crystal-{place}", structure_figure(before, after), label),
-                "elements": [(SYMBOLS[n], colour(int(n))) for n in np.unique(after.atomic_numbers)],
+                "elements": [(SYMBOLS[n], colour(int(n))) for n in _species(before, after)],
                 "cells": [
                     _cell_of(name, crystal)
                     for name, crystal in (("before", before), ("after", after))
@@ -117,6 +117,12 @@ def _crystals(
             }
         )
     return fill("before_after.html", cards=cards) if cards else Markup()
+
+
+def _species(before: CrystalBatch | None, after: CrystalBatch) -> np.ndarray:
+    """The atomic numbers of a card's legend, those that refinement replaced among them."""
+    shown = [after] if before is None else [before, after]
+    return np.unique(np.concatenate([crystal.atomic_numbers for crystal in shown]))
 
 
 def _cell_of(name: str, crystal: CrystalBatch) -> tuple[str, str, str]:

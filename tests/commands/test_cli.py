@@ -209,8 +209,8 @@ BAD = {
     "train-lm --epochs 0": "epochs",
     "train-lm --heads 5 --hidden 16": "heads",
     "pair --lm nowhere": "nowhere",
-    "pair --lm SYSTEM/lm --num-pairs 0": "num_pairs",
-    "pair --lm SYSTEM/lm --workers 0": "workers must be at least 1, not 0",
+    "pair --lm SYSTEM/prior --num-pairs 0": "num_pairs",
+    "pair --lm SYSTEM/prior --workers 0": "workers must be at least 1, not 0",
     "train-flow --pairs nowhere": "nowhere",
     "train-flow --pairs nowhere --learning-rate 0": "learning_rate",
     "combine --lm nowhere --flow nowhere": "nowhere",
@@ -237,7 +237,7 @@ def bad_files(tmp_path, monkeypatch, system_folder):
     }.items():
         Path(name).write_text(text)
     shutil.copytree(system_folder, "foreign")
-    Path("foreign", "flow", "config.json").write_text('{"model_type": "llama"}')
+    Path("foreign", "refiner", "config.json").write_text('{"model_type": "llama"}')
     return tmp_path
 
 

@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowllm.evaluation.adherence.figures import Figure, Found, figures_of, look_at
+    from flowllm.evaluation.adherence.figures import Figure, Outcome, figures_of, outcome_of
     from flowllm.evaluation.adherence.kinds import asked_of
     from flowllm.evaluation.adherence.printing import markdown, print_adherence
     from flowllm.evaluation.adherence.run import measure_adherence
@@ -20,26 +20,26 @@ _MODULES = {
     "DEFAULT_KINDS": "settings",
     "AdherenceSettings": "settings",
     "Figure": "figures",
-    "Found": "figures",
+    "Outcome": "figures",
     "asked_of": "kinds",
     "figures_of": "figures",
-    "look_at": "figures",
     "markdown": "printing",
     "measure_adherence": "run",
     "names_of": "settings",
+    "outcome_of": "figures",
     "print_adherence": "printing",
 }
 __all__ = [
     "DEFAULT_KINDS",
     "AdherenceSettings",
     "Figure",
-    "Found",
+    "Outcome",
     "asked_of",
     "figures_of",
-    "look_at",
     "markdown",
     "measure_adherence",
     "names_of",
+    "outcome_of",
     "print_adherence",
 ]
 

@@ -13,7 +13,7 @@ from flowllm.settings import setting
 Solver = Literal["euler", "midpoint", "rk4"]
 """The names of `flowllm.methods.flow.ode.SOLVERS`."""
 
-FREE = ("device", "disable_tqdm", "log_steps", "half")
+FREE = ("device", "log_steps", "half")
 """Settings that may differ when a run is taken up again; the others change the result."""
 
 
@@ -106,7 +106,6 @@ class FlowTrainSettings:
         device: "auto", "cpu", "cuda" or "mps".
         bf16: mixed precision, on CUDA only (on CPUs bf16 was measured 400 times slower).
         half: final weights in float16 on disk.
-        disable_tqdm: no progress bar.
 
     Raises:
         InputError: a value is out of range.
@@ -135,7 +134,6 @@ class FlowTrainSettings:
     device: str = setting("auto", option=False)
     bf16: bool = False
     half: bool = True
-    disable_tqdm: bool = setting(False, option=False)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "eval_steps", "save_steps", "log_steps"):

@@ -56,7 +56,7 @@ def base(tokenizer, tiny_config, crystal_set, tmp_path_factory):
     settings = replace(SETTINGS, epochs=4, optimizer="muon")
     out = tmp_path_factory.mktemp("base")
     threads = torch.get_num_threads()
-    train_lm(model, tokenizer, crystal_set, crystal_set[:12], out, settings, progress=False)
+    train_lm(model, tokenizer, crystal_set, crystal_set[:12], out, settings)
     torch.set_num_threads(threads)
     return LanguageModelPrior(model.eval(), tokenizer)
 
@@ -66,7 +66,7 @@ def adapted(base, family, tmp_path_factory):
     """(adapted prior, figures, folder, digest of the base before) of some 65 steps."""
     out, before = tmp_path_factory.mktemp("adapter"), weights_digest(base.model)
     threads = torch.get_num_threads()
-    prior, figures = adapt_lm(base, family, family[:10], out, SETTINGS, progress=False)
+    prior, figures = adapt_lm(base, family, family[:10], out, SETTINGS)
     torch.set_num_threads(threads)
     return prior, figures, out, before
 
@@ -154,7 +154,7 @@ def test_only_the_adapter_is_saved_and_it_comes_back_in_its_base(base, adapted, 
 
 def test_a_finished_run_called_again_trains_no_more(base, adapted, family):
     prior, figures, out, _ = adapted
-    again, same = adapt_lm(base, family, family[:10], out, SETTINGS, progress=False)
+    again, same = adapt_lm(base, family, family[:10], out, SETTINGS)
     assert torch.equal(logits(again.model), logits(prior.model))
     assert same == pytest.approx(figures)
 

@@ -45,15 +45,12 @@ FLOW = FlowTrainSettings(
     max_distance=0.25,
     max_strain=10.0,
     device="cpu",
-    disable_tqdm=True,
     half=False,
 )
 
 
 def train_language_model(prepared, out, settings=LM, **options):
-    return train_compact(
-        str(prepared), out, TINY_LM, settings, device="cpu", progress=False, **options
-    )
+    return train_compact(str(prepared), out, TINY_LM, settings, device="cpu", **options)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +132,7 @@ def test_a_worker_that_finds_another_model_refuses(trained, prepared, system_fol
     prior = LanguageModelPrior.from_pretrained(trained[0] / "lm")
     source = PriorSource.of(prior, "language-model", trained[0] / "lm", prepared, "cpu")
     assert source() is source()  # loaded once
-    moved = replace(source, lm=str(system_folder / "lm"))
+    moved = replace(source, lm=str(system_folder / "prior"))
     with pytest.raises(InputError, match="another model here than where the work was planned"):
         moved()
     types = make_prior("types", prior, load_dataset(prepared, "train").crystals)
@@ -215,9 +212,7 @@ def step(self, *arguments, **options):
     return step_of(self, *arguments, **options)
 Trainer.training_step = step
 """
-KILL_LM = KILL_TRAINING + (
-    "train_compact(data, out, sizes, settings, device='cpu', progress=False)\n"
-)
+KILL_LM = KILL_TRAINING + ("train_compact(data, out, sizes, settings, device='cpu')\n")
 KILL_FLOW = KILL_TRAINING + "train_on_pairs(pairs, out, settings)\n"
 KILL_PAIRS = """
 import os, signal
@@ -277,7 +272,7 @@ def test_a_killed_training_of_the_flow_ends_as_one_that_was_not(trained, in_proc
     out = tmp_path / "flow"
     names = {"pairs": trained[0] / "pairs", "out": out, "settings": FLOW, "last": 5}
     assert in_process(KILL_FLOW, **names) == -signal.SIGKILL
-    assert sorted(path.name for path in out.glob("checkpoint-*")) == [
+    assert sorted(path.name for path in (out / "checkpoints").iterdir()) == [
         "checkpoint-2",
         "checkpoint-4",
     ]
@@ -332,7 +327,7 @@ def test_every_stage_overwrites_on_request(prepared, system_folder, tmp_path, mo
     fewer = PairSettings(**{**vars(PAIRS), "num_pairs": 4})
     for settings in (PAIRS, fewer):
         summary = make_pairs(
-            system_folder / "lm", prepared, tmp_path / "pairs", settings,
+            system_folder / "prior", prepared, tmp_path / "pairs", settings,
             device="cpu", overwrite=settings is fewer,
         )  # fmt: skip
     assert summary["pairs"] == 4

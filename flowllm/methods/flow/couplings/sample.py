@@ -37,7 +37,7 @@ from flowllm.parallel.map import Failure, iterate_crystals
 from flowllm.parallel.pool import WorkerPool
 from flowllm.systems.decoding_figures import DecodingFigures
 from flowllm.systems.protocols import Prior
-from flowllm.training.threads import used_threads
+from flowllm.training.device import used_threads
 
 __all__ = ["build_pairs", "fingerprint", "sample_pairs", "sample_seed", "target_order"]
 
