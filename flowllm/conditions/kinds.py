@@ -7,6 +7,7 @@ of these beside it; prompts, commands, ranges, adherence and forms are made of t
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from flowllm.conditions.formula import (
 from flowllm.crystals.batch import MAX_ATOMS
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF
 from flowllm.errors import InputError
+
+_COMPOSITION = re.compile(r"[A-Z][a-z]?\d+( [A-Z][a-z]?\d+)*")
 
 
 @dataclass(frozen=True)
@@ -162,13 +165,10 @@ def parsed_composition(text: str) -> dict[str, int]:
     Raises:
         ValueError: it is another text.
     """
-    composition = {}
-    for part in text.split(" "):
-        symbol = part.rstrip("0123456789")
-        if symbol in composition or not (symbol.isalpha() and symbol.isascii()):
-            raise ValueError(text)
-        composition[symbol] = int(part[len(symbol) :])
-    return composition
+    pairs = re.findall(r"([A-Z][a-z]?)(\d+)", text)
+    if not _COMPOSITION.fullmatch(text) or len(dict(pairs)) < len(pairs):
+        raise ValueError(text)
+    return {symbol: int(count) for symbol, count in pairs}
 
 
 def parsed_elements(text: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from flowllm.viz.structure3d import (
     CELL_COLOUR,
     LIGHT,
     LIGHTING,
-    SPHERE,
+    ball_radii,
     colour,
     draw,
     unit_sphere,
@@ -77,10 +77,8 @@ def _drawings(crystals: CrystalBatch, shown: Sequence[int | None]) -> list[Any]:
 
 def _elements(crystals: CrystalBatch) -> dict[int, list[Any]]:
     """Atomic number -> symbol, colour, and radius of its ball in Å."""
-    from ase.data import covalent_radii
-
     return {
-        int(n): [SYMBOLS[n], colour(int(n)), round(SPHERE * float(covalent_radii[n]), 3)]
+        int(n): [SYMBOLS[n], colour(int(n)), round(float(ball_radii(n)), 3)]
         for n in np.unique(crystals.atomic_numbers)
     }
 

@@ -257,7 +257,7 @@ _TRAJECTORY = ("times", "frac_coords", "lengths", "angles", "atomic_numbers", "n
 
 
 def _save_part(path: Path, part: Generation) -> None:
-    arrays: dict[str, Any] = {name: getattr(part.trajectory, name) for name in _TRAJECTORY}
+    arrays: dict[str, Any] = part.trajectory.arrays()
     arrays["prompts"] = np.array(part.prompts)
     arrays["stage_names"] = np.array([stage.name for stage in part.stages])
     arrays["stage_counts"] = np.array([[s.crystals, s.rejected] for s in part.stages])

@@ -12,7 +12,7 @@ from flowllm.evaluation.report import Report
 from flowllm.evaluation.settings import EvaluateSettings
 from flowllm.evaluation.stages import COLUMNS, REGISTRY, STAGES
 from flowllm.evaluation.stages.base import StageResult
-from flowllm.evaluation.stages.stage import Stage
+from flowllm.evaluation.stages.stage import EvaluationStage
 
 pytestmark = pytest.mark.data
 PROXIES = ["validity", "distributions", "coverage", "diversity", "novelty"]
@@ -137,7 +137,7 @@ def test_the_same_call_goes_on_and_computes_nothing_twice(
         raise AssertionError(f"{work.stage} is computed a second time")
 
     before = {p: p.stat().st_mtime_ns for p in (out / "stages").rglob("*") if p.is_file()}
-    monkeypatch.setattr(Stage, "run", refuse)
+    monkeypatch.setattr(EvaluationStage, "run", refuse)
     again = evaluate(known_faults, reference_folder, out, settings=fast, workers=1)
     assert again.table() == report.table()
     assert before == {p: p.stat().st_mtime_ns for p in (out / "stages").rglob("*") if p.is_file()}
@@ -169,7 +169,7 @@ def test_an_evaluation_killed_in_the_middle_ends_as_one_that_was_not(
         return stage.load()(work)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Stage, "run", killed)
+        patch.setattr(EvaluationStage, "run", killed)
         with pytest.raises(KeyboardInterrupt):
             evaluate(known_faults, reference_folder, out, settings=fast, workers=1)
     assert (out / "stages" / "novelty.json").is_file()

@@ -15,7 +15,7 @@ from flowllm.evaluation.stages import (
     TILES,
     chosen_stages,
 )
-from flowllm.evaluation.stages.stage import Stage
+from flowllm.evaluation.stages.stage import EvaluationStage
 
 
 def test_stages_bring_along_what_they_need():
@@ -47,7 +47,7 @@ def test_large_figures_and_rates_follow_the_stages():
 
 def test_a_flag_must_be_a_column():
     with pytest.raises(InputError, match="'spin' is no column of the stage magnetism"):
-        Stage("magnetism", "module:function", columns=("moment",), flags=("spin",))
+        EvaluationStage("magnetism", "module:function", columns=("moment",), flags=("spin",))
 
 
 def test_the_help_names_every_stage_and_why_one_runs_only_when_asked_for(capsys):

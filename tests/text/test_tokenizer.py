@@ -122,7 +122,8 @@ def test_foreign_sentences_are_warned_about():
 def test_strings_and_requests_need_neither_torch_nor_transformers(script_environment):
     script = (
         "import sys, flowllm.text, flowllm.methods.language_model\n"
-        "from flowllm.text import Request, to_text\n"
+        "from flowllm.conditions.request import Request\n"
+        "from flowllm.text import to_text\n"
         "from flowllm.methods.language_model import SamplingSettings\n"
         "Request(elements=('Li', 'O')); SamplingSettings()\n"
         "print(sorted({'torch', 'transformers', 'tokenizers'} & set(sys.modules)))"

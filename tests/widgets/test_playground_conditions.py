@@ -15,7 +15,8 @@ from flowllm_widgets.playground.form import PromptForm
 
 EMPTY = build_prompt()
 FULL = Conditions(
-    "SrTiO3", {"Sr": 1, "Ti": 1, "O": 3}, ("Sr", "Ti", "O"), 5, 221, -3.4, 0.01, 1.8
+    formula="SrTiO3", composition={"Sr": 1, "Ti": 1, "O": 3}, elements=("Sr", "Ti", "O"),
+    num_atoms=5, space_group=221, formation_energy=-3.4, e_above_hull=0.01, band_gap=1.8,
 )  # fmt: skip
 
 ELEMENTS = st.lists(st.sampled_from(SYMBOLS[1:]), min_size=1, max_size=4, unique=True)

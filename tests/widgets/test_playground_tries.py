@@ -100,7 +100,7 @@ def test_a_sample_has_facts_of_what_there_is():
 
 def test_events_reach_their_own_sample():
     one = Try(1, SETTINGS)
-    one.take(Asked(2, "other"))
+    one.take(Asked(2, Conditions(), "other"))
     one.take(Refined(1, SALT, way(SALT)))
     assert [s.prompt for s in one.samples] == [SETTINGS.prompt, SETTINGS.prompt, "other"]
     assert one.refined.ids.tolist() == ["salt"] and one.trajectory.num_crystals == 1

@@ -52,3 +52,16 @@ class Springs:
         energies = np.where([bool(r) for r in reasons], np.nan, np.abs(np.linalg.det(lattices)))
         stresses = np.zeros((len(num_atoms), 3, 3))
         return Evaluation(energies, np.zeros((len(atomic_numbers), 3)), stresses, tuple(reasons))
+
+
+def changing(frames=6, name="c000000") -> Trajectory:
+    """Na, Cl and an open species; halfway sodium becomes potassium and the open species oxygen.
+
+    Na and Cl lie 3 Å from each other and O, too far for the bond Na-O, near enough for K-O.
+    """
+    half = frames // 2
+    numbers = np.array([[11, 17, 0]] * half + [[19, 17, 8]] * (frames - half))
+    return straight(
+        [[0.25, 0.5, 0.3], [0.25, 0.5, 0.6], [0.55, 0.5, 0.3]], [[0, 0, 0]] * 3, (10.0,) * 3,
+        frames=frames, numbers=numbers, name=name,
+    )  # fmt: skip

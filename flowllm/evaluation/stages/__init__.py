@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowllm.errors import InputError
-from flowllm.evaluation.stages.stage import Stage
+from flowllm.evaluation.stages.stage import EvaluationStage
 
 ROOM = "flowllm.evaluation.stages"
-REGISTRY: tuple[Stage, ...] = (
-    Stage(
+REGISTRY: tuple[EvaluationStage, ...] = (
+    EvaluationStage(
         "validity", f"{ROOM}.proxies:validity",
         columns=("valid_structure", "valid_structure_no_self_image", "valid_composition",
                  "density", "n_elements", "num_atoms"),
@@ -22,31 +22,31 @@ REGISTRY: tuple[Stage, ...] = (
         tiles=("valid structure", "valid composition"),
         rates=("valid structure", "valid composition"),
     ),
-    Stage("distributions", f"{ROOM}.proxies:distributions", needs=("validity",)),
-    Stage(
+    EvaluationStage("distributions", f"{ROOM}.proxies:distributions", needs=("validity",)),
+    EvaluationStage(
         "coverage", f"{ROOM}.proxies:coverage_stage", needs=("validity",),
         columns=("near_reference", "distance_structure", "distance_composition"),
         flags=("near_reference",),
         tiles=("precision", "recall"),
         rates=("recall", "precision"),
     ),
-    Stage(
+    EvaluationStage(
         "diversity", f"{ROOM}.proxies:diversity_stage", needs=("validity",),
         columns=("space_group", "prototype", "chemical_system"), columns_before="coverage",
     ),
-    Stage(
+    EvaluationStage(
         "novelty", f"{ROOM}.novelty:novelty", needs=("validity",),
         columns=("unique", "novel", "known_as"),
         flags=("unique", "novel"),
         rates=("unique", "novel"),
     ),
-    Stage(
+    EvaluationStage(
         "relaxation", f"{ROOM}.relaxation:relaxation", needs=("validity",),
         columns=("relaxed_energy", "energy_drop", "relax_steps", "converged", "relax_match",
                  "relax_rmsd"),
         flags=("converged", "relax_match"),
     ),
-    Stage(
+    EvaluationStage(
         "stability", f"{ROOM}.stability:stability", needs=("relaxation",),
         columns=("formation_energy", "e_above_hull", "stable", "metastable", "sun", "msun",
                  "unique_relaxed", "novel_relaxed"),
@@ -54,7 +54,7 @@ REGISTRY: tuple[Stage, ...] = (
         tiles=("metastable (< 0.1)", "stable (< 0)", "S.U.N. (< 0)"),
         rates=("metastable (< 0.1)", "stable (< 0)", "S.U.N. (< 0)"),
     ),
-    Stage(
+    EvaluationStage(
         "prediction", f"{ROOM}.prediction:prediction",
         columns=("matched", "rms"),
         flags=("matched",),
@@ -64,7 +64,7 @@ REGISTRY: tuple[Stage, ...] = (
 
 
 def _columns() -> tuple[str, ...]:
-    order: list[Stage] = []
+    order: list[EvaluationStage] = []
     for stage in REGISTRY:
         before = [place for place, one in enumerate(order) if one.name == stage.columns_before]
         order.insert(before[0] if before else len(order), stage)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stage:
+class EvaluationStage:
     """A stage, light enough for the command line: its code is imported when it runs.
 
     Attributes:

@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from flowllm.crystals.batch import concatenated_ranges
 from flowllm.methods.flow.couplings.pairs import PairSet, flat_cells
+from flowllm.seeds import Stream, generator
 
 MEGA = 50
 """Batches whose crystals are sorted by size together."""
@@ -24,6 +25,9 @@ class PairBatches(Dataset[dict[str, torch.Tensor]]):
         seed: seed of the order, of t and of the noise.
         coord_noise: standard deviation of Gaussian noise on c0's coordinates, fractional.
         cell_noise: the same on c0's flat cell, in standard deviations of the flat cells.
+
+    Raises:
+        InputError: a sample and its target differ in species, which the flow does not move.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class PairBatches(Dataset[dict[str, torch.Tensor]]):
         coord_noise: float = 0.0,
         cell_noise: float = 0.0,
     ) -> None:
+        pairs.check_species()
         c0, c1 = pairs.c0, pairs.c1
         self.num_atoms, self.offsets = c1.num_atoms, c1.offsets
         self.types = c1.atomic_numbers
@@ -57,7 +62,7 @@ class PairBatches(Dataset[dict[str, torch.Tensor]]):
         epoch, position = divmod(step, self.per_epoch)
         if self._plan[0] != epoch:
             self._plan = (epoch, epoch_batches(self.num_atoms, self.per_epoch, self.seed, epoch))
-        rng = np.random.default_rng([self.seed, 11, step])
+        rng = generator(Stream.BATCH, self.seed, step)
         chosen = self._plan[1][position]
         batch = self.collate(chosen, rng.random(len(chosen)))
         if self.coord_noise:
@@ -98,7 +103,7 @@ def epoch_batches(num_atoms: np.ndarray, batches: int, seed: int, epoch: int) ->
         seed: seed of the order.
         epoch: number of the epoch.
     """
-    rng = np.random.default_rng([seed, 13, epoch])
+    rng = generator(Stream.BATCH_ORDER, seed, epoch)
     sizes = np.full(batches, len(num_atoms) // batches)
     sizes[: len(num_atoms) % batches] += 1
     order = rng.permutation(len(num_atoms))

@@ -33,12 +33,14 @@ def conditional_path(
         P crystals; the first frame is c0, the last c1 (cells to the map's rounding).
 
     Raises:
-        InputError: fewer than 2 frames, no pairs, no such map, or a cell spans no volume.
+        InputError: fewer than 2 frames, no pairs, species that differ between sample and target,
+            no such map, or a cell spans no volume.
     """
     if frames < 2:
         raise InputError(f"a path needs at least 2 frames, not {frames}")
     if not len(pairs):
         raise InputError("there are no pairs to draw a path of")
+    pairs.check_species()
     _, coords0, mask = pairs.c0.padded()
     _, coords1, _ = pairs.c1.padded()
     cells = [torch.from_numpy(flat_cells(c, cell_map_name)) for c in (pairs.c0, pairs.c1)]

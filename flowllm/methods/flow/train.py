@@ -26,6 +26,7 @@ from flowllm.methods.flow.loss import FlowMatcher
 from flowllm.methods.flow.monitor import EMA_FILE, AverageCallback, MonitorCallback
 from flowllm.methods.flow.refiner import FlowRefiner
 from flowllm.methods.flow.settings import FlowTrainSettings
+from flowllm.seeds import Stream, generator
 from flowllm.training.device import resolve_device
 from flowllm.training.muon import muon_factory
 
@@ -176,7 +177,7 @@ def split_pairs(pairs: PairSet, share: float, seed: int) -> tuple[PairSet, PairS
     """
     names = np.unique(pairs.c1.ids)
     count = min(max(round(share * len(names)), 1 if share > 0 else 0), len(names) - 1)
-    held = np.random.default_rng([seed, 17]).permutation(len(names))[:count]
+    held = generator(Stream.HELD_OUT, seed).permutation(len(names))[:count]
     is_held = np.isin(pairs.c1.ids, names[held])
     return pairs[np.flatnonzero(~is_held)], pairs[np.flatnonzero(is_held)]
 

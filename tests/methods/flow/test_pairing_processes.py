@@ -140,7 +140,7 @@ def test_a_chunk_that_kills_twice_is_named_and_the_others_stay(targets, tmp_path
     plan = PairPlan(num_pairs=12, seed=3, chunk_size=3)
     order = target_order(12, 12, 3)
     fatal = FatalPrior(targets.compositions[order[4]], marks(tmp_path / "marks", 2))
-    bad = [n for n in range(4) if fatal.fatal in _prompts(targets, order[3 * n : 3 * n + 3])]
+    bad = [n for n in range(4) if fatal.fatal in _compositions(targets, order[3 * n : 3 * n + 3])]
     with pytest.raises(InputError, match=rf"chunk {bad[0]} of the pairs failed twice.*goes on"):
         make(targets, tmp_path / "out", fatal, plan, processes=2)
     kept = {path.name for path in (tmp_path / "out").glob("chunk-*.npz")}
@@ -150,7 +150,7 @@ def test_a_chunk_that_kills_twice_is_named_and_the_others_stay(targets, tmp_path
     assert summary["pairs"] == 12 and summary["speed"]["new_pairs"] == 3 * len(bad)
 
 
-def _prompts(targets, chosen):
+def _compositions(targets, chosen):
     return targets[chosen].compositions
 
 
@@ -194,7 +194,7 @@ def kill(path, *rest):
         os.kill(os.getpid(), signal.SIGKILL)
     write(path, *rest)
 pairing.write_chunk = kill
-options = {"prompt_for": prompt_for, "processes": 2}
+options = {"processes": 2}
 pairing.sample_pairs(targets, noisy_prior, "settings", out, plan, **options)
 """
 

@@ -66,7 +66,7 @@ def test_the_choice_follows_the_weights(prior, monkeypatch):
     monkeypatch.setattr(
         module,
         "group_log_probabilities",
-        lambda model, tokenizer, p, g: np.tile(weights, len(p) // 2),
+        lambda *a: np.tile(weights, len(a[2]) // 2),
     )
     prompts = [CUBIC] * 600
     grown = with_compositions(
@@ -88,7 +88,7 @@ def test_compositions_without_sites_are_passed_over_where_others_are(prior, monk
     monkeypatch.setattr(
         module,
         "group_log_probabilities",
-        lambda model, tokenizer, p, g: np.tile([0.0, 0.0, -50.0], len(p) // 3),
+        lambda *a: np.tile([0.0, 0.0, -50.0], len(a[2]) // 3),
     )
     asked = build_prompt(Conditions(space_group=225))
     cells = scripted("Li1 Be1 B1", "Na1 K1 Rb1", "Na1 Cl1")

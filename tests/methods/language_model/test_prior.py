@@ -19,6 +19,7 @@ from flowllm.methods.language_model import (
     LanguageModelPrior,
     SamplingSettings,
     build_compact,
+    outline,
     perturb,
 )
 from flowllm.methods.language_model import prior as prior_module
@@ -260,9 +261,12 @@ def test_rejected_texts_are_missing(prior, monkeypatch):
     good = "3.9 3.9 3.9\n90 90 90\nFe\n0.00 0.00 0.00"
     written = [None, good, "3.9 3.9\n", good.replace("Fe", "Xx"), good]
     prompts = [build_prompt(Conditions(composition={"Fe": 1}, space_group=221))] * 5
-    monkeypatch.setattr(
-        prior_module, "decode", lambda _, __, prompts, *rest: written if prompts else []
-    )
+
+    def scripted(model, tokenizer, prompts, *_, ended, **__):
+        for place in range(len(prompts)):
+            ended(place, written[place])
+
+    monkeypatch.setattr(prior_module, "decode", scripted)
     crystals = prior.sample([read_prompt(p) for p in prompts], SamplingSettings(), range(5))
     assert crystals.ids.tolist() == ["1", "4"]
     assert to_text(crystals) == [good, good]

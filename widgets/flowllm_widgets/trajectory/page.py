@@ -20,8 +20,8 @@ from flowllm.viz.structure3d import (
     CELL_COLOUR,
     LIGHT,
     LIGHTING,
-    SPHERE,
     Drawing,
+    ball_radii,
     colour,
     draw,
     unit_sphere,
@@ -55,8 +55,9 @@ def make_page(
     Raises:
         InputError: a cell spans no volume.
     """
-    first = trajectory.first
-    formula, name = first.formulas[0], str(first.ids[0])
+    first, last = (frame.formulas[0] for frame in (trajectory.first, trajectory.last))
+    formula = first if first == last else f"{first} → {last}"
+    name = str(trajectory.ids[0])
     label = f"Cell and atoms of {formula} along the flow"
     keys = "".join(
         f'<span><i style="background:{colour(int(n))}"></i>{SYMBOLS[n]}</span>'
@@ -92,8 +93,6 @@ def player_data(
     trajectory: Trajectory, curves: TrajectoryCurves, energy: EnergyCurve | None
 ) -> dict[str, Any]:
     """What the page's script needs, as plain JSON."""
-    from ase.data import covalent_radii
-
     numbers = [int(n) for n in np.unique(trajectory.atomic_numbers)]
     drawings = [draw(frame) for frame in trajectory]
     points = np.concatenate([p for d in drawings for p in (d.positions, d.edges.reshape(-1, 3))])
@@ -105,7 +104,7 @@ def player_data(
             {
                 "symbol": SYMBOLS[n],
                 "colour": colour(n),
-                "radius": round(float(SPHERE * covalent_radii[n]), 3),
+                "radius": round(float(ball_radii(np.array(n))), 3),
             }
             for n in numbers
         ],
