@@ -19,7 +19,7 @@ class PriorSource:
     """A prior by what it is made of; called, it gives the prior, loaded once in each process.
 
     Attributes:
-        kind: a name in `flowllm.methods.base.KINDS`.
+        kind: a name in `flowllm.systems.priors.KINDS`.
         lm: folder of the language model; on other machines it must lie at the same place.
         data: the data set whose training crystals other kinds need.
         device: where the model computes; "auto" is resolved where it is loaded.

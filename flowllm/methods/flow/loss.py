@@ -1,4 +1,4 @@
-"""The flow matching loss (FlowLLM, equation 4; `science.md`, section 4)."""
+"""The flow matching loss (FlowLLM, equation 4)."""
 
 from __future__ import annotations
 

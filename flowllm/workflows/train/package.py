@@ -41,7 +41,7 @@ def combine(
         data: whose training split says how often a cell has 1, 2, … atoms, and which values of
             each condition it has.
         out: the system's folder; other files in it, such as a model card, stay.
-        prior_kind: a name in `flowllm.methods.base.KINDS`.
+        prior_kind: a name in `flowllm.systems.priors.KINDS`.
         half: weights in float16.
         overwrite: replace the system in `out`.
 

@@ -106,7 +106,7 @@ def make_pairs(
         data: the data set, whose training split gives the targets.
         out: folder of the run.
         settings: which pairs.
-        prior_kind: a name in `flowllm.methods.base.KINDS`.
+        prior_kind: a name in `flowllm.systems.priors.KINDS`.
         device: where the model computes.
         processes: spawned ones, each with one thread and a model of its own.
         executor: any `concurrent.futures` executor instead; on other machines `lm`, and `data`
