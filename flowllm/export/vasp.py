@@ -14,7 +14,7 @@ from typing import Any
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
-from flowllm.export import Exported, Files, structure_of, write_folders
+from flowllm.export.folders import Exported, Files, structure_of, write_folders
 from flowllm.parallel.map import Progress
 
 ABOUT = """\

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from flowllm.systems.generation import Progress
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, how many items it has finished, and how many it will."""
 
 
 @contextmanager

@@ -24,8 +24,9 @@ from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import digest, flat_settings, open_run
+from flowllm.runs.progress import Progress
 from flowllm.systems.decoding_figures import DecodingFigures
-from flowllm.systems.generation import Generation, Progress, Stage
+from flowllm.systems.generation import Generation, Stage
 from flowllm.systems.sampling import check_num, crystal_id
 from flowllm.systems.system import FlowLLM
 from flowllm.workflows.results import RESULTS, write_results
@@ -79,7 +80,7 @@ def generate_run(
         InputError: the folder holds another run, cannot be written, or the disk is full.
     """
     model.check(settings.request, settings.seed)
-    identity = flat_settings(settings, model=model.fingerprint())
+    identity = flat_settings(settings, model=model.digest())
 
     def make(indices: range) -> Generation:
         return model.generate_range(
@@ -119,9 +120,12 @@ def refine_run(
     crystals, refused, content = read_crystals(files)
     if not len(crystals):
         raise InputError("nothing to refine: " + "; ".join(refused))
+    if model.refiner is None:
+        raise InputError(f"{model.name} has no refiner")
+    label = model.refiner.label
     identity = flat_settings(
         settings,
-        model=model.fingerprint(),
+        model=model.digest(),
         files=f"{len(files)} ({content})",
         part_size=part_size,
     )
@@ -136,7 +140,7 @@ def refine_run(
         seconds = time.perf_counter() - began
         left_out = len(refused) if not indices.start else 0
         sources = [f"refined from {name}" for name in crystals.ids[chosen]]
-        stages = [Stage("Riemannian flow", len(batch), left_out, seconds)]
+        stages = [Stage(label, len(batch), left_out, seconds)]
         return Generation(sources, batch, trajectory, stages)
 
     with open_run(out, "refine", identity, overwrite, inputs=files) as run:
@@ -253,7 +257,7 @@ _TRAJECTORY = ("times", "frac_coords", "lengths", "angles", "atomic_numbers", "n
 
 
 def _save_part(path: Path, part: Generation) -> None:
-    arrays: dict[str, Any] = {name: getattr(part.trajectory, name) for name in _TRAJECTORY}
+    arrays: dict[str, Any] = part.trajectory.arrays()
     arrays["prompts"] = np.array(part.prompts)
     arrays["stage_names"] = np.array([stage.name for stage in part.stages])
     arrays["stage_counts"] = np.array([[s.crystals, s.rejected] for s in part.stages])

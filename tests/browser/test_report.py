@@ -8,8 +8,8 @@ from PIL import Image
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
-from flowllm.viz import write_report
-from flowllm.viz.figures import histograms
+from flowllm.viz.bins import histograms
+from flowllm.viz.run_page import write_report
 
 pytestmark = pytest.mark.browser
 DRAWN = "document.querySelectorAll('.figure:not([data-drawn])').length === 0"
@@ -90,6 +90,22 @@ def test_bars_are_drawn_with_the_computed_heights(visit):
     bars = page.evaluate("Array.from(document.getElementById('num_atoms')._fullData.at(-1).y)")
     np.testing.assert_allclose(bars, 100 * np.array(histograms(REFINED)["num_atoms"]))
     assert page.locator("#num_atoms .bars path").count() >= 4
+
+
+def test_the_legend_has_the_colours_of_the_charts(visit):
+    page, _, _ = visit
+    shown = page.evaluate(
+        "['.prior', '.refined', '.reference'].map((key) => getComputedStyle("
+        "document.querySelector('.legend ' + key)).backgroundColor)"
+    )
+    behind, prior, refined = page.evaluate(
+        "document.getElementById('density').data.map((t) => (t.marker ?? t.line).color)"
+    )
+    named = [
+        f"rgb({', '.join(str(int(tint[k : k + 2], 16)) for k in (1, 3, 5))})"
+        for tint in (prior, refined, behind)
+    ]
+    assert shown == named
 
 
 def test_arrow_keys_turn_both_views(visit):

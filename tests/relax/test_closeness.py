@@ -54,8 +54,8 @@ def test_known_displacements_in_both_normalisations():
     assert result.energy_drop.value == pytest.approx(0.4) and result.energy_drop.n == 3
     assert result.mean_steps.value == pytest.approx(304)
     assert result.relaxed.tolist() == [True, True, True, False]
-    tolerances = (result.settings.stol, result.settings.angle_tol, result.settings.ltol)
-    assert tolerances == (0.3, 5, 0.2)
+    settings = result.settings
+    assert (settings.stol, settings.angle_tol, settings.ltol) == (0.3, 5, 0.2)
 
 
 def test_the_tolerances_are_the_matcher_s_defaults():

@@ -96,12 +96,12 @@ def test_sun_counts_groups_with_a_stable_and_novel_crystal(crystals, rejected):
         assert not (part.sun & ~part.stable).any()
 
 
-def test_rates_count_all_that_was_generated():
+def test_all_that_was_generated_is_the_denominator_at_every_threshold():
     rates = sun_rates(ENERGIES, GROUPS, NOVEL, N_ELEMENTS, total=10)
-    assert [part.threshold for part in rates.below] == [0.0, 0.08, 0.1]
+    assert [part.threshold for part in rates.below] == [0, 0.08, 0.1]
     assert rates.at(0.0).stable_rate.value == pytest.approx(0.3)
-    assert rates.at(0.0).sun_rate.n == 10
     assert rates.at(0.1).sun_rate.value == pytest.approx(0.4)
+    assert {part.sun_rate.n for part in rates.below} == {10}
     assert (rates.unknown, rates.total) == (3, 10)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.request import Request
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.methods.language_model.examples import known_conditions
 from flowllm.seeds import Stream, generator
-from flowllm.text.prompts import STEMS, Conditions
+from flowllm.text.prompts import STEMS
 
 ALL = "all"
 DEFAULT_KINDS = (

@@ -13,15 +13,17 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.evaluation.adherence.energies import energies_of
-from flowllm.evaluation.adherence.figures import ENERGIES, SYMPRECS, Found, groups_of, look_at
+from flowllm.evaluation.adherence.figures import ENERGIES, SYMPRECS, Outcome, groups_of, outcome_of
 from flowllm.evaluation.adherence.kinds import Wish, names_of, needs_places
 from flowllm.evaluation.adherence.settings import AdherenceSettings
 from flowllm.relax import RelaxSettings
 from flowllm.runs.files import atomic_write
+from flowllm.runs.progress import Progress
 from flowllm.stability import HullTable
-from flowllm.systems.generation import Prior, Progress
+from flowllm.systems.protocols import Prior
 from flowllm.systems.sampling import crystal_seed
 from flowllm.systems.system import FlowLLM
+from flowllm.text.prompts import prompt_of
 
 PART = 250  # prompts that are finished, and kept, together
 
@@ -51,11 +53,12 @@ class Samples:
     def prompts(self, system: FlowLLM) -> list[str]:
         """The prompt of each wish."""
         seed = self.settings.seed
-        return [system.prompt_for(w.request, i, seed) for i, w in enumerate(self.wishes)]
+        asked = [system.asked(w.request, i, seed) for i, w in enumerate(self.wishes)]
+        return [prompt_of(conditions) for conditions in asked]
 
     def measure(
         self, system: FlowLLM, prior: Prior, hull: HullTable
-    ) -> tuple[Found, Found, dict[str, np.ndarray] | None]:
+    ) -> tuple[Outcome, Outcome, dict[str, np.ndarray] | None]:
         """What the prior wrote, what the refiner made of it, and energies after relaxation.
 
         Where only types are asked for nothing is refined, and nothing but types is looked at.
@@ -81,7 +84,7 @@ class Samples:
                 for name, numbers in values.items():
                     relaxed[name][positions[chosen]] = numbers
         found = [
-            look_at(crystals, positions, total, self._groups(stage, crystals), own)
+            outcome_of(crystals, positions, total, self._groups(stage, crystals), own)
             for stage, crystals, own in zip(
                 ("prior", "refined"), (before, after), energies, strict=True
             )
@@ -98,9 +101,9 @@ class Samples:
             before, after = (CrystalBatch.load(file) for file in files)
         except (InputError, OSError, zipfile.BadZipFile):
             settings = self.settings
-            prompts = [system.prompt_for(self.wishes[i].request, i, settings.seed) for i in indices]
+            asked = [system.asked(self.wishes[i].request, i, settings.seed) for i in indices]
             seeds = [crystal_seed(settings.seed, i, 0) for i in indices]
-            before = prior.sample(prompts, settings.sampling, seeds)
+            before = prior.sample(asked, settings.sampling, seeds)
             ids = np.array([str(indices[int(name)]) for name in before.ids], dtype=np.str_)
             before = before.replace(ids=ids)
             after = before

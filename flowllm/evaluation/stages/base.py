@@ -17,7 +17,7 @@ from flowllm.runs.files import friendly_os_errors, read_json, write_json
 
 if TYPE_CHECKING:
     from flowllm.evaluation.reference import Reference
-    from flowllm.evaluation.settings import EvaluateSettings, Stage
+    from flowllm.evaluation.settings import EvaluateSettings
     from flowllm.inputs import Inputs
 
 Progress = Callable[[str, int, int], None]
@@ -94,7 +94,7 @@ class Work:
     reference: Reference
     settings: EvaluateSettings
     folder: Path
-    results: dict[Stage, StageResult]
+    results: dict[str, StageResult]
     executor: Executor | None
     workers: int | None
     progress: Progress | None

@@ -22,7 +22,6 @@ from tests.methods.flow.noisy_prior import (
     NoisyPrior,
     RefusingPrior,
     noisy_prior,
-    prompt_for,
 )
 
 PLAN = PairPlan(num_pairs=23, seed=3, chunk_size=5, samples_per_target=2)
@@ -47,7 +46,7 @@ def targets(real_crystals):
 
 
 def make(targets, out, prior=noisy_prior, plan=PLAN, **options):
-    return sample_pairs(targets, prior, "settings", out, plan, prompt_for=prompt_for, **options)
+    return sample_pairs(targets, prior, "settings", out, plan, **options)
 
 
 def pairs_in(out, plan=PLAN) -> PairSet:
@@ -112,7 +111,7 @@ def test_a_chunk_depends_on_nothing_but_its_task(targets, alone, tmp_path):
     for number in (3, 0):  # in any order
         chosen = order[5 * number : 5 * number + 5]
         prior = NoisyPrior(0.2, 0.2)
-        chunk = make_chunk(PairTask(prior, targets[chosen], 5 * number, "", PLAN, prompt_for))
+        chunk = make_chunk(PairTask(prior, targets[chosen], 5 * number, "", PLAN))
         found = read_chunk(chunk_path(tmp_path / "alone", number), chosen)
         assert_same(chunk.pairs, found.pairs)
         assert np.array_equal(chunk.tally, found.tally)
@@ -141,7 +140,7 @@ def test_a_chunk_that_kills_twice_is_named_and_the_others_stay(targets, tmp_path
     plan = PairPlan(num_pairs=12, seed=3, chunk_size=3)
     order = target_order(12, 12, 3)
     fatal = FatalPrior(targets.compositions[order[4]], marks(tmp_path / "marks", 2))
-    bad = [n for n in range(4) if fatal.fatal in _prompts(targets, order[3 * n : 3 * n + 3])]
+    bad = [n for n in range(4) if fatal.fatal in _compositions(targets, order[3 * n : 3 * n + 3])]
     with pytest.raises(InputError, match=rf"chunk {bad[0]} of the pairs failed twice.*goes on"):
         make(targets, tmp_path / "out", fatal, plan, processes=2)
     kept = {path.name for path in (tmp_path / "out").glob("chunk-*.npz")}
@@ -151,8 +150,8 @@ def test_a_chunk_that_kills_twice_is_named_and_the_others_stay(targets, tmp_path
     assert summary["pairs"] == 12 and summary["speed"]["new_pairs"] == 3 * len(bad)
 
 
-def _prompts(targets, chosen):
-    return [prompt_for(composition) for composition in targets[chosen].compositions]
+def _compositions(targets, chosen):
+    return targets[chosen].compositions
 
 
 def test_bad_input_is_told_as_such_and_not_tried_again(targets, tmp_path):
@@ -187,7 +186,7 @@ def test_a_damaged_chunk_is_made_again(targets, alone, tmp_path, damage):
 KILL = """
 import os, signal
 import flowllm.methods.flow.couplings.sample as pairing
-from tests.methods.flow.noisy_prior import noisy_prior, prompt_for
+from tests.methods.flow.noisy_prior import noisy_prior
 
 write = pairing.write_chunk
 def kill(path, *rest):
@@ -195,7 +194,7 @@ def kill(path, *rest):
         os.kill(os.getpid(), signal.SIGKILL)
     write(path, *rest)
 pairing.write_chunk = kill
-options = {"prompt_for": prompt_for, "processes": 2}
+options = {"processes": 2}
 pairing.sample_pairs(targets, noisy_prior, "settings", out, plan, **options)
 """
 

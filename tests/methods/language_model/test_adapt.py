@@ -8,6 +8,7 @@ import pytest
 import torch
 from peft import PeftModel
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.errors import InputError
 from flowllm.methods.language_model import (
     LanguageModelPrior,
@@ -22,9 +23,9 @@ from flowllm.methods.language_model.finetune.adapters import (
     adapt_lm,
     add_adapter,
 )
-from flowllm.methods.language_model.finetune.prior import load_large, merge_into
+from flowllm.methods.language_model.finetune.load import merge_into
+from flowllm.methods.language_model.prior import load_large
 from flowllm.runs.identity import weights_digest
-from flowllm.text import build_prompt
 
 IDS = torch.arange(2, 90)[None]
 SETTINGS = LMTrainSettings(
@@ -56,7 +57,7 @@ def base(tokenizer, tiny_config, crystal_set, tmp_path_factory):
     settings = replace(SETTINGS, epochs=4, optimizer="muon")
     out = tmp_path_factory.mktemp("base")
     threads = torch.get_num_threads()
-    train_lm(model, tokenizer, crystal_set, crystal_set[:12], out, settings, progress=False)
+    train_lm(model, tokenizer, crystal_set, crystal_set[:12], out, settings)
     torch.set_num_threads(threads)
     return LanguageModelPrior(model.eval(), tokenizer)
 
@@ -66,7 +67,7 @@ def adapted(base, family, tmp_path_factory):
     """(adapted prior, figures, folder, digest of the base before) of some 65 steps."""
     out, before = tmp_path_factory.mktemp("adapter"), weights_digest(base.model)
     threads = torch.get_num_threads()
-    prior, figures = adapt_lm(base, family, family[:10], out, SETTINGS, progress=False)
+    prior, figures = adapt_lm(base, family, family[:10], out, SETTINGS)
     torch.set_num_threads(threads)
     return prior, figures, out, before
 
@@ -126,9 +127,9 @@ def test_it_learns_the_family_and_leaves_the_base_alone(base, adapted):
 
 def test_the_adapted_model_is_a_prior(base, adapted):
     prior = adapted[0]
-    prompts, seeds = [build_prompt()] * 40, list(range(40))
+    asked, seeds = [Conditions()] * 40, list(range(40))
     settings = SamplingSettings(temperature=1.0)
-    ours, theirs = (p.sample(prompts, settings, seeds) for p in (prior, base))
+    ours, theirs = (p.sample(asked, settings, seeds) for p in (prior, base))
     assert len(ours) == len(theirs) == 40
     assert ours.num_atoms.mean() < theirs.num_atoms.mean()  # the family's cells are small
 
@@ -146,15 +147,15 @@ def test_only_the_adapter_is_saved_and_it_comes_back_in_its_base(base, adapted, 
     plain = LanguageModelPrior.from_pretrained(tmp_path / "merged")
     assert plain.constrained
     assert torch.allclose(logits(plain.model), logits(prior.model), atol=1e-4)
-    prompts, seeds = [build_prompt()] * 40, list(range(40))
+    asked, seeds = [Conditions()] * 40, list(range(40))
     settings = SamplingSettings(temperature=1.0)
-    ours, merged = (p.sample(prompts, settings, seeds) for p in (prior, plain))
+    ours, merged = (p.sample(asked, settings, seeds) for p in (prior, plain))
     assert np.mean(np.array(merged.formulas) == ours.formulas) > 0.9  # but for rounding
 
 
 def test_a_finished_run_called_again_trains_no_more(base, adapted, family):
     prior, figures, out, _ = adapted
-    again, same = adapt_lm(base, family, family[:10], out, SETTINGS, progress=False)
+    again, same = adapt_lm(base, family, family[:10], out, SETTINGS)
     assert torch.equal(logits(again.model), logits(prior.model))
     assert same == pytest.approx(figures)
 

@@ -19,8 +19,6 @@ from flowllm.methods.flow import FlowTrainSettings, PairSet
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings, SamplingSettings
 from flowllm.networks.cspnet import VelocityConfig
-from flowllm.systems.priors import make_prior, prior_digest
-from flowllm.systems.source import PriorSource
 from flowllm.systems.system import FlowLLM
 from flowllm.workflows.train import (
     PairSettings,
@@ -31,6 +29,7 @@ from flowllm.workflows.train import (
     train_on_pairs,
     training_splits,
 )
+from flowllm.workflows.train.source import PriorSource, make_prior
 
 TINY_LM = CompactConfig(16, 1, 2, 24)
 LM = LMTrainSettings(epochs=2, batch_size=9, checkpoint_steps=3, validation_rows=3, threads=1)
@@ -44,15 +43,12 @@ FLOW = FlowTrainSettings(
     save_steps=2,
     validation_share=0.2,
     device="cpu",
-    disable_tqdm=True,
     half=False,
 )
 
 
 def train_language_model(prepared, out, settings=LM, **options):
-    return train_compact(
-        str(prepared), out, TINY_LM, settings, device="cpu", progress=False, **options
-    )
+    return train_compact(str(prepared), out, TINY_LM, settings, device="cpu", **options)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +135,7 @@ def test_a_worker_that_finds_another_model_refuses(trained, prepared, system_fol
         moved()
     types = make_prior("types", prior, load_dataset(prepared, "train").crystals)
     other = PriorSource.of(types, "types", trained[0] / "lm", prepared, "cpu")
-    assert prior_digest(other()) == prior_digest(types)
+    assert other().digest() == types.digest()
 
 
 def test_both_parts_join_into_a_system_that_generates(trained, prepared, tmp_path):
@@ -214,9 +210,7 @@ def step(self, *arguments, **options):
     return step_of(self, *arguments, **options)
 Trainer.training_step = step
 """
-KILL_LM = KILL_TRAINING + (
-    "train_compact(data, out, sizes, settings, device='cpu', progress=False)\n"
-)
+KILL_LM = KILL_TRAINING + ("train_compact(data, out, sizes, settings, device='cpu')\n")
 KILL_FLOW = KILL_TRAINING + "train_on_pairs(pairs, out, settings)\n"
 KILL_PAIRS = """
 import os, signal
@@ -276,7 +270,7 @@ def test_a_killed_training_of_the_flow_ends_as_one_that_was_not(trained, in_proc
     out = tmp_path / "flow"
     names = {"pairs": trained[0] / "pairs", "out": out, "settings": FLOW, "last": 5}
     assert in_process(KILL_FLOW, **names) == -signal.SIGKILL
-    assert sorted(path.name for path in out.glob("checkpoint-*")) == [
+    assert sorted(path.name for path in (out / "checkpoints").iterdir()) == [
         "checkpoint-2",
         "checkpoint-4",
     ]

@@ -1,4 +1,4 @@
-"""Making pairs: prompt the prior with a target's composition, align, keep; resumable in chunks.
+"""Making pairs: ask the prior for a target's composition, align, keep; resumable in chunks.
 
 Each chunk is one task that any process can do and whose pairs depend on nothing else, so a run on
 many processes, or one that was killed and started again, gives the same pairs to the bit. Chunks go
@@ -27,7 +27,6 @@ from flowllm.methods.flow.couplings.chunk import (
     PairChunk,
     PairPlan,
     PairTask,
-    Prior,
     make_chunk,
     sample_seed,
     target_order,
@@ -37,9 +36,10 @@ from flowllm.methods.flow.couplings.pairs import PairSet
 from flowllm.parallel.map import Failure, iterate_crystals
 from flowllm.parallel.pool import WorkerPool
 from flowllm.systems.decoding_figures import DecodingFigures
-from flowllm.training.threads import used_threads
+from flowllm.systems.protocols import Prior
+from flowllm.training.device import used_threads
 
-__all__ = ["Prior", "build_pairs", "fingerprint", "sample_pairs", "sample_seed", "target_order"]
+__all__ = ["build_pairs", "fingerprint", "sample_pairs", "sample_seed", "target_order"]
 
 Progress = Callable[[int, int], None]
 """Called with (targets done, targets in all)."""
@@ -58,14 +58,13 @@ def build_pairs(
     keep: str = "closest",
     progress: Progress | None = None,
     *,
-    prompt_for: Callable[[dict[str, int]], str],
     alignment: str = "translation",
 ) -> PairSet:
     """Pairs for training the flow (FlowLLM, section 3.3), written chunk by chunk and read again.
 
     Args:
         targets: the training crystals c1.
-        prior: what gives c0 for a prompt.
+        prior: what gives c0 for a composition.
         settings: passed on to the prior.
         out: folder, as for `sample_pairs`.
         num_pairs: number of draws of a target.
@@ -74,7 +73,6 @@ def build_pairs(
         samples_per_target: samples drawn for one target.
         keep: "closest" keeps the sample with the smallest aligned distance, "all" every one.
         progress: called with (draws done, draws in all) after each chunk.
-        prompt_for: the prompt for a composition {element: atoms in the cell}.
         alignment: method of `flowllm.methods.flow.couplings.alignment.align`.
 
     Returns:
@@ -85,7 +83,7 @@ def build_pairs(
         InputError: an argument is out of range, or `out` holds chunks of another run.
     """
     plan = PairPlan(num_pairs, seed, chunk_size, samples_per_target, keep, alignment)
-    sample_pairs(targets, prior, settings, out, plan, progress, prompt_for=prompt_for)
+    sample_pairs(targets, prior, settings, out, plan, progress)
     return PairSet.concatenate(PairSet.load(file) for file in chunk_files(out, plan))
 
 
@@ -97,7 +95,6 @@ def sample_pairs(
     plan: PairPlan,
     progress: Progress | None = None,
     *,
-    prompt_for: Callable[[dict[str, int]], str],
     processes: int = 1,
     executor: Executor | None = None,
 ) -> dict[str, Any]:
@@ -108,13 +105,12 @@ def sample_pairs(
 
     Args:
         targets: the training crystals c1.
-        prior: what gives c0 for a prompt; for other processes something that can be sent to them,
-            best a function that loads the prior there.
+        prior: what gives c0 for a composition; for other processes something that can be sent to
+            them, best a function that loads the prior there.
         settings: passed on to the prior.
         out: folder for `chunk-XXXXX.npz`, `run.json` and `summary.json`.
         plan: which pairs.
         progress: called with (draws done, draws in all) after each chunk.
-        prompt_for: the prompt for a composition {element: atoms in the cell}.
         processes: spawned ones, each with one thread; 1 computes in this one.
         executor: any `concurrent.futures` executor instead; it is not shut down.
 
@@ -144,7 +140,7 @@ def sample_pairs(
 
     def task(number: int) -> PairTask:
         start = number * plan.chunk_size
-        return PairTask(prior, targets[chosen(number)], start, settings, plan, prompt_for)
+        return PairTask(prior, targets[chosen(number)], start, settings, plan)
 
     processes = min(processes, total.chunks)  # one chunk is not worth a process of its own
     own = WorkerPool(processes) if executor is None and processes > 1 else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def adapt_lm(
     adapter: AdapterSettings | None = None,
     *,
     device: str = "cpu",
-    progress: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[LanguageModelPrior, dict[str, float]]:
     """Train an adapter of a prior's language model by `train_lm`, and save the adapter alone.
 
@@ -132,7 +133,7 @@ def adapt_lm(
         settings: of the training; its seed is the adapter's too.
         adapter: the adapter's sizes.
         device: where to train.
-        progress: show a bar.
+        progress: called with (steps done, steps in all).
 
     Returns:
         A prior that samples with the adapter, and the figures of `validation_figures` with it.
