@@ -10,7 +10,8 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen2Config
 
-from flowllm.methods.language_model.finetune.adapters import AdapterSettings, add_adapter
+from flowllm.methods.language_model.finetune.adapters import add_adapter
+from flowllm.methods.language_model.finetune.settings import AdapterSettings
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "finetune_memory.py"
 _spec = importlib.util.spec_from_file_location("finetune_memory", RECIPE)
