@@ -10,6 +10,7 @@ import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch, concatenated_ranges, wrap
 from flowllm.errors import InputError
+from flowllm.runs.archive import open_archive, write_archive
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class Trajectory:
 
     def save(self, path: str | Path) -> None:
         """Write an .npz that holds the seven arrays and no pickle."""
-        np.savez_compressed(path, **{f.name: getattr(self, f.name) for f in fields(self)})
+        write_archive(path, {f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def load(cls, path: str | Path) -> Trajectory:
@@ -190,13 +191,8 @@ class Trajectory:
         Raises:
             InputError: the file is missing or is no such archive.
         """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                return cls(**{f.name: archive[f.name] for f in fields(cls)})
-        except FileNotFoundError as error:
-            raise InputError(f"no such file: {path}") from error
-        except Exception as error:  # a broken archive raises zip, zlib, key, type and value errors
-            raise InputError(f"{path} is not a trajectory: {error}") from error
+        with open_archive(path, "is not a trajectory") as archive:
+            return cls(**{f.name: archive[f.name] for f in fields(cls)})
 
     def to_extxyz(self, path: str | Path) -> None:
         """Write extended XYZ, crystal after crystal, each frame with `id` and time `t`.

@@ -9,8 +9,8 @@ from flowllm.data.prepare import COMMAND, prepare_folder
 from flowllm.data.reduce import ReduceSettings
 from flowllm.data.sources import SPLITS
 from flowllm.errors import InputError
-from flowllm.parallel.map import Progress
 from flowllm.runs.folder import RUN, RunFolder
+from flowllm.runs.progress import Progress
 
 
 def load_dataset(

@@ -14,7 +14,7 @@ from flowllm.evaluation.reference import Reference
 from flowllm.evaluation.report import Report
 from flowllm.evaluation.rows import table_of
 from flowllm.evaluation.settings import EvaluateSettings, Stage, chosen_stages
-from flowllm.evaluation.stages.base import Progress, StageResult, Work
+from flowllm.evaluation.stages.base import StageResult, Work
 from flowllm.evaluation.stages.novelty import novelty
 from flowllm.evaluation.stages.prediction import prediction
 from flowllm.evaluation.stages.proxies import (
@@ -29,6 +29,7 @@ from flowllm.inputs import Inputs, read_inputs
 from flowllm.parallel.map import available_cores
 from flowllm.parallel.pool import WorkerPool
 from flowllm.runs.identity import flat_settings, open_run
+from flowllm.runs.progress import StageProgress
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -60,7 +61,7 @@ def evaluate(
     executor: Executor | None = None,
     workers: int | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Report:
     """Evaluate crystals of any program as the papers do.
 
@@ -129,7 +130,7 @@ def _run_stages(
     folder: Path,
     executor: Executor | None,
     workers: int | None,
-    progress: Progress | None,
+    progress: StageProgress | None,
 ) -> dict[Stage, StageResult]:
     """The stages asked for and those that the folder holds, in their order."""
     results: dict[Stage, StageResult] = {}

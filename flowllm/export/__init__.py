@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch
 from flowllm.errors import InputError, first_line
-from flowllm.parallel.map import Progress
 from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm.runs.identity import digest, open_run
+from flowllm.runs.progress import Progress
 
 if TYPE_CHECKING:
     from flowllm.export.espresso import EspressoSettings

@@ -19,7 +19,7 @@ from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
 from flowllm.export import Exported, Files, structure_of, write_folders
 from flowllm.export.vasp import F_BLOCK
-from flowllm.parallel.map import Progress
+from flowllm.runs.progress import Progress
 
 INPUT = "pw.in"
 

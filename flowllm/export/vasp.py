@@ -15,7 +15,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
 from flowllm.export import Exported, Files, structure_of, write_folders
-from flowllm.parallel.map import Progress
+from flowllm.runs.progress import Progress
 
 FILES = ("POSCAR", "INCAR", "KPOINTS", "POTCAR.spec")
 

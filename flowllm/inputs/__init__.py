@@ -23,8 +23,8 @@ from flowllm.inputs.found import Found, Reader, is_run
 from flowllm.inputs.memory import from_python
 from flowllm.inputs.runs import read_run
 from flowllm.inputs.tables import read_csv, read_xyz
-from flowllm.parallel.map import Progress
 from flowllm.runs.identity import digest
+from flowllm.runs.progress import Progress
 
 if TYPE_CHECKING:
     from ase import Atoms

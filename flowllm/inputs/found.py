@@ -12,8 +12,9 @@ from typing import Any
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError, first_line
-from flowllm.parallel.map import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
 from flowllm.runs.folder import RunFolder
+from flowllm.runs.progress import Progress
 
 FEW = 2_000  # texts that are read sooner in one process than others have started
 CHUNK = 64  # texts that travel to a worker together

@@ -16,7 +16,8 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.statistics import Estimate, estimate
 from flowllm.metrics.validity import structural_validity
-from flowllm.parallel.map import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
+from flowllm.runs.progress import Progress
 
 
 @dataclass(frozen=True)

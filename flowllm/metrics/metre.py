@@ -17,7 +17,8 @@ from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
 from flowllm.metrics.statistics import Estimate, estimate
 from flowllm.metrics.validity import structural_validity
-from flowllm.parallel.map import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
+from flowllm.runs.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from flowllm.metrics.metre import (
     match_everyone,
     validity_of,
 )
-from flowllm.parallel.map import Failure, Progress
+from flowllm.parallel.map import Failure
+from flowllm.runs.progress import Progress
 
 __all__ = [
     "PredictionResult",

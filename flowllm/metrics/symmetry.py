@@ -15,7 +15,8 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.statistics import Estimate
-from flowllm.parallel.map import Failure, Progress, map_parts
+from flowllm.parallel.map import Failure, map_parts
+from flowllm.runs.progress import Progress
 
 SYMPREC = 0.1  # Å, as the space groups of MP-20 were found
 GROUPS = 230

@@ -20,9 +20,7 @@ from typing import Any
 from flowllm.errors import InputError
 from flowllm.parallel.pool import WorkerPool
 from flowllm.parallel.time_limit import time_limit
-
-Progress = Callable[[int, int], None]
-"""Called as progress(done, total) from the calling process, never from a worker."""
+from flowllm.runs.progress import Progress
 
 
 @dataclass(frozen=True)

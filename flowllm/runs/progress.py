@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from flowllm.systems.generation import Progress
+Progress = Callable[[int, int], None]
+"""Called as progress(done, total)."""
+StageProgress = Callable[[str, int, int], None]
+"""Called as progress(stage, done, total): the work of several stages."""
+
+
+def progress_of(progress: StageProgress | None, stage: str) -> Progress | None:
+    """The progress of one stage; None where nobody asks for it."""
+    if progress is None:
+        return None
+    report = progress
+    return lambda done, total: report(stage, done, total)
 
 
 @contextmanager
-def progress_bars(shown: bool = True) -> Iterator[Progress]:
+def progress_bars(shown: bool = True) -> Iterator[StageProgress]:
     """A callback that draws one bar a stage on standard error while the context lasts."""
     from rich.console import Console
     from rich.progress import (

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.parallel.map import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
+from flowllm.runs.progress import Progress
 from flowllm.stability.entries import entry_of
 from flowllm.stability.grouping import SECONDS
 from flowllm.stability.index import NoveltyIndex

@@ -16,8 +16,9 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
-from flowllm.parallel.map import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
 from flowllm.parallel.time_limit import time_limit
+from flowllm.runs.progress import Progress
 from flowllm.stability.grouping import SECONDS
 from flowllm.stability.same_formula import (
     SAME,

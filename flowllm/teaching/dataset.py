@@ -12,7 +12,7 @@ from flowllm.data.download import MP20_URL, fetch_mp20
 from flowllm.data.prepare import prepare_folder
 from flowllm.data.sources import is_at_hand
 from flowllm.errors import InputError, first_line
-from flowllm.parallel.map import Progress
+from flowllm.runs.progress import Progress
 from flowllm.teaching.textbook import SPLITS, textbook_structures
 
 LONGEST = 120  # seconds that a download may take before the work goes on without it

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import time
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,11 +18,12 @@ from flowllm.data.reduce import reduce_structures
 from flowllm.errors import InputError
 from flowllm.methods.flow.refiner import RefineSettings
 from flowllm.methods.language_model.settings import SamplingSettings
-from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import digest, flat_settings, open_run
+from flowllm.runs.parts import Parts, Wanted
+from flowllm.runs.progress import StageProgress
 from flowllm.systems.decoding_figures import DecodingFigures
-from flowllm.systems.generation import Generation, Progress, Stage
+from flowllm.systems.generation import Generation, Stage
 from flowllm.systems.sampling import check_num, crystal_id
 from flowllm.systems.system import FlowLLM
 from flowllm.workflows.results import RESULTS, write_results
@@ -68,7 +66,7 @@ def generate_run(
     out: Path,
     *,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Generation:
     """Generate into a folder: parts of `part_size` crystals, then everything a person opens.
 
@@ -92,7 +90,7 @@ def generate_run(
         )
 
     with open_run(out, "generate", identity, overwrite) as run:
-        generation = in_parts(run.path, settings.num, settings.part_size, make)
+        generation = in_parts(run, settings.num, settings.part_size, make)
         _write_once(run, generation, identity)
     return generation
 
@@ -104,7 +102,7 @@ def refine_run(
     out: Path,
     *,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
     part_size: int = PART_SIZE,
 ) -> tuple[Generation, list[str]]:
     """Refine structures from CIF files into a folder laid out as `generate_run` does.
@@ -140,7 +138,7 @@ def refine_run(
         return Generation(sources, batch, trajectory, stages)
 
     with open_run(out, "refine", identity, overwrite, inputs=files) as run:
-        generation = in_parts(run.path, total, part_size, make)
+        generation = in_parts(run, total, part_size, make)
         _write_once(run, generation, identity, refused)
     return generation, refused
 
@@ -179,30 +177,27 @@ def read_crystals(files: Sequence[Path]) -> tuple[CrystalBatch, list[str], str]:
 
 
 def in_parts(
-    out: Path, total: int, part_size: int, make: Callable[[range], Generation]
+    run: RunFolder, total: int, part_size: int, make: Callable[[range], Generation]
 ) -> Generation:
     """Crystals 0 to `total`, made part by part; parts that are in the folder are read instead.
 
     Args:
-        out: the folder of the run.
+        run: the run, which keeps them.
         total: crystals in all.
         part_size: crystals in a part.
         make: makes the crystals of some positions.
     """
-    folder = out / "parts"
-    with friendly_os_errors(folder):
-        folder.mkdir(exist_ok=True)
-        for leftover in folder.glob(".*.tmp"):  # of a write that was killed
-            leftover.unlink(missing_ok=True)
-    parts = []
-    for start in range(0, total, part_size):
-        path = folder / f"{start:06d}.npz"
-        part = _load_part(path)
-        if part is None:
-            part = make(range(start, min(start + part_size, total)))
-            _save_part(path, part)
-        parts.append(part)
-    return join(parts)
+    ranges = [range(s, min(s + part_size, total)) for s in range(0, total, part_size)]
+    wanted = [
+        Wanted(f"{part.start:06d}", f"{part.start}:{part.stop} of {run.digest}") for part in ranges
+    ]
+
+    def missing(places: list[int]) -> Iterator[tuple[int, Generation]]:
+        return ((place, make(ranges[place])) for place in places)
+
+    kept = Parts(run.path / "parts", _to_arrays, _from_arrays)
+    parts = {place: part for place, part, _ in kept.each(wanted, missing)}
+    return join(parts[place] for place in range(len(ranges)))
 
 
 def join(parts: Iterable[Generation]) -> Generation:
@@ -237,7 +232,7 @@ def _write_once(
     run.finish(seconds_of_files=round(time.perf_counter() - began, 3))
 
 
-def _shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
+def _shifted(progress: StageProgress | None, start: int, total: int) -> StageProgress | None:
     """Progress over the whole run, from that of one part."""
     if progress is None:
         return None
@@ -252,31 +247,23 @@ def _shifted(progress: Progress | None, start: int, total: int) -> Progress | No
 _TRAJECTORY = ("times", "frac_coords", "lengths", "angles", "atomic_numbers", "num_atoms", "ids")
 
 
-def _save_part(path: Path, part: Generation) -> None:
-    arrays: dict[str, Any] = {name: getattr(part.trajectory, name) for name in _TRAJECTORY}
+def _to_arrays(part: Generation) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {name: getattr(part.trajectory, name) for name in _TRAJECTORY}
     arrays["prompts"] = np.array(part.prompts)
     arrays["stage_names"] = np.array([stage.name for stage in part.stages])
     arrays["stage_counts"] = np.array([[s.crystals, s.rejected] for s in part.stages])
     arrays["stage_seconds"] = np.array([stage.seconds for stage in part.stages])
     arrays["decoding"] = np.array(astuple(part.decoding), dtype=np.float64)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    atomic_write(path, buffer.getvalue())
+    return arrays
 
 
-def _load_part(path: Path) -> Generation | None:
-    """A finished part; None where there is none, or it is damaged and must be made again."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
-        trajectory = Trajectory(*(arrays[name] for name in _TRAJECTORY))
-        columns = (arrays[f"stage_{name}"] for name in ("names", "counts", "seconds"))
-        stages = [
-            Stage(str(name), int(counts[0]), int(counts[1]), float(seconds))
-            for name, counts, seconds in zip(*columns, strict=True)
-        ]
-        prompts = [str(prompt) for prompt in arrays["prompts"]]
-        decoding = DecodingFigures.of(arrays["decoding"])
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
-        return None
+def _from_arrays(arrays: Mapping[str, np.ndarray]) -> Generation:
+    trajectory = Trajectory(*(arrays[name] for name in _TRAJECTORY))
+    columns = (arrays[f"stage_{name}"] for name in ("names", "counts", "seconds"))
+    stages = [
+        Stage(str(name), int(counts[0]), int(counts[1]), float(seconds))
+        for name, counts, seconds in zip(*columns, strict=True)
+    ]
+    prompts = [str(prompt) for prompt in arrays["prompts"]]
+    decoding = DecodingFigures.of(arrays["decoding"])
     return Generation(prompts, trajectory.first, trajectory, stages, decoding)

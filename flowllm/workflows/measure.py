@@ -14,7 +14,6 @@ from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import load_dataset
 from flowllm.errors import InputError
-from flowllm.methods.flow.couplings.sample import fingerprint
 from flowllm.methods.flow.refiner import RefineSettings
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.metrics.matching import MatchResult, before_and_after, match
@@ -22,7 +21,7 @@ from flowllm.metrics.summary import summarise
 from flowllm.runs.files import read_json, write_json
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import flat_settings, open_run
-from flowllm.systems.generation import Progress
+from flowllm.runs.progress import StageProgress
 from flowllm.systems.sampling import check_num
 from flowllm.systems.system import FlowLLM
 from flowllm.text.prompts import Conditions, build_prompt
@@ -65,7 +64,7 @@ def measure_model(
     *,
     device: str = "auto",
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> dict[str, Any]:
     """Generate, refine, match and summarise; everything is kept in `out`.
 
@@ -78,7 +77,7 @@ def measure_model(
     train = load_dataset(settings.data, "train")
     test = load_dataset(settings.data, settings.match_split).crystals
     system = FlowLLM.from_pretrained(settings.model, device)
-    crystals = fingerprint(train.crystals) + fingerprint(test)
+    crystals = train.crystals.digest() + test.digest()
     identity = flat_settings(settings, weights=system.fingerprint(), crystals=crystals)
     inputs = [settings.model, settings.data]
     with open_run(out, "measure", identity, overwrite, inputs=inputs) as run:
@@ -121,7 +120,7 @@ def predict_structures(
     truth: CrystalBatch,
     settings: MeasureSettings,
     out: Path,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> tuple[MatchResult, MatchResult]:
     """Crystal structure prediction, one try: given each cell composition, prior and refined.
 

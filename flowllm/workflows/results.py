@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.metrics.composition import compositional_validity
 from flowllm.metrics.validity import structural_validity
-from flowllm.runs.files import atomic_write, friendly_os_errors, write_json
+from flowllm.runs.archive import write_archive
+from flowllm.runs.files import atomic_write, friendly_os_errors, whole_file, write_json
 from flowllm.systems.generation import Generation
 from flowllm.viz import write_report
 
@@ -62,7 +60,7 @@ def write_results(
         write_cifs(out / "prior", generation.prior)
         write_extxyz(out / "crystals.extxyz", refined)
         arrays = {f: getattr(trajectory, f) for f in trajectory.__dataclass_fields__}
-        atomic_write(out / "trajectories.npz", lambda handle: np.savez_compressed(handle, **arrays))
+        write_archive(out / "trajectories.npz", arrays)
         atomic_write(out / "crystals.csv", table(rows))
         summary = {
             "crystals": len(rows),
@@ -74,8 +72,7 @@ def write_results(
             "settings": settings,
         }
         write_json(out / "summary.json", summary)
-        page = out / ".report.html.tmp"
-        try:
+        with whole_file(out / "report.html") as page:
             write_report(
                 page,
                 title=f"{len(rows)} crystals",
@@ -86,9 +83,6 @@ def write_results(
                 settings=settings,
                 trajectories=trajectory,
             )
-            os.replace(page, out / "report.html")
-        finally:
-            page.unlink(missing_ok=True)
 
 
 def crystal_rows(generation: Generation) -> list[dict[str, Any]]:

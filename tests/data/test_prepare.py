@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flowllm.runs.archive import read_archive, write_archive
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import CrystalSet, ReduceSettings, load_dataset, prepare, reduce_cif
 from flowllm.data.chunks import Part
@@ -104,6 +105,7 @@ def test_threads_chunks_and_processes_give_the_same_bytes(own_table, tmp_path):
 
 SCRIPT = """
 import sys
+from flowllm.runs.archive import read_archive, write_archive
 from flowllm.data import prepare
 
 if __name__ == "__main__":
@@ -251,7 +253,7 @@ def test_a_set_refuses_what_does_not_fit():
 
 def test_a_part_comes_back_with_its_rejected_rows(tmp_path):
     for rejected in ([(3, "mp-1", "no CIF text"), (5, "mp-2", "Å")], []):
-        Part(small_set(), rejected).save(tmp_path / "part.npz")
-        back = Part.load(tmp_path / "part.npz")
+        write_archive(tmp_path / "part.npz", Part(small_set(), rejected).arrays())
+        back = Part.from_arrays(read_archive(tmp_path / "part.npz", "is no part"))
         assert back.rejected == rejected
         assert back.kept.crystals.ids.tolist() == ["a", "b", "c"]

@@ -18,12 +18,12 @@ from flowllm.evaluation.adherence.kinds import asked_of
 from flowllm.evaluation.adherence.printing import markdown, table_of
 from flowllm.evaluation.adherence.samples import Samples
 from flowllm.evaluation.adherence.settings import SPLITS, AdherenceSettings
-from flowllm.methods.flow.couplings.sample import fingerprint
 from flowllm.methods.language_model.prior import LanguageModelPrior
-from flowllm.runs.files import atomic_write, friendly_os_errors, read_json, write_json
+from flowllm.runs.files import atomic_write, read_json, write_json
 from flowllm.runs.identity import flat_settings, open_run
+from flowllm.runs.progress import StageProgress
 from flowllm.stability import HullTable, load_hull
-from flowllm.systems.generation import Prior, Progress
+from flowllm.systems.generation import Prior
 from flowllm.systems.system import FlowLLM
 
 
@@ -34,7 +34,7 @@ def measure_adherence(
     device: str = "auto",
     workers: int | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> dict[str, Any]:
     """Ask, sample, refine, compare; everything is kept in `out`.
 
@@ -53,15 +53,13 @@ def measure_adherence(
     wishes = {k: asked_of(data, k, settings.num, settings.seed) for k in settings.kinds}
     system = FlowLLM.from_pretrained(settings.model, device)
     identity = flat_settings(
-        settings, weights=system.fingerprint(), crystals=fingerprint(data.crystals)
+        settings, weights=system.fingerprint(), crystals=data.crystals.digest()
     )
     inputs = [settings.model, settings.data]
     with open_run(out, "adherence", identity, overwrite, inputs=inputs) as run:
         file = run.path / "summary.json"
         if run.finished and file.is_file():
             return dict(read_json(file))
-        with friendly_os_errors(run.path):
-            (run.path / "parts").mkdir(exist_ok=True)
         hull, gaps = load_hull(), known_gaps(settings.data)
         place_of = {str(name): place for place, name in enumerate(data.crystals.ids)}
         rows: list[dict[str, Any]] = []
@@ -69,7 +67,9 @@ def measure_adherence(
         for kind, asked in wishes.items():
             real = data.crystals[[place_of[wish.source] for wish in asked]]
             for mode, prior in priors_of(system, settings.modes):
-                made = Samples(kind, mode, asked, settings, run.path / "parts", workers, progress)
+                made = Samples(
+                    kind, mode, asked, settings, run.path / "parts", run.digest, workers, progress
+                )
                 prior_found, refined_found, relaxed = made.measure(system, prior, hull)
                 conditions = [wish.conditions for wish in asked]
                 figures = figures_of(conditions, prior_found, refined_found, relaxed, gaps, real)

@@ -19,9 +19,8 @@ from flowllm.methods.flow.statistics import FlowStatistics
 from flowllm.methods.flow.velocity import CrystalVelocity, resolve_device
 from flowllm.networks.cspnet import VelocityConfig
 from flowllm.runs.files import CONFIG, WEIGHTS, load_weights, save_weights
+from flowllm.runs.progress import Progress
 
-Progress = Callable[[int, int], None]
-"""Called with (crystals done, crystals in all)."""
 FORMAT = "flowllm-flow"
 BATCH_ON_CPU, BATCH_ON_ACCELERATOR = 64, 1024
 

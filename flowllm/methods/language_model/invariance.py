@@ -16,8 +16,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
-from flowllm.methods.language_model.likelihood import Likelihood, Progress, score
+from flowllm.methods.language_model.likelihood import Likelihood, score
 from flowllm.metrics.statistics import Estimate, estimate
+from flowllm.runs.progress import Progress
 from flowllm.text.prompts import OUTLINE
 from flowllm.text.strings import to_text
 

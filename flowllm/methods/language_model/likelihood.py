@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +18,9 @@ from flowllm.methods.language_model.examples import (
     encode_example_prompt,
     known_conditions,
 )
+from flowllm.runs.progress import Progress
 from flowllm.text.prompts import OUTLINE
 from flowllm.text.strings import to_text
-
-Progress = Callable[[int, int], None]
-"""Called with (crystals scored, crystals in all)."""
 
 
 @dataclass(frozen=True)

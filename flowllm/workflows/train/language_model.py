@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from flowllm.errors import InputError
-from flowllm.methods.flow.couplings.sample import fingerprint
 from flowllm.methods.flow.velocity import resolve_device
 from flowllm.methods.language_model.build import build_compact
 from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings
@@ -43,7 +42,7 @@ def train_compact(
     identity = flat_settings(
         settings,
         data=str(data),
-        crystals=fingerprint(train.crystals) + fingerprint(validation.crystals),
+        crystals=train.crystals.digest() + validation.crystals.digest(),
         **asdict(config),
     )
     identity.pop("threads")  # how fast, not what

@@ -12,7 +12,7 @@ from flowllm.data import load_dataset
 from flowllm.errors import InputError
 from flowllm.methods.flow.couplings.chunk import PairPlan
 from flowllm.methods.flow.couplings.files import join_pairs, write_perturbed
-from flowllm.methods.flow.couplings.sample import chunk_files, fingerprint, sample_pairs
+from flowllm.methods.flow.couplings.sample import chunk_files, sample_pairs
 from flowllm.methods.flow.velocity import resolve_device
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.settings import SamplingSettings
@@ -130,7 +130,7 @@ def make_pairs(
         settings,
         lm=prior_digest(prior),
         data=str(data),
-        targets=fingerprint(targets),
+        targets=targets.digest(),
     )
     alone = executor is None and processes == 1
     with open_run(out, "pair", identity, overwrite, inputs=[lm, data]) as run:
@@ -147,6 +147,7 @@ def make_pairs(
                 prompt_for=composition_prompt,
                 processes=processes,
                 executor=executor,
+                run=run,
             )
             if not summary["pairs"]:
                 raise InputError(f"{lm} gave no crystal of the composition asked for; no pairs")
