@@ -10,7 +10,7 @@ from flowllm.data.reduce import ReduceSettings
 from flowllm.data.sources import SPLITS
 from flowllm.errors import InputError
 from flowllm.runs.folder import RUN, RunFolder
-from flowllm.runs.progress import Progress
+from flowllm.runs.progress import ItemProgress
 
 
 def load_dataset(
@@ -19,7 +19,7 @@ def load_dataset(
     settings: ReduceSettings | None = None,
     limit: int | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> CrystalSet:
     """One split of a data set as prepared arrays.
 

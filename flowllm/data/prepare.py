@@ -33,7 +33,7 @@ from flowllm.parallel.map import Failure, iterate_crystals
 from flowllm.runs.files import atomic_write, read_json, write_json
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.parts import Parts, Wanted
-from flowllm.runs.progress import Progress
+from flowllm.runs.progress import ItemProgress
 
 COMMAND = "data"
 CHUNK_SIZE = 250
@@ -64,7 +64,7 @@ def prepare_folder(
     workers: int | None = None,
     executor: Executor | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     chunk_size: int = CHUNK_SIZE,
 ) -> Path:
     """Prepare a source, or go on where an interrupted preparation stopped.
@@ -198,7 +198,7 @@ def _prepare_parts(
     chunk_size: int,
     workers: int | None,
     executor: Executor | None,
-    progress: Progress | None,
+    progress: ItemProgress | None,
 ) -> dict[str, list[Part]]:
     """Every chunk's part, split by split; those already on disk are read, not done again."""
     chunks = [

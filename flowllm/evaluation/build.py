@@ -37,7 +37,7 @@ from flowllm.metrics.properties import density, n_elements
 from flowllm.runs.archive import write_archive
 from flowllm.runs.files import write_json
 from flowllm.runs.identity import digest, open_run
-from flowllm.runs.progress import StageProgress, progress_of
+from flowllm.runs.progress import Progress, progress_of
 from flowllm.stability.index_build import MP_20_SETTINGS
 
 COMMAND = "reference"
@@ -59,7 +59,7 @@ def build_reference(
     executor: Executor | None = None,
     workers: int | None = None,
     overwrite: bool = False,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> Reference:
     """Write the reference of a data set with training and test split; goes on where it stopped.
 
@@ -132,7 +132,7 @@ def _fingerprints(
     folder: Path,
     executor: Executor | None,
     workers: int | None,
-    progress: StageProgress | None,
+    progress: Progress | None,
 ) -> Fingerprints:
     report = progress_of(progress, "fingerprints") or (lambda _done, _total: None)
     parts = in_parts(

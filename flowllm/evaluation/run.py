@@ -29,7 +29,7 @@ from flowllm.inputs import Inputs, read_inputs
 from flowllm.parallel.map import available_cores
 from flowllm.parallel.pool import WorkerPool
 from flowllm.runs.identity import flat_settings, open_run
-from flowllm.runs.progress import StageProgress
+from flowllm.runs.progress import Progress
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -61,7 +61,7 @@ def evaluate(
     executor: Executor | None = None,
     workers: int | None = None,
     overwrite: bool = False,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Evaluate crystals of any program as the papers do.
 
@@ -130,7 +130,7 @@ def _run_stages(
     folder: Path,
     executor: Executor | None,
     workers: int | None,
-    progress: StageProgress | None,
+    progress: Progress | None,
 ) -> dict[Stage, StageResult]:
     """The stages asked for and those that the folder holds, in their order."""
     results: dict[Stage, StageResult] = {}

@@ -15,7 +15,7 @@ from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch
 from flowllm.errors import InputError, first_line
 from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm.runs.identity import digest, open_run
-from flowllm.runs.progress import Progress
+from flowllm.runs.progress import ItemProgress
 
 if TYPE_CHECKING:
     from flowllm.export.espresso import EspressoSettings
@@ -59,7 +59,7 @@ def export_crystals(
     espresso: EspressoSettings | None = None,
     inputs: Iterable[str | Path] = (),
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> list[Exported]:
     """Write input files for the chosen crystals into a folder, one folder for each.
 
@@ -171,7 +171,7 @@ def write_folders(
     out: Path,
     writer: Writer,
     readme: str,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> list[Exported]:
     """One folder for each crystal, whole or not at all; a crystal that fails stops no other.
 

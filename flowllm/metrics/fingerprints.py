@@ -23,7 +23,7 @@ from flowllm.metrics.magpie import COMPOSITION_SIZE, composition_fingerprints
 from flowllm.metrics.validity import structural_faults
 from flowllm.parallel.map import Failure, map_parts
 from flowllm.runs.archive import open_archive, write_archive
-from flowllm.runs.progress import Progress
+from flowllm.runs.progress import ItemProgress
 
 CHUNK = 50  # crystals that are computed together
 _ARRAYS = ("structure", "composition", "reasons", "ids")
@@ -143,7 +143,7 @@ def fingerprint_crystals(
     crystals: CrystalBatch,
     executor: Executor | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     seconds: float | None = None,
 ) -> Fingerprints:
     """Both fingerprints of B crystals.

@@ -18,7 +18,7 @@ from flowllm.relax.potential import ChgnetPotential, Potential
 from flowllm.relax.record import RelaxationPath, load_paths, path_arrays
 from flowllm.relax.settings import RelaxSettings
 from flowllm.runs.archive import open_archive, write_archive
-from flowllm.runs.progress import Progress
+from flowllm.runs.progress import ItemProgress
 
 CHUNK_SIZE = 16
 """Crystals that one process relaxes together; fixed, so that results do not depend on workers."""
@@ -144,7 +144,7 @@ def relax(
     potential: Potential | None = None,
     executor: Executor | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> Relaxation:
     """Relax crystals, CHGNet's energy and FIRE by default; one that fails stops no other.
 
@@ -191,7 +191,7 @@ def _outcomes(
     items: list[Chunk],
     executor: Executor | None,
     workers: int | None,
-    report: Progress | None = None,
+    report: ItemProgress | None = None,
 ) -> list[list[Row]]:
     """Rows of each chunk; where its process was lost, its crystals are tried one by one."""
     outcomes = map_crystals(relax_chunk, items, executor, workers, report)

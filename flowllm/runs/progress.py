@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-Progress = Callable[[int, int], None]
-"""Called as progress(done, total)."""
-StageProgress = Callable[[str, int, int], None]
-"""Called as progress(stage, done, total): the work of several stages."""
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, how many items it has finished, and how many it will."""
+ItemProgress = Callable[[int, int], None]
+"""The progress of one stage: called with the items that are done, and how many there are in all."""
 
 
-def progress_of(progress: StageProgress | None, stage: str) -> Progress | None:
+def progress_of(progress: Progress | None, stage: str) -> ItemProgress | None:
     """The progress of one stage; None where nobody asks for it."""
     if progress is None:
         return None
@@ -25,7 +25,7 @@ def progress_of(progress: StageProgress | None, stage: str) -> Progress | None:
 
 
 @contextmanager
-def progress_bars(shown: bool = True) -> Iterator[StageProgress]:
+def progress_bars(shown: bool = True) -> Iterator[Progress]:
     """A callback that draws one bar a stage on standard error while the context lasts."""
     from rich.console import Console
     from rich.progress import (

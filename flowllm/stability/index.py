@@ -23,7 +23,7 @@ from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
 from flowllm.parallel.map import Failure, map_crystals
 from flowllm.runs.archive import open_archive, write_archive
-from flowllm.runs.progress import Progress
+from flowllm.runs.progress import ItemProgress
 from flowllm.stability.entries import Entry, can_map, entry_of
 from flowllm.stability.grouping import SECONDS
 from flowllm.stability.hull_table import REFERENCE_FOLDER
@@ -82,7 +82,7 @@ class NoveltyIndex:
         *,
         executor: Executor | None = None,
         workers: int | None = 1,
-        progress: Progress | None = None,
+        progress: ItemProgress | None = None,
         seconds: float | None = SECONDS,
     ) -> Novelty:
         """As `flowllm.stability.novelty`, by the index; `matched` is the nearest entry's id."""
@@ -102,7 +102,7 @@ class NoveltyIndex:
         crystals: CrystalBatch,
         executor: Executor | None = None,
         workers: int | None = 1,
-        progress: Progress | None = None,
+        progress: ItemProgress | None = None,
         seconds: float | None = SECONDS,
     ) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """The entry that each of B crystals is most like.

@@ -21,7 +21,7 @@ from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import digest, flat_settings, open_run
 from flowllm.runs.parts import Parts, Wanted
-from flowllm.runs.progress import StageProgress
+from flowllm.runs.progress import Progress
 from flowllm.systems.decoding_figures import DecodingFigures
 from flowllm.systems.generation import Generation, Stage
 from flowllm.systems.sampling import check_num, crystal_id
@@ -66,7 +66,7 @@ def generate_run(
     out: Path,
     *,
     overwrite: bool = False,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> Generation:
     """Generate into a folder: parts of `part_size` crystals, then everything a person opens.
 
@@ -102,7 +102,7 @@ def refine_run(
     out: Path,
     *,
     overwrite: bool = False,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
     part_size: int = PART_SIZE,
 ) -> tuple[Generation, list[str]]:
     """Refine structures from CIF files into a folder laid out as `generate_run` does.
@@ -232,8 +232,8 @@ def _write_once(
     run.finish(seconds_of_files=round(time.perf_counter() - began, 3))
 
 
-def _shifted(progress: StageProgress | None, start: int, total: int) -> StageProgress | None:
-    """Progress over the whole run, from that of one part."""
+def _shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
+    """ItemProgress over the whole run, from that of one part."""
     if progress is None:
         return None
     report = progress

@@ -21,7 +21,7 @@ from flowllm.metrics.summary import summarise
 from flowllm.runs.files import read_json, write_json
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import flat_settings, open_run
-from flowllm.runs.progress import StageProgress
+from flowllm.runs.progress import Progress
 from flowllm.systems.sampling import check_num
 from flowllm.systems.system import FlowLLM
 from flowllm.text.prompts import Conditions, build_prompt
@@ -64,7 +64,7 @@ def measure_model(
     *,
     device: str = "auto",
     overwrite: bool = False,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Generate, refine, match and summarise; everything is kept in `out`.
 
@@ -120,7 +120,7 @@ def predict_structures(
     truth: CrystalBatch,
     settings: MeasureSettings,
     out: Path,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> tuple[MatchResult, MatchResult]:
     """Crystal structure prediction, one try: given each cell composition, prior and refined.
 

@@ -14,7 +14,7 @@ from flowllm.inputs import Inputs
 from flowllm.methods.language_model.invariance import invariance
 from flowllm.methods.language_model.likelihood import as_crystal_set, score
 from flowllm.methods.language_model.prior import LanguageModelPrior
-from flowllm.runs.progress import StageProgress, progress_of
+from flowllm.runs.progress import Progress, progress_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ def rank_by_likelihood(
     *,
     transformations: int = 0,
     seed: int = 0,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """A table of R rows, the likeliest per token first; what cannot be scored stands last.
 

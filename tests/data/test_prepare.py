@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowllm.runs.archive import read_archive, write_archive
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import CrystalSet, ReduceSettings, load_dataset, prepare, reduce_cif
 from flowllm.data.chunks import Part
 from flowllm.data.hull import FormationEnergyHull
 from flowllm.data.prepare import fill_e_above_hull, summary_of
 from flowllm.errors import InputError
+from flowllm.runs.archive import read_archive, write_archive
 
 RESULTS = ("train.npz", "val.npz", "test.npz", "rejected.csv")
 

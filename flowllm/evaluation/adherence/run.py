@@ -21,7 +21,7 @@ from flowllm.evaluation.adherence.settings import SPLITS, AdherenceSettings
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.runs.files import atomic_write, read_json, write_json
 from flowllm.runs.identity import flat_settings, open_run
-from flowllm.runs.progress import StageProgress
+from flowllm.runs.progress import Progress
 from flowllm.stability import HullTable, load_hull
 from flowllm.systems.generation import Prior
 from flowllm.systems.system import FlowLLM
@@ -34,7 +34,7 @@ def measure_adherence(
     device: str = "auto",
     workers: int | None = None,
     overwrite: bool = False,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Ask, sample, refine, compare; everything is kept in `out`.
 

@@ -16,7 +16,7 @@ from flowllm.evaluation.adherence.kinds import Wish, names_of, needs_places
 from flowllm.evaluation.adherence.settings import AdherenceSettings
 from flowllm.relax import RelaxSettings
 from flowllm.runs.parts import Parts, Wanted
-from flowllm.runs.progress import StageProgress, progress_of
+from flowllm.runs.progress import Progress, progress_of
 from flowllm.stability import HullTable
 from flowllm.systems.generation import Prior
 from flowllm.systems.sampling import crystal_seed
@@ -49,7 +49,7 @@ class Samples:
     folder: Path
     run: str
     workers: int | None
-    progress: StageProgress | None
+    progress: Progress | None
 
     def prompts(self, system: FlowLLM) -> list[str]:
         """The prompt of each wish."""

@@ -16,7 +16,7 @@ from flowllm.evaluation.metric import Metric
 from flowllm.runs.files import read_json, write_json
 from flowllm.runs.identity import digest
 from flowllm.runs.parts import Parts, Wanted
-from flowllm.runs.progress import Progress, StageProgress
+from flowllm.runs.progress import ItemProgress, Progress
 
 if TYPE_CHECKING:
     from flowllm.evaluation.reference import Reference
@@ -112,7 +112,7 @@ class Work:
     results: dict[Stage, StageResult]
     executor: Executor | None
     workers: int | None
-    progress: StageProgress | None
+    progress: Progress | None
     stage: str
 
     @property
@@ -138,7 +138,7 @@ class Work:
     def in_parts(
         self,
         places: np.ndarray,
-        compute: Callable[[np.ndarray, Progress], R],
+        compute: Callable[[np.ndarray, ItemProgress], R],
         kind: type[R],
         size: int = PART,
     ) -> list[R]:
@@ -161,10 +161,10 @@ def in_parts(
     folder: Path,
     crystals: str,
     places: np.ndarray,
-    compute: Callable[[np.ndarray, Progress], R],
+    compute: Callable[[np.ndarray, ItemProgress], R],
     kind: type[R],
     size: int,
-    report: Progress,
+    report: ItemProgress,
 ) -> list[R]:
     """Results of part after part, kept in a folder; see `Work.in_parts`.
 

@@ -19,7 +19,7 @@ from flowllm.methods.flow.statistics import FlowStatistics
 from flowllm.methods.flow.velocity import CrystalVelocity, resolve_device
 from flowllm.networks.cspnet import VelocityConfig
 from flowllm.runs.files import CONFIG, WEIGHTS, load_weights, save_weights
-from flowllm.runs.progress import Progress
+from flowllm.runs.progress import ItemProgress
 
 FORMAT = "flowllm-flow"
 BATCH_ON_CPU, BATCH_ON_ACCELERATOR = 64, 1024
@@ -101,7 +101,7 @@ class FlowRefiner:
         crystals: CrystalBatch,
         settings: RefineSettings | None = None,
         seeds: Sequence[int] | None = None,
-        progress: Progress | None = None,
+        progress: ItemProgress | None = None,
         on_step: Callable[[], None] | None = None,
     ) -> Trajectory:
         """The trajectories of crystals from t = 0 (as given) to t = 1, in the given order.

@@ -18,7 +18,7 @@ from flowllm.methods.language_model.examples import (
     encode_example_prompt,
     known_conditions,
 )
-from flowllm.runs.progress import Progress
+from flowllm.runs.progress import ItemProgress
 from flowllm.text.prompts import OUTLINE
 from flowllm.text.strings import to_text
 
@@ -65,7 +65,7 @@ def score(
     outline: Sequence[str] = OUTLINE,
     texts: Sequence[str] | None = None,
     batch_size: int = 64,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> Likelihood:
     """Log-likelihoods of crystals: what the model writes unasked, and their texts.
 

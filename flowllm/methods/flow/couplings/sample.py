@@ -36,7 +36,7 @@ from flowllm.parallel.pool import WorkerPool
 from flowllm.runs.files import write_json
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import claim
-from flowllm.runs.progress import Progress
+from flowllm.runs.progress import ItemProgress
 from flowllm.systems.decoding_figures import DecodingFigures
 from flowllm.training.threads import used_threads
 
@@ -56,7 +56,7 @@ def build_pairs(
     chunk_size: int = 256,
     samples_per_target: int = 1,
     keep: str = "closest",
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     *,
     prompt_for: Callable[[dict[str, int]], str],
     alignment: str = "translation",
@@ -96,7 +96,7 @@ def sample_pairs(
     settings: Any,
     out: Path,
     plan: PairPlan,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     *,
     prompt_for: Callable[[dict[str, int]], str],
     processes: int = 1,
@@ -182,7 +182,7 @@ class _Total:
         progress: called after each chunk.
     """
 
-    def __init__(self, draws: int, chunk_size: int, progress: Progress | None) -> None:
+    def __init__(self, draws: int, chunk_size: int, progress: ItemProgress | None) -> None:
         self.draws, self.chunk_size, self.progress = draws, chunk_size, progress
         self.chunks = -(-draws // chunk_size)
         # of each chunk, so that their order does not change the sums
