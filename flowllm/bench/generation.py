@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.methods.flow.refiner import RefineSettings
 from flowllm.systems.decoding_figures import DecodingFigures
-from flowllm.systems.generation import Generation
+from flowllm.systems.protocols import Counted
 from flowllm.systems.record import DEFAULT_MODEL
 from flowllm.systems.system import FlowLLM
-from flowllm.text.strings import to_text
 from flowllm.training.threads import used_threads
 from flowllm.workflows.measure import peak_memory_mb
 
@@ -102,22 +101,18 @@ def bench_model(
         raise InputError(f"the number of crystals must be at least 1, not {num}")
     if threads < 0:
         raise InputError(f"threads must be at least 0, not {threads}")
-    settings = RefineSettings(steps=steps)
     system = model if isinstance(model, FlowLLM) else FlowLLM.from_pretrained(model, device)
+    settings = refinement_of(system, steps)
     place = torch.device(getattr(system.refiner, "device", "cpu"))
     with used_threads(threads):
-        system.generate(min(num, 8), seed=1, refinement=RefineSettings(steps=1))  # warm up
+        system.generate(min(num, 8), seed=1, refinement=refinement_of(system, 1))  # warm up
         result = system.generate(num, refinement=settings)
         operations = count_operations(system, min(num, COUNTED), settings)
         matmul = [(size, matmul_rate(size, place)) for size in SIZES]
         best = max(rate for _, rate in matmul)
-        units = {
-            "language model": ("tokens", count_tokens(system, result)),
-            "Riemannian flow": ("evaluations", num * steps),
-        }
         stages = []
         for stage in result.stages:
-            unit, count = units[stage.name]
+            unit, count = units_of(system, stage.name, result.prior, settings)
             gflops = operations[stage.name] * count / stage.seconds / 1e9
             stages.append(
                 StageRate(
@@ -171,29 +166,41 @@ def matmul_rate(size: int, device: torch.device | str = "cpu", seconds: float = 
     return 2 * size**3 / fastest / 1e9
 
 
-def count_operations(system: FlowLLM, num: int, settings: RefineSettings) -> dict[str, float]:
-    """Matrix-product operations per token written and per evaluation of the flow for one crystal.
+def count_operations(system: FlowLLM, num: int, settings: Any) -> dict[str, float]:
+    """Matrix-product operations of each stage per unit, such as a token or an evaluation.
 
     Counted by torch's `FlopCounterMode` while crystals are made, so prompts and padding are in it.
     """
     with FlopCounterMode(display=False) as whole:
         result = system.generate(num, refinement=settings)
-    with FlopCounterMode(display=False) as flow:
+    with FlopCounterMode(display=False) as refining:
         system.refine(result.prior, settings)
-    written = whole.get_total_flops() - flow.get_total_flops()
+    refined = refining.get_total_flops()
+    counted = {system.prior.label: whole.get_total_flops() - refined}
+    if system.refiner is not None:
+        counted[system.refiner.label] = refined
     return {
-        "language model": written / count_tokens(system, result),
-        "Riemannian flow": flow.get_total_flops() / (num * settings.steps),
+        label: operations / units_of(system, label, result.prior, settings)[1]
+        for label, operations in counted.items()
     }
 
 
-def count_tokens(system: FlowLLM, result: Generation) -> int:
-    """Tokens of the accepted crystals' texts, the ends included."""
-    tokenizer: Any = getattr(system.prior, "tokenizer", None)
-    if tokenizer is None:
-        raise InputError("only a language model can be benched")
-    texts = to_text(result.prior)
-    return sum(len(ids) + 1 for ids in tokenizer(texts, add_special_tokens=False)["input_ids"])
+def units_of(system: FlowLLM, label: str, crystals: CrystalBatch, settings: Any) -> tuple[str, int]:
+    """What the network of a stage was called for, and how often; crystals where it does not say."""
+    of_prior = label == system.prior.label
+    part = system.prior if of_prior else system.refiner
+    if isinstance(part, Counted):
+        unit, count = part.units(crystals, system.prior.Settings() if of_prior else settings)
+        return unit, max(count, 1)
+    return "crystals", len(crystals)
+
+
+def refinement_of(system: FlowLLM, steps: int) -> Any:
+    """The refiner's settings, with so many steps where it knows of steps."""
+    if system.refiner is None:
+        return None
+    chosen = system.refiner.Settings()
+    return replace(chosen, steps=steps) if hasattr(chosen, "steps") else chosen
 
 
 def print_bench(bench: Bench) -> None:

@@ -66,8 +66,9 @@ def generate(
         device: where to compute.
         overwrite: replace another run in the output folder.
     """
-    from flowllm.conditions.request import Request, read_prompts
+    from flowllm.conditions.request import Request
     from flowllm.methods.language_model.settings import SamplingSettings
+    from flowllm.text.prompts import read_prompts
 
     # what can be wrong is looked at before anything that takes seconds to load
     prompts = read_prompts(prompt_file) if prompt_file else ()

@@ -100,12 +100,12 @@ def infill(
         device: where to compute.
         overwrite: replace another run in the output folder.
     """
+    from flowllm.conditions.conditions import Conditions
     from flowllm.conditions.formula import read_elements
     from flowllm.errors import InputError
     from flowllm.methods.flow.refiner import RefineSettings
     from flowllm.methods.language_model.infill import TRAINED_ON
     from flowllm.methods.language_model.settings import SamplingSettings
-    from flowllm.text.prompts import Conditions
     from flowllm.workflows.infill import PROPOSALS, InfillSettings, infill_run
 
     try:

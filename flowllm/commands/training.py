@@ -205,11 +205,11 @@ def pair(
         device: where to compute.
         overwrite: replace another run in the output folder.
     """
-    from flowllm.methods.flow.velocity import resolve_device
     from flowllm.methods.language_model.settings import SamplingSettings
     from flowllm.parallel.dask import dask_executor
     from flowllm.parallel.map import available_cores
     from flowllm.runs.progress import progress_bars
+    from flowllm.training.device import resolve_device
     from flowllm.workflows.train import PairSettings, make_pairs
 
     settings = PairSettings(

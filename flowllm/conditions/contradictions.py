@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flowllm.conditions.conditions import Conditions, written_value
 from flowllm.conditions.formula import multiples_of
 from flowllm.crystals.batch import MAX_ATOMS
 from flowllm.crystals.wyckoff import cell_sizes, has_sites
 from flowllm.errors import InputError
-from flowllm.text.prompts import Conditions, written_value
 
 Cells = Sequence[dict[str, int]]
 

@@ -78,3 +78,14 @@ def read_composition(text: str) -> dict[str, int]:
     if not parts or not whole or len(dict(parts)) < len(parts):
         raise InputError(f"{text!r} is no unit cell; write it as Sr1 Ti1 O3")
     return {symbol: int(count or 1) for symbol, count in parts}
+
+
+def reduced_formula(formula: str) -> str:
+    """A formula by pymatgen's convention, as the prompts of the training data have it.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    from pymatgen.core.composition import Composition
+
+    return str(Composition(read_formula(formula)).reduced_formula)

@@ -10,27 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowllm.conditions.conditions import KINDS, Conditions
 from flowllm.conditions.formula import read_formula
 from flowllm.crystals.batch import MAX_ATOMS
 from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.errors import InputError
-from flowllm.text.prompts import Conditions
 
 if TYPE_CHECKING:
     from flowllm.data.dataset import CrystalSet
 
-UNITS = {
-    "num_atoms": "",
-    "formation_energy": "eV/atom",
-    "e_above_hull": "eV/atom",
-    "band_gap": "eV",
-}
-WORDS = {
-    "num_atoms": "number of atoms",
-    "formation_energy": "formation energy",
-    "e_above_hull": "energy above the hull",
-    "band_gap": "band gap",
-}
+UNITS = {name: kind.unit for name, kind in KINDS.items() if kind.number}
+"""The conditions whose values are numbers, and their units."""
 FEW = 10  # a space group or an element that fewer training crystals have is called rare
 
 
@@ -164,7 +154,7 @@ class TrainingRanges:
             ends = math.floor(low * 10**digits), math.ceil(high * 10**digits)
             return " to ".join(f"{end / 10**digits:.{digits}f}" for end in ends) + unit
 
-        asked = f"{WORDS[name]} {value:.{digits}f}{unit}"
+        asked = f"{KINDS[name].title} {value:.{digits}f}{unit}"
         middle = f"98 % of the training crystals have {span(seen.q01, seen.q99)}"
         tolerance = 0.5 * 10**-digits  # prompts round
         if not seen.min - tolerance <= value <= seen.max + tolerance:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flowllm.conditions.composition_rule import CompositionRule
+from flowllm.conditions.conditions import KINDS, Conditions
 from flowllm.conditions.contradictions import check_together
-from flowllm.conditions.formula import multiples_of, read_composition, read_elements, read_formula
+from flowllm.conditions.formula import (
+    multiples_of,
+    read_composition,
+    read_elements,
+    reduced_formula,
+)
 from flowllm.crystals.batch import MAX_ATOMS
 from flowllm.crystals.wyckoff import cell_sizes, has_sites
 from flowllm.errors import InputError
-from flowllm.text.prompts import OPENING, REQUEST, STEMS, Conditions, build_prompt
 
 if TYPE_CHECKING:
     from flowllm.conditions.ranges import TrainingRanges
 
 
-@dataclass(frozen=True)
-class Request:
+@dataclass(frozen=True, kw_only=True)
+class Request(Conditions):
     """What crystals are wanted, in any subset of the conditions; empty, any.
 
     Where the number of atoms is left open and nothing fixes it, it is drawn from how often the
@@ -30,34 +34,20 @@ class Request:
     temperature, a language model prefers the likeliest and so the smallest cells. A formula becomes
     the composition of a whole cell, which the model follows better than a bare formula.
 
+    The conditions are those of `Conditions`; a composition may be any mapping.
+
     Attributes:
-        formula: reduced formula; any number of formula units that fit.
-        composition: {element: atoms in the primitive cell}.
-        elements: exactly these elements.
-        num_atoms: atoms in the primitive cell.
-        space_group: international number, 1 to 230.
-        formation_energy: eV/atom.
-        e_above_hull: eV/atom.
-        band_gap: eV.
         prompts: whole prompts, used in turn; then nothing else may be asked.
 
     Raises:
-        InputError: unknown elements, a value out of its range, or wishes that contradict each
+        InputError: unknown elements, a value out of its range, or conditions that contradict each
             other; both are named.
     """
 
-    formula: str | None = None
-    composition: Mapping[str, int] | None = None
-    elements: tuple[str, ...] | None = None
-    num_atoms: int | None = None
-    space_group: int | None = None
-    formation_energy: float | None = None
-    e_above_hull: float | None = None
-    band_gap: float | None = None
     prompts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        asked = [name for name in STEMS if getattr(self, name) is not None]
+        asked = self.known()
         if self.prompts and asked:
             raise InputError(f"prompts say all that is asked; leave out {', '.join(asked)}")
         if self.elements is not None:
@@ -66,6 +56,7 @@ class Request:
             object.__setattr__(self, "composition", dict(self.composition))
         if self.formula is not None:
             object.__setattr__(self, "formula", reduced_formula(self.formula))
+        super().__post_init__()
         check_together(self.conditions)
 
     @classmethod
@@ -75,27 +66,35 @@ class Request:
         composition: str | Mapping[str, int] | None = None,
         elements: str | Sequence[str] | None = None,
         prompts: Sequence[str] = (),
-        **wishes: Any,
+        **conditions: Any,
     ) -> Request:
         """A request as people write it: "Sr1 Ti1 O3" for a composition, "Li,Fe,O" for elements."""
+        unknown = [name for name in conditions if name not in KINDS]
+        if unknown:
+            raise TypeError(f"no condition {unknown[0]!r}; there are {', '.join(KINDS)}")
         cell = read_composition(composition) if isinstance(composition, str) else composition
         named = elements.split(",") if isinstance(elements, str) else elements
         listed = None if named is None else read_elements(",".join(named))
-        return cls(composition=cell, elements=listed, prompts=tuple(prompts), **wishes)
+        return cls(
+            composition=None if cell is None else dict(cell),
+            elements=listed,
+            prompts=tuple(prompts),
+            **conditions,
+        )
 
     @property
     def conditions(self) -> Conditions:
         """All that is asked but whole prompts."""
-        return Conditions(**{name: getattr(self, name) for name in STEMS})
+        return self.only(tuple(KINDS))
 
-    def prompt(
+    def of_crystal(
         self,
         index: int,
         seed: int,
         histogram: Sequence[float],
         training: TrainingRanges | None = None,
-    ) -> str:
-        """The prompt of crystal `index`: the one place where prompts are made of wishes.
+    ) -> Conditions:
+        """What is asked of crystal `index`; a request of whole prompts is read elsewhere.
 
         Args:
             index: its position in the run.
@@ -103,23 +102,19 @@ class Request:
             histogram: weights of 1, 2, … atoms per cell in the training data.
             training: tells which sizes of cells go with a space group, where known.
         """
-        if self.prompts:
-            return self.prompts[index % len(self.prompts)]
         weights, known = self._weights(histogram, training), self.conditions
         if self.composition is None and self.formula is None:
             count = self.num_atoms
             if count is None:
                 count = _drawn(weights, index, seed) + 1
-            return build_prompt(replace(known, num_atoms=count))
+            return replace(known, num_atoms=count)
         cells = self._cells()
         shares = np.array([weights[sum(cell.values()) - 1] for cell in cells])
         if shares.sum() == 0:
             shares = np.ones(len(cells))
         cell = cells[_drawn(shares, index, seed)]
         # the cell says it all; its formula, elements and size would only lengthen the prompt
-        return build_prompt(
-            replace(known, composition=cell, formula=None, elements=None, num_atoms=None)
-        )
+        return replace(known, composition=cell, formula=None, elements=None, num_atoms=None)
 
     def _weights(self, histogram: Sequence[float], training: TrainingRanges | None) -> np.ndarray:
         """(20,) weights of 1, 2, … atoms in the cell, 0 where it cannot be as asked."""
@@ -156,33 +151,3 @@ def _drawn(weights: np.ndarray, index: int, seed: int) -> int:
     uniform = np.random.default_rng([seed, index, 2]).random()
     cumulative = np.cumsum(weights)
     return int(np.searchsorted(cumulative / cumulative[-1], uniform, "right"))
-
-
-def reduced_formula(formula: str) -> str:
-    """A formula by pymatgen's convention, as the prompts of the training data have it."""
-    from pymatgen.core.composition import Composition
-
-    return str(Composition(read_formula(formula)).reduced_formula)
-
-
-def read_prompts(path: str | Path) -> tuple[str, ...]:
-    """The prompts of a file, one a line; a line of bare condition sentences gets its frame.
-
-    Raises:
-        InputError: no such file, or no prompt in it.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    prompts = []
-    for line in (line.strip() for line in lines):
-        if not line:
-            continue
-        if line.startswith(OPENING.strip()):
-            prompts.append(line + ("\n" if line.endswith(REQUEST.strip()) else " " + REQUEST))
-        else:
-            prompts.append(OPENING + line + " " + REQUEST)
-    if not prompts:
-        raise InputError(f"{path} holds no prompt")
-    return tuple(prompts)

@@ -1,44 +1,24 @@
-"""What generation gives, and what it needs: a prior that draws, a refiner that moves."""
+"""What generation gives: crystals as the prior drew them, their trajectories, what it took."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
-from flowllm.methods.flow.refiner import RefineSettings
-from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.systems.decoding_figures import DecodingFigures
-
-Progress = Callable[[str, int, int], None]
-"""Called with the stage, how many crystals it has finished, and how many it will."""
-
-
-class Prior(Protocol):
-    """Draws crystals for prompts; what is rejected is missing, ids are positions of prompts."""
-
-    def sample(
-        self, prompts: Sequence[str], settings: SamplingSettings, seeds: Sequence[int]
-    ) -> CrystalBatch:
-        """At most one crystal for each prompt."""
-        ...
-
-
-class Refiner(Protocol):
-    """Moves crystals along a learnt flow."""
-
-    def refine(
-        self, crystals: CrystalBatch, settings: RefineSettings, seeds: Sequence[int] | None = None
-    ) -> Trajectory:
-        """Their trajectories; the last frame is the result."""
-        ...
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What one stage of a run did: crystals that came out, samples rejected, seconds."""
+    """What one stage of a run did.
+
+    Attributes:
+        name: the label of its part.
+        crystals: how many came out.
+        rejected: samples that were rejected.
+        seconds: of work.
+    """
 
     name: str
     crystals: int
@@ -51,11 +31,12 @@ class Generation:
     """Generated crystals.
 
     Attributes:
-        prompts: B prompts.
+        prompts: B prompts, what was asked in the words of the language model.
         prior: B crystals as the prior drew them.
-        trajectory: from the prior's crystals to the refined ones.
+        trajectory: from the prior's crystals to the refined ones; of a system without a refiner a
+            single frame.
         stages: what each stage did.
-        decoding: what the language model wrote, and at what cost.
+        decoding: what a language model wrote, and at what cost.
     """
 
     prompts: list[str]

@@ -6,38 +6,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowllm.conditions.composition_rule import CompositionRule
-    from flowllm.conditions.ranges import OutOfRangeWarning, TrainingRanges
-    from flowllm.conditions.request import Request, read_prompts
     from flowllm.text.constraints import CrystalState
-    from flowllm.text.prompts import Conditions, build_prompt, parse_prompt
+    from flowllm.text.prompts import build_prompt, parse_prompt, read_prompts
     from flowllm.text.strings import TextError, parse_text, to_text
     from flowllm.text.tokenizer import build_tokenizer, load_tokenizer
 
 _MODULES = {
-    "CompositionRule": "flowllm.conditions.composition_rule",
-    "Conditions": "flowllm.text.prompts",
     "CrystalState": "flowllm.text.constraints",
-    "OutOfRangeWarning": "flowllm.conditions.ranges",
-    "Request": "flowllm.conditions.request",
     "TextError": "flowllm.text.strings",
-    "TrainingRanges": "flowllm.conditions.ranges",
     "build_prompt": "flowllm.text.prompts",
     "build_tokenizer": "flowllm.text.tokenizer",
     "load_tokenizer": "flowllm.text.tokenizer",
     "parse_prompt": "flowllm.text.prompts",
     "parse_text": "flowllm.text.strings",
-    "read_prompts": "flowllm.conditions.request",
+    "read_prompts": "flowllm.text.prompts",
     "to_text": "flowllm.text.strings",
 }
 __all__ = [
-    "CompositionRule",
-    "Conditions",
     "CrystalState",
-    "OutOfRangeWarning",
-    "Request",
     "TextError",
-    "TrainingRanges",
     "build_prompt",
     "build_tokenizer",
     "load_tokenizer",

@@ -77,7 +77,7 @@ def generate_run(
         InputError: the folder holds another run, cannot be written, or the disk is full.
     """
     model.check(settings.request, settings.seed)
-    identity = flat_settings(settings, model=model.fingerprint())
+    identity = flat_settings(settings, model=model.digest())
 
     def make(indices: range) -> Generation:
         return model.generate_range(
@@ -117,9 +117,12 @@ def refine_run(
     crystals, refused, content = read_crystals(files)
     if not len(crystals):
         raise InputError("nothing to refine: " + "; ".join(refused))
+    if model.refiner is None:
+        raise InputError(f"{model.name} has no refiner")
+    label = model.refiner.label
     identity = flat_settings(
         settings,
-        model=model.fingerprint(),
+        model=model.digest(),
         files=f"{len(files)} ({content})",
         part_size=part_size,
     )
@@ -134,7 +137,7 @@ def refine_run(
         seconds = time.perf_counter() - began
         left_out = len(refused) if not indices.start else 0
         sources = [f"refined from {name}" for name in crystals.ids[chosen]]
-        stages = [Stage("Riemannian flow", len(batch), left_out, seconds)]
+        stages = [Stage(label, len(batch), left_out, seconds)]
         return Generation(sources, batch, trajectory, stages)
 
     with open_run(out, "refine", identity, overwrite, inputs=files) as run:

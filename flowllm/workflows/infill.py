@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.cif import parse_cif
 from flowllm.data.reduce import reduce_structure
@@ -28,7 +29,7 @@ from flowllm.runs.identity import digest, flat_settings, open_run
 from flowllm.systems.generation import Generation, Stage
 from flowllm.systems.sampling import check_num, crystal_id, crystal_seed
 from flowllm.systems.system import FlowLLM
-from flowllm.text.prompts import Conditions, build_prompt, without_frame
+from flowllm.text.prompts import build_prompt, without_frame
 from flowllm.workflows.results import write_results
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def infill_run(
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from None
     structure = parse_cif(text, file.name)
-    identity = flat_settings(settings, model=model.fingerprint(), file=f"{file} ({digest(text)})")
+    identity = flat_settings(settings, model=model.digest(), file=f"{file} ({digest(text)})")
     with open_run(out, "infill", identity, overwrite, inputs=[file]) as run:
         began = time.perf_counter()
         if settings.keep is None:
@@ -111,9 +112,11 @@ def infill_run(
         trajectory = model.refine(crystals, settings.refinement)
         missing = settings.num - len(crystals) if settings.keep is not None else 0
         stages = [
-            Stage("language model", len(crystals), missing, filled - began),
-            Stage("Riemannian flow", len(crystals), 0, time.perf_counter() - filled),
+            Stage(model.prior.label, len(crystals), missing, filled - began),
         ]
+        if model.refiner is not None:
+            seconds = time.perf_counter() - filled
+            stages.append(Stage(model.refiner.label, len(crystals), 0, seconds))
         generation = Generation(prompts, crystals, trajectory, stages)
         write_results(run.path, generation, identity)
         run.finish()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import load_dataset
@@ -24,7 +25,7 @@ from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.progress import Progress
 from flowllm.systems.sampling import check_num
 from flowllm.systems.system import FlowLLM
-from flowllm.text.prompts import Conditions, build_prompt
+from flowllm.text.prompts import build_prompt
 from flowllm.workflows.generate import GenerateSettings, generate_run
 
 
@@ -78,7 +79,7 @@ def measure_model(
     test = load_dataset(settings.data, settings.match_split).crystals
     system = FlowLLM.from_pretrained(settings.model, device)
     crystals = train.crystals.digest() + test.digest()
-    identity = flat_settings(settings, weights=system.fingerprint(), crystals=crystals)
+    identity = flat_settings(settings, weights=system.digest(), crystals=crystals)
     inputs = [settings.model, settings.data]
     with open_run(out, "measure", identity, overwrite, inputs=inputs) as run:
         file = run.path / "figures.json"

@@ -8,7 +8,6 @@ import torch
 from flowllm.bench.generation import (
     bench_model,
     count_operations,
-    count_tokens,
     matmul_rate,
     print_bench,
     used_threads,
@@ -60,7 +59,7 @@ def test_operations_of_the_flow_are_counted_for_one_evaluation(system):
 
 def test_a_crystal_has_ten_tokens_and_four_for_each_atom(system):
     result = system.generate(3, num_atoms=4, refinement=RefineSettings(steps=1))
-    assert count_tokens(system, result) == 3 * (10 + 4 * 4)
+    assert system.prior.units(result.prior, None) == ("tokens", 3 * (10 + 4 * 4))
 
 
 def test_the_rate_of_a_product_follows_its_time(monkeypatch):

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Composition
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.contradictions import check_together, contradictions
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
 from flowllm.teaching.textbook import textbook_structures
-from flowllm.text import Conditions
 from flowllm.text.prompts import STEMS
 
 KNOWN = textbook_structures()

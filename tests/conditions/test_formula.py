@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Composition
 
-from flowllm.conditions.formula import multiples_of, read_elements, read_formula
-from flowllm.conditions.request import reduced_formula
+from flowllm.conditions.formula import multiples_of, read_elements, read_formula, reduced_formula
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
 

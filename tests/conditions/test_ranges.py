@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.ranges import TrainingRanges
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import CrystalSet
 from flowllm.errors import InputError
-from flowllm.text import Conditions
 
 
 def cells(*kinds: str) -> CrystalBatch:

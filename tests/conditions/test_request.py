@@ -3,16 +3,19 @@
 import numpy as np
 import pytest
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.ranges import TrainingRanges
+from flowllm.conditions.request import Request
 from flowllm.errors import InputError
-from flowllm.text import Conditions, Request, build_prompt, parse_prompt, read_prompts
-from flowllm.text.prompts import OPENING, REQUEST
+from flowllm.systems.system import FlowLLM
+from flowllm.text import build_prompt, parse_prompt
+from flowllm.text.prompts import OPENING, REQUEST, prompt_of, read_prompts
 
 HISTOGRAM = [0, 3, 0, 5, 2]  # two, four and five atoms
 
 
 def counts_of(request: Request, many: int, seed: int = 0) -> np.ndarray:
-    prompts = [request.prompt(i, seed, HISTOGRAM) for i in range(many)]
+    prompts = [prompt_of(request.of_crystal(i, seed, HISTOGRAM)) for i in range(many)]
     return np.array([parse_prompt(p).num_atoms for p in prompts])
 
 
@@ -28,7 +31,7 @@ def test_a_cell_is_large_enough_for_the_elements():
     counts = counts_of(Request(elements=("Li", "Fe", "O")), 300)
     assert set(counts.tolist()) == {4, 5}
     with pytest.raises(InputError, match="no cell of 6 atoms"):
-        Request(elements=("Li", "Fe", "O", "H", "C", "N")).prompt(0, 0, HISTOGRAM)
+        prompt_of(Request(elements=("Li", "Fe", "O", "H", "C", "N")).of_crystal(0, 0, HISTOGRAM))
 
 
 def test_what_is_asked_stands_in_the_prompt():
@@ -36,14 +39,17 @@ def test_what_is_asked_stands_in_the_prompt():
     assert asked.formula == "SrTiO3"
     cells = [{"Sr": n, "Ti": n, "O": 3 * n} for n in (1, 2, 3, 4)]
     whole = [build_prompt(Conditions(composition=cell)) for cell in cells]
-    assert asked.prompt(3, 0, HISTOGRAM) in whole
-    assert Request(formula="SrTiO3", num_atoms=15).prompt(0, 0, HISTOGRAM) == whole[2]
+    assert prompt_of(asked.of_crystal(3, 0, HISTOGRAM)) in whole
+    assert (
+        prompt_of(Request(formula="SrTiO3", num_atoms=15).of_crystal(0, 0, HISTOGRAM)) == whole[2]
+    )
     both = Request(elements=("O", "Fe"), num_atoms=7)
-    assert both.prompt(0, 0, HISTOGRAM) == build_prompt(
+    assert prompt_of(both.of_crystal(0, 0, HISTOGRAM)) == build_prompt(
         Conditions(elements=("Fe", "O"), num_atoms=7)
     )
     own = Request(prompts=("a", "b"))
-    assert [own.prompt(i, 0, HISTOGRAM) for i in range(3)] == ["a", "b", "a"]
+    system = FlowLLM(None, None, HISTOGRAM)
+    assert [system.asked(own, i, 0).prompt for i in range(3)] == ["a", "b", "a"]
 
 
 @pytest.mark.parametrize(
@@ -96,12 +102,12 @@ def test_formula_units_come_as_often_as_the_data_have_cells_of_their_size():
     weights = [0.0] * 20
     weights[4], weights[9] = 3.0, 1.0  # cells of 5 and of 10 atoms
     asked = Request(formula="SrTiO3")
-    prompts = [asked.prompt(i, 0, weights) for i in range(800)]
+    prompts = [prompt_of(asked.of_crystal(i, 0, weights)) for i in range(800)]
     small = sum("Sr1 Ti1 O3" in prompt for prompt in prompts)
     assert sum("Sr2 Ti2 O6" in prompt for prompt in prompts) == 800 - small
     assert 550 < small < 650
     # data without a cell of any such size leave all equally likely
-    found = {asked.prompt(i, 0, [1.0]) for i in range(100)}
+    found = {prompt_of(asked.of_crystal(i, 0, [1.0])) for i in range(100)}
     assert len(found) == 4
 
 
@@ -115,23 +121,23 @@ def ranges(groups: dict[int, dict[int, int]]) -> TrainingRanges:
 def test_sizes_of_cells_go_with_the_space_group():
     asked = Request(space_group=225)
     seen = ranges({225: {2: 30, 4: 10}, 62: {20: 60}})
-    counts = [parse_prompt(asked.prompt(i, 0, HISTOGRAM, seen)).num_atoms for i in range(800)]
+    counts = [asked.of_crystal(i, 0, HISTOGRAM, seen).num_atoms for i in range(800)]
     share = counts.count(2) / 800
     assert set(counts) == {2, 4} and abs(share - 0.75) < 0.06
     # a space group of which nothing is known takes sizes of all crystals, if it has sites
-    counts = {parse_prompt(asked.prompt(i, 0, HISTOGRAM)).num_atoms for i in range(300)}
+    counts = {asked.of_crystal(i, 0, HISTOGRAM).num_atoms for i in range(300)}
     assert counts == {2, 4}  # five atoms have no sites in it
     screws = Request(space_group=19)
-    counts = {parse_prompt(screws.prompt(i, 0, HISTOGRAM)).num_atoms for i in range(300)}
+    counts = {screws.of_crystal(i, 0, HISTOGRAM).num_atoms for i in range(300)}
     assert counts == {4}
     # and where no training crystal has such a size, any that is possible
-    counts = {parse_prompt(screws.prompt(i, 0, [1.0])).num_atoms for i in range(300)}
+    counts = {screws.of_crystal(i, 0, [1.0]).num_atoms for i in range(300)}
     assert counts == {4, 8, 12, 16, 20}
 
 
 def test_a_formula_takes_only_cells_that_the_space_group_has_sites_for():
     asked = Request(formula="SrTiO3", space_group=140)
-    cells = {asked.prompt(i, 0, [1.0] * 20) for i in range(200)}
+    cells = {prompt_of(asked.of_crystal(i, 0, [1.0] * 20)) for i in range(200)}
     found = [parse_prompt(prompt) for prompt in cells]
     assert {sum(c.composition.values()) for c in found} == {10, 20}
     assert {c.space_group for c in found} == {140}
@@ -144,8 +150,8 @@ def test_a_cell_that_is_known_stands_alone_in_the_prompt_with_group_and_energies
         formula="SrTiO3", composition=cell, elements=("Sr", "Ti", "O"), num_atoms=5, **known
     )
     wanted = build_prompt(Conditions(composition=cell, **known))
-    assert every.prompt(0, 0, HISTOGRAM) == wanted
-    assert Request(composition=cell, **known).prompt(5, 1, []) == wanted
+    assert prompt_of(every.of_crystal(0, 0, HISTOGRAM)) == wanted
+    assert prompt_of(Request(composition=cell, **known).of_crystal(5, 1, [])) == wanted
 
 
 def test_requests_are_read_as_people_write_them():

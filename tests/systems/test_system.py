@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import flowllm
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.ranges import Range, TrainingRanges
 from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
@@ -23,7 +24,7 @@ from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.systems.record import find_model
 from flowllm.systems.sampling import crystal_seed
 from flowllm.systems.system import FlowLLM
-from flowllm.text.prompts import Conditions, build_prompt
+from flowllm.text.prompts import build_prompt, prompt_of
 
 FEW_STEPS = RefineSettings(steps=2)
 
@@ -63,7 +64,9 @@ def test_the_number_of_atoms_is_kept(system):
 
 
 def test_left_open_the_number_of_atoms_is_as_frequent_as_in_the_data(system):
-    prompts = [Request().prompt(i, 0, system.num_atoms_histogram) for i in range(900)]
+    prompts = [
+        prompt_of(Request().of_crystal(i, 0, system.num_atoms_histogram)) for i in range(900)
+    ]
     counts = np.array([int(p.split("The number of atoms is ")[1].split(".")[0]) for p in prompts])
     shares = np.bincount(counts, minlength=7)[1:] / 900
     assert shares[0] == 0
@@ -71,7 +74,7 @@ def test_left_open_the_number_of_atoms_is_as_frequent_as_in_the_data(system):
 
 
 def test_prompts_are_used_in_turn_and_say_how_many(system):
-    prompts = Request(formula="NaCl").prompt(0, 0, [1]), Request(formula="Si").prompt(0, 0, [1])
+    prompts = [prompt_of(Request(formula=f).of_crystal(0, 0, [1])) for f in ("NaCl", "Si")]
     result = system.generate(prompts=prompts, refinement=FEW_STEPS)
     assert result.refined.formulas == ["NaCl", "Si"]
     more = system.generate(3, prompts=prompts, refinement=FEW_STEPS)
@@ -140,12 +143,18 @@ def salt():
 class Stubborn:
     """A prior that fails its first tries at some crystals."""
 
+    kind, label, Settings = "stubborn", "stubborn", SamplingSettings
+    exact, heeded = frozenset(), frozenset({"num_atoms", "composition"})
+
     def __init__(self, crystal: CrystalBatch, failures: int) -> None:
         self.crystal, self.failures, self.calls = crystal, failures, []
 
-    def sample(self, prompts, settings, seeds):
-        self.calls.append(len(prompts))
-        kept = range(len(prompts)) if len(self.calls) > self.failures else range(1, len(prompts), 2)
+    def check(self, asked):
+        pass
+
+    def sample(self, asked, settings, seeds, watch):
+        self.calls.append(len(asked))
+        kept = range(len(asked)) if len(self.calls) > self.failures else range(1, len(asked), 2)
         return CrystalBatch.concatenate(
             self.crystal.replace(ids=np.array([str(place)])) for place in kept
         )
@@ -220,7 +229,7 @@ def test_a_saved_system_gives_the_same_crystals(system, tmp_path):
     assert equal(a.refined, b.refined)
     assert copy.num_atoms_histogram == system.num_atoms_histogram
     system.save_pretrained(tmp_path / "half", half=True)
-    stored = load_file(tmp_path / "half" / "lm" / "model.safetensors")
+    stored = load_file(tmp_path / "half" / "prior" / "model.safetensors")
     assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
     half = FlowLLM.from_pretrained(tmp_path / "half", "cpu")
     assert next(half.prior.model.parameters()).dtype == torch.float32
@@ -232,25 +241,25 @@ def test_a_saved_system_remembers_what_training_had(system, tmp_path):
     FlowLLM(*parts, seen).save_pretrained(tmp_path / "copy")
     copy = FlowLLM.from_pretrained(tmp_path / "copy", "cpu")
     assert copy.training == seen
-    prompts = [copy.prompt_for(Request(space_group=225), i, 0) for i in range(20)]
+    prompts = [prompt_of(copy.asked(Request(space_group=225), i, 0)) for i in range(20)]
     assert all("The number of atoms is 2. " in prompt for prompt in prompts)
     # sizes of cells are drawn by it, so it is part of what crystals depend on
-    assert FlowLLM(*parts, seen).fingerprint() != FlowLLM(*parts).fingerprint()
+    assert FlowLLM(*parts, seen).digest() != FlowLLM(*parts).digest()
 
 
 def test_the_fingerprint_follows_name_weights_and_histogram(system, system_folder, tmp_path):
     same = FlowLLM(system.prior, system.refiner, system.num_atoms_histogram, system.name)
-    assert same.fingerprint() == system.fingerprint()
-    assert system.fingerprint().startswith("tiny (")
+    assert same.digest() == system.digest()
+    assert system.digest().startswith("tiny (")
     others = [
         FlowLLM(system.prior, system.refiner, system.num_atoms_histogram, "other"),
         FlowLLM(system.prior, system.refiner, [1.0], system.name),
     ]
     shutil.copytree(system_folder, tmp_path / "tiny")
-    weights = tmp_path / "tiny" / "flow" / "model.safetensors"
+    weights = tmp_path / "tiny" / "refiner" / "model.safetensors"
     save_file({n: t + 1e-3 for n, t in load_file(weights).items()}, weights)
     others.append(FlowLLM.from_pretrained(tmp_path / "tiny", "cpu"))
-    assert len({s.fingerprint() for s in (system, *others)}) == 4
+    assert len({s.digest() for s in (system, *others)}) == 4
 
 
 def cut(path):
@@ -277,26 +286,36 @@ def text(content):
     return lambda path: path.write_text(content)
 
 
+def changed(**values):
+    return lambda path: path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
 @pytest.mark.parametrize(
     ("file", "damage", "named"),
     [
         ("system.json", lambda path: path.unlink(), "is no model"),
         ("system.json", text("{"), "system.json"),
         ("system.json", text("[1, 2]"), "system.json"),
-        ("system.json", text('{"num_atoms_histogram": []}'), "system.json"),
-        ("system.json", text('{"num_atoms_histogram": ["many"]}'), "system.json"),
-        ("system.json", text('{"num_atoms_histogram": 3}'), "system.json"),
-        ("system.json", text('{"num_atoms_histogram": [1], "training": {}}'), "training data are"),
-        ("lm/model.safetensors", cut, "lm"),
-        ("lm/model.safetensors", lambda path: path.unlink(), "lm"),
-        ("lm/model.safetensors", without_a_weight, "lm"),
-        ("lm/model.safetensors", not_a_number, "lm.*not finite"),
-        ("lm/config.json", another_kind, "lm"),
-        ("lm/tokenizer.json", cut, "lm"),
-        ("flow/model.safetensors", cut, "flow"),
-        ("flow/model.safetensors", without_a_weight, "flow"),
-        ("flow/config.json", another_kind, "flow"),
-        ("flow/config.json", text("nothing"), "flow"),
+        ("system.json", changed(num_atoms_histogram=[]), "system.json"),
+        ("system.json", changed(num_atoms_histogram=["many"]), "system.json"),
+        ("system.json", changed(num_atoms_histogram=3), "system.json"),
+        ("system.json", changed(training={}), "training data are"),
+        ("system.json", changed(start="soon"), "start is no number"),
+        ("system.json", changed(start=1.5), r"start must be in \[0, 1\)"),
+        ("system.json", changed(parts=[]), "parts of the system are damaged"),
+        ("system.json", changed(parts={}), "has a prior"),
+        ("system.json", changed(parts={"prior": {"kind": "x", "folder": "../x"}}), "outside"),
+        ("system.json", changed(parts={"prior": {"kind": "x", "folder": "x"}}), "no prior 'x'"),
+        ("prior/model.safetensors", cut, "prior"),
+        ("prior/model.safetensors", lambda path: path.unlink(), "prior"),
+        ("prior/model.safetensors", without_a_weight, "prior"),
+        ("prior/model.safetensors", not_a_number, "prior.*not finite"),
+        ("prior/config.json", another_kind, "prior"),
+        ("prior/tokenizer.json", cut, "prior"),
+        ("refiner/model.safetensors", cut, "refiner"),
+        ("refiner/model.safetensors", without_a_weight, "refiner"),
+        ("refiner/config.json", another_kind, "refiner"),
+        ("refiner/config.json", text("nothing"), "refiner"),
     ],
 )
 def test_damaged_and_foreign_weights_are_named(system_folder, tmp_path, file, damage, named):
@@ -308,10 +327,10 @@ def test_damaged_and_foreign_weights_are_named(system_folder, tmp_path, file, da
 
 
 def test_language_model_and_flow_in_each_others_place_are_refused(system_folder, tmp_path):
-    shutil.copytree(system_folder / "lm", tmp_path / "flow")
-    shutil.copytree(system_folder / "flow", tmp_path / "lm")
+    shutil.copytree(system_folder / "prior", tmp_path / "refiner")
+    shutil.copytree(system_folder / "refiner", tmp_path / "prior")
     shutil.copy(system_folder / "system.json", tmp_path)
-    with pytest.raises(InputError, match="flow"):
+    with pytest.raises(InputError, match="refiner"):
         FlowLLM.from_pretrained(tmp_path, "cpu")
 
 

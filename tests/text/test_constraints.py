@@ -7,9 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.crystals.elements import RANK_OF, SYMBOLS
 from flowllm.errors import InputError
-from flowllm.text import CompositionRule, CrystalState, build_tokenizer, parse_text, to_text
+from flowllm.text import CrystalState, build_tokenizer, parse_text, to_text
 from flowllm.text.token_table import TokenTable
 
 COMPACT = build_tokenizer()

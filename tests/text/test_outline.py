@@ -4,8 +4,10 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from flowllm.conditions.composition_rule import CompositionRule
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.elements import SYMBOLS
-from flowllm.text import CompositionRule, Conditions, build_prompt, build_tokenizer, parse_prompt
+from flowllm.text import build_prompt, build_tokenizer, parse_prompt
 from flowllm.text.outline import OUTLINE_STATES, CompositionState, SpaceGroupState
 from flowllm.text.prompts import OUTLINE, STEMS, add_sentence
 from flowllm.text.token_table import TokenTable

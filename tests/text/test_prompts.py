@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
-from flowllm.text import Conditions, build_prompt, parse_prompt
+from flowllm.text import build_prompt, parse_prompt
 from flowllm.text.prompts import (
     OPENING,
     REQUEST,

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
-from flowllm.text import Conditions, build_prompt, build_tokenizer, load_tokenizer, to_text
+from flowllm.text import build_prompt, build_tokenizer, load_tokenizer, to_text
 from flowllm.text.tokenizer import warn_about_foreign_text
 from flowllm.text.words import crystal_words
 
@@ -121,7 +122,8 @@ def test_foreign_sentences_are_warned_about():
 def test_strings_and_requests_need_neither_torch_nor_transformers(script_environment):
     script = (
         "import sys, flowllm.text, flowllm.methods.language_model\n"
-        "from flowllm.text import Request, to_text\n"
+        "from flowllm.conditions.request import Request\n"
+        "from flowllm.text import to_text\n"
         "from flowllm.methods.language_model import SamplingSettings\n"
         "Request(elements=('Li', 'O')); SamplingSettings()\n"
         "print(sorted({'torch', 'transformers', 'tokenizers'} & set(sys.modules)))"

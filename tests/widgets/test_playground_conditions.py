@@ -4,17 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.ranges import Range, TrainingRanges
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
-from flowllm.text import Conditions, build_prompt, parse_prompt
+from flowllm.text import build_prompt, parse_prompt
 from flowllm.text.prompts import OPENING, REQUEST, STEMS
 from flowllm_widgets.playground.conditions import FIELDS, canonical, check, values_of, with_value
 from flowllm_widgets.playground.form import PromptForm
 
 EMPTY = build_prompt()
 FULL = Conditions(
-    "SrTiO3", {"Sr": 1, "Ti": 1, "O": 3}, ("Sr", "Ti", "O"), 5, 221, -3.4, 0.01, 1.8
+    formula="SrTiO3", composition={"Sr": 1, "Ti": 1, "O": 3}, elements=("Sr", "Ti", "O"),
+    num_atoms=5, space_group=221, formation_energy=-3.4, e_above_hull=0.01, band_gap=1.8,
 )  # fmt: skip
 
 ELEMENTS = st.lists(st.sampled_from(SYMBOLS[1:]), min_size=1, max_size=4, unique=True)

@@ -8,11 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.systems.streaming import Asked, Drawn, Refined, Rejected, Sentence, Token
-from flowllm.text import Conditions, build_prompt
+from flowllm.methods.language_model.decoding.events import Sentence, Token
+from flowllm.systems.events import Asked, Drawn, Refined, Rejected
+from flowllm.text import build_prompt
 from flowllm_widgets.playground.figure import sweep_figure, sweep_values
 from flowllm_widgets.playground.run import carry_out, patiently
 from flowllm_widgets.playground.sweep import Point, point_of, sweep, temperatures
@@ -98,7 +100,7 @@ def test_a_sample_has_facts_of_what_there_is():
 
 def test_events_reach_their_own_sample():
     one = Try(1, SETTINGS)
-    one.take(Asked(2, "other"))
+    one.take(Asked(2, Conditions(), "other"))
     one.take(Refined(1, SALT, way(SALT)))
     assert [s.prompt for s in one.samples] == [SETTINGS.prompt, SETTINGS.prompt, "other"]
     assert one.refined.ids.tolist() == ["salt"] and one.trajectory.num_crystals == 1

@@ -5,7 +5,8 @@ import pytest
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
-from flowllm.systems.streaming import Alternative, Drawn, Refined, Rejected, Token
+from flowllm.methods.language_model.decoding.events import Alternative, Token
+from flowllm.systems.events import Drawn, Refined, Rejected
 from flowllm.text import build_prompt
 from flowllm_widgets.playground.controls import SettingsForm
 from flowllm_widgets.playground.figure import SHADES, sweep_figure

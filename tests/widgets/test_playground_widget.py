@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.ranges import Range, TrainingRanges
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.text import Conditions, build_prompt
+from flowllm.text import build_prompt
 from flowllm_widgets.playground.widget import PromptPlayground
 
 WAIT = 60  # seconds; far more than any of these needs

@@ -9,16 +9,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from flowllm.cli import main
-from flowllm.conditions.check import conditions_of
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.ranges import OutOfRangeWarning
 from flowllm.conditions.request import Request
 from flowllm.errors import InputError
 from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.language_model.decoding.events import Sentence
 from flowllm.methods.language_model.prior import LanguageModelPrior
-from flowllm.systems.streaming import Refined, Sentence
+from flowllm.systems.events import Refined
 from flowllm.systems.system import FlowLLM
-from flowllm.text import Conditions, parse_prompt
-from flowllm.text.prompts import STEMS
+from flowllm.text import parse_prompt
+from flowllm.text.prompts import STEMS, read_prompt
 
 KNOWN = [
     {"formula": "NaCl", "composition": {"Na": 1, "Cl": 1}, "elements": ("Na", "Cl"),
@@ -142,8 +143,9 @@ def test_prompts_that_contradict_themselves_are_refused_where_the_model_keeps_to
         system.check(Request(prompts=tuple(prompts)))
     assert "prompt 'The chemical formula is NaCl." in str(caught.value)
     free = LanguageModelPrior(system.prior.model, system.prior.tokenizer, constrained=False)
-    assert conditions_of(free, prompts) == []  # any text is fine, and nothing is read of this one
-    assert conditions_of(free, ["A red one. The band gap is 2.00. "]) == [Conditions(band_gap=2.0)]
+    FlowLLM(free, None, [1]).check(Request(prompts=tuple(prompts)))  # any text is fine
+    asked = read_prompt("A red one. The band gap is 2.00. ")
+    assert asked.only({"band_gap"}) == Conditions(band_gap=2.0) and asked.known() == ["band_gap"]
 
 
 # ---- the command line

@@ -100,7 +100,7 @@ def test_what_cannot_be_scored_is_said(folder, capsys, words, message):
 
 
 def test_a_system_without_a_language_model_cannot_score(system, folder, tmp_path, capsys):
-    from flowllm.systems.priors import make_prior
+    from flowllm.workflows.train.source import make_prior
 
     training = CrystalBatch([11, 17], [(0, 0, 0), (0.5,) * 3], [[4] * 3], [[60] * 3], [2], ["a"])
     prior = make_prior("compositions", None, training)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation.adherence.kinds import OF_TYPES
 from flowllm.metrics.statistics import Estimate, bootstrap_interval, estimate
 from flowllm.metrics.symmetry import symmetry
-from flowllm.text.prompts import Conditions
 from flowllm.text.strings import parse_text, to_text
 
 SYMPRECS = (0.1, 0.01)  # Å

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.request import Request
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.methods.language_model.examples import known_conditions
-from flowllm.text.prompts import STEMS, Conditions
+from flowllm.text.prompts import STEMS
 
 ALL = "all"
 DEFAULT_KINDS = (

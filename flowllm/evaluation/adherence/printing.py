@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from flowllm.conditions.conditions import written_value
 from flowllm.evaluation.adherence.figures import ENERGIES, Found, kept
 from flowllm.evaluation.adherence.kinds import OF_TYPES, Wish
-from flowllm.text.prompts import STEMS, without_frame, written_value
+from flowllm.text.prompts import STEMS, without_frame
 
 Row = Mapping[str, Any]
 

@@ -23,7 +23,7 @@ from flowllm.runs.files import atomic_write, read_json, write_json
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.progress import Progress
 from flowllm.stability import HullTable, load_hull
-from flowllm.systems.generation import Prior
+from flowllm.systems.protocols import Prior
 from flowllm.systems.system import FlowLLM
 
 
@@ -52,9 +52,7 @@ def measure_adherence(
     data = load_dataset(settings.data, settings.split)
     wishes = {k: asked_of(data, k, settings.num, settings.seed) for k in settings.kinds}
     system = FlowLLM.from_pretrained(settings.model, device)
-    identity = flat_settings(
-        settings, weights=system.fingerprint(), crystals=data.crystals.digest()
-    )
+    identity = flat_settings(settings, weights=system.digest(), crystals=data.crystals.digest())
     inputs = [settings.model, settings.data]
     with open_run(out, "adherence", identity, overwrite, inputs=inputs) as run:
         file = run.path / "summary.json"

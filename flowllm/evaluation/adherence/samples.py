@@ -18,9 +18,10 @@ from flowllm.relax import RelaxSettings
 from flowllm.runs.parts import Parts, Wanted
 from flowllm.runs.progress import Progress, progress_of
 from flowllm.stability import HullTable
-from flowllm.systems.generation import Prior
+from flowllm.systems.protocols import Prior
 from flowllm.systems.sampling import crystal_seed
 from flowllm.systems.system import FlowLLM
+from flowllm.text.prompts import prompt_of
 
 PART = 250  # prompts that are finished, and kept, together
 STAGES = ("prior", "refined")
@@ -54,7 +55,8 @@ class Samples:
     def prompts(self, system: FlowLLM) -> list[str]:
         """The prompt of each wish."""
         seed = self.settings.seed
-        return [system.prompt_for(w.request, i, seed) for i, w in enumerate(self.wishes)]
+        asked = [system.asked(w.request, i, seed) for i, w in enumerate(self.wishes)]
+        return [prompt_of(conditions) for conditions in asked]
 
     def measure(
         self, system: FlowLLM, prior: Prior, hull: HullTable
@@ -96,9 +98,9 @@ class Samples:
 
         def make() -> Pair:
             settings = self.settings
-            prompts = [system.prompt_for(self.wishes[i].request, i, settings.seed) for i in indices]
+            asked = [system.asked(self.wishes[i].request, i, settings.seed) for i in indices]
             seeds = [crystal_seed(settings.seed, i, 0) for i in indices]
-            before = prior.sample(prompts, settings.sampling, seeds)
+            before = prior.sample(asked, settings.sampling, seeds)
             ids = np.array([str(indices[int(name)]) for name in before.ids], dtype=np.str_)
             before = before.replace(ids=ids)
             after = before

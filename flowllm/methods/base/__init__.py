@@ -1,17 +1,15 @@
-"""Base distributions beside the language model: what the flow starts from can be exchanged.
-
-Each is a prior of `flowllm.systems.generation`: at most one crystal for each prompt.
-"""
+"""Base distributions beside the language model: what the refiner starts from can be exchanged."""
 
 from flowllm.methods.base.geometry import Geometry, SimpleBase, Substitution
-from flowllm.methods.base.prior import CompositionSource, TypedPrior, Types, WrittenTypes
+from flowllm.methods.base.prior import BasePrior
+from flowllm.methods.base.species import SpeciesSource, TrainingSpecies, WrittenSpecies
 
 __all__ = [
-    "CompositionSource",
+    "BasePrior",
     "Geometry",
     "SimpleBase",
+    "SpeciesSource",
     "Substitution",
-    "TypedPrior",
-    "Types",
-    "WrittenTypes",
+    "TrainingSpecies",
+    "WrittenSpecies",
 ]

@@ -11,6 +11,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF
 from flowllm.errors import InputError
 from flowllm.methods.base.templates import TemplateIndex
+from flowllm.runs.identity import digest
 
 GEOMETRY_STREAM = 3  # of a crystal's seed; others belong to the language model
 MAX_ANGLE_TRIES = 100
@@ -23,6 +24,10 @@ class Geometry(Protocol):
 
     def place(self, composition: dict[str, int], seed: int) -> CrystalBatch:
         """A batch of one crystal of this cell composition; the same seed gives the same."""
+        ...
+
+    def digest(self) -> str:
+        """A short hash of everything that the crystals depend on."""
         ...
 
 
@@ -75,6 +80,10 @@ class SimpleBase:
                 return crystal
         raise InputError("no angles that span a volume were drawn")  # chance below 1e-80
 
+    def digest(self) -> str:
+        """Of the distribution of lengths."""
+        return digest("simple base", repr((self.log_mean, self.log_std)))
+
 
 class Substitution:
     """The nearest training crystal with its elements exchanged, and its volume scaled to them.
@@ -115,8 +124,21 @@ class Substitution:
             NAMELESS,
         )
 
+    def digest(self) -> str:
+        """Of the templates, and of the geometry that fills in for them."""
+        return digest("substitution", crystals_digest(self.training), self.otherwise.digest())
+
 
 RANK_OF_NUMBER = {NUMBER_OF[symbol]: rank for symbol, rank in RANK_OF.items()}
+
+
+def crystals_digest(crystals: CrystalBatch) -> str:
+    """A short hash of everything that a batch holds but its ids."""
+    arrays = (
+        crystals.num_atoms, crystals.atomic_numbers, crystals.frac_coords, crystals.lengths,
+        crystals.angles,
+    )  # fmt: skip
+    return digest(*(np.ascontiguousarray(array).tobytes() for array in arrays))
 
 
 def listed(composition: dict[str, int]) -> np.ndarray:

@@ -37,7 +37,9 @@ def rk4_step(velocity: Velocity, manifold: Manifold, x: Point, t: float, dt: flo
 
 
 SOLVERS: dict[str, Step] = {"euler": euler_step, "midpoint": midpoint_step, "rk4": rk4_step}
-"""The solvers by name; they evaluate the velocity once, twice and four times a step."""
+"""The solvers by name."""
+EVALUATIONS = {"euler": 1, "midpoint": 2, "rk4": 4}
+"""How often each evaluates the velocity in a step."""
 
 
 def integrate(
@@ -47,16 +49,18 @@ def integrate(
     steps: int,
     solver: str = "euler",
     on_frame: Callable[[int, Point], None] | None = None,
+    begin: float = 0.0,
 ) -> Point:
-    """The point at t = 1 of the flow that starts at t = 0.
+    """The point at t = 1 of the flow that starts at t = `begin`.
 
     Args:
         velocity: v(t, x), a tangent at x.
-        start: the point at t = 0.
+        start: the point at t = `begin`.
         manifold: where the points live.
         steps: number of equal steps.
         solver: name of a solver in `SOLVERS`.
-        on_frame: called with (k, x) at t = k / steps, k = 0 … steps.
+        on_frame: called with (k, x) after k steps, k = 0 … steps.
+        begin: the time at which the flow is entered, in [0, 1).
 
     Raises:
         InputError: no such solver, or fewer than one step.
@@ -65,11 +69,11 @@ def integrate(
         raise InputError(f"no solver {solver!r}; there are {', '.join(SOLVERS)}")
     if steps < 1:
         raise InputError(f"steps must be 1 or more, not {steps}")
-    step, x = SOLVERS[solver], manifold.projx(start)
+    step, x, span = SOLVERS[solver], manifold.projx(start), 1.0 - begin
     if on_frame:
         on_frame(0, x)
     for k in range(steps):
-        x = step(velocity, manifold, x, k / steps, 1.0 / steps)
+        x = step(velocity, manifold, x, begin + span * k / steps, span / steps)
         if on_frame:
             on_frame(k + 1, x)
     return x

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,15 @@ from flowllm.crystals.batch import CrystalBatch, concatenated_ranges
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError, first_line
 from flowllm.manifolds import CrystalManifold, CrystalState, SymmetricManifold
-from flowllm.methods.flow.ode import SOLVERS, anti_annealed, integrate
+from flowllm.methods.flow.ode import EVALUATIONS, SOLVERS, anti_annealed, integrate
 from flowllm.methods.flow.space_group import operations_of
 from flowllm.methods.flow.statistics import FlowStatistics
-from flowllm.methods.flow.velocity import CrystalVelocity, resolve_device
+from flowllm.methods.flow.velocity import CrystalVelocity
 from flowllm.networks.cspnet import VelocityConfig
 from flowllm.runs.files import CONFIG, WEIGHTS, load_weights, save_weights
-from flowllm.runs.progress import ItemProgress
+from flowllm.runs.identity import weights_digest
+from flowllm.systems.watch import UNWATCHED, Watch
+from flowllm.training.device import resolve_device
 
 FORMAT = "flowllm-flow"
 BATCH_ON_CPU, BATCH_ON_ACCELERATOR = 64, 1024
@@ -81,10 +83,17 @@ class RefineSettings:
 class FlowRefiner:
     """A trained flow. Deterministic: the seeds of the protocol are not used.
 
+    It moves coordinates and lattice; species stay.
+
     Args:
         velocity: the network with its statistics.
         device: "auto", "cpu", "cuda" or "mps".
     """
+
+    kind = "flow"
+    label = "Riemannian flow"
+    Settings = RefineSettings
+    moves = frozenset({"coords", "lattice"})
 
     def __init__(self, velocity: CrystalVelocity, device: str = "cpu") -> None:
         self.device = resolve_device(device)
@@ -101,10 +110,10 @@ class FlowRefiner:
         crystals: CrystalBatch,
         settings: RefineSettings | None = None,
         seeds: Sequence[int] | None = None,
-        progress: ItemProgress | None = None,
-        on_step: Callable[[], None] | None = None,
+        watch: Watch = UNWATCHED,
+        start: float = 0.0,
     ) -> Trajectory:
-        """The trajectories of crystals from t = 0 (as given) to t = 1, in the given order.
+        """The trajectories of crystals from t = start (as given) to t = 1, in the given order.
 
         Types and ids stay as they are. Computed in float32, in batches of like size; how the work
         is cut changes the result by rounding only.
@@ -113,9 +122,8 @@ class FlowRefiner:
             crystals: the prior's sample.
             settings: how to integrate.
             seeds: unused; part of the refiner protocol.
-            progress: called with (crystals done, crystals in all).
-            on_step: called at the start and after each step of each batch; what it raises ends the
-                refinement.
+            watch: its step comes at the start and after each step of each batch.
+            start: the time in [0, 1) at which the crystals enter; the steps divide the rest.
 
         Raises:
             InputError: a cell spans no volume or a type is unknown to the network; the id is named.
@@ -126,16 +134,13 @@ class FlowRefiner:
         shape = (len(frames), len(crystals), 3)
         coords = np.zeros((len(frames), len(crystals.frac_coords), 3))
         lengths, angles = np.zeros(shape), np.zeros(shape)
-        done = 0
         for chosen in self._batches(crystals.num_atoms, settings.batch_size):
             atoms = concatenated_ranges(crystals.offsets[chosen], crystals.num_atoms[chosen])
-            parts = self._integrate(crystals[chosen], settings, frames, on_step)
+            parts = self._integrate(crystals[chosen], settings, frames, watch, start)
             coords[:, atoms], lengths[:, chosen], angles[:, chosen] = parts
-            done += len(chosen)
-            if progress:
-                progress(done, len(crystals))
+            watch.finished(len(chosen))
         coords[0], lengths[0], angles[0] = crystals.frac_coords, crystals.lengths, crystals.angles
-        times = np.array(frames) / settings.steps
+        times = start + (1 - start) * np.array(frames) / settings.steps
         return Trajectory(
             times,
             coords,
@@ -168,7 +173,8 @@ class FlowRefiner:
         crystals: CrystalBatch,
         settings: RefineSettings,
         frames: list[int],
-        on_step: Callable[[], None] | None = None,
+        watch: Watch,
+        start: float,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Coordinates (T, n, 3), lengths (T, b, 3) and angles (T, b, 3) of one batch."""
         types, coords, mask = (torch.from_numpy(part) for part in crystals.padded())
@@ -186,8 +192,7 @@ class FlowRefiner:
         wanted = set(frames)
 
         def keep(step: int, x: CrystalState) -> None:
-            if on_step:
-                on_step()
+            watch.step()
             if step in wanted:
                 cell = self.velocity.cell_map.from_flat(x.cell.cpu().double())
                 kept.append(
@@ -201,6 +206,7 @@ class FlowRefiner:
             settings.steps,
             settings.solver,
             keep,
+            start,
         )
         coords_kept, lengths, angles = zip(*kept, strict=True)
         return np.stack(coords_kept), np.stack(lengths), np.stack(angles)
@@ -215,6 +221,24 @@ class FlowRefiner:
         return SymmetricManifold(mask, group, self.velocity.cell_map)
 
     # ---- files -----------------------------------------------------------------------------
+
+    def units(self, crystals: CrystalBatch, settings: RefineSettings) -> tuple[str, int]:
+        """Evaluations of the network for one crystal."""
+        return "evaluations", len(crystals) * settings.steps * EVALUATIONS[settings.solver]
+
+    def digest(self) -> str:
+        """A short hash of the weights, the size of the network and the statistics."""
+        about = repr((self.config.to_dict(), self.velocity.statistics.to_dict()))
+        return weights_digest(self.velocity, about)
+
+    def save(self, folder: Path, half: bool = False) -> None:
+        """As `save_pretrained`."""
+        self.save_pretrained(folder, half)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> FlowRefiner:
+        """As `from_pretrained`."""
+        return cls.from_pretrained(folder, device)
 
     def save_pretrained(self, folder: str | Path, half: bool = True) -> None:
         """Write config.json (sizes and statistics) and model.safetensors.

@@ -25,9 +25,9 @@ from flowllm.methods.flow.loss import FlowMatcher
 from flowllm.methods.flow.monitor import EMA_FILE, AverageCallback, MonitorCallback
 from flowllm.methods.flow.refiner import FlowRefiner
 from flowllm.methods.flow.settings import FlowTrainSettings
-from flowllm.methods.flow.velocity import resolve_device
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import claim, flat_settings
+from flowllm.training.device import resolve_device
 from flowllm.training.muon import muon_factory
 from flowllm.training.ranks import open_shared_run
 

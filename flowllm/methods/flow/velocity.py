@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from flowllm.errors import InputError
 from flowllm.manifolds import CrystalState, cell_map
 from flowllm.methods.flow.statistics import FlowStatistics
 from flowllm.networks.cspnet import VelocityConfig, VelocityNet
@@ -64,26 +63,3 @@ class CrystalVelocity(nn.Module):
             target.coords / self.coord_velocity_std,
             (target.cell - self.cell_velocity_mean) / self.cell_velocity_std,
         )
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device that "auto", "cpu", "cuda" or "mps" stands for.
-
-    Raises:
-        InputError: no such device here.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    kind = name.split(":")[0]
-    usable = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if kind not in usable:
-        raise InputError(f"no device {name!r}; there are auto, cpu, cuda and mps")
-    if not usable[kind]:
-        raise InputError(f"this machine or this build of torch has no {kind}; use --device cpu")
-    return torch.device(name)

@@ -10,18 +10,15 @@ resampling, Rubin, J. Am. Stat. Assoc. 82, 543 (1987)).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.crystals.wyckoff import has_sites
 from flowllm.methods.language_model.decoding.loop import left_padded
 from flowllm.text.prompts import REQUEST, add_sentence, parse_prompt, without_sentence
 from flowllm.text.token_table import TokenTable
-
-if TYPE_CHECKING:
-    from flowllm.methods.language_model.prior import LanguageModelPrior
 
 Complete = Callable[[list[str], list[int]], list[str]]
 """Prompts and seeds in; the prompts with a composition out."""
@@ -38,7 +35,11 @@ def needs_composition(prompt: str) -> bool:
 
 
 def with_compositions(
-    prior: LanguageModelPrior, prompts: Sequence[str], seeds: Sequence[int], complete: Complete
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    complete: Complete,
 ) -> list[str]:
     """P prompts; those that ask for a space group alone get a composition that goes with it.
 
@@ -46,7 +47,8 @@ def with_compositions(
     group has no sites for are chosen only where there are no others.
 
     Args:
-        prior: a compact model.
+        model: a compact model.
+        tokenizer: its tokenizer.
         prompts: P prompts.
         seeds: P seeds.
         complete: writes compositions.
@@ -65,7 +67,7 @@ def with_compositions(
     ]
     grown = complete(copies, streams)
     weights = group_log_probabilities(
-        prior, grown, [group for group in groups for _ in range(CANDIDATES)]
+        model, tokenizer, grown, [group for group in groups for _ in range(CANDIDATES)]
     )
     for place, (index, group) in enumerate(zip(chosen, groups, strict=True)):
         own = slice(place * CANDIDATES, (place + 1) * CANDIDATES)
@@ -82,26 +84,28 @@ def with_compositions(
 
 @torch.inference_mode()
 def group_log_probabilities(
-    prior: LanguageModelPrior, prompts: Sequence[str], groups: Sequence[int]
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    groups: Sequence[int],
 ) -> np.ndarray:
     """(P,) log p(space group | prompt), base e, by the model, among all 230 groups.
 
     Args:
-        prior: a compact model.
+        model: a compact model.
+        tokenizer: its tokenizer.
         prompts: P prompts without the sentence of a space group.
         groups: P international numbers.
     """
-    prior.model.eval()
-    device, table = prior.model.device, TokenTable(prior.tokenizer)
+    model.eval()
+    device, table = model.device, TokenTable(tokenizer)
     result = []
     for start in range(0, len(prompts), BATCH):
         stems = [add_sentence(p, "space_group") for p in prompts[start : start + BATCH]]
-        encoded = prior.tokenizer(stems, add_special_tokens=True)["input_ids"]
-        ids, mask = left_padded(encoded, prior.tokenizer.pad_token_id or 0, device)
+        encoded = tokenizer(stems, add_special_tokens=True)["input_ids"]
+        ids, mask = left_padded(encoded, tokenizer.pad_token_id or 0, device)
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        output = prior.model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=1
-        )
+        output = model(input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=1)
         scores = output.logits[:, -1].float()[:, torch.as_tensor(table.space_groups)]
         wanted = torch.as_tensor(groups[start : start + BATCH], device=device) - 1
         result.append(scores.log_softmax(-1).gather(1, wanted[:, None])[:, 0].cpu().numpy())

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.prior import LanguageModelPrior
+from flowllm.methods.language_model.rules import rule_for
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.text.constraints import CrystalState
-from flowllm.text.prompts import Conditions, build_prompt
+from flowllm.text.prompts import build_prompt
 from flowllm.text.strings import TextError, parse_text, to_text
 from flowllm.text.token_table import TokenTable
 
@@ -51,7 +53,7 @@ def complete_crystal(
     beginning, table = to_text(partial)[0], TokenTable(prior.tokenizer)
     if int(partial.num_atoms[0]) > MAX_ATOMS:
         raise InputError(f"{int(partial.num_atoms[0])} atoms; a cell holds at most {MAX_ATOMS}")
-    rule = prior.rule_for(prompt)
+    rule = rule_for(prompt)
     tokens = prior.tokenizer(beginning, add_special_tokens=False)["input_ids"]
     states = []
     for _ in seeds:

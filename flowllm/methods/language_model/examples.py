@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from flowllm.conditions.conditions import KINDS, Conditions
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.methods.language_model.decoding.encoding import (
@@ -24,21 +26,12 @@ from flowllm.methods.language_model.decoding.encoding import (
     encode_behind,
     encode_prompts,
 )
-from flowllm.text.prompts import OUTLINE, Conditions, build_prompt, prompt_pieces
+from flowllm.text.prompts import OUTLINE, build_prompt, prompt_pieces
 from flowllm.text.strings import to_text
 
 IGNORED = -100  # the label that the loss of transformers passes over
 
-INCLUSION = {
-    "formula": 0.15,
-    "elements": 0.15,
-    "num_atoms": 0.5,
-    "formation_energy": 0.15,
-    "e_above_hull": 0.15,
-    "band_gap": 0.15,
-    "composition": 0.9,
-    "space_group": 0.85,
-}
+INCLUSION = {name: kind.share for name, kind in KINDS.items()}
 """How often each condition is given, where it is known. One prompt in twelve gives none but those
 of the outline, which are drawn for themselves."""
 
@@ -52,9 +45,10 @@ def known_conditions(data: CrystalSet) -> list[Conditions]:
     for index, (formula, counts) in enumerate(
         zip(data.reduced_formulas, crystals.compositions, strict=True)
     ):
-        values = {
+        values: dict[str, Any] = {
             name: float(columns[name][index])
-            for name in ("formation_energy", "e_above_hull", "band_gap")
+            for name in KINDS
+            if KINDS[name].number and KINDS[name].measured
             if np.isfinite(columns[name][index])
         }
         group = columns["space_group"][index]

@@ -1,105 +1,142 @@
-"""The sentences that the model writes into its own prompt: composition, then space group."""
+"""The sentences that the model adds to its own prompt: composition, then space group."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.conditions.composition_rule import CompositionRule
-from flowllm.errors import InputError
 from flowllm.methods.language_model.candidates import with_compositions
-from flowllm.methods.language_model.decoding.events import Rejected, Sentence, Token
-from flowllm.text.outline import OUTLINE_STATES, DecodingState
+from flowllm.methods.language_model.decoding.decode import decode
+from flowllm.methods.language_model.decoding.events import Sentence, Token
+from flowllm.methods.language_model.rules import rule_for
+from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.systems.events import Event, Rejected
+from flowllm.systems.watch import UNWATCHED, Watch
+from flowllm.text.outline import OUTLINE_STATES
 from flowllm.text.prompts import OUTLINE, REQUEST, add_sentence, parse_prompt, value_of
 from flowllm.text.token_table import TokenTable
-
-if TYPE_CHECKING:
-    from flowllm.methods.language_model.prior import LanguageModelPrior
 
 OUTLINE_STREAM = 2  # of a crystal's seed; the space group's is the next one
 OUTLINE_TRIES = 10  # draws of a composition, the last one held to the number of atoms
 
-Writer = Callable[
-    [list[str], list[list[int]], list[DecodingState], str], Iterable[Token | tuple[int, str | None]]
-]
-"""Writes the values of sentences: for stems, seeds, states and the sentence's name it gives tokens,
-if they are told, and (position, value), None where no end came."""
-Result = TypeVar("Result")
 
-
-def write_outline(
-    prior: LanguageModelPrior,
-    prompts: Sequence[str],
-    seeds: Sequence[int],
-    write: Writer,
-    names: Sequence[str] = OUTLINE,
-    indices: Sequence[int] | None = None,
-    attempt: int = 0,
-) -> Generator[Token | Sentence | Rejected, None, list[str]]:
-    """Complete prompts by the sentences that they leave open, told as it happens.
+@dataclass(frozen=True)
+class OutlineWriter:
+    """Completes prompts by the sentences that they leave open.
 
     A prompt that asks for a space group and leaves the composition open gets one that is chosen
-    among several (`flowllm.methods.language_model.candidates`), of which only the sentence is told.
+    among several (`language_model.candidates`), of which only the sentence is reported.
 
     A composition is drawn again if it has not the number of atoms asked for, and is held to it only
-    in the last try: held to it at once, a composition that went astray would be filled up with
+    in the last draw: held to it at once, a composition that went astray would be filled up with
     whatever elements come last in the order.
 
-    Args:
-        prior: whose rules hold, and whose tokenizer is used.
-        prompts: P prompts.
-        seeds: P seeds.
-        write: what writes the values.
-        names: the sentences that may be added.
-        indices: P names for the events; by default the positions of the prompts.
-        attempt: named in the events.
-
-    Returns:
-        The completed prompts.
+    Attributes:
+        model: a compact model.
+        tokenizer: its tokenizer.
+        settings: how to draw.
+        watch: told of tokens, sentences and rejected draws.
     """
-    completed, table = list(prompts), TokenTable(prior.tokenizer)
-    called = range(len(prompts)) if indices is None else indices
-    if "composition" in names:
 
-        def compositions(stems: list[str], streams: list[int]) -> list[str]:
-            return result_of(write_outline(prior, stems, streams, write, ("composition",)))
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    settings: SamplingSettings
+    watch: Watch = UNWATCHED
 
-        completed = with_compositions(prior, prompts, seeds, compositions)
-        for index, before, after in zip(called, prompts, completed, strict=True):
-            if after != before:
-                yield Sentence(index, "composition", value_of(after, "composition"), after)
-    for stream, name in enumerate(OUTLINE, start=OUTLINE_STREAM):
-        if name not in names:
-            continue
+    def complete(
+        self, prompts: Sequence[str], seeds: Sequence[int], names: Sequence[str] = OUTLINE
+    ) -> list[str]:
+        """The completed prompts.
+
+        Args:
+            prompts: P prompts.
+            seeds: P seeds.
+            names: the sentences that may be added.
+        """
+        completed = list(prompts)
+        if "composition" in names:
+            silent = replace(self, watch=Watch(stop=self.watch.stop))
+
+            def compositions(stems: list[str], streams: list[int]) -> list[str]:
+                return silent.complete(stems, streams, ("composition",))
+
+            completed = with_compositions(self.model, self.tokenizer, prompts, seeds, compositions)
+            for index, (before, after) in enumerate(zip(prompts, completed, strict=True)):
+                if after != before:
+                    value = value_of(after, "composition")
+                    self.watch.event(Sentence(index, "composition", value, after))
+        for stream, name in enumerate(OUTLINE, start=OUTLINE_STREAM):
+            if name in names:
+                self._add(completed, seeds, name, stream)
+        return completed
+
+    def _add(self, completed: list[str], seeds: Sequence[int], name: str, stream: int) -> None:
+        """Add one sentence to the prompts that leave it open, in place."""
+        table = TokenTable(self.tokenizer)
         waiting = [i for i, prompt in enumerate(completed) if leaves_open(prompt, name)]
         for draw in range(OUTLINE_TRIES):
             if not waiting:
                 break
-            rules = [prior.rule_for(completed[i]) for i in waiting]
+            rules = [rule_for(completed[i]) for i in waiting]
             held = draw + 1 == OUTLINE_TRIES
             states = [OUTLINE_STATES[name](table, r if held else r.any_size()) for r in rules]
             stems = [add_sentence(completed[i], name) for i in waiting]
             streams = [[seeds[i], stream, draw] for i in waiting]
-            for event in write(stems, streams, states, name):
-                if isinstance(event, Token):
-                    index = called[waiting[event.index]]
-                    yield replace(event, index=index, attempt=attempt, draw=draw)
-                    continue
-                place, value = event
-                row = waiting[place]
-                if value is None:
-                    yield Rejected(called[row], attempt, name, "no end in time")
-                    continue
-                grown = add_sentence(completed[row], name, value.strip())
-                reason = _objection(rules[place], grown, value.strip())
-                if reason is None:
-                    completed[row] = grown
-                    yield Sentence(called[row], name, value.strip(), grown)
-                else:
-                    yield Rejected(called[row], attempt, name, reason)
+            watch = replace(self.watch, on_finished=None, on_event=self._renamed(waiting, draw))
+            ended = _Ended(completed, waiting, rules, name, self.watch)
+            decode(
+                self.model, self.tokenizer, stems, self.settings, streams, states,
+                watch=watch, part=name, ended=ended,
+            )  # fmt: skip
             waiting = [i for i in waiting if leaves_open(completed[i], name)]
-    return completed
+
+    def _renamed(self, waiting: list[int], draw: int) -> Callable[[Event], None] | None:
+        """Passes tokens on under the positions of the prompts and with their draw."""
+        if self.watch.on_event is None:
+            return None
+        places = list(waiting)
+
+        def passed(event: Event) -> None:
+            if isinstance(event, Token):
+                event = replace(event, index=places[event.index], draw=draw)
+            self.watch.event(event)
+
+        return passed
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """Takes the value of a sentence as it comes: into the prompt, or rejected.
+
+    Attributes:
+        completed: all prompts, changed in place.
+        waiting: which of them are being completed, by the positions of the values.
+        rules: as many rules.
+        name: of the sentence.
+        watch: told of what became of it.
+    """
+
+    completed: list[str]
+    waiting: list[int]
+    rules: list[CompositionRule]
+    name: str
+    watch: Watch
+
+    def __call__(self, place: int, value: str | None) -> None:
+        row = self.waiting[place]
+        if value is None:
+            self.watch.event(Rejected(row, 0, self.name, "no end in time"))
+            return
+        grown = add_sentence(self.completed[row], self.name, value.strip())
+        reason = _objection(self.rules[place], grown, value.strip())
+        if reason is None:
+            self.completed[row] = grown
+            self.watch.event(Sentence(row, self.name, value.strip(), grown))
+        else:
+            self.watch.event(Rejected(row, 0, self.name, reason))
 
 
 def leaves_open(prompt: str, name: str) -> bool:
@@ -108,25 +145,6 @@ def leaves_open(prompt: str, name: str) -> bool:
     if name == "composition" and asked.space_group is not None:
         return False
     return prompt.endswith(REQUEST) and getattr(asked, name) is None
-
-
-def expected_atoms(prompt: str) -> int:
-    """The number of atoms that a prompt asks for, 0 where it says nothing readable of it."""
-    try:
-        asked = parse_prompt(prompt)
-    except InputError:
-        return 0
-    return sum((asked.composition or {}).values()) or asked.num_atoms or 0
-
-
-def result_of(generator: Generator[object, None, Result]) -> Result:
-    """What a generator returns, its events left aside."""
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
 
 
 def _objection(rule: CompositionRule, prompt: str, value: str) -> str | None:

@@ -1,20 +1,19 @@
-"""The language model as a prior: prompts in, crystals out."""
+"""The language model as a prior: conditions in, crystals out."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from flowllm.conditions.composition_rule import CompositionRule
-from flowllm.conditions.formula import multiples_of
+from flowllm.conditions.conditions import KINDS, Conditions
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.errors import InputError, first_line
+from flowllm.errors import InputError
+from flowllm.methods.language_model.compact import load_compact, save_compact
 from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.encoding import (
     check_prompts,
@@ -24,20 +23,24 @@ from flowllm.methods.language_model.decoding.encoding import (
     is_large,
     longest_crystal,
 )
-from flowllm.methods.language_model.outline import expected_atoms, result_of, write_outline
-from flowllm.methods.language_model.quiet import no_bars
+from flowllm.methods.language_model.decoding.events import CRYSTAL
+from flowllm.methods.language_model.outline import OutlineWriter
+from flowllm.methods.language_model.rules import expected_atoms, rule_for
 from flowllm.methods.language_model.settings import SamplingSettings
-from flowllm.runs.identity import weights_digest
+from flowllm.runs.identity import digest, weights_digest
+from flowllm.systems.events import Drawn, Rejected
+from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.constraints import CrystalState
 from flowllm.text.outline import DecodingState
-from flowllm.text.prompts import OUTLINE, Conditions, parse_prompt, without_frame
-from flowllm.text.strings import TextError, parse_text
+from flowllm.text.prompts import OUTLINE, parse_prompt, prompt_of
+from flowllm.text.strings import TextError, parse_text, to_text
 from flowllm.text.token_table import TokenTable
-from flowllm.text.tokenizer import load_tokenizer, warn_about_foreign_text
+from flowllm.training.device import resolve_device
 
 # sampling, noise and the outline's sentences draw from different streams of a crystal's seed;
-# those of the sentences are in `flowllm.methods.language_model.outline`
+# those of the sentences are in `language_model.outline`
 NOISE_STREAM = 1
+ON_COMPOSITION = frozenset({"formula", "composition", "elements", "num_atoms"})
 
 
 class LanguageModelPrior:
@@ -50,6 +53,10 @@ class LanguageModelPrior:
             the compact tokenizer.
     """
 
+    kind = "language-model"
+    label = "language model"
+    Settings = SamplingSettings
+
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, constrained: bool = True
     ) -> None:
@@ -57,68 +64,105 @@ class LanguageModelPrior:
             TokenTable(tokenizer)  # raises where the tokenizer is another
         self.model, self.tokenizer, self.constrained = model, tokenizer, constrained
 
-    @classmethod
-    def from_pretrained(cls, folder: str | Path, device: str = "cpu") -> LanguageModelPrior:
-        """Load a compact model from a folder, in float32 whatever it was stored in.
+    # ---- what can be asked -----------------------------------------------------------------
 
-        A folder with an adapter, or with a model that has its own tokenizer, gives a
-        `flowllm.methods.language_model.finetune.prior.LargePrior`.
+    @property
+    def exact(self) -> frozenset[str]:
+        """The conditions on the composition, where decoding is constrained; else none."""
+        return ON_COMPOSITION if self.constrained else frozenset()
 
-        Raises:
-            InputError: the folder holds no such model, or a damaged one.
-        """
-        if is_large(folder):
-            from flowllm.methods.language_model.finetune.prior import load_large
-
-            return load_large(folder, device)
-        for name in ("config.json", "model.safetensors"):
-            if not (Path(folder) / name).is_file():
-                raise InputError(f"{folder} is no language model: it holds no {name}")
-        tokenizer = load_tokenizer(folder)
-        try:
-            with no_bars():
-                model, report = AutoModelForCausalLM.from_pretrained(
-                    str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True,
-                    trust_remote_code=False, output_loading_info=True,
-                )  # fmt: skip
-        except Exception as error:  # safetensors and transformers raise errors of many kinds
-            raise InputError(f"{folder} cannot be loaded: {first_line(error)}") from error
-        if model.config.vocab_size != len(tokenizer):
-            raise InputError(
-                f"{folder}: the model has {model.config.vocab_size} tokens, its tokenizer "
-                f"{len(tokenizer)}"
-            )
-        lacking = sorted(map(str, report["missing_keys"]))
-        if lacking:  # transformers would go on with random numbers in their place
-            raise InputError(
-                f"{Path(folder) / 'model.safetensors'} lacks {len(lacking)} weights of the model "
-                f"({lacking[0]}, …)"
-            )
-        for weight, tensor in model.state_dict().items():
-            if not torch.isfinite(tensor).all():
-                raise InputError(f"{folder}: {weight} holds a value that is not finite")
-        try:
-            return cls(model.to(device).eval(), tokenizer)
-        except InputError as error:
-            raise InputError(f"{folder}: {error}") from error
-
-    def save_pretrained(self, folder: str | Path, half: bool = False) -> None:
-        """Save model and tokenizer; in float16 where `half`."""
-        state = self.model.state_dict()
-        if half:
-            state = {name: weight.half() for name, weight in state.items()}
-        with no_bars():
-            self.model.save_pretrained(folder, state_dict=state)
-        self.tokenizer.save_pretrained(folder)
+    @property
+    def heeded(self) -> frozenset[str]:
+        """All other conditions."""
+        return frozenset(KINDS) - self.exact
 
     @property
     def outline(self) -> tuple[str, ...]:
         """The sentences that the model writes into its own prompt."""
         return OUTLINE if self.constrained else ()
 
-    def digest(self) -> str:
-        """A short hash of the weights."""
-        return weights_digest(self.model)
+    def check(self, asked: Conditions) -> None:
+        """See whether decoding can keep to the conditions; a model that writes freely takes any.
+
+        Raises:
+            InputError: no composition fits, or a standard sentence of a prompt cannot be read.
+        """
+        if self.constrained:
+            rule_for(prompt_of(asked))
+
+    # ---- sampling --------------------------------------------------------------------------
+
+    def sample(
+        self,
+        asked: Sequence[Conditions],
+        settings: SamplingSettings,
+        seeds: Sequence[int],
+        watch: Watch = UNWATCHED,
+    ) -> CrystalBatch:
+        """Crystals for P conditions; one that is rejected is missing.
+
+        A crystal is reported at the token that ends it, or is rejected there.
+
+        Returns:
+            At most P crystals; an id is the position of its conditions.
+        """
+        prompts = [prompt_of(conditions) for conditions in asked]
+        settings = self.fit(prompts, settings)
+        states: list[DecodingState] | None = None
+        if self.constrained:
+            prompts = self.complete(prompts, settings, seeds, watch=watch)
+            table = TokenTable(self.tokenizer)
+            states = [CrystalState(table, rule_for(p), settings.overlap) for p in prompts]
+        found: dict[int, CrystalBatch] = {}
+
+        def ended(position: int, text: str | None) -> None:
+            reason = f"no end within {settings.max_new_tokens} tokens"
+            if text is not None:
+                try:
+                    crystal = parse_text(text, str(position))
+                except TextError as error:  # rejected, as in section 3.1 of the paper
+                    reason, text = str(error), None
+                else:
+                    crystal = perturb(crystal, settings.noise, seeds[position])
+                    found[position] = crystal
+                    watch.event(Drawn(position, 0, text, crystal))
+            if text is None:
+                watch.event(Rejected(position, 0, CRYSTAL, reason))
+            watch.finished()
+
+        lengths = None if self.constrained else [expected_atoms(prompt) for prompt in prompts]
+        decode(
+            self.model, self.tokenizer, prompts, settings, seeds, states,
+            watch=watch, part=CRYSTAL, ended=ended, lengths=lengths,
+        )  # fmt: skip
+        return CrystalBatch.concatenate(found[position] for position in sorted(found))
+
+    def complete(
+        self,
+        prompts: Sequence[str],
+        settings: SamplingSettings,
+        seeds: Sequence[int],
+        names: Sequence[str] = OUTLINE,
+        watch: Watch = UNWATCHED,
+    ) -> list[str]:
+        """The prompts with the sentences that the model adds: composition, then space group.
+
+        `names` may leave out the latter; `outline.OutlineWriter` says when a prompt stays as it is.
+        """
+        writer = OutlineWriter(self.model, self.tokenizer, settings, watch)
+        return writer.complete(prompts, seeds, names)
+
+    def compositions(
+        self,
+        asked: Sequence[Conditions],
+        settings: SamplingSettings,
+        seeds: Sequence[int],
+        watch: Watch = UNWATCHED,
+    ) -> list[dict[str, int] | None]:
+        """The compositions of the crystals that `sample` would draw; None where none came."""
+        prompts = [prompt_of(conditions) for conditions in asked]
+        completed = self.complete(prompts, settings, seeds, ("composition",), watch)
+        return [parse_prompt(prompt).composition for prompt in completed]
 
     def fit(self, prompts: Sequence[str], settings: SamplingSettings) -> SamplingSettings:
         """The settings with as many tokens as a crystal may take behind these prompts.
@@ -139,115 +183,112 @@ class LanguageModelPrior:
             count = min(count, context - max(map(len, encoded), default=0))
         return replace(settings, max_new_tokens=count)
 
-    def sample(
-        self,
-        prompts: Sequence[str],
-        settings: SamplingSettings,
-        seeds: Sequence[int],
-        progress: Callable[[int], None] | None = None,
-    ) -> CrystalBatch:
-        """Crystals for P prompts; one that is rejected is missing.
+    def units(self, crystals: CrystalBatch, settings: SamplingSettings) -> tuple[str, int]:
+        """Tokens of the crystals' texts, the ends included."""
+        texts = to_text(crystals)
+        encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        return "tokens", sum(len(ids) + 1 for ids in encoded)
 
-        Returns:
-            At most P crystals; an id is the position of its prompt.
-        """
-        settings = self.fit(prompts, settings)
-        if self.constrained:
-            prompts = self.complete(prompts, settings, seeds)
-            table = TokenTable(self.tokenizer)
-            states: list[DecodingState] = [
-                CrystalState(table, self.rule_for(p), settings.overlap) for p in prompts
-            ]
-            texts = decode(self.model, self.tokenizer, prompts, settings, seeds, states, progress)
-        else:
-            texts = self._write_freely(prompts, settings, seeds, progress)
-        crystals = []
-        for index, text in enumerate(texts):
-            if text is None:
-                continue
-            try:
-                crystal = parse_text(text, str(index))
-            except TextError:
-                continue  # rejected, as in section 3.1 of the paper; the caller sees it missing
-            crystals.append(perturb(crystal, settings.noise, seeds[index]))
-        return CrystalBatch.concatenate(crystals)
+    # ---- files -----------------------------------------------------------------------------
 
-    def complete(
-        self,
-        prompts: Sequence[str],
-        settings: SamplingSettings,
-        seeds: Sequence[int],
-        names: Sequence[str] = OUTLINE,
-    ) -> list[str]:
-        """The prompts with the sentences that the model adds: composition, then space group.
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> LanguageModelPrior:
+        """As `from_pretrained`, the device resolved."""
+        return cls.from_pretrained(folder, str(resolve_device(device)))
 
-        `names` may leave out the latter; `outline.write_outline` says when a prompt stays as it is.
-        """
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str = "cpu") -> LanguageModelPrior:
+        """Load a compact model from a folder, in float32 whatever it was stored in.
 
-        def write(
-            stems: list[str], streams: list[list[int]], states: list[DecodingState], _: str
-        ) -> Iterable[tuple[int, str | None]]:
-            values = decode(self.model, self.tokenizer, stems, settings, streams, states)
-            return enumerate(values)
-
-        return result_of(write_outline(self, prompts, seeds, write, names))
-
-    def _write_freely(
-        self,
-        prompts: Sequence[str],
-        settings: SamplingSettings,
-        seeds: Sequence[int],
-        progress: Callable[[int], None] | None,
-    ) -> list[str | None]:
-        """Texts without constraints: on a GPU by continuous batching, else by our own loop."""
-        if settings.continuous or (
-            settings.continuous is None and self.model.device.type == "cuda"
-        ):
-            from flowllm.methods.language_model.decoding.continuous import decode_continuously
-
-            try:
-                return decode_continuously(
-                    self.model, self.tokenizer, prompts, settings, seeds, progress
-                )
-            except Exception as error:  # whatever transformers' engine does not know of a model
-                if settings.continuous:
-                    raise
-                message = f"no continuous batching of this model ({first_line(error)})"
-                warnings.warn(f"{message}; going on without", stacklevel=2)
-        lengths = [expected_atoms(prompt) for prompt in prompts]
-        return decode(self.model, self.tokenizer, prompts, settings, seeds, None, progress, lengths)
-
-    def rule_for(self, prompt: str) -> CompositionRule:
-        """What the standard sentences of a prompt say about the composition.
+        A folder with an adapter, or with a model that has its own tokenizer, gives a `LargePrior`.
 
         Raises:
-            InputError: they contradict each other or cannot be met; the prompt is named.
+            InputError: the folder holds no such model, or a damaged one.
         """
-        warn_about_foreign_text(prompt)
+        if is_large(folder):
+            return load_large(folder, device)
+        model, tokenizer = load_compact(folder)
         try:
-            asked = parse_prompt(prompt)
-            return CompositionRule(_compositions(asked), asked.elements, asked.num_atoms)
+            return cls(model.to(device).eval(), tokenizer)
         except InputError as error:
-            raise InputError(f"prompt {without_frame(prompt)!r}: {error}") from error
+            raise InputError(f"{folder}: {error}") from error
+
+    def save(self, folder: Path, half: bool = False) -> None:
+        """As `save_pretrained`."""
+        self.save_pretrained(folder, half)
+
+    def save_pretrained(self, folder: str | Path, half: bool = False) -> None:
+        """Save model and tokenizer; in float16 where `half`."""
+        save_compact(self.model, self.tokenizer, folder, half)
+
+    def digest(self) -> str:
+        """A short hash of the weights, the tokenizer, and whether decoding is constrained."""
+        words = "\n".join(self.tokenizer.convert_ids_to_tokens(range(len(self.tokenizer))))
+        return digest(weights_digest(self.model), words, str(self.constrained))
+
+
+class LargePrior(LanguageModelPrior):
+    """A fine-tuned pretrained model, which writes freely by its own tokenizer.
+
+    Args:
+        model: the model, with its adapter where it has one.
+        tokenizer: its own.
+        folder: where it was loaded from.
+        identity: a short hash of its weights.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        folder: Path,
+        identity: str,
+    ) -> None:
+        super().__init__(model, tokenizer, constrained=False)
+        self.folder, self.identity = folder, identity
+
+    def fit(self, prompts: Sequence[str], settings: SamplingSettings) -> SamplingSettings:
+        """As of any prior, and no more texts at a time than memory holds keys and values of.
+
+        What a text says does not depend on how many are written beside it.
+        """
+        from flowllm.methods.language_model.finetune.load import rows_that_fit
+
+        fitted = super().fit(prompts, settings)
+        longest = max(map(len, encode_prompts(self.tokenizer, prompts)), default=0)
+        rows = rows_that_fit(self.model, longest + fitted.max_new_tokens)
+        return replace(fitted, batch_size=max(1, min(fitted.batch_size, rows)))
+
+    def digest(self) -> str:
+        """A short hash of the weights, taken from the files: the model may be huge."""
+        return self.identity
+
+    def save_pretrained(self, folder: str | Path, half: bool = False) -> None:
+        """Save the adapter and what it says of its base, or the whole model, and the tokenizer.
+
+        Weights of 16 bits stay as they are; others are saved in float16 where `half`.
+        """
+        from flowllm.methods.language_model.finetune.load import save_large
+
+        save_large(self.model, self.tokenizer, self.folder, Path(folder), half)
+
+
+def load_large(folder: str | Path, device: str = "cpu", **options: Any) -> LargePrior:
+    """A prior of a fine-tuned model, or of any other; arguments as of `finetune.load.load_model`.
+
+    Raises:
+        InputError: a part is missing or damaged, or the base is not the one that was adapted.
+    """
+    from flowllm.methods.language_model.finetune.load import load_model
+
+    return LargePrior(*load_model(folder, device, **options))
 
 
 def load_as_stored(folder: str | Path) -> LanguageModelPrior:
     """A prior to be passed on: a large model keeps the type in which its weights lie on disk."""
     if not is_large(folder):
         return LanguageModelPrior.from_pretrained(folder)
-    from flowllm.methods.language_model.finetune.prior import load_large
-
     return load_large(folder, as_stored=True)
-
-
-def _compositions(asked: Conditions) -> tuple[dict[str, int], ...] | None:
-    """The cell compositions that meet both a composition and a formula, where these are given."""
-    if asked.formula is None:
-        return None if asked.composition is None else (asked.composition,)
-    multiples = multiples_of(asked.formula)
-    if asked.composition is None:
-        return multiples
-    return tuple(c for c in multiples if c == asked.composition)
 
 
 def perturb(crystal: CrystalBatch, noise: float, seed: int) -> CrystalBatch:

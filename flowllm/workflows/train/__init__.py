@@ -6,13 +6,12 @@ Each stage reads the folder of the one before it, writes its own, and goes on wh
 from flowllm.workflows.train.flow import train_on_pairs
 from flowllm.workflows.train.language_model import train_compact
 from flowllm.workflows.train.package import combine
-from flowllm.workflows.train.pairs import PairSettings, composition_prompt, make_pairs
+from flowllm.workflows.train.pairs import PairSettings, make_pairs
 from flowllm.workflows.train.splits import num_atoms_histogram, training_splits
 
 __all__ = [
     "PairSettings",
     "combine",
-    "composition_prompt",
     "make_pairs",
     "num_atoms_histogram",
     "train_compact",

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowllm.errors import InputError
-from flowllm.methods.flow.velocity import resolve_device
 from flowllm.runs.identity import digest, flat_settings, open_run
+from flowllm.training.device import resolve_device
 from flowllm.training.ranks import compute_on, open_shared_run
 from flowllm.workflows.train.splits import training_splits
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from flowllm.errors import InputError
 from flowllm.methods.flow import FlowRefiner, FlowTrainSettings, PairSet, train_flow
 from flowllm.methods.flow.train import COMMAND, run_settings
-from flowllm.methods.flow.velocity import resolve_device
 from flowllm.runs.files import friendly_os_errors
 from flowllm.runs.folder import RUN, RunFolder
 from flowllm.runs.identity import open_run
+from flowllm.training.device import resolve_device
 from flowllm.workflows.train.pairs import PAIRS
 
 

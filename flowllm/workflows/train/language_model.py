@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from flowllm.errors import InputError
-from flowllm.methods.flow.velocity import resolve_device
 from flowllm.methods.language_model.build import build_compact
 from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings
 from flowllm.methods.language_model.train import train_lm
 from flowllm.runs.identity import flat_settings
 from flowllm.text.tokenizer import build_tokenizer
+from flowllm.training.device import resolve_device
 from flowllm.training.ranks import compute_on, open_shared_run
 from flowllm.workflows.train.splits import training_splits
 

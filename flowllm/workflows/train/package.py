@@ -13,12 +13,13 @@ from flowllm.errors import InputError
 from flowllm.methods.flow import FlowRefiner
 from flowllm.methods.language_model.prior import load_as_stored
 from flowllm.runs.files import atomic_write, friendly_os_errors
-from flowllm.systems.priors import LANGUAGE_MODEL, TRAINING, make_prior
-from flowllm.systems.record import SYSTEM_FILE
+from flowllm.systems.record import ROLES, SYSTEM_FILE
 from flowllm.systems.system import FlowLLM
+from flowllm.workflows.train.source import LANGUAGE_MODEL, make_prior
 from flowllm.workflows.train.splits import num_atoms_histogram
 
-PARTS = ("lm", "flow", TRAINING, SYSTEM_FILE)
+PARTS = (*ROLES, "lm", "flow", "training.npz", SYSTEM_FILE)
+"""What a system's folder holds, those of the first version among them."""
 
 
 def combine(
@@ -41,7 +42,7 @@ def combine(
         data: whose training split says how often a cell has 1, 2, … atoms, and which values of
             each condition it has.
         out: the system's folder; other files in it, such as a model card, stay.
-        prior_kind: a name in `flowllm.methods.base.KINDS`.
+        prior_kind: a kind of prior.
         half: weights in float16.
         overwrite: replace the system in `out`.
 
@@ -65,7 +66,7 @@ def combine(
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
         system.save_pretrained(partial, half)
-        for folder, name in ((lm, "lm"), (trained.parent, "flow")):
+        for folder, name in ((lm, "prior"), (trained.parent, "refiner")):
             log = folder / "log.jsonl"
             if log.is_file() and (partial / name).is_dir():  # loss curves travel with the weights
                 atomic_write(partial / name / "log.jsonl", log.read_bytes())

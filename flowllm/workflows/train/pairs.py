@@ -13,14 +13,12 @@ from flowllm.errors import InputError
 from flowllm.methods.flow.couplings.chunk import PairPlan
 from flowllm.methods.flow.couplings.files import join_pairs, write_perturbed
 from flowllm.methods.flow.couplings.sample import chunk_files, sample_pairs
-from flowllm.methods.flow.velocity import resolve_device
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm.runs.identity import flat_settings, open_run
-from flowllm.systems.priors import LANGUAGE_MODEL, make_prior, prior_digest
-from flowllm.systems.source import PriorSource
-from flowllm.text.prompts import Conditions, build_prompt
+from flowllm.training.device import resolve_device
+from flowllm.workflows.train.source import LANGUAGE_MODEL, PriorSource, make_prior
 
 PAIRS = "pairs.npz"
 ALIGNMENTS = ("translation", "hungarian", "list")
@@ -79,11 +77,6 @@ class PairSettings:
         )
 
 
-def composition_prompt(composition: dict[str, int]) -> str:
-    """The prompt for one cell composition."""
-    return build_prompt(Conditions(composition=composition))
-
-
 def make_pairs(
     lm: str | Path,
     data: str | Path,
@@ -106,7 +99,7 @@ def make_pairs(
         data: the data set, whose training split gives the targets.
         out: folder of the run.
         settings: which pairs.
-        prior_kind: a name in `flowllm.methods.base.KINDS`.
+        prior_kind: a kind of prior.
         device: where the model computes.
         processes: spawned ones, each with one thread and a model of its own.
         executor: any `concurrent.futures` executor instead; on other machines `lm`, and `data`
@@ -128,7 +121,7 @@ def make_pairs(
     prior = make_prior(prior_kind, language_model, targets)
     identity = flat_settings(
         settings,
-        lm=prior_digest(prior),
+        lm=prior.digest(),
         data=str(data),
         targets=targets.digest(),
     )
@@ -144,7 +137,6 @@ def make_pairs(
                 run.path / "chunks",
                 settings.plan,
                 progress,
-                prompt_for=composition_prompt,
                 processes=processes,
                 executor=executor,
                 run=run,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from flowllm.cli import main
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import CrystalSet
 from flowllm.data.prepare import COMMAND
@@ -33,7 +34,7 @@ from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.runs.folder import RunFolder
 from flowllm.systems.system import FlowLLM
 from flowllm.teaching.textbook import textbook_structures
-from flowllm.text import Conditions, parse_prompt
+from flowllm.text import parse_prompt
 
 # ---- figures of known answer ---------------------------------------------------------------------
 

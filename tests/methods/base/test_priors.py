@@ -5,18 +5,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import RANK_OF
 from flowllm.errors import InputError
-from flowllm.methods.base import CompositionSource, SimpleBase, Substitution
+from flowllm.methods.base import BasePrior, SimpleBase, Substitution, TrainingSpecies
+from flowllm.methods.base import prior as prior_module
 from flowllm.methods.base.templates import TemplateIndex, mendeleev_numbers
 from flowllm.methods.flow.refiner import RefineSettings
 from flowllm.methods.language_model.settings import SamplingSettings
-from flowllm.systems.priors import KINDS, make_prior
 from flowllm.systems.system import FlowLLM
-from flowllm.text.prompts import Conditions, build_prompt, parse_prompt
+from flowllm.systems.watch import UNWATCHED
+from flowllm.text.prompts import parse_prompt
+from flowllm.workflows.train.source import LANGUAGE_MODEL, make_prior
 
 SETTINGS = SamplingSettings()
+KINDS = (LANGUAGE_MODEL, *prior_module.KINDS)
 
 
 def cubic(symbols: str, length: float, name: str) -> CrystalBatch:
@@ -156,22 +160,23 @@ def test_without_a_template_the_simple_base_helps_out(training, base):
 
 
 def test_drawn_compositions_are_those_of_the_data_and_heed_the_number_of_atoms(training):
-    source = CompositionSource(training)
-    prompts = [build_prompt(), build_prompt(Conditions(num_atoms=2))] * 60
-    drawn = source.compositions(prompts, SETTINGS, range(120))
+    source = TrainingSpecies(training)
+    asked = [Conditions(), Conditions(num_atoms=2)] * 60
+    drawn = source.compositions(asked, SETTINGS, range(120), UNWATCHED)
     assert all(c in training.compositions for c in drawn)
     assert {sum(c.values()) for c in drawn[1::2]} == {2}
     assert {sum(c.values()) for c in drawn[::2]} == {2, 3, 5}
-    asked = build_prompt(Conditions(composition={"Li": 1}))
-    assert source.compositions([asked], SETTINGS, [0]) == [{"Li": 1}]
+    asked = [Conditions(composition={"Li": 1})]
+    assert source.compositions(asked, SETTINGS, [0], UNWATCHED) == [{"Li": 1}]
     with pytest.raises(InputError, match="7 atoms"):
-        source.compositions([build_prompt(Conditions(num_atoms=7))], SETTINGS, [0])
-    with pytest.raises(InputError, match="space_group"):
-        source.compositions([build_prompt(Conditions(space_group=225))], SETTINGS, [0])
+        source.check(Conditions(num_atoms=7))
+    prior = BasePrior(source, SimpleBase.fit(training))
+    with pytest.raises(InputError, match="knows no condition space_group"):
+        FlowLLM(prior, None, [0, 1]).generate(1, space_group=225)
 
 
 def test_written_types_are_those_of_the_crystals_that_the_model_writes(system, training):
-    prompts = [build_prompt(Conditions(num_atoms=n)) for n in (1, 2, 3, 4, 5, 6)]
+    prompts = [Conditions(num_atoms=n) for n in (1, 2, 3, 4, 5, 6)]
     settings, seeds = SamplingSettings(temperature=1.0, top_p=1.0, overlap=True), range(6)
     whole = system.prior.sample(prompts, settings, seeds)
     for kind in ("types", "substitution"):
@@ -181,7 +186,7 @@ def test_written_types_are_those_of_the_crystals_that_the_model_writes(system, t
             assert made[name] == composition
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_system_with_any_prior_is_kept_and_gives_the_same_crystals(
     kind, system, training, tmp_path
 ):
@@ -194,13 +199,14 @@ def test_a_system_with_any_prior_is_kept_and_gives_the_same_crystals(
     np.testing.assert_array_equal(one.prior.atomic_numbers, other.prior.atomic_numbers)
     np.testing.assert_array_equal(one.prior.frac_coords, other.prior.frac_coords)
     np.testing.assert_array_equal(one.refined.lengths, other.refined.lengths)
-    assert whole.fingerprint().split()[1] == again.fingerprint().split()[1]
-    assert (tmp_path / "system" / "lm").is_dir() == (kind != "compositions")
+    assert whole.digest().split()[1] == again.digest().split()[1]
+    written = kind != "compositions"
+    assert bool(list((tmp_path / "system").rglob("tokenizer.json"))) == written
 
 
 def test_each_prior_has_a_fingerprint_of_its_own(system, training):
     names = {
-        FlowLLM(make_prior(k, system.prior, t), system.refiner, [0, 3, 2]).fingerprint()
+        FlowLLM(make_prior(k, system.prior, t), system.refiner, [0, 3, 2]).digest()
         for k in KINDS
         for t in (training, training[:5])
     }
@@ -208,7 +214,7 @@ def test_each_prior_has_a_fingerprint_of_its_own(system, training):
 
 
 def test_a_prior_that_lacks_a_part_says_which(system, training):
-    with pytest.raises(InputError, match="no prior 'magic'; there are language-model"):
+    with pytest.raises(InputError, match="no prior 'magic'; there are types"):
         make_prior("magic", system.prior, training)
     with pytest.raises(InputError, match="needs a language model"):
         make_prior("types", None, training)
@@ -223,13 +229,34 @@ def test_a_damaged_prior_is_named(system, training, tmp_path):
     FlowLLM(make_prior("types", system.prior, training), system.refiner, [1]).save_pretrained(
         tmp_path
     )
-    about = json.loads((tmp_path / "system.json").read_text())
-    (tmp_path / "system.json").write_text(json.dumps({**about, "base": {"log_mean": "x"}}))
-    with pytest.raises(InputError, match="base of the prior 'types' is damaged"):
+    file = tmp_path / "prior" / "base.json"
+    about = json.loads(file.read_text())
+    file.write_text(json.dumps({**about, "base": {"log_mean": "x"}}))
+    with pytest.raises(InputError, match="base of the prior is damaged"):
         FlowLLM.from_pretrained(tmp_path, "cpu")
-    (tmp_path / "system.json").write_text(json.dumps({**about, "prior": "magic"}))
+    file.write_text(json.dumps({**about, "prior": "magic"}))
     with pytest.raises(InputError, match="no prior 'magic'"):
         FlowLLM.from_pretrained(tmp_path, "cpu")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_folders_of_the_first_version_are_read(kind, system, training, tmp_path):
+    """lm/, flow/ and training.npz beside a system.json that held the numbers of the base."""
+    import json
+
+    prior = make_prior(kind, system.prior, training)
+    system.refiner.save(tmp_path / "flow")
+    about = {"num_atoms_histogram": [0, 3, 2]}
+    if kind == LANGUAGE_MODEL:
+        prior.save(tmp_path / "lm")
+    else:
+        prior.save(tmp_path)
+        about |= json.loads((tmp_path / "base.json").read_text())
+        (tmp_path / "base.json").unlink()
+    (tmp_path / "system.json").write_text(json.dumps(about))
+    again = FlowLLM.from_pretrained(tmp_path, "cpu")
+    assert again.prior.digest() == prior.digest()
+    assert again.refiner.digest() == system.refiner.digest()
 
 
 def test_prompts_reach_the_types(system, training):

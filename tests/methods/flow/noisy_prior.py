@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -13,12 +12,8 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import NUMBER_OF
 
 
-def prompt_for(composition):
-    return json.dumps(composition)
-
-
 class NoisyPrior:
-    """Uniform coordinates for the prompted composition; fails and errs as its seeds say."""
+    """Uniform coordinates for the composition asked for; fails and errs as its seeds say."""
 
     def __init__(self, fail=0.0, mismatch=0.0, stop_after=None):
         self.fail, self.mismatch, self.stop_after, self.calls, self.seeds = (
@@ -29,20 +24,19 @@ class NoisyPrior:
             [],
         )
 
-    def sample(self, prompts, settings, seeds):
+    def sample(self, asked, settings, seeds, watch=None):
         self.calls += 1
         if self.stop_after is not None and self.calls > self.stop_after:
             raise KeyboardInterrupt
         self.seeds += list(seeds)
         parts = []
-        for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
+        for index, (conditions, seed) in enumerate(zip(asked, seeds, strict=True)):
             rng = np.random.default_rng(seed)
             luck = rng.random()
             if luck < self.fail:
                 continue
-            numbers = [
-                NUMBER_OF[e] for e, count in json.loads(prompt).items() for _ in range(count)
-            ]
+            cell = conditions.composition.items()
+            numbers = [NUMBER_OF[e] for e, count in cell for _ in range(count)]
             if luck > 1 - self.mismatch:
                 numbers[0] = 118
             coords = rng.random((len(numbers), 3))
@@ -54,28 +48,30 @@ class NoisyPrior:
 
 
 class FatalPrior(NoisyPrior):
-    """Kills the process that samples the prompt of a composition, as often as there are marks.
+    """Kills the process that samples a composition, as often as there are marks.
 
     Args:
-        composition: whose prompt is fatal.
+        composition: which is fatal.
         marks: a folder; each death takes away one of its files.
     """
 
     def __init__(self, composition: dict[str, int], marks: Path):
         super().__init__()
-        self.fatal, self.marks = prompt_for(composition), marks
+        self.fatal, self.marks = composition, marks
 
-    def sample(self, prompts, settings, seeds):
-        for mark in sorted(self.marks.iterdir()) if self.fatal in prompts else []:
+    def sample(self, asked, settings, seeds, watch=None):
+        for mark in (
+            sorted(self.marks.iterdir()) if any(c.composition == self.fatal for c in asked) else []
+        ):
             mark.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().sample(prompts, settings, seeds)
+        return super().sample(asked, settings, seeds)
 
 
 class RefusingPrior:
     """Cannot sample at all."""
 
-    def sample(self, prompts, settings, seeds):
+    def sample(self, asked, settings, seeds, watch=None):
         raise self.error
 
     def __init__(self, error):

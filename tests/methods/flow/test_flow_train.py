@@ -188,7 +188,7 @@ def test_a_killed_run_that_goes_on_equals_an_uninterrupted_one(noisy_pairs, tmp_
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     arguments = [sys.executable, "-c", SCRIPT, str(tmp_path / "pairs.npz"), str(folder), str(here)]
     result = subprocess.run(
-        arguments, check=False, cwd=here.parents[1], env=environment, capture_output=True
+        arguments, check=False, cwd=here.parents[2], env=environment, capture_output=True
     )
     assert result.returncode == -signal.SIGKILL, result.stderr.decode()
     assert last_checkpoint(folder).name == "checkpoint-10"

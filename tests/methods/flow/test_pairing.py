@@ -11,7 +11,7 @@ from flowllm.errors import InputError
 from flowllm.manifolds import CELL_MAPS
 from flowllm.methods.flow import PairSet, build_pairs
 from flowllm.methods.flow.couplings.sample import sample_seed, target_order
-from tests.methods.flow.noisy_prior import NoisyPrior, prompt_for
+from tests.methods.flow.noisy_prior import NoisyPrior
 
 
 def build(targets, prior, out, num_pairs=23, chunk_size=5, **options):
@@ -23,7 +23,6 @@ def build(targets, prior, out, num_pairs=23, chunk_size=5, **options):
         num_pairs,
         3,
         chunk_size,
-        prompt_for=prompt_for,
         **options,
     )
 

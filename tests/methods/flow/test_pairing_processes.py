@@ -28,7 +28,6 @@ from tests.methods.flow.noisy_prior import (
     NoisyPrior,
     RefusingPrior,
     noisy_prior,
-    prompt_for,
 )
 
 PLAN = PairPlan(num_pairs=23, seed=3, chunk_size=5, samples_per_target=2)
@@ -53,7 +52,7 @@ def targets(real_crystals):
 
 
 def make(targets, out, prior=noisy_prior, plan=PLAN, **options):
-    return sample_pairs(targets, prior, "settings", out, plan, prompt_for=prompt_for, **options)
+    return sample_pairs(targets, prior, "settings", out, plan, **options)
 
 
 def pairs_in(out, plan=PLAN) -> PairSet:
@@ -119,7 +118,7 @@ def test_a_chunk_depends_on_nothing_but_its_task(targets, alone, tmp_path):
     for number in (3, 0):  # in any order
         chosen = order[5 * number : 5 * number + 5]
         prior = NoisyPrior(0.2, 0.2)
-        chunk = make_chunk(PairTask(prior, targets[chosen], 5 * number, "", PLAN, prompt_for))
+        chunk = make_chunk(PairTask(prior, targets[chosen], 5 * number, "", PLAN))
         wanted = wanted_chunk(number, chosen, run.digest)
         found = kept_chunks(tmp_path / "alone").read(wanted)
         assert_same(chunk.pairs, found.pairs)
@@ -149,7 +148,7 @@ def test_a_chunk_that_kills_twice_is_named_and_the_others_stay(targets, tmp_path
     plan = PairPlan(num_pairs=12, seed=3, chunk_size=3)
     order = target_order(12, 12, 3)
     fatal = FatalPrior(targets.compositions[order[4]], marks(tmp_path / "marks", 2))
-    bad = [n for n in range(4) if fatal.fatal in _prompts(targets, order[3 * n : 3 * n + 3])]
+    bad = [n for n in range(4) if fatal.fatal in _compositions(targets, order[3 * n : 3 * n + 3])]
     with pytest.raises(InputError, match=rf"chunk {bad[0]} of the pairs failed twice.*goes on"):
         make(targets, tmp_path / "out", fatal, plan, processes=2)
     kept = {path.name for path in (tmp_path / "out").glob("chunk-*.npz")}
@@ -159,8 +158,8 @@ def test_a_chunk_that_kills_twice_is_named_and_the_others_stay(targets, tmp_path
     assert summary["pairs"] == 12 and summary["speed"]["new_pairs"] == 3 * len(bad)
 
 
-def _prompts(targets, chosen):
-    return [prompt_for(composition) for composition in targets[chosen].compositions]
+def _compositions(targets, chosen):
+    return targets[chosen].compositions
 
 
 def test_bad_input_is_told_as_such_and_not_tried_again(targets, tmp_path):
@@ -197,6 +196,7 @@ import os, signal
 import flowllm.methods.flow.couplings.sample as pairing
 from flowllm.runs.parts import Parts
 from tests.methods.flow.noisy_prior import noisy_prior, prompt_for
+from tests.methods.flow.noisy_prior import noisy_prior
 
 write = Parts.write
 def kill(self, wanted, part):
@@ -204,7 +204,7 @@ def kill(self, wanted, part):
         os.kill(os.getpid(), signal.SIGKILL)
     write(self, wanted, part)
 Parts.write = kill
-options = {"prompt_for": prompt_for, "processes": 2}
+options = {"processes": 2}
 pairing.sample_pairs(targets, noisy_prior, "settings", out, plan, **options)
 """
 

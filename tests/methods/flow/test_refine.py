@@ -12,8 +12,9 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.flow import FlowRefiner, RefineSettings
 from flowllm.methods.flow.statistics import FlowStatistics
-from flowllm.methods.flow.velocity import CrystalVelocity, resolve_device
+from flowllm.methods.flow.velocity import CrystalVelocity
 from flowllm.networks.cspnet import VelocityConfig
+from flowllm.training.device import resolve_device
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 import torch
 from peft import PeftModel
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.errors import InputError
 from flowllm.methods.language_model import (
     LanguageModelPrior,
@@ -25,7 +26,6 @@ from flowllm.methods.language_model.finetune.adapters import (
     merge_adapter,
 )
 from flowllm.runs.identity import weights_digest
-from flowllm.text import build_prompt
 
 IDS = torch.arange(2, 90)[None]
 SETTINGS = LMTrainSettings(
@@ -127,12 +127,12 @@ def test_it_learns_the_family_and_leaves_the_base_alone(base, adapted):
 
 def test_the_adapted_model_is_a_prior(base, adapted):
     prior = adapted[0]
-    prompts, seeds = [build_prompt()] * 40, list(range(40))
+    asked, seeds = [Conditions()] * 40, list(range(40))
     settings = SamplingSettings(temperature=1.0)
-    ours, theirs = (p.sample(prompts, settings, seeds) for p in (prior, base))
+    ours, theirs = (p.sample(asked, settings, seeds) for p in (prior, base))
     assert len(ours) == len(theirs) == 40
     assert ours.num_atoms.mean() < theirs.num_atoms.mean()  # the family's cells are small
-    merged = merge_adapter(prior).sample(prompts, settings, seeds)
+    merged = merge_adapter(prior).sample(asked, settings, seeds)
     assert np.mean(np.array(merged.formulas) == ours.formulas) > 0.9  # but for rounding
 
 

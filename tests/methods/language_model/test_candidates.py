@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.wyckoff import has_sites
 from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
 from flowllm.methods.language_model import candidates as module
@@ -12,7 +13,7 @@ from flowllm.methods.language_model.candidates import (
     needs_composition,
     with_compositions,
 )
-from flowllm.text import Conditions, build_prompt, parse_prompt
+from flowllm.text import build_prompt, parse_prompt
 from flowllm.text.prompts import STEMS, add_sentence
 
 CUBIC = build_prompt(Conditions(num_atoms=5, space_group=221, band_gap=1.0))
@@ -29,7 +30,7 @@ def test_the_weights_are_the_models_probabilities_one_prompt_at_a_time(prior, to
         for cell, gap in (({"Sr": 1, "Ti": 1, "O": 3}, None), ({"Na": 1}, 2.0), ({"Si": 2}, None))
     ]
     groups = [221, 229, 227]
-    found = group_log_probabilities(prior, prompts, groups)
+    found = group_log_probabilities(prior.model, prior.tokenizer, prompts, groups)
     for prompt, group, value in zip(prompts, groups, found, strict=True):
         ids = tokenizer(add_sentence(prompt, "space_group"))["input_ids"]
         with torch.inference_mode():
@@ -63,16 +64,22 @@ def test_the_choice_follows_the_weights(prior, monkeypatch):
     monkeypatch.setattr(module, "CANDIDATES", 2)
     weights = np.log([0.8, 0.2])
     monkeypatch.setattr(
-        module, "group_log_probabilities", lambda prior, p, g: np.tile(weights, len(p) // 2)
+        module,
+        "group_log_probabilities",
+        lambda *a: np.tile(weights, len(a[2]) // 2),
     )
     prompts = [CUBIC] * 600
-    grown = with_compositions(prior, prompts, range(600), scripted("Sr1 Ti1 O3", "Ca1 Ti1 O3"))
+    grown = with_compositions(
+        prior.model, prior.tokenizer, prompts, range(600), scripted("Sr1 Ti1 O3", "Ca1 Ti1 O3")
+    )
     assert all(text.index("unit cell") < text.index("space group") for text in grown)
     assert all(parse_prompt(text).space_group == 221 for text in grown)
     assert all(parse_prompt(text).band_gap == 1.0 for text in grown)
     share = np.mean(["Sr1" in text for text in grown])
     assert abs(share - 0.8) < 0.06  # 3.7 standard errors
-    again = with_compositions(prior, prompts[:9], range(9), scripted("Sr1 Ti1 O3", "Ca1 Ti1 O3"))
+    again = with_compositions(
+        prior.model, prior.tokenizer, prompts[:9], range(9), scripted("Sr1 Ti1 O3", "Ca1 Ti1 O3")
+    )
     assert again == grown[:9]
 
 
@@ -81,14 +88,14 @@ def test_compositions_without_sites_are_passed_over_where_others_are(prior, monk
     monkeypatch.setattr(
         module,
         "group_log_probabilities",
-        lambda prior, p, g: np.tile([0.0, 0.0, -50.0], len(p) // 3),
+        lambda *a: np.tile([0.0, 0.0, -50.0], len(a[2]) // 3),
     )
     asked = build_prompt(Conditions(space_group=225))
     cells = scripted("Li1 Be1 B1", "Na1 K1 Rb1", "Na1 Cl1")
     for seed in range(20):
-        (grown,) = with_compositions(prior, [asked], [seed], cells)
+        (grown,) = with_compositions(prior.model, prior.tokenizer, [asked], [seed], cells)
         assert parse_prompt(grown).composition == {"Na": 1, "Cl": 1}
-    (grown,) = with_compositions(prior, [asked], [0], scripted("Li1 Be1 B1"))
+    (grown,) = with_compositions(prior.model, prior.tokenizer, [asked], [0], scripted("Li1 Be1 B1"))
     assert parse_prompt(grown).composition == {"Li": 1, "Be": 1, "B": 1}
 
 

@@ -5,13 +5,14 @@ import pytest
 import torch
 from transformers import ContinuousBatchingConfig
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.errors import InputError
 from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
 from flowllm.methods.language_model.decoding import continuous as engine
 from flowllm.methods.language_model.decoding.continuous import decode_continuously
 from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.systems.decoding_figures import count_decoding
-from flowllm.text import Conditions, build_prompt
+from flowllm.text import build_prompt
 
 SETTINGS = SamplingSettings(temperature=1.0, top_p=0.95, max_new_tokens=60, batch_size=3)
 PROMPTS = [build_prompt(Conditions(num_atoms=n)) for n in (2, 3, 4, 5)] * 3

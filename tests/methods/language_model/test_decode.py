@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from flowllm.conditions.composition_rule import CompositionRule
+from flowllm.conditions.conditions import Conditions
 from flowllm.errors import InputError
 from flowllm.methods.language_model import SamplingSettings
-from flowllm.methods.language_model.decoding.decode import decode, nucleus, pick
-from flowllm.text import CompositionRule, Conditions, CrystalState, build_prompt, parse_text
+from flowllm.methods.language_model.decoding.decode import decode
+from flowllm.methods.language_model.decoding.nucleus import nucleus, pick
+from flowllm.text import CrystalState, build_prompt, parse_text
 from flowllm.text.token_table import TokenTable
 
 GREEDY = SamplingSettings(temperature=1e-3, top_p=1e-9)
@@ -134,13 +137,14 @@ def test_a_text_depends_on_its_seed_and_not_on_its_neighbours(tiny, tokenizer, b
 
 
 def test_every_finished_text_is_reported_once(tiny, tokenizer, begin):
-    counts = []
+    finished = []
     prompts = [build_prompt()] * 9
     settings = SamplingSettings(temperature=2.0, top_p=1.0, batch_size=4)
     found = decode(
-        tiny, tokenizer, prompts, settings, range(9), begin([CompositionRule()] * 9), counts.append
-    )
-    assert sum(counts) == 9 and None not in found
+        tiny, tokenizer, prompts, settings, range(9), begin([CompositionRule()] * 9),
+        ended=lambda *a: finished.append(a),
+    )  # fmt: skip
+    assert sorted(finished) == list(enumerate(found)) and None not in found
     assert decode(tiny, tokenizer, [], settings, [], []) == []
 
 

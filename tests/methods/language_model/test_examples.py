@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.data import CrystalSet
 from flowllm.methods.language_model import CrystalExamples
 from flowllm.methods.language_model.examples import (
@@ -16,7 +17,7 @@ from flowllm.methods.language_model.examples import (
     known_conditions,
     random_part,
 )
-from flowllm.text import Conditions, build_prompt, parse_prompt, to_text
+from flowllm.text import build_prompt, parse_prompt, to_text
 from flowllm.text.prompts import OUTLINE, REQUEST
 from flowllm.text.strings import parse_text
 

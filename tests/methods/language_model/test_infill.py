@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.language_model.completion import complete_crystal, first_atoms
@@ -16,7 +17,6 @@ from flowllm.methods.language_model.infill import (
 from flowllm.methods.language_model.likelihood import as_crystal_set, score
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.systems.record import PRETRAINED
-from flowllm.text.prompts import Conditions
 
 
 @pytest.fixture(scope="module")

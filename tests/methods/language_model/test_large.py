@@ -10,6 +10,7 @@ from peft import PeftModel
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.data import prepare
 from flowllm.errors import InputError
 from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
@@ -20,17 +21,18 @@ from flowllm.methods.language_model.decoding.encoding import (
     longest_crystal,
 )
 from flowllm.methods.language_model.examples import IGNORED, CrystalExamples, collate, uniform_part
-from flowllm.methods.language_model.finetune import prior as large_prior
+from flowllm.methods.language_model.finetune import load as large_prior
 from flowllm.methods.language_model.finetune import train as room
 from flowllm.methods.language_model.finetune.adapters import PAPER, AdapterSettings
 from flowllm.methods.language_model.finetune.base import base_digest
-from flowllm.methods.language_model.finetune.prior import LargePrior, load_large, merge_into
+from flowllm.methods.language_model.finetune.load import merge_into
 from flowllm.methods.language_model.finetune.train import Base, LargeSettings, fine_tune
 from flowllm.methods.language_model.likelihood import score
+from flowllm.methods.language_model.prior import LargePrior, load_large
 from flowllm.methods.language_model.progress import EarlyStop
 from flowllm.systems.system import FlowLLM
-from flowllm.text import Conditions, build_prompt, parse_prompt, to_text
-from flowllm.text.prompts import OUTLINE
+from flowllm.text import build_prompt, parse_prompt, to_text
+from flowllm.text.prompts import OUTLINE, read_prompt
 from flowllm.workflows.train import PairSettings, combine, make_pairs
 
 KINDS = ("llama", "neox", "gpt2", "qwen2", "slow")
@@ -225,12 +227,15 @@ def sure(taught):
 
 def test_what_it_learnt_it_writes(sure, two):
     assert not sure.constrained and isinstance(sure.model, PeftModel)
-    crystals = sure.sample([build_prompt()] * 12, SamplingSettings(), range(12))
+    crystals = sure.sample([Conditions()] * 12, SamplingSettings(), range(12))
     assert len(crystals) >= 10
     assert set(crystals.formulas) == set(two.crystals.formulas)
     for formula, text in zip(two.crystals.formulas, to_text(two.crystals), strict=True):
         asked = [build_prompt(Conditions(formula=formula))] * 3
-        assert to_text(sure.sample(asked, SamplingSettings(0.05), range(3))) == [text] * 3
+        assert (
+            to_text(sure.sample([read_prompt(p) for p in asked], SamplingSettings(0.05), range(3)))
+            == [text] * 3
+        )
 
 
 def test_all_weights_can_be_trained_too(taught, base_folders):

@@ -11,15 +11,18 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from flowllm.cli import main
+from flowllm.conditions.conditions import Conditions
 from flowllm.errors import InputError
 from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
 from flowllm.methods.language_model.decoding.encoding import check_tokenizer
 from flowllm.methods.language_model.finetune import base
 from flowllm.methods.language_model.finetune.adapters import AdapterSettings, attach_adapter
 from flowllm.methods.language_model.finetune.base import base_digest, check_quantisation, find_base
-from flowllm.methods.language_model.finetune.prior import load_large, merge_into
+from flowllm.methods.language_model.finetune.load import merge_into
 from flowllm.methods.language_model.finetune.train import Base, LargeSettings, fine_tune
-from flowllm.text import Conditions, build_prompt
+from flowllm.methods.language_model.prior import load_large
+from flowllm.text import build_prompt
+from flowllm.text.prompts import read_prompt
 
 
 def run(capsys, *words):
@@ -142,7 +145,9 @@ def test_a_padding_token_that_the_model_does_not_know_is_forgotten(base_folders,
     assert len(prior.tokenizer) == prior.model.config.vocab_size + 1
     assert prior.tokenizer.pad_token is None
     prompts = [build_prompt(), build_prompt(Conditions(num_atoms=2))]
-    prior.sample(prompts, SamplingSettings(max_new_tokens=4), [0, 1])  # padded, of two lengths
+    prior.sample(
+        [read_prompt(p) for p in prompts], SamplingSettings(max_new_tokens=4), [0, 1]
+    )  # padded, of two lengths
 
 
 # ---- prompts and crystals that do not fit
@@ -154,7 +159,7 @@ def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(base_fold
     count = len(prior.tokenizer(long)["input_ids"])
     assert count > 1024
     with pytest.raises(InputError, match=rf"has {count} tokens.* at most 1024"):
-        prior.sample([build_prompt(), long], SamplingSettings(), [0, 1])
+        prior.sample([Conditions(), read_prompt(long)], SamplingSettings(), [0, 1])
 
 
 def test_no_text_outgrows_the_context(base_folders):
@@ -163,7 +168,9 @@ def test_no_text_outgrows_the_context(base_folders):
     count = len(prior.tokenizer(prompt)["input_ids"])
     settings = prior.fit([prompt], SamplingSettings())
     assert 0 < settings.max_new_tokens == 1024 - count < 120
-    assert len(prior.sample([prompt], SamplingSettings(), [0])) == 0  # cut, and no error
+    assert (
+        len(prior.sample([read_prompt(prompt)], SamplingSettings(), [0])) == 0
+    )  # cut, and no error
 
 
 def test_crystals_longer_than_the_context_are_refused_before_training(

@@ -145,5 +145,5 @@ def test_four_bits_hold_the_blocks_in_little_more_than_half_a_byte():
 
 
 def test_the_readme_says_what_is_computed():
-    readme = Path(__file__).parents[2] / "README.md"
+    readme = Path(__file__).parents[3] / "README.md"
     assert table() in readme.read_text(encoding="utf-8")

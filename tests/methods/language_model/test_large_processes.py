@@ -17,7 +17,7 @@ from flowllm.cli import main
 from flowllm.errors import InputError
 from flowllm.methods.language_model.train import shared_batch
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "accelerate"
+CONFIGS = Path(__file__).parents[3] / "configs" / "accelerate"
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
 
 

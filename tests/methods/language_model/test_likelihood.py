@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.data import CrystalSet
 from flowllm.errors import InputError
 from flowllm.methods.language_model.invariance import invariance
 from flowllm.methods.language_model.likelihood import as_crystal_set, score
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.systems.record import PRETRAINED
-from flowllm.text.prompts import OUTLINE, Conditions, build_prompt
+from flowllm.text.prompts import OUTLINE, build_prompt
 from flowllm.text.strings import parse_text, to_text
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.language_model import (
@@ -18,12 +19,14 @@ from flowllm.methods.language_model import (
     LanguageModelPrior,
     SamplingSettings,
     build_compact,
+    outline,
     perturb,
 )
 from flowllm.methods.language_model import prior as prior_module
 from flowllm.methods.language_model.outline import OUTLINE_TRIES
-from flowllm.text import Conditions, build_prompt, parse_prompt, to_text
-from flowllm.text.prompts import REQUEST
+from flowllm.methods.language_model.rules import rule_for
+from flowllm.text import build_prompt, parse_prompt, to_text
+from flowllm.text.prompts import REQUEST, read_prompt
 
 STO = build_prompt(Conditions(composition={"Sr": 1, "Ti": 1, "O": 3}))
 
@@ -61,7 +64,9 @@ def test_full_precision_gives_the_same_logits_and_crystals(prior, tmp_path):
     prior.save_pretrained(tmp_path)
     loaded = LanguageModelPrior.from_pretrained(tmp_path)
     assert torch.equal(logits(loaded.model), logits(prior.model))
-    first, second = (p.sample([STO] * 3, SamplingSettings(), [1, 2, 3]) for p in (prior, loaded))
+    first, second = (
+        p.sample([read_prompt(STO)] * 3, SamplingSettings(), [1, 2, 3]) for p in (prior, loaded)
+    )
     assert to_text(first) == to_text(second)
 
 
@@ -150,7 +155,7 @@ def test_what_the_prompt_says_is_what_comes(prior):
         Conditions(formula="NaCl", composition={"Na": 2, "Cl": 2}),
     ]
     settings = SamplingSettings(temperature=2.0, top_p=1.0)
-    crystals = prior.sample([build_prompt(c) for c in asked], settings, range(6))
+    crystals = prior.sample(asked, settings, range(6))
     assert crystals.ids.tolist() == ["0", "1", "2", "3", "4", "5"]
     found = crystals.compositions
     assert found[0] == {"Sr": 1, "Ti": 1, "O": 3}
@@ -172,19 +177,17 @@ def test_what_the_prompt_says_is_what_comes(prior):
 )
 def test_prompts_that_cannot_be_met_are_named(prior, conditions, said):
     with pytest.raises(InputError) as caught:
-        prior.sample([STO, build_prompt(conditions)], SamplingSettings(), [0, 1])
+        prior.sample([read_prompt(STO), conditions], SamplingSettings(), [0, 1])
     for part in said:
         assert part in str(caught.value)
 
 
 def test_foreign_prompts_are_warned_about(prior):
     with pytest.warns(UserWarning, match="It should glow"):
-        prior.rule_for(
-            build_prompt(Conditions(num_atoms=2)).replace(". Gen", ". It should glow. Gen")
-        )
+        rule_for(build_prompt(Conditions(num_atoms=2)).replace(". Gen", ". It should glow. Gen"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert prior.rule_for(build_prompt()).num_atoms is None
+        assert rule_for(build_prompt()).num_atoms is None
 
 
 # ---- the outline
@@ -208,7 +211,7 @@ def test_what_is_left_open_is_written_into_the_prompt(prior):
         assert found.composition is not None and found.space_group is not None
         assert text.startswith(prompt.removesuffix(REQUEST)) and text.endswith(REQUEST)
     assert completed[5] == prompts[5]
-    crystals = prior.sample(prompts, hot, range(6))
+    crystals = prior.sample([read_prompt(p) for p in prompts], hot, range(6))
     assert crystals.compositions == [parse_prompt(text).composition for text in completed]
     # each text has a seed of its own, whatever is drawn beside it
     alone = [prior.complete([p], hot, [seed])[0] for seed, p in enumerate(prompts)]
@@ -221,13 +224,14 @@ def test_a_composition_of_another_size_is_drawn_again_and_held_to_it_last(prior,
     asked = build_prompt(Conditions(num_atoms=5))
     rules, written = [], [" Na1 Cl1", " Sr1 Ti1 O4", " Sr1 Ti1 O3", " 221"]
 
-    def scripted(model, tokenizer, prompts, settings, seeds, states, progress=None):
+    def scripted(model, tokenizer, prompts, settings, seeds, states, *, ended, **_):
         if not prompts:
             return []
         rules.append(states[0].rule)
+        ended(0, written[len(rules) - 1])
         return [written[len(rules) - 1]]
 
-    monkeypatch.setattr(prior_module, "decode", scripted)
+    monkeypatch.setattr(outline, "decode", scripted)
     (completed,) = prior.complete([asked], SamplingSettings(), [0])
     found = parse_prompt(completed)
     assert found.composition == {"Sr": 1, "Ti": 1, "O": 3} and found.space_group == 221
@@ -257,10 +261,13 @@ def test_rejected_texts_are_missing(prior, monkeypatch):
     good = "3.9 3.9 3.9\n90 90 90\nFe\n0.00 0.00 0.00"
     written = [None, good, "3.9 3.9\n", good.replace("Fe", "Xx"), good]
     prompts = [build_prompt(Conditions(composition={"Fe": 1}, space_group=221))] * 5
-    monkeypatch.setattr(
-        prior_module, "decode", lambda _, __, prompts, *rest: written if prompts else []
-    )
-    crystals = prior.sample(prompts, SamplingSettings(), range(5))
+
+    def scripted(model, tokenizer, prompts, *_, ended, **__):
+        for place in range(len(prompts)):
+            ended(place, written[place])
+
+    monkeypatch.setattr(prior_module, "decode", scripted)
+    crystals = prior.sample([read_prompt(p) for p in prompts], SamplingSettings(), range(5))
     assert crystals.ids.tolist() == ["1", "4"]
     assert to_text(crystals) == [good, good]
 
@@ -295,8 +302,10 @@ def test_noise_leaves_a_cell_its_volume():
 
 
 def test_sampling_with_noise_keeps_types_and_is_reproducible(prior):
-    plain = prior.sample([STO] * 2, SamplingSettings(), [5, 6])
-    noisy, again = (prior.sample([STO] * 2, SamplingSettings(noise=0.02), [5, 6]) for _ in range(2))
+    plain = prior.sample([read_prompt(STO)] * 2, SamplingSettings(), [5, 6])
+    noisy, again = (
+        prior.sample([read_prompt(STO)] * 2, SamplingSettings(noise=0.02), [5, 6]) for _ in range(2)
+    )
     assert noisy.atomic_numbers.tolist() == plain.atomic_numbers.tolist()
     gaps = noisy.frac_coords - plain.frac_coords
     assert 0.001 < np.abs(gaps - np.round(gaps)).max() < 0.1
@@ -338,10 +347,10 @@ def test_a_model_with_another_tokenizer_writes_freely(crystal_set):
         optimizer.step()
     prior = LanguageModelPrior(model, tokenizer, constrained=False)
     cold = SamplingSettings(temperature=0.05, max_new_tokens=200)
-    sure = prior.sample([build_prompt()] * 3, cold, [0, 1, 2])
+    sure = prior.sample([Conditions()] * 3, cold, [0, 1, 2])
     assert to_text(sure) == [text] * 3
     hot = prior.sample(
-        [build_prompt()] * 8,
+        [Conditions()] * 8,
         SamplingSettings(temperature=8.0, top_p=1.0, max_new_tokens=60),
         range(8),
     )

@@ -6,14 +6,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.methods.flow.refiner import RefineSettings
 from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
-from flowllm.systems.streaming import Asked, Drawn, Refined, Refining, Rejected, Sentence, Token
+from flowllm.methods.language_model.decoding.events import Sentence, Token
+from flowllm.methods.language_model.rules import rule_for
+from flowllm.systems.events import Asked, Drawn, Refined, Refining, Rejected
 from flowllm.systems.system import FlowLLM
-from flowllm.text import Conditions, CrystalState, build_prompt, parse_prompt
+from flowllm.systems.watch import Watch
+from flowllm.text import CrystalState, build_prompt, parse_prompt
 from flowllm.text.token_table import TokenTable
 
 PROMPTS = [
@@ -128,7 +132,7 @@ def test_probabilities_are_those_of_one_pass_over_the_whole_text(system, tempera
     with torch.inference_mode():
         logits = prior.model(input_ids=torch.tensor([head + ids])).logits[0, len(head) - 1 :]
     logits = logits.double().numpy()
-    state = CrystalState(TokenTable(prior.tokenizer), prior.rule_for(prompt), overlap=True)
+    state = CrystalState(TokenTable(prior.tokenizer), rule_for(prompt), overlap=True)
     tokens = [t for t in of(Token, events) if t.part == "crystal"]
     for row, token, drawn in zip(logits, [*ids, state.end], tokens, strict=True):
         allowed = state.allowed()
@@ -208,12 +212,12 @@ def test_the_hook_of_the_flow_sees_every_step_and_changes_nothing(system):
     prior = system.generate(3, refinement=STEPS).prior
     steps = []
     settings = RefineSettings(steps=4, batch_size=2)
-    path = system.refiner.refine(prior, settings, on_step=lambda: steps.append(1))
+    path = system.refiner.refine(prior, settings, watch=Watch(stop=lambda: steps.append(1)))
     assert len(steps) == 2 * 5
     plain = system.refiner.refine(prior, settings)
     assert np.array_equal(path.frac_coords, plain.frac_coords)
     with pytest.raises(ZeroDivisionError):
-        system.refiner.refine(prior, settings, on_step=lambda: 1 / 0)
+        system.refiner.refine(prior, settings, watch=Watch(stop=lambda: 1 / 0))
 
 
 @pytest.mark.parametrize(
@@ -251,14 +255,21 @@ def test_a_prompt_without_a_crystal_ends_in_an_error(system):
 class Shelf:
     """A prior that takes crystals from a shelf, and a refiner of the bare protocol."""
 
+    kind = label = "shelf"
+    Settings = SamplingSettings
+    exact, heeded, moves = frozenset(), frozenset({"num_atoms"}), frozenset()
+
     def __init__(self, crystals):
         self.crystals = crystals
 
-    def sample(self, prompts, settings, seeds):
-        chosen = [seed % len(self.crystals) for seed in seeds]
-        return self.crystals[chosen].replace(ids=[str(i) for i in range(len(prompts))])
+    def check(self, asked):
+        pass
 
-    def refine(self, crystals, settings, seeds=None):
+    def sample(self, asked, settings, seeds, watch):
+        chosen = [seed % len(self.crystals) for seed in seeds]
+        return self.crystals[chosen].replace(ids=[str(i) for i in range(len(asked))])
+
+    def refine(self, crystals, settings, seeds, watch, start):
         return Trajectory.from_frames([0.0, 1.0], [crystals, crystals])
 
 

@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.methods.language_model import (
     CompactConfig,
     LanguageModelPrior,
@@ -19,7 +20,7 @@ from flowllm.methods.language_model import (
     train_lm,
 )
 from flowllm.methods.language_model.progress import LossLog, last_whole_checkpoint
-from flowllm.text import Conditions, build_prompt, to_text
+from flowllm.text import build_prompt, to_text
 from flowllm.text.prompts import OUTLINE, REQUEST, STEMS
 
 TINY = CompactConfig(hidden=32, layers=2, heads=2, feed_forward=64, context=128)

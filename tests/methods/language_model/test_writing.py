@@ -5,12 +5,14 @@ import pytest
 import torch
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
-from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
+from flowllm.conditions.composition_rule import CompositionRule
+from flowllm.conditions.conditions import Conditions
+from flowllm.methods.language_model import SamplingSettings
 from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.loop import in_batches, write
-from flowllm.methods.language_model.outline import expected_atoms
+from flowllm.methods.language_model.rules import expected_atoms
 from flowllm.systems.decoding_figures import DecodingFigures, count_decoding
-from flowllm.text import CompositionRule, Conditions, CrystalState, build_prompt
+from flowllm.text import CrystalState, build_prompt
 from flowllm.text.token_table import TokenTable
 
 SIZES = [3, 1, 6, 2, 6, 3, 4, 6]
@@ -131,10 +133,13 @@ def test_a_free_model_s_prompts_say_how_long_the_text_will_be():
 def test_free_texts_are_sorted_by_it_and_stay_the_same(tiny, tokenizer):
     with torch.no_grad():  # an end that comes soon
         tiny.lm_head.weight[1] += 0.5 * tiny.lm_head.weight.mean(0)
-    prior = LanguageModelPrior(tiny, tokenizer, constrained=False)
-    prompts = [build_prompt(Conditions(num_atoms=n)) for n in (2, 9, 4, 7)]
+    asked = [Conditions(num_atoms=n) for n in (2, 9, 4, 7)]
+    prompts = [build_prompt(conditions) for conditions in asked]
     settings = SamplingSettings(max_new_tokens=30, batch_size=2)
-    free = prior._write_freely(prompts, settings, [1, 2, 3, 4], None)
+    lengths = [expected_atoms(prompt) for prompt in prompts]
+    batches = list(in_batches(tokenizer, prompts, settings, range(4), None, lengths))
+    assert [batch.positions for batch in batches] == [[1, 3], [2, 0]]
+    free = decode(tiny, tokenizer, prompts, settings, [1, 2, 3, 4], lengths=lengths)
     assert free == decode(tiny, tokenizer, prompts, settings, [1, 2, 3, 4])
 
 

@@ -19,8 +19,6 @@ from flowllm.methods.flow import FlowTrainSettings, PairSet
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings, SamplingSettings
 from flowllm.networks.cspnet import VelocityConfig
-from flowllm.systems.priors import make_prior, prior_digest
-from flowllm.systems.source import PriorSource
 from flowllm.systems.system import FlowLLM
 from flowllm.workflows.train import (
     PairSettings,
@@ -31,6 +29,7 @@ from flowllm.workflows.train import (
     train_on_pairs,
     training_splits,
 )
+from flowllm.workflows.train.source import PriorSource, make_prior
 
 TINY_LM = CompactConfig(16, 1, 2, 24)
 LM = LMTrainSettings(epochs=2, batch_size=9, checkpoint_steps=3, validation_rows=3, threads=1)
@@ -139,7 +138,7 @@ def test_a_worker_that_finds_another_model_refuses(trained, prepared, system_fol
         moved()
     types = make_prior("types", prior, load_dataset(prepared, "train").crystals)
     other = PriorSource.of(types, "types", trained[0] / "lm", prepared, "cpu")
-    assert prior_digest(other()) == prior_digest(types)
+    assert other().digest() == types.digest()
 
 
 def test_both_parts_join_into_a_system_that_generates(trained, prepared, tmp_path):

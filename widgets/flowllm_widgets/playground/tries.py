@@ -10,8 +10,9 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.language_model.decoding.events import Sentence, Token
 from flowllm.methods.language_model.settings import SamplingSettings
-from flowllm.systems.streaming import Asked, Drawn, Event, Refined, Rejected, Sentence, Token
+from flowllm.systems.events import Asked, Drawn, Event, Refined, Refining, Rejected
 from flowllm.text.prompts import without_frame
 
 RUNNING, FINISHED, CANCELLED, FAILED = "running", "finished", "cancelled", "failed"
@@ -173,7 +174,7 @@ class Try:
         if not self.samples:
             self.samples = [Sample(self.settings.prompt) for _ in range(self.settings.num)]
 
-    def take(self, event: Event) -> None:
+    def take(self, event: Event | Refining) -> None:
         """Note what happened to one of the samples."""
         index = getattr(event, "index", None)
         if index is not None:

@@ -13,7 +13,8 @@ from flowllm.conditions.ranges import TrainingRanges
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.systems.streaming import Drawn, Event, Refined, Refining, Token
+from flowllm.methods.language_model.decoding.events import Token
+from flowllm.systems.events import Drawn, Event, Refined, Refining
 from flowllm_widgets.playground.controls import LAST_SEED, SettingsForm
 from flowllm_widgets.playground.form import PromptForm
 from flowllm_widgets.playground.history import HistoryTable
@@ -169,7 +170,7 @@ class PromptPlayground(Panel):
     def _work(self, one: Try, stop: Stop) -> None:
         tokens = written = 0
 
-        def told(event: Event) -> None:
+        def told(event: Event | Refining) -> None:
             nonlocal tokens, written
             now = time.perf_counter()
             tokens += isinstance(event, Token)

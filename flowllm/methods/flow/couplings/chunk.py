@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
+from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.flow.couplings.alignment import (
@@ -19,19 +20,12 @@ from flowllm.methods.flow.couplings.alignment import (
 )
 from flowllm.methods.flow.couplings.pairs import PairSet
 from flowllm.systems.decoding_figures import DecodingFigures, count_decoding
+from flowllm.systems.protocols import Prior
 
 MAX_DRAWS = 4
 """The first draw and three more for a sample that is missing or of another composition."""
 COUNTS = ("drawn", "failed", "mismatched", "dropped_targets", "pairs", "atoms")
 SUMS = ("list_order", "aligned")
-
-
-class Prior(Protocol):
-    """What samples crystals for prompts; an item that failed is missing from the result."""
-
-    def sample(self, prompts: list[str], settings: Any, seeds: Sequence[int]) -> CrystalBatch:
-        """Crystals whose ids are the positions of their prompts, `str(index)`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -103,12 +97,11 @@ class PairTask:
     """A chunk to make; it depends on nothing but itself, so any process may do it.
 
     Attributes:
-        prior: what gives c0 for a prompt, or a function that loads it where it is needed.
+        prior: what gives c0 for a composition, or a function that loads it where it is needed.
         targets: the chunk's targets c1.
         start: the number of its first draw.
         settings: passed on to the prior.
         plan: which pairs are made.
-        prompt_for: the prompt for a composition {element: atoms in the cell}.
     """
 
     prior: Prior | Callable[[], Prior]
@@ -116,7 +109,6 @@ class PairTask:
     start: int
     settings: Any
     plan: PairPlan
-    prompt_for: Callable[[dict[str, int]], str]
 
 
 def make_chunk(task: PairTask) -> PairChunk:
@@ -147,7 +139,7 @@ def _pairs(task: PairTask, prior: Prior) -> tuple[PairSet, np.ndarray]:
     """The pairs of one chunk and its tally."""
     targets, plan = task.targets, task.plan
     compositions = targets.compositions
-    prompts = [task.prompt_for(composition) for composition in compositions]
+    asked = [Conditions(composition=composition) for composition in compositions]
     open_slots = [(i, k) for i in range(len(targets)) for k in range(plan.samples_per_target)]
     good: dict[tuple[int, int], CrystalBatch] = {}
     drawn = failed = mismatched = 0
@@ -155,7 +147,7 @@ def _pairs(task: PairTask, prior: Prior) -> tuple[PairSet, np.ndarray]:
         if not open_slots:
             break
         seeds = [sample_seed(plan.seed, task.start + i, k, attempt) for i, k in open_slots]
-        result = prior.sample([prompts[i] for i, _ in open_slots], task.settings, seeds)
+        result = prior.sample([asked[i] for i, _ in open_slots], task.settings, seeds)
         drawn += len(open_slots)
         failed += len(open_slots) - len(result)
         made = result.compositions
@@ -188,9 +180,9 @@ def _pairs(task: PairTask, prior: Prior) -> tuple[PairSet, np.ndarray]:
 
 
 def _slot(name: str, slots: list[tuple[int, int]]) -> tuple[int, int]:
-    """The slot whose position among the prompts a sample's id gives."""
+    """The slot whose position among the conditions a sample's id gives."""
     if not name.isdigit() or int(name) >= len(slots):
         raise InputError(
-            f"the prior returned id {name!r}; ids must be the positions of the prompts"
+            f"the prior returned id {name!r}; ids must be the positions of the conditions"
         )
     return slots[int(name)]

@@ -1,4 +1,4 @@
-"""Making pairs: prompt the prior with a target's composition, align, keep; resumable in chunks.
+"""Making pairs: ask the prior for a target's composition, align, keep; resumable in chunks.
 
 Each chunk is one task that any process can do and whose pairs depend on nothing else, so a run on
 many processes, or one that was killed and started again, gives the same pairs to the bit. Chunks go
@@ -24,7 +24,6 @@ from flowllm.methods.flow.couplings.chunk import (
     PairChunk,
     PairPlan,
     PairTask,
-    Prior,
     make_chunk,
     sample_seed,
     target_order,
@@ -38,9 +37,10 @@ from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import claim
 from flowllm.runs.progress import ItemProgress
 from flowllm.systems.decoding_figures import DecodingFigures
+from flowllm.systems.protocols import Prior
 from flowllm.training.threads import used_threads
 
-__all__ = ["Prior", "build_pairs", "sample_pairs", "sample_seed", "target_order"]
+__all__ = ["build_pairs", "sample_pairs", "sample_seed", "target_order"]
 
 COMMAND = "pairs"  # of a run that is opened here, for a caller without one
 WAVE = 256  # chunks that are handed out together: what is on its way bounds the memory
@@ -58,14 +58,13 @@ def build_pairs(
     keep: str = "closest",
     progress: ItemProgress | None = None,
     *,
-    prompt_for: Callable[[dict[str, int]], str],
     alignment: str = "translation",
 ) -> PairSet:
     """Pairs for training the flow (FlowLLM, section 3.3), written chunk by chunk and read again.
 
     Args:
         targets: the training crystals c1.
-        prior: what gives c0 for a prompt.
+        prior: what gives c0 for a composition.
         settings: passed on to the prior.
         out: folder, as for `sample_pairs`.
         num_pairs: as in `PairPlan`, and so are seed, chunk_size, samples_per_target, keep and
@@ -75,7 +74,6 @@ def build_pairs(
         samples_per_target: see there.
         keep: see there.
         progress: called with (draws done, draws in all) after each chunk.
-        prompt_for: the prompt for a composition {element: atoms in the cell}.
         alignment: see there.
 
     Returns:
@@ -86,7 +84,7 @@ def build_pairs(
         InputError: an argument is out of range, or `out` holds chunks of another run.
     """
     plan = PairPlan(num_pairs, seed, chunk_size, samples_per_target, keep, alignment)
-    sample_pairs(targets, prior, settings, out, plan, progress, prompt_for=prompt_for)
+    sample_pairs(targets, prior, settings, out, plan, progress)
     return PairSet.concatenate(PairSet.load(file) for file in chunk_files(out, plan))
 
 
@@ -98,7 +96,6 @@ def sample_pairs(
     plan: PairPlan,
     progress: ItemProgress | None = None,
     *,
-    prompt_for: Callable[[dict[str, int]], str],
     processes: int = 1,
     executor: Executor | None = None,
     run: RunFolder | None = None,
@@ -110,14 +107,13 @@ def sample_pairs(
 
     Args:
         targets: the training crystals c1.
-        prior: what gives c0 for a prompt; for other processes something that can be sent to them,
-            best a function that loads the prior there.
+        prior: what gives c0 for a composition; for other processes something that can be sent to
+            them, best a function that loads the prior there.
         settings: passed on to the prior.
         out: folder for `chunk-XXXXX.npz` and `summary.json`; without `run` it becomes the folder
             of a run of its own.
         plan: which pairs.
         progress: called with (draws done, draws in all) after each chunk.
-        prompt_for: the prompt for a composition {element: atoms in the cell}.
         processes: spawned ones, each with one thread; 1 computes in this one.
         executor: any `concurrent.futures` executor instead; it is not shut down.
         run: the run that `out` is a part of.
@@ -146,7 +142,7 @@ def sample_pairs(
 
     def task(number: int) -> PairTask:
         start = number * plan.chunk_size
-        return PairTask(prior, targets[chosen(number)], start, settings, plan, prompt_for)
+        return PairTask(prior, targets[chosen(number)], start, settings, plan)
 
     processes = min(processes, total.chunks)  # one chunk is not worth a process of its own
     own = WorkerPool(processes) if executor is None and processes > 1 else None

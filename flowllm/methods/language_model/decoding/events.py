@@ -1,13 +1,12 @@
-"""What can be told while a language model writes crystals."""
+"""What a language model reports beside the events of every prior: tokens and sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from flowllm.crystals.batch import CrystalBatch
+from flowllm.systems.events import Attempted, Event
 
-CRYSTAL = "crystal"  # the part of the writing that follows the sentences of the outline
+CRYSTAL = "crystal"  # the part of the text that follows the sentences that the model adds
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,12 @@ class Alternative:
 
 
 @dataclass(frozen=True)
-class Token:
+class Token(Attempted):
     """One token, just drawn.
 
     Attributes:
-        index: of the crystal in its run.
-        attempt: the try at this crystal, from 0.
         part: "composition" or "space_group", whose sentence it belongs to, or "crystal".
-        draw: the try at this part, from 0: a composition of the wrong size is drawn again.
+        draw: the draw of this part, from 0: a composition of the wrong size is drawn again.
         text: as written, with the separator before it.
         probability: with which it was drawn, as in `Alternative`.
         raw: the model's own probability.
@@ -42,8 +39,6 @@ class Token:
         end: whether it ends its part.
     """
 
-    index: int
-    attempt: int
     part: str
     draw: int
     text: str
@@ -54,46 +49,9 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Sentence:
-    """A sentence that the model wrote into the prompt: its condition, its value, the prompt now."""
+class Sentence(Event):
+    """A sentence that the model added to the prompt: its condition, its value, the prompt now."""
 
-    index: int
     name: str
     value: str
     prompt: str
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A try that came to nothing: the part that failed, and why."""
-
-    index: int
-    attempt: int
-    part: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A crystal as the model wrote it, with noise if that was set: a batch of one, and its text."""
-
-    index: int
-    attempt: int
-    text: str
-    crystal: CrystalBatch
-
-
-LMEvent = Token | Sentence | Rejected | Drawn
-
-
-@dataclass(frozen=True)
-class Watch:
-    """What is told of the writing, and how it is stopped.
-
-    Attributes:
-        alternatives: tokens told at each place; with 0 no token is told at all.
-        check: called before each token; what it raises ends the writing.
-    """
-
-    alternatives: int = 8
-    check: Callable[[], None] = lambda: None

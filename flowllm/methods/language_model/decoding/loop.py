@@ -1,7 +1,6 @@
 """The decoding loop: texts of like length side by side, token by token.
 
-Both ways to sample use it: `decoding.decode` waits for whole texts, `decoding.stream` yields each
-token. Texts are sorted by the length that they can have, longest first, and finished rows
+Texts are sorted by the length that they can have, longest first, and finished rows
 leave the batch, so short crystals do not wait for long ones; equal prompts stand together and
 are passed over once. Each text draws by random numbers of its own: what it says does not depend on
 which others are written beside it (to within the rounding of a batched matrix product).

@@ -1,10 +1,8 @@
-"""Priors of fine-tuned models: an adapter beside its base, or a plain folder of a whole model."""
+"""Fine-tuned models on disk: an adapter beside its base, or a plain folder of a whole model."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,7 +10,6 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.errors import InputError, first_line
-from flowllm.methods.language_model.decoding.encoding import encode_prompts
 from flowllm.methods.language_model.finetune.base import (
     ADAPTER,
     ADAPTER_CONFIG,
@@ -24,66 +21,45 @@ from flowllm.methods.language_model.finetune.base import (
     load_base_model,
     load_base_tokenizer,
 )
-from flowllm.methods.language_model.prior import LanguageModelPrior
-from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.runs.files import friendly_os_errors, read_json, write_json
 from flowllm.runs.identity import digest
 
 CACHE_BYTES = 8e9  # of keys and values: some 30 texts of LLaMA-2 7B
 
 
-class LargePrior(LanguageModelPrior):
-    """A fine-tuned model of others, which writes freely by its own tokenizer.
+def rows_that_fit(model: PreTrainedModel, tokens: int) -> int:
+    """How many texts of so many tokens `CACHE_BYTES` hold keys and values of."""
+    text = model.config.get_text_config()
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    token = 2 * text.num_hidden_layers * heads * size * model.dtype.itemsize
+    return int(CACHE_BYTES / (token * tokens))
+
+
+def save_large(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    source: Path,
+    folder: Path,
+    half: bool = False,
+) -> None:
+    """Save the adapter and what it says of its base, or the whole model, and the tokenizer.
 
     Args:
         model: the model, with its adapter where it has one.
         tokenizer: its own.
-        folder: where it was loaded from.
-        identity: a short hash of its weights.
+        source: where an adapter was loaded from; its files are copied.
+        folder: made if missing.
+        half: float32 weights in float16; those of 16 bits stay as they are.
     """
-
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        folder: Path,
-        identity: str,
-    ) -> None:
-        super().__init__(model, tokenizer, constrained=False)
-        self.folder, self.identity = folder, identity
-
-    def fit(self, prompts: Sequence[str], settings: SamplingSettings) -> SamplingSettings:
-        """As of any prior, and no more texts at a time than `CACHE_BYTES` hold keys and values of.
-
-        What a text says does not depend on how many are written beside it.
-        """
-        fitted = super().fit(prompts, settings)
-        longest = max(map(len, encode_prompts(self.tokenizer, prompts)), default=0)
-        text = self.model.config.get_text_config()
-        heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-        size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-        token = 2 * text.num_hidden_layers * heads * size * self.model.dtype.itemsize
-        rows = int(CACHE_BYTES / (token * (longest + fitted.max_new_tokens)))
-        return replace(fitted, batch_size=max(1, min(fitted.batch_size, rows)))
-
-    def digest(self) -> str:
-        """A short hash of the weights, taken from the files: the model may be huge."""
-        return self.identity
-
-    def save_pretrained(self, folder: str | Path, half: bool = False) -> None:
-        """Save the adapter and what it says of its base, or the whole model, and the tokenizer.
-
-        Weights of 16 bits stay as they are; others are saved in float16 where `half`.
-        """
-        target = Path(folder)
-        with friendly_os_errors(target):
-            target.mkdir(parents=True, exist_ok=True)
-            if isinstance(self.model, PeftModel):
-                for name in (ADAPTER, ADAPTER_CONFIG, BASE):
-                    shutil.copyfile(self.folder / name, target / name)
-            else:
-                save_plain(self.model, target, half)
-            self.tokenizer.save_pretrained(target)
+    with friendly_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(model, PeftModel):
+            for name in (ADAPTER, ADAPTER_CONFIG, BASE):
+                shutil.copyfile(source / name, folder / name)
+        else:
+            save_plain(model, folder, half)
+        tokenizer.save_pretrained(folder)
 
 
 def save_plain(model: PreTrainedModel, folder: Path, half: bool = False) -> None:
@@ -98,14 +74,14 @@ def save_plain(model: PreTrainedModel, folder: Path, half: bool = False) -> None
         write_json(folder / "config.json", {**about, "dtype": "float16"})
 
 
-def load_large(
+def load_model(
     folder: str | Path,
     device: str = "cpu",
     *,
     as_stored: bool = False,
     base: str | None = None,
-) -> LargePrior:
-    """A prior from what `flowllm train-lm --model` or `flowllm merge-lm` wrote, or from any model.
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Path, str]:
+    """What `flowllm train-lm --model` or `flowllm merge-lm` wrote, or any model, ready to write.
 
     An adapter finds its base by the name in its `adapter_config.json`. A base that was held in few
     bits in training is so again on a GPU, and whole on a processor.
@@ -116,6 +92,9 @@ def load_large(
         as_stored: leave the weights in the type in which they lie on disk, to pass them on; else
             float32 on a processor, and 16 bits on a GPU.
         base: look for an adapter's base there instead.
+
+    Returns:
+        The model, its tokenizer, the folder, and a short hash of the weights.
 
     Raises:
         InputError: a part is missing or damaged, or the base is not the one that was adapted.
@@ -147,7 +126,7 @@ def load_large(
             raise InputError(f"{folder} cannot be loaded: {first_line(error)}") from error
     if not (spread or (on_gpu and load_in)):
         model = model.to(device)
-    return LargePrior(model.eval(), tokenizer, place, identity)
+    return model.eval(), tokenizer, place, identity
 
 
 def _base_name(folder: Path) -> str:
@@ -194,13 +173,13 @@ def merge_into(folder: str | Path, out: Path, *, base: str | None = None) -> Non
         base: look for the base there instead of where `adapter_config.json` says.
 
     Raises:
-        InputError: as `load_large`, or the folder holds no adapter.
+        InputError: as `load_model`, or the folder holds no adapter.
     """
     if not (Path(folder) / ADAPTER_CONFIG).is_file():
         raise InputError(f"{folder} is no adapter: it holds no {ADAPTER_CONFIG}")
-    prior = load_large(folder, as_stored=True, base=base)
-    merged = prior.model.merge_and_unload()
+    model, tokenizer, _, _ = load_model(folder, as_stored=True, base=base)
+    merged = model.merge_and_unload()
     with friendly_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         save_plain(merged, out)
-        prior.tokenizer.save_pretrained(out)
+        tokenizer.save_pretrained(out)
