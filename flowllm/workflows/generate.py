@@ -236,7 +236,7 @@ def _write_once(
 
 
 def _shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
-    """ItemProgress over the whole run, from that of one part."""
+    """Progress over the whole run, from that of one part."""
     if progress is None:
         return None
     report = progress

@@ -20,6 +20,7 @@ from flowllm.data.hull import FormationEnergyHull
 from flowllm.data.prepare import fill_e_above_hull, summary_of
 from flowllm.errors import InputError
 from flowllm.runs.archive import read_archive, write_archive
+from flowllm.runs.parts import Parts
 
 RESULTS = ("train.npz", "val.npz", "test.npz", "rejected.csv")
 
@@ -141,6 +142,30 @@ def test_a_run_killed_in_the_middle_goes_on_and_ends_the_same(
     prepare("mp_20", out, progress=look, **options)
     assert seen[0] == 10 * len(parts) and seen[-1] == 70
     prepare("mp_20", tmp_path / "whole", **options)
+    assert results_of(out) == results_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("damage", ["cut", "of other rows"])
+def test_a_damaged_part_is_made_again(own_table, tmp_path, monkeypatch, damage):
+    """Cut off, or another part's file: its rows are reduced again, and no others."""
+    write = Parts.write
+
+    def stop(self, wanted, part):
+        if wanted.name == "train-00003":
+            raise KeyboardInterrupt
+        write(self, wanted, part)
+
+    out, options = tmp_path / "out", {"workers": 1, "chunk_size": 10}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Parts, "write", stop)
+        prepare(own_table, out, **options)
+    part = out / "parts" / "train-00001.npz"
+    whole, other = part.read_bytes(), (out / "parts" / "train-00002.npz").read_bytes()
+    part.write_bytes(whole[: len(whole) // 2] if damage == "cut" else other)
+    seen = []
+    prepare(own_table, out, progress=lambda *a: seen.append(a), **options)
+    assert seen == [(20, 40), (30, 40), (40, 40)]
+    prepare(own_table, tmp_path / "whole", **options)
     assert results_of(out) == results_of(tmp_path / "whole")
 
 

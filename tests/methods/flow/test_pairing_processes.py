@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import tracemalloc
+import zipfile
 from concurrent.futures import Executor, Future
 
 import numpy as np
@@ -178,8 +179,9 @@ def test_a_damaged_chunk_is_made_again(targets, alone, tmp_path, damage):
     out = tmp_path / "alone"
     path = out / "chunk-00002.npz"
     content = bytearray(path.read_bytes())
-    if damage == "flipped":
-        content[len(content) // 2] ^= 0xFF
+    if damage == "flipped":  # in the middle of the coordinates
+        member = zipfile.ZipFile(path).getinfo("c0_frac_coords.npy")
+        content[member.header_offset + member.compress_size // 2] ^= 0xFF
     broken = {
         "cut": content[: len(content) // 2], "empty": b"", "no archive": b"PK nothing",
         "flipped": content, "of other targets": (out / "chunk-00001.npz").read_bytes(),
@@ -195,7 +197,7 @@ KILL = """
 import os, signal
 import flowllm.methods.flow.couplings.sample as pairing
 from flowllm.runs.parts import Parts
-from tests.methods.flow.noisy_prior import noisy_prior, prompt_for
+from tests.methods.flow.noisy_prior import noisy_prior
 from tests.methods.flow.noisy_prior import noisy_prior
 
 write = Parts.write
