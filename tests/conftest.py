@@ -99,7 +99,7 @@ def system_folder(tmp_path_factory) -> Path:
     from flowllm.methods.flow.refiner import FlowRefiner
     from flowllm.methods.flow.statistics import FlowStatistics
     from flowllm.methods.flow.velocity import CrystalVelocity
-    from flowllm.methods.language_model.build import build_compact
+    from flowllm.methods.language_model.compact import build_compact
     from flowllm.methods.language_model.prior import LanguageModelPrior
     from flowllm.methods.language_model.settings import CompactConfig
     from flowllm.networks.cspnet import VelocityConfig

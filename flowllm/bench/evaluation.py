@@ -13,7 +13,7 @@ import numpy as np
 
 from flowllm.bench.relaxation import bench_relaxation
 from flowllm.evaluation.run import evaluate
-from flowllm.evaluation.settings import DEFAULT_STAGES
+from flowllm.evaluation.stages import DEFAULT_STAGES
 from flowllm.inputs import read_inputs
 
 PROXIES = tuple(stage for stage in DEFAULT_STAGES if stage not in ("relaxation", "stability"))

@@ -17,7 +17,7 @@ from flowllm.systems.decoding_figures import DecodingFigures
 from flowllm.systems.protocols import Counted
 from flowllm.systems.record import DEFAULT_MODEL
 from flowllm.systems.system import FlowLLM
-from flowllm.training.threads import used_threads
+from flowllm.training.device import used_threads
 from flowllm.workflows.measure import peak_memory_mb
 
 SIZES = (256, 512, 1024, 2048)

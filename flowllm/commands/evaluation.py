@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from flowllm.commands.options import Device, Input
+from flowllm.evaluation.stages import chosen_stages, help_text
+
+Stages = Annotated[str | None, tyro.conf.arg(help=help_text())]
 
 
 def evaluate(
@@ -15,7 +18,7 @@ def evaluate(
     /,
     out: Path,
     reference: str = "mp_20",
-    only: str | None = None,
+    only: Stages = None,
     name: str | None = None,
     relax_num: int = 0,
     fmax: float = 0.1,
@@ -41,9 +44,6 @@ def evaluate(
             the folder of a run of flowllm.
         out: folder for summary.json, per_crystal.csv and report.html; open the last first.
         reference: what to compare with: mp_20, or a folder that "flowllm reference" wrote.
-        only: stages, separated by commas: validity, distributions, coverage, diversity, novelty,
-            relaxation, stability, prediction; default all but prediction, which needs crystals
-            made for the test compositions, with the ids of the test split.
         name: of the system, for the report.
         relax_num: relax a random sample of so many; 0 relaxes all.
         fmax: a crystal is relaxed when no force is larger, in eV/Å.
@@ -60,7 +60,7 @@ def evaluate(
         seed: of samples and intervals.
         overwrite: replace another evaluation in the output folder.
     """
-    from flowllm.evaluation.settings import EvaluateSettings, chosen_stages
+    from flowllm.evaluation.settings import EvaluateSettings
     from flowllm.relax.settings import RelaxSettings
 
     stages = [word.strip() for word in only.split(",")] if only else None

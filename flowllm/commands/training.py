@@ -80,6 +80,7 @@ def train_lm(
     """
     from flowllm.errors import InputError
     from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings
+    from flowllm.runs.progress import progress_bars
     from flowllm.training.ranks import is_main
 
     asked: dict[str, Any] = {
@@ -119,7 +120,16 @@ def train_lm(
         sizes = CompactConfig(hidden, layers, heads, feed_forward)
         from flowllm.workflows.train import train_compact
 
-        figures = train_compact(data, out, sizes, settings, device=device, overwrite=overwrite)
+        with progress_bars(is_main()) as progress:
+            figures = train_compact(
+                data,
+                out,
+                sizes,
+                settings,
+                device=device,
+                overwrite=overwrite,
+                progress=lambda done, total: progress("steps", done, total),
+            )
     else:
         from flowllm.methods.language_model.finetune.adapters import AdapterSettings
         from flowllm.methods.language_model.finetune.train import LargeSettings
@@ -135,7 +145,15 @@ def train_lm(
             patience=patience,
             at_once=at_once,
         )
-        figures = train_large(data, out, large, device=device, overwrite=overwrite)
+        with progress_bars(is_main()) as progress:
+            figures = train_large(
+                data,
+                out,
+                large,
+                device=device,
+                overwrite=overwrite,
+                progress=lambda done, total: progress("steps", done, total),
+            )
     if is_main():
         print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
 
@@ -301,7 +319,6 @@ def train_flow(
         coord_noise=coord_noise,
         seed=seed,
         device=device,
-        disable_tqdm=True,
     )
     with progress_bars() as progress:
         train_on_pairs(

@@ -20,6 +20,7 @@ from flowllm.conditions.formula import (
 from flowllm.crystals.batch import MAX_ATOMS
 from flowllm.crystals.wyckoff import cell_sizes, has_sites
 from flowllm.errors import InputError
+from flowllm.seeds import Stream, generator
 
 if TYPE_CHECKING:
     from flowllm.conditions.ranges import TrainingRanges
@@ -148,6 +149,6 @@ class Request(Conditions):
 
 def _drawn(weights: np.ndarray, index: int, seed: int) -> int:
     """A position drawn with these weights; crystal `index` of a run always draws the same."""
-    uniform = np.random.default_rng([seed, index, 2]).random()
+    uniform = generator(Stream.CELL, seed, index).random()
     cumulative = np.cumsum(weights)
     return int(np.searchsorted(cumulative / cumulative[-1], uniform, "right"))

@@ -146,7 +146,7 @@ class CrystalBatch:
 
     @property
     def formulas(self) -> list[str]:
-        """Reduced formulas by pymatgen's convention, as in SrTiO3."""
+        """Reduced formulas by pymatgen's convention, as in SrTiO3; an open species is X."""
         from pymatgen.core import Composition
 
         return [Composition(c).reduced_formula for c in self.compositions]
@@ -241,7 +241,7 @@ class CrystalBatch:
         """pymatgen structures, one a crystal.
 
         Raises:
-            InputError: a type is open, or a cell spans no volume.
+            InputError: a species is open, or a cell spans no volume; the crystal is named.
         """
         from pymatgen.core import Lattice, Structure
 
@@ -249,7 +249,8 @@ class CrystalBatch:
         for index, (start, count) in enumerate(zip(self.offsets, self.num_atoms, strict=True)):
             numbers = self.atomic_numbers[start : start + count]
             if (numbers < 1).any():
-                raise InputError(f"{self.ids[index]}: an atom's type is open")
+                place = int(np.flatnonzero(numbers < 1)[0]) + 1
+                raise InputError(f"{self.ids[index]}: the species of atom {place} is open (X)")
             if self.volumes[index] <= 0:
                 raise InputError(f"{self.ids[index]}: the cell spans no volume")
             lattice = Lattice(
@@ -275,7 +276,11 @@ class CrystalBatch:
         return cls.from_pymatgen(structures, names)
 
     def to_cif(self) -> list[str]:
-        """CIF texts in P1, one a crystal."""
+        """CIF texts in P1, one a crystal.
+
+        Raises:
+            InputError: a species is open, which CIF cannot say, or a cell spans no volume.
+        """
         from pymatgen.io.cif import CifWriter
 
         return [str(CifWriter(structure)) for structure in self.to_pymatgen()]
@@ -288,7 +293,7 @@ class CrystalBatch:
         return cls.from_pymatgen((AseAtomsAdaptor.get_structure(a) for a in atoms), ids)
 
     def to_ase(self) -> list[Atoms]:
-        """ASE atoms with the id in `info["id"]`."""
+        """ASE atoms with the id in `info["id"]`; an open species is ASE's X."""
         from ase import Atoms
 
         result = []

@@ -14,7 +14,6 @@ from flowllm.data import load_dataset
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.sources import data_dir
 from flowllm.errors import InputError
-from flowllm.evaluation.bins import shares
 from flowllm.evaluation.reference import (
     FORMAT,
     HULL,
@@ -39,6 +38,7 @@ from flowllm.runs.files import write_json
 from flowllm.runs.identity import digest, open_run
 from flowllm.runs.progress import Progress, progress_of
 from flowllm.stability.index_build import MP_20_SETTINGS
+from flowllm.viz.bins import histograms, shares
 
 COMMAND = "reference"
 FLOOR_SAMPLE = (
@@ -190,14 +190,10 @@ def _peers(home: Path | None) -> dict[str, CrystalBatch]:
 
 
 def _bins(test: CrystalSet) -> dict[str, list[float]]:
-    values = {
-        "density": density(test.crystals),
-        "n_elements": n_elements(test.crystals),
-        "num_atoms": test.crystals.num_atoms,
-    }
-    energies = test.properties.get("e_above_hull")
-    if energies is not None and np.isfinite(energies).any():
-        values["e_above_hull"] = energies
     if not len(test):
         raise InputError("the test split holds no crystals")
-    return {name: [round(x, 6) for x in shares(name, row)] for name, row in values.items()}
+    found = histograms(test.crystals)
+    energies = test.properties.get("e_above_hull")
+    if energies is not None and np.isfinite(energies).any():
+        found["e_above_hull"] = shares("e_above_hull", energies)
+    return {name: [round(x, 6) for x in row] for name, row in found.items()}

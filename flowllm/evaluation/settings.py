@@ -10,27 +10,6 @@ from flowllm.metrics.composition import SmactSettings
 from flowllm.metrics.matching import MatchSettings
 from flowllm.relax.settings import RelaxSettings
 
-Stage = Literal[
-    "validity", "distributions", "coverage", "diversity", "novelty", "relaxation", "stability",
-    "prediction",
-]  # fmt: skip
-STAGES: tuple[Stage, ...] = (
-    "validity", "distributions", "coverage", "diversity", "novelty", "relaxation", "stability",
-    "prediction",
-)  # fmt: skip
-"""All stages, in the order in which they run."""
-DEFAULT_STAGES: tuple[Stage, ...] = STAGES[:-1]
-"""Without the prediction of structures, which needs crystals made for the test compositions."""
-NEEDS: dict[Stage, tuple[Stage, ...]] = {
-    "distributions": ("validity",),
-    "coverage": ("validity",),
-    "diversity": ("validity",),
-    "novelty": ("validity",),
-    "relaxation": ("validity",),
-    "stability": ("relaxation",),
-}
-"""Stage -> the stages whose results it reads; they run with it."""
-
 PAPERS_MATCHER = MatchSettings(stol=0.3, angle_tol=5.0, ltol=0.2)
 """StructureMatcher's defaults, by which the papers decide whether two crystals are the same."""
 
@@ -82,18 +61,3 @@ class EvaluateSettings:
             raise InputError(f"novelty must be auto, exact or index, not {self.novelty}")
         if not self.thresholds:
             raise InputError("at least one threshold of the energy above the hull is needed")
-
-
-def chosen_stages(only: tuple[str, ...] | list[str] | None) -> tuple[Stage, ...]:
-    """The stages to run, what they need among them, in their order.
-
-    Raises:
-        InputError: there is no stage of that name.
-    """
-    wanted = set(only if only else DEFAULT_STAGES)
-    for name in sorted(wanted - set(STAGES)):
-        raise InputError(f"no stage {name!r}; there are {', '.join(STAGES)}")
-    for stage in reversed(STAGES):  # the later ones first: what they need may need more
-        if stage in wanted:
-            wanted |= set(NEEDS.get(stage, ()))
-    return tuple(stage for stage in STAGES if stage in wanted)

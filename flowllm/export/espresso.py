@@ -17,7 +17,7 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
-from flowllm.export import Exported, Files, structure_of, write_folders
+from flowllm.export.folders import Exported, Files, structure_of, write_folders
 from flowllm.export.vasp import F_BLOCK
 from flowllm.runs.progress import ItemProgress
 

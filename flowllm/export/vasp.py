@@ -14,10 +14,8 @@ from typing import Any
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
-from flowllm.export import Exported, Files, structure_of, write_folders
+from flowllm.export.folders import Exported, Files, structure_of, write_folders
 from flowllm.runs.progress import ItemProgress
-
-FILES = ("POSCAR", "INCAR", "KPOINTS", "POTCAR.spec")
 
 ABOUT = """\
 Input files of VASP, one folder a crystal, with the settings of the Materials Project

@@ -36,17 +36,6 @@ class Diversity:
     prototypes: int | None
     n: int
 
-    def table(self) -> list[tuple[str, str]]:
-        """Rows (name, value) for a printed table."""
-        rows = [
-            ("diversity, structure (mean pairwise distance)", self.structure.as_number()),
-            ("diversity, composition (mean pairwise distance)", self.composition.as_number()),
-            ("distinct chemical systems", f"{self.chemical_systems} of {self.n}"),
-        ]
-        if self.prototypes is not None:
-            rows.append(("distinct prototypes", f"{self.prototypes} of {self.n}"))
-        return rows
-
 
 def diversity(
     crystals: CrystalBatch,

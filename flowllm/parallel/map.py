@@ -104,7 +104,7 @@ def iterate_crystals(
         raise InputError(f"{len(labels)} names for {len(parts)} items")
     starts = range(0, len(parts), chunk_size)
     chunks = [
-        Chunk(fn, parts[s : s + chunk_size], labels[s : s + chunk_size], seconds) for s in starts
+        Batched(fn, parts[s : s + chunk_size], labels[s : s + chunk_size], seconds) for s in starts
     ]
     return _iterate_chunks(chunks, len(parts), executor, workers, progress)
 
@@ -155,7 +155,7 @@ def map_parts(
 
 
 @dataclass(frozen=True)
-class Chunk:
+class Batched:
     """Items that travel to a worker together.
 
     Attributes:
@@ -182,10 +182,10 @@ class Chunk:
                 results.append(Failure(name, type(error).__name__, str(error), details))
         return results
 
-    def singly(self) -> list[Chunk]:
+    def singly(self) -> list[Batched]:
         """A chunk for each item."""
         return [
-            Chunk(self.fn, [item], [name], self.seconds)
+            Batched(self.fn, [item], [name], self.seconds)
             for item, name in zip(self.items, self.names, strict=True)
         ]
 
@@ -198,7 +198,7 @@ class Chunk:
 
 
 def _iterate_chunks(
-    chunks: list[Chunk],
+    chunks: list[Batched],
     total: int,
     executor: Executor | None,
     workers: int | None,
@@ -217,7 +217,7 @@ def _iterate_chunks(
     pool = WorkerPool(count) if executor is None else nullcontext(executor)
     # a foreign executor gets everything at once: nobody but itself knows how wide it is
     window = 4 * count if executor is None else len(chunks)
-    pending: deque[tuple[Chunk, Future]] = deque()
+    pending: deque[tuple[Batched, Future]] = deque()
     waiting = iter(chunks)
     with pool as running:
         try:
@@ -239,7 +239,7 @@ def _iterate_chunks(
                     future.cancel()
 
 
-def _results(chunk: Chunk, future: Future, pool: WorkerPool | Executor) -> list[Any]:
+def _results(chunk: Batched, future: Future, pool: WorkerPool | Executor) -> list[Any]:
     """What became of a chunk's items; where its worker was lost, each is tried by itself."""
     try:
         return future.result()
@@ -256,7 +256,7 @@ def _results(chunk: Chunk, future: Future, pool: WorkerPool | Executor) -> list[
     return [result for part in alone for result in _results(part, part.submit(pool), pool)]
 
 
-def _lost(chunk: Chunk, error: Exception) -> Failure:
+def _lost(chunk: Batched, error: Exception) -> Failure:
     """Why the worker of a single item never answered."""
     if isinstance(error, TimeoutError):
         message = f"took longer than {chunk.seconds:g} s; its process had to be ended"

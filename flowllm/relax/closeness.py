@@ -81,20 +81,6 @@ class Closeness:
         """Mean number of steps of those that did not fail."""
         return estimate(self.steps[self.relaxed])
 
-    def table(self) -> list[tuple[str, str]]:
-        """Rows (name, value) for a printed table."""
-        s = self.settings
-        return [
-            ("protocol", f"stol {s.stol:g}, angle_tol {s.angle_tol:g}, ltol {s.ltol:g}"),
-            ("relaxations failed", f"{(~self.relaxed).sum()} of {len(self.relaxed)}"),
-            ("relaxations converged", self.convergence_rate.as_percent()),
-            ("match rate, failures count as no match", self.match_rate.as_percent()),
-            ("RMSD over (V/n)^(1/3), matches", self.rmsd.as_number(4)),
-            ("RMSD in Å, matches", self.rmsd_angstrom.as_number(4)),
-            ("energy drop in eV/atom, failures left out", self.energy_drop.as_number(4)),
-            ("steps, failures left out", self.mean_steps.as_number(1)),
-        ]
-
 
 def closeness(
     before: CrystalBatch,

@@ -11,6 +11,7 @@ import numpy as np
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
+from flowllm.seeds import Stream, child_seed
 from flowllm.systems.events import Attempted, Drawn, Event
 from flowllm.systems.protocols import Prior
 from flowllm.systems.watch import UNWATCHED, Watch
@@ -137,7 +138,7 @@ def crystal_id(index: int) -> str:
 
 def crystal_seed(seed: int, index: int, attempt: int) -> int:
     """The seed of one attempt at one crystal of a run."""
-    return int(np.random.SeedSequence([seed, index, attempt]).generate_state(1, np.uint32)[0])
+    return child_seed(Stream.CRYSTAL, seed, index, attempt)
 
 
 def check_num(num: int, seed: int) -> None:

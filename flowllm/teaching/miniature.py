@@ -18,7 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.methods.language_model.quiet import no_bars
+from flowllm.methods.language_model.compact import no_bars
 from flowllm.runs.files import friendly_os_errors
 from flowllm.text.prompts import build_prompt
 from flowllm.text.strings import to_text

@@ -58,6 +58,30 @@ def from_main(make: Callable[[], T]) -> T:
     return answer[0]
 
 
+def shared_batch(size: int, at_once: int | None = None) -> tuple[int, int]:
+    """How a batch is split: texts that a process takes at once, and how often before a step.
+
+    Args:
+        size: crystals a step.
+        at_once: the most that a process may take at once; None takes its whole share.
+
+    Raises:
+        InputError: the batch cannot be split evenly.
+    """
+    share, rest = divmod(size, process_count())
+    if rest or not share:
+        raise InputError(
+            f"a batch of {size} cannot be shared by {process_count()} processes; "
+            "choose --batch-size as a multiple of their number"
+        )
+    at_once = share if at_once is None else at_once
+    if at_once < 1 or share % at_once:
+        raise InputError(
+            f"{at_once} texts at once do not divide the {share} that a process takes of a batch"
+        )
+    return at_once, share // at_once
+
+
 @contextmanager
 def open_shared_run(
     out: str | Path,

@@ -1,5 +1,1 @@
-"""The report: one HTML page that opens without any network."""
-
-from flowllm.viz.page import write_report
-
-__all__ = ["write_report"]
+"""3-D drawing, charts, colours and pages; what is drawn comes in as plain data."""

@@ -16,6 +16,7 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.distances import cell_heights
 from flowllm.crystals.elements import SYMBOLS
+from flowllm.viz.colours import GREY
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -24,11 +25,12 @@ BOUNDARY = 0.3  # Å; an atom this near to a face is drawn on the opposite face 
 BOND_FACTOR = 1.12  # bonds reach this many times the sum of the covalent radii
 SHORTEST_BOND = 0.5  # Å; atoms nearer than this lie in each other
 SPHERE = 0.42  # radius of a drawn atom over its covalent radius
+OPEN_RADIUS = 1.0  # Å; in place of the covalent radius of an atom whose species is open
 HALVINGS = 2  # of the icosahedron's edges: 162 points a ball
 LIGHTING = {"ambient": 0.5, "diffuse": 0.65, "specular": 0.15, "roughness": 0.5, "fresnel": 0.1}
 LIGHT = {"x": -4000, "y": 5000, "z": -5000}
 """Under orthographic projection plotly takes this in the view's axes: right, up, away."""
-CELL_COLOUR = "#8a94a6"  # legible on light and on dark
+CELL_COLOUR = GREY
 NEUTRAL = "#b8bec9"
 
 
@@ -101,15 +103,18 @@ def _bonds(positions: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 def bond_reach(numbers: np.ndarray) -> np.ndarray:
     """(M, M) Å below which two atoms of numbers (M,) are bonded; 0 for those that never are.
 
-    Where there are nonmetals, metals are not bonded to metals.
+    Where there are nonmetals, metals are not bonded to metals. An atom whose species is open has no
+    bonds.
     """
     from ase.data import covalent_radii
 
     radii = covalent_radii[numbers]
     reach = BOND_FACTOR * (radii[:, None] + radii)
     metal = np.array([_is_metal(int(n)) for n in numbers], dtype=bool)
-    if not metal.all():
+    known = numbers > 0
+    if not metal[known].all():
         reach[metal[:, None] & metal] = 0.0
+    reach[~(known[:, None] & known)] = 0.0
     return reach
 
 
@@ -120,8 +125,15 @@ def _is_metal(number: int) -> bool:
     return number > 0 and Element.from_Z(number).is_metal
 
 
+def ball_radii(numbers: np.ndarray) -> np.ndarray:
+    """Å, radii of the drawn balls of atomic numbers, in their shape."""
+    from ase.data import covalent_radii
+
+    return SPHERE * np.where(numbers > 0, covalent_radii[numbers], OPEN_RADIUS)
+
+
 def colour(number: int) -> str:
-    """An element's Jmol colour, as in "#ff0d0d"."""
+    """An element's Jmol colour, as in "#ff0d0d"; grey for an open species, 0."""
     from ase.data.colors import jmol_colors
 
     if not 0 < number < len(jmol_colors):
@@ -181,11 +193,10 @@ def _lines(segments: np.ndarray) -> np.ndarray:
 def _spheres(drawing: Drawing, number: int, scene: str) -> go.Mesh3d:
     """One mesh with a ball for each drawn atom of an element."""
     import plotly.graph_objects as go
-    from ase.data import covalent_radii
 
     points, faces = unit_sphere()
     centres = drawing.positions[drawing.numbers == number]
-    vertices = centres[:, None] + SPHERE * covalent_radii[number] * points
+    vertices = centres[:, None] + ball_radii(np.array(number)) * points
     vertices = vertices.reshape(-1, 3).astype(np.float32)
     shifted = np.arange(len(centres))[:, None, None] * len(points) + faces
     triangles = shifted.reshape(-1, 3).astype(np.uint16 if len(vertices) < 65_536 else np.int32)

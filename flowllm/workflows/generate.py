@@ -251,7 +251,7 @@ _TRAJECTORY = ("times", "frac_coords", "lengths", "angles", "atomic_numbers", "n
 
 
 def _to_arrays(part: Generation) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {name: getattr(part.trajectory, name) for name in _TRAJECTORY}
+    arrays = part.trajectory.arrays()
     arrays["prompts"] = np.array(part.prompts)
     arrays["stage_names"] = np.array([stage.name for stage in part.stages])
     arrays["stage_counts"] = np.array([[s.crystals, s.rejected] for s in part.stages])

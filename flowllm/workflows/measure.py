@@ -23,6 +23,7 @@ from flowllm.runs.files import read_json, write_json
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.progress import Progress
+from flowllm.seeds import Stream, generator
 from flowllm.systems.sampling import check_num
 from flowllm.systems.system import FlowLLM
 from flowllm.text.prompts import build_prompt
@@ -106,7 +107,7 @@ def measure_model(
             "peak_memory_mb": peak_memory_mb(),
         }
         if settings.num_match:
-            chosen = np.random.default_rng([settings.seed, 3]).permutation(len(test))
+            chosen = generator(Stream.MATCHED, settings.seed).permutation(len(test))
             truth = test[np.sort(chosen[: settings.num_match])]
             results = predict_structures(system, truth, settings, run.path / "match", progress)
             tables = [result.table() for result in results]

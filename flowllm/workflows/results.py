@@ -10,13 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.metrics.composition import compositional_validity
 from flowllm.metrics.validity import structural_validity
-from flowllm.runs.archive import write_archive
 from flowllm.runs.files import atomic_write, friendly_os_errors, whole_file, write_json
 from flowllm.systems.generation import Generation
-from flowllm.viz import write_report
+from flowllm.viz.run_page import write_report
 
 CSV_COLUMNS = ("id", "formula", "prompt", "valid_structure", "valid_composition")
 RESULTS = (
@@ -39,7 +40,8 @@ def write_results(
 ) -> None:
     """Write the layout that every run has, each file whole or not at all.
 
-    ``crystals/*.cif`` refined crystals, ``prior/*.cif`` the same before refinement,
+    ``crystals/*.cif`` refined crystals, ``prior/*.cif`` the same before refinement (without those
+    of which the prior left a species open: ``trajectories.npz`` has them),
     ``crystals.extxyz``, ``crystals.csv`` (id, formula, prompt, both validities),
     ``trajectories.npz``, ``summary.json`` and ``report.html``.
 
@@ -50,17 +52,17 @@ def write_results(
         left_out: a message for each input that is not among the crystals.
 
     Raises:
-        InputError: the disk is full or the folder cannot be written.
+        InputError: the disk is full, the folder cannot be written, or a refined crystal has an
+            open species.
     """
     refined, trajectory = generation.refined, generation.trajectory
     rows = crystal_rows(generation)
     stages = [asdict(stage) for stage in generation.stages]
     with friendly_os_errors(out):
         write_cifs(out / "crystals", refined)
-        write_cifs(out / "prior", generation.prior)
+        write_cifs(out / "prior", _without_open_species(generation.prior))
         write_extxyz(out / "crystals.extxyz", refined)
-        arrays = {f: getattr(trajectory, f) for f in trajectory.__dataclass_fields__}
-        write_archive(out / "trajectories.npz", arrays)
+        trajectory.save(out / "trajectories.npz")
         atomic_write(out / "crystals.csv", table(rows))
         summary = {
             "crystals": len(rows),
@@ -83,6 +85,13 @@ def write_results(
                 settings=settings,
                 trajectories=trajectory,
             )
+
+
+def _without_open_species(crystals: CrystalBatch) -> CrystalBatch:
+    """Those without an open species, which CIF cannot say."""
+    undecided = np.zeros(len(crystals), dtype=bool)
+    undecided[crystals.crystal_of_atom[crystals.atomic_numbers < 1]] = True
+    return crystals[~undecided]
 
 
 def crystal_rows(generation: Generation) -> list[dict[str, Any]]:

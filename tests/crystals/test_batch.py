@@ -197,7 +197,7 @@ def test_interatomic_distances_survive_every_conversion(crystal):
 
 
 def test_an_open_type_has_no_structure(crystal):
-    with pytest.raises(InputError, match=r"type is open"):
+    with pytest.raises(InputError, match="species of atom 1 is open"):
         crystal.replace(atomic_numbers=[0, 22, 8, 8]).to_pymatgen()
 
 

@@ -127,3 +127,86 @@ def test_a_trajectory_of_no_crystals():
     empty = CrystalBatch.empty()
     path = Trajectory.from_frames([0.0, 1.0], [empty, empty])
     assert len(path) == 2 and len(path.last) == 0
+
+
+# ---- species that change ------------------------------------------------------------------------
+
+
+def changing() -> Trajectory:
+    """Three crystals of `make`; the second atom becomes potassium, the last one is open first."""
+    path = make()
+    numbers = path.atomic_numbers.copy()
+    numbers[1:, 1], numbers[0, -1] = 19, 0
+    return Trajectory(**{**vars(path), "atomic_numbers": numbers})
+
+
+def test_species_that_stay_are_given_once_and_kept_once():
+    path = make()
+    assert path.atomic_numbers.shape == (3, 7) and not path.species_change
+    assert path.atomic_numbers.strides[0] == 0
+    per_frame = Trajectory(**{**vars(path), "atomic_numbers": np.array(path.atomic_numbers)})
+    assert same(per_frame, path) and per_frame.atomic_numbers.strides[0] == 0
+    frame = path.frame(1)
+    frame.atomic_numbers[0] = 1  # a frame is a batch of its own
+    assert not path.species_change and path.frame(1).atomic_numbers[0] != 1
+
+
+def test_every_frame_has_its_species():
+    path = changing()
+    assert path.species_change
+    assert path.last.atomic_numbers[1] == 19 != path.first.atomic_numbers[1]
+    assert path.first.atomic_numbers[-1] == 0 < path.last.atomic_numbers[-1]
+    assert [f.atomic_numbers.tolist() for f in path] == path.atomic_numbers.tolist()
+    assert not path.crystal(1).species_change
+    third = path.crystal(2)
+    assert np.array_equal(third.atomic_numbers, path.atomic_numbers[:, 3:])
+    assert same(path.select([2, 0]).crystal(0), third)
+
+
+def test_changing_species_survive_joining_frames_and_files(tmp_path):
+    path = changing()
+    assert same(Trajectory.concatenate(path.crystal(k) for k in range(3)), path)
+    assert same(Trajectory.from_frames(path.times, list(path)), path)
+    path.save(tmp_path / "path.npz")
+    assert same(Trajectory.load(tmp_path / "path.npz"), path)
+
+
+def test_files_with_one_species_for_each_atom_are_read_and_still_written(tmp_path):
+    path = make()
+    old = {**vars(path), "atomic_numbers": path.atomic_numbers[0]}
+    np.savez_compressed(tmp_path / "old.npz", **old)
+    assert same(Trajectory.load(tmp_path / "old.npz"), path)
+    path.save(tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as archive:
+        assert archive["atomic_numbers"].shape == (7,)
+
+
+def test_frames_of_other_sizes_are_refused():
+    path = make()
+    with pytest.raises(InputError, match="num_atoms differs"):
+        Trajectory.from_frames([0, 1], [path.first, make(counts=(2, 2, 3)).first])
+
+
+@pytest.mark.parametrize("shape", [(2, 7), (3, 1, 7), ()])
+def test_species_of_another_shape_are_refused(shape):
+    with pytest.raises(InputError, match="one species for each atom, or one for each of 3 frames"):
+        Trajectory(**{**vars(make()), "atomic_numbers": np.ones(shape)})
+
+
+def test_extended_xyz_has_the_species_of_each_frame_and_x_for_open_ones(tmp_path):
+    import ase.io
+
+    path = changing()
+    path.to_extxyz(tmp_path / "path.xyz")
+    images = ase.io.read(tmp_path / "path.xyz", ":")
+    back = np.array([[*images[k].numbers, *images[3 + k].numbers, *images[6 + k].numbers]
+                     for k in range(3)])  # fmt: skip
+    assert np.array_equal(back, path.atomic_numbers)
+    assert images[6].get_chemical_symbols()[-1] == "X"
+
+
+def test_a_frame_with_an_open_species_has_no_cif():
+    path = changing()
+    assert len(path.last.to_cif()) == 3
+    with pytest.raises(InputError, match=r"c2: the species of atom 4 is open \(X\)"):
+        path.first.to_cif()

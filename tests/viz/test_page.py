@@ -5,10 +5,14 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markupsafe import Markup
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.viz import write_report
-from flowllm.viz.figures import histograms
+from flowllm.viz.bins import histograms
+from flowllm.viz.page import named_values, render, script_json, table, tiles
+from flowllm.viz.run_page import write_report
 
 
 @pytest.fixture
@@ -98,3 +102,37 @@ def test_long_tables_are_cut_and_say_so(tmp_path, report_inputs):
     write_report(tmp_path / "r.html", **inputs, shown=0)
     text = markup((tmp_path / "r.html").read_text("utf-8"))
     assert "The first 500 of 700." in text and text.count("<td>n") == 500
+
+
+@given(st.text() | st.sampled_from(["</script>", "<!--<script>", "]]>"]))
+def test_no_text_leaves_its_script_element(text):
+    written = script_json({"id": text})
+    assert "<" not in written
+    assert json.loads(written) == {"id": text}
+
+
+def test_a_number_that_json_lacks_is_no_content_of_a_page():
+    with pytest.raises(ValueError, match="JSON"):
+        script_json([float("nan")])
+
+
+def test_sections_escape_what_they_are_given():
+    bad, escaped = "<i>&'", "&lt;i&gt;&amp;&#39;"
+    for section in (
+        tiles([(bad, bad, bad)]),
+        named_values(bad, [(bad, {bad: bad})]),
+        table(bad, "name", [{bad: bad}], [bad], bad, bad),
+    ):
+        assert isinstance(section, Markup) and section.count(escaped) >= 3
+        assert "<i>" not in section
+    page = markup(render(bad, bad, [bad]))  # a section that is no markup is text
+    assert "<i>" not in page and page.count(escaped) == 4
+
+
+def test_flags_numbers_and_texts_of_numpy_are_told_apart():
+    row = {"a": np.bool_(True), "b": np.float32(1.23456), "c": np.int64(7), "d": "x"}
+    section = table("Rows", "rows", [row], ["a", "b", "c", "d", "e"])
+    assert (
+        '<td><span class="yes">✓ yes</span></td><td>1.23</td><td>7</td><td>x</td><td></td>'
+        in section
+    )

@@ -135,6 +135,36 @@ def test_the_page_loads_nothing_from_elsewhere(finished):
     assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=[\"']?(https?:)?//", page)
 
 
+# ---- species that change -------------------------------------------------------------------------
+
+
+def test_species_that_the_refiner_moves_are_in_all_files_and_come_back(
+    system, tmp_path, monkeypatch, no_page
+):
+    refine = system.refiner.refine
+
+    def moving(*arguments, **options):
+        """The flow, with sodium in the place of an open species at the start."""
+        path = refine(*arguments, **options)
+        numbers = np.array(path.atomic_numbers)
+        numbers[0, numbers[-1] == 11] = 0
+        return Trajectory(**{**vars(path), "atomic_numbers": numbers})
+
+    monkeypatch.setattr(system.refiner, "refine", moving)
+    made = generate_run(system, SETTINGS, tmp_path / "run")
+    assert made.trajectory.species_change and (made.refined.atomic_numbers > 0).all()
+    path = Trajectory.load(tmp_path / "run" / "trajectories.npz")
+    assert np.array_equal(path.atomic_numbers, made.trajectory.atomic_numbers)
+    texts = [file.read_text() for file in sorted((tmp_path / "run" / "crystals").iterdir())]
+    assert CrystalBatch.from_cif(texts).formulas == made.refined.formulas
+
+    monkeypatch.setattr(system.refiner, "refine", None)  # everything is read from the parts
+    (tmp_path / "run" / "crystals.csv").unlink()
+    again = generate_run(system, SETTINGS, tmp_path / "run")
+    assert np.array_equal(again.trajectory.atomic_numbers, made.trajectory.atomic_numbers)
+    assert (tmp_path / "run" / "crystals.csv").exists()
+
+
 # ---- going on ------------------------------------------------------------------------------------
 
 KILL = """

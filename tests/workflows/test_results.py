@@ -114,3 +114,23 @@ def test_a_full_disk_is_named_and_leaves_no_half_file(generation, tmp_path, monk
     left = {path.name for path in tmp_path.iterdir()}
     assert "report.html" not in left and not any(name.startswith(".") for name in left)
     assert ("crystals" in left) == (at == "page")
+
+
+def test_open_species_of_a_prior_are_no_obstacle(generation, tmp_path):
+    start = generation.prior
+    open_start = start.replace(atomic_numbers=[0, 17, 14, 14])
+    path = Trajectory.from_frames([0, 1], [open_start, generation.refined])
+    write_results(tmp_path, Generation(generation.prompts, open_start, path, generation.stages), {})
+    assert [p.name for p in (tmp_path / "prior").iterdir()] == ["c000001.cif"]
+    assert len(list((tmp_path / "crystals").iterdir())) == 2
+    back = Trajectory.load(tmp_path / "trajectories.npz")
+    assert back.first.atomic_numbers.tolist() == [0, 17, 14, 14]
+    assert back.last.atomic_numbers.tolist() == [11, 17, 14, 14]
+    assert "</i>X</span>" in (tmp_path / "report.html").read_text()
+
+
+def test_a_refined_crystal_with_an_open_species_is_named(generation, tmp_path):
+    end = generation.refined.replace(atomic_numbers=[11, 17, 14, 0])
+    path = Trajectory.from_frames([0, 1], [generation.prior, end])
+    with pytest.raises(InputError, match="c000001: the species of atom 2 is open"):
+        write_results(tmp_path, Generation(generation.prompts, generation.prior, path), {})

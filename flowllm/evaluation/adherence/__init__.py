@@ -6,7 +6,7 @@ without decoding constraints, and compared with what came out.
 
 from __future__ import annotations
 
-from flowllm.evaluation.adherence.figures import Figure, Found, figures_of, look_at
+from flowllm.evaluation.adherence.figures import Figure, Outcome, figures_of, outcome_of
 from flowllm.evaluation.adherence.kinds import DEFAULT_KINDS, asked_of, names_of
 from flowllm.evaluation.adherence.printing import markdown, print_adherence
 from flowllm.evaluation.adherence.run import measure_adherence
@@ -16,12 +16,12 @@ __all__ = [
     "DEFAULT_KINDS",
     "AdherenceSettings",
     "Figure",
-    "Found",
+    "Outcome",
     "asked_of",
     "figures_of",
-    "look_at",
     "markdown",
     "measure_adherence",
     "names_of",
+    "outcome_of",
     "print_adherence",
 ]

@@ -23,7 +23,7 @@ ENERGIES = {"formation_energy": "formation energy", "e_above_hull": "E_hull"}
 
 
 @dataclass(frozen=True)
-class Found:
+class Outcome:
     """What P samples turned out to be; what was rejected has no entry but -1, 0, NaN or None.
 
     Attributes:
@@ -62,13 +62,13 @@ class Figure:
         return self.value.as_percent() if self.is_share else self.value.as_number(2)
 
 
-def look_at(
+def outcome_of(
     crystals: CrystalBatch,
     positions: np.ndarray,
     total: int,
     groups: Mapping[float, np.ndarray] | None = None,
     energies: Mapping[str, np.ndarray] | None = None,
-) -> Found:
+) -> Outcome:
     """What C crystals are, in the places of the prompts that they were written for.
 
     Args:
@@ -93,7 +93,7 @@ def look_at(
     for name, values in (energies or {}).items():
         known[name] = np.full(total, np.nan)
         known[name][positions] = values
-    return Found(compositions, formulas, found, known)
+    return Outcome(compositions, formulas, found, known)
 
 
 def groups_of(crystals: CrystalBatch, workers: int | None = 1) -> dict[float, np.ndarray]:
@@ -106,8 +106,8 @@ def groups_of(crystals: CrystalBatch, workers: int | None = 1) -> dict[float, np
 
 def figures_of(
     asked: Sequence[Conditions],
-    prior: Found,
-    refined: Found,
+    prior: Outcome,
+    refined: Outcome,
     relaxed: Mapping[str, np.ndarray] | None = None,
     known_gaps: Mapping[tuple[str, int], float] | None = None,
     real: CrystalBatch | None = None,
@@ -161,7 +161,7 @@ def figures_of(
     return figures
 
 
-def kept(asked: Sequence[Conditions], found: Found, name: str) -> np.ndarray:
+def kept(asked: Sequence[Conditions], found: Outcome, name: str) -> np.ndarray:
     """(P,) bool: whether each sample has the formula, composition, elements or size asked for."""
     hits = []
     rows = zip(asked, found.compositions, found.formulas, strict=True)

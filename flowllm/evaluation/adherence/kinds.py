@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.request import Request
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.methods.language_model.examples import known_conditions
+from flowllm.seeds import Stream, generator
 from flowllm.text.prompts import STEMS
 
 ALL = "all"
@@ -20,7 +19,6 @@ DEFAULT_KINDS = (
 )  # fmt: skip
 OF_TYPES = ("formula", "composition", "elements", "num_atoms")
 """Conditions on the types alone, which refinement never changes."""
-CHOICE_STREAM = 5  # of the run's seed; others draw prompts and crystals
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def asked_of(data: CrystalSet, kind: str, num: int, seed: int = 0) -> list[Wish]
         InputError: no crystal has all of the conditions.
     """
     names = names_of(kind)
-    order = np.random.default_rng([seed, CHOICE_STREAM]).permutation(len(data))
+    order = generator(Stream.CONDITIONS, seed).permutation(len(data))
     wishes: list[Wish] = []
     for start in range(0, len(order), max(num, 1)):
         part = order[start : start + num]

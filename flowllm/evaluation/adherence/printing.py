@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flowllm.conditions.conditions import written_value
-from flowllm.evaluation.adherence.figures import ENERGIES, Found, kept
+from flowllm.evaluation.adherence.figures import ENERGIES, Outcome, kept
 from flowllm.evaluation.adherence.kinds import OF_TYPES, Wish
 from flowllm.text.prompts import STEMS, without_frame
 
@@ -20,8 +20,8 @@ def table_of(
     mode: str,
     wishes: Sequence[Wish],
     prompts: Sequence[str],
-    prior: Found,
-    refined: Found,
+    prior: Outcome,
+    refined: Outcome,
     relaxed: Mapping[str, np.ndarray],
 ) -> list[dict[str, Any]]:
     """A row for each prompt: what was asked, what came, and whether it was kept to."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation.adherence.energies import energies_of
-from flowllm.evaluation.adherence.figures import ENERGIES, Found, groups_of, look_at
+from flowllm.evaluation.adherence.figures import ENERGIES, Outcome, groups_of, outcome_of
 from flowllm.evaluation.adherence.kinds import Wish, names_of, needs_places
 from flowllm.evaluation.adherence.settings import AdherenceSettings
 from flowllm.relax import RelaxSettings
@@ -60,7 +60,7 @@ class Samples:
 
     def measure(
         self, system: FlowLLM, prior: Prior, hull: HullTable
-    ) -> tuple[Found, Found, dict[str, np.ndarray] | None]:
+    ) -> tuple[Outcome, Outcome, dict[str, np.ndarray] | None]:
         """What the prior wrote, what the refiner made of it, and energies after relaxation.
 
         Where only types are asked for nothing is refined, and nothing but types is looked at.
@@ -86,7 +86,7 @@ class Samples:
                 for name, numbers in values.items():
                     relaxed[name][positions[chosen]] = numbers
         found = [
-            look_at(crystals, positions, total, self._groups(stage, crystals), own)
+            outcome_of(crystals, positions, total, self._groups(stage, crystals), own)
             for stage, crystals, own in zip(
                 ("prior", "refined"), (before, after), energies, strict=True
             )

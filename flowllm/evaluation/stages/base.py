@@ -20,7 +20,7 @@ from flowllm.runs.progress import ItemProgress, Progress
 
 if TYPE_CHECKING:
     from flowllm.evaluation.reference import Reference
-    from flowllm.evaluation.settings import EvaluateSettings, Stage
+    from flowllm.evaluation.settings import EvaluateSettings
     from flowllm.inputs import Inputs
 
 
@@ -109,7 +109,7 @@ class Work:
     reference: Reference
     settings: EvaluateSettings
     folder: Path
-    results: dict[Stage, StageResult]
+    results: dict[str, StageResult]
     executor: Executor | None
     workers: int | None
     progress: Progress | None

@@ -12,6 +12,7 @@ from flowllm.evaluation.metric import Metric
 from flowllm.evaluation.stages.base import StageResult, Work, spread
 from flowllm.relax import Relaxation, closeness, relax
 from flowllm.runs.files import atomic_write, read_json, write_json
+from flowllm.seeds import Stream, generator
 
 RELAXED, RELAXED_XYZ, SECONDS = "relaxed.npz", "relaxed.extxyz", "seconds.json"
 
@@ -85,7 +86,7 @@ def sample_of(work: Work) -> tuple[np.ndarray, int]:
     wanted = work.settings.relax_num
     if not wanted or wanted >= work.total:
         return np.arange(len(work.crystals)), work.total
-    drawn = np.random.default_rng([work.settings.seed, 7]).permutation(work.total)[:wanted]
+    drawn = generator(Stream.RELAXED, work.settings.seed).permutation(work.total)[:wanted]
     rows = np.sort(drawn[drawn < len(work.inputs)])
     places = work.inputs.position[rows]
     return places[places >= 0], wanted

@@ -12,8 +12,8 @@ from flowllm.crystals.elements import NUMBER_OF, RANK_OF
 from flowllm.errors import InputError
 from flowllm.methods.base.templates import TemplateIndex
 from flowllm.runs.identity import digest
+from flowllm.seeds import Stream, generator
 
-GEOMETRY_STREAM = 3  # of a crystal's seed; others belong to the language model
 MAX_ANGLE_TRIES = 100
 NAMELESS = np.array(["0"])
 FLATTEST = 0.1  # of a b c; flatter cells are drawn again
@@ -66,13 +66,11 @@ class SimpleBase:
             InputError: the composition names no element.
         """
         numbers = listed(composition)
-        generator = np.random.default_rng([seed, GEOMETRY_STREAM])
-        lengths = np.exp(
-            np.array(self.log_mean) + np.array(self.log_std) * generator.standard_normal(3)
-        )
-        frac_coords = generator.random((len(numbers), 3))
+        rng = generator(Stream.GEOMETRY, seed)
+        lengths = np.exp(np.array(self.log_mean) + np.array(self.log_std) * rng.standard_normal(3))
+        frac_coords = rng.random((len(numbers), 3))
         for _ in range(MAX_ANGLE_TRIES):
-            angles = generator.uniform(60.0, 120.0, 3)
+            angles = rng.uniform(60.0, 120.0, 3)
             crystal = CrystalBatch(
                 numbers, frac_coords, lengths, angles, np.array([len(numbers)]), NAMELESS
             )

@@ -12,9 +12,8 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.base.geometry import crystals_digest
 from flowllm.methods.language_model.prior import LanguageModelPrior
+from flowllm.seeds import Stream, generator
 from flowllm.systems.watch import Watch
-
-COMPOSITION_STREAM = 4  # of a crystal's seed
 
 Composition = dict[str, int]
 """{element: atoms in the cell}."""
@@ -133,7 +132,7 @@ class TrainingSpecies:
             if conditions.composition is not None:
                 result.append(conditions.composition)
                 continue
-            draw = np.random.default_rng([seed, COMPOSITION_STREAM]).integers(len(rows))
+            draw = generator(Stream.KNOWN_COMPOSITION, seed).integers(len(rows))
             result.append(self._known[rows[draw]])
         return result
 

@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from flowllm.crystals.batch import concatenated_ranges
 from flowllm.methods.flow.couplings.pairs import PairSet, flat_cells
+from flowllm.seeds import Stream, generator
 
 MEGA = 50
 """Batches whose crystals are sorted by size together."""
@@ -24,6 +25,9 @@ class PairBatches(Dataset[dict[str, torch.Tensor]]):
         seed: seed of the order, of t and of the noise.
         coord_noise: standard deviation of Gaussian noise on c0's coordinates, fractional.
         cell_noise: the same on c0's flat cell, in standard deviations of the flat cells.
+
+    Raises:
+        InputError: a sample and its target differ in species, which the flow does not move.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class PairBatches(Dataset[dict[str, torch.Tensor]]):
         coord_noise: float = 0.0,
         cell_noise: float = 0.0,
     ) -> None:
+        pairs.check_species()
         c0, c1 = pairs.c0, pairs.c1
         self.num_atoms, self.offsets = c1.num_atoms, c1.offsets
         self.types = c1.atomic_numbers
@@ -45,7 +50,7 @@ class PairBatches(Dataset[dict[str, torch.Tensor]]):
         self.per_epoch = -(-len(pairs) // batch_size)
         self.epochs = epochs
         self.coord_noise = coord_noise
-        self.cell_noise = cell_noise * np.concatenate(self.cells).std(0)
+        self.cell_noise = cell_noise * np.concatenate(self.cells).std(0) if cell_noise else 0.0
         self._plan: tuple[int, list[np.ndarray]] = (-1, [])
 
     def __len__(self) -> int:
@@ -57,7 +62,7 @@ class PairBatches(Dataset[dict[str, torch.Tensor]]):
         epoch, position = divmod(step, self.per_epoch)
         if self._plan[0] != epoch:
             self._plan = (epoch, epoch_batches(self.num_atoms, self.per_epoch, self.seed, epoch))
-        rng = np.random.default_rng([self.seed, 11, step])
+        rng = generator(Stream.BATCH, self.seed, step)
         chosen = self._plan[1][position]
         batch = self.collate(chosen, rng.random(len(chosen)))
         if self.coord_noise:
@@ -89,6 +94,32 @@ class PairBatches(Dataset[dict[str, torch.Tensor]]):
         }
 
 
+class HeldOutBatches(Dataset[dict[str, torch.Tensor]]):
+    """Batches for validation: each pair once, at a fixed time t; no random number is drawn.
+
+    Args:
+        pairs: the pairs.
+        cell_map_name: the parametrisation of the cell.
+        batch_size: pairs in a batch, at most.
+    """
+
+    def __init__(self, pairs: PairSet, cell_map_name: str, batch_size: int) -> None:
+        self.pairs = PairBatches(pairs, cell_map_name, batch_size, epochs=1, seed=0)
+        # A golden-ratio sequence: even over [0, 1] and unrelated to the crystals' sizes.
+        self.times = (np.arange(len(pairs)) * 0.6180339887498949) % 1.0
+        self.order = np.argsort(self.pairs.num_atoms, kind="stable")
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        size = self.pairs.batch_size
+        chosen = self.order[index * size : (index + 1) * size]
+        return self.pairs.collate(chosen, self.times[chosen])
+
+
 def epoch_batches(num_atoms: np.ndarray, batches: int, seed: int, epoch: int) -> list[np.ndarray]:
     """Positions of the pairs of each batch of an epoch, like sizes together, in random order.
 
@@ -98,7 +129,7 @@ def epoch_batches(num_atoms: np.ndarray, batches: int, seed: int, epoch: int) ->
         seed: seed of the order.
         epoch: number of the epoch.
     """
-    rng = np.random.default_rng([seed, 13, epoch])
+    rng = generator(Stream.BATCH_ORDER, seed, epoch)
     sizes = np.full(batches, len(num_atoms) // batches)
     sizes[: len(num_atoms) % batches] += 1
     order = rng.permutation(len(num_atoms))
@@ -112,6 +143,6 @@ def epoch_batches(num_atoms: np.ndarray, batches: int, seed: int, epoch: int) ->
 
 
 def only(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """The one batch of a list: an item of `PairBatches` is a whole batch already."""
+    """The one batch of a list: an item of these data sets is a whole batch already."""
     (batch,) = items
     return batch

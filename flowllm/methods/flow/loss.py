@@ -1,11 +1,12 @@
-"""The flow matching loss (FlowLLM, equation 4; `science.md`, section 4)."""
+"""The flow matching loss (FlowLLM, equation 4)."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from flowllm.manifolds import CrystalManifold, CrystalState
+from flowllm.manifolds import CrystalState
+from flowllm.methods.flow.path import GeodesicPath
 from flowllm.methods.flow.statistics import FlowStatistics
 from flowllm.methods.flow.velocity import CrystalVelocity
 from flowllm.networks.cspnet import VelocityConfig
@@ -64,12 +65,10 @@ class FlowMatcher(nn.Module):
         """
         if t is None:
             t = torch.rand(len(types), device=cell0.device, dtype=cell0.dtype)
-        manifold = CrystalManifold(mask)
         start, end = CrystalState(frac_coords0, cell0), CrystalState(frac_coords1, cell1)
-        log = manifold.logmap(start, end)
-        state = manifold.expmap(start, manifold.scale(log, t))
-        target = self.velocity.standardise_target(manifold.proju(start, log))
-        predicted = self.velocity.standardised(types, state, t, mask)
+        path = GeodesicPath(start, end, mask)
+        target = self.velocity.standardise_target(path.velocity())
+        predicted = self.velocity.standardised(types, path.at(t), t, mask)
         count = mask.sum(1).clamp(min=1)
         # Padding is zero in both, so that it adds nothing.
         coord_loss = ((predicted.coords - target.coords).square().sum((1, 2)) / (3 * count)).mean()

@@ -1,59 +1,35 @@
-"""The path from a sample to its target on which the flow is trained, as a trajectory to look at."""
+"""The path from a sample to its target: what the flow is trained to follow."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
-from flowllm.crystals.trajectory import Trajectory
-from flowllm.errors import InputError
-from flowllm.manifolds import (
-    DEFAULT_CELL_MAP,
-    CrystalManifold,
-    CrystalState,
-    cell_map,
-)
-from flowllm.methods.flow.couplings.pairs import PairSet, flat_cells
+from flowllm.manifolds import CrystalManifold, CrystalState
 
 
-def conditional_path(
-    pairs: PairSet, frames: int = 21, cell_map_name: str = DEFAULT_CELL_MAP
-) -> Trajectory:
-    """c_t = exp_c0(t log_c0(c1)) for every pair (FlowLLM, section 3.2).
+class GeodesicPath:
+    """The shortest path, c_t = exp_c0(t log_c0(c1)) (FlowLLM, section 3.2), for B crystals.
 
-    Atoms go the short way around the cell, and the cell goes straight in its flat coordinates. The
-    path includes the common translation of all atoms, which the network's target leaves out.
+    Atoms go the short way around the cell, and the cell goes straight in its flat coordinates.
 
     Args:
-        pairs: P aligned pairs.
-        frames: how many times from 0 to 1, evenly spread.
-        cell_map_name: the parametrisation in which the cell goes straight.
-
-    Returns:
-        P crystals; the first frame is c0, the last c1 (cells to the map's rounding).
-
-    Raises:
-        InputError: fewer than 2 frames, no pairs, no such map, or a cell spans no volume.
+        start: c0; coordinates (B, S, 3) and flat cells (B, 6).
+        end: c1, likewise.
+        mask: (B, S) bool, true where an atom is.
     """
-    if frames < 2:
-        raise InputError(f"a path needs at least 2 frames, not {frames}")
-    if not len(pairs):
-        raise InputError("there are no pairs to draw a path of")
-    _, coords0, mask = pairs.c0.padded()
-    _, coords1, _ = pairs.c1.padded()
-    cells = [torch.from_numpy(flat_cells(c, cell_map_name)) for c in (pairs.c0, pairs.c1)]
-    start = CrystalState(torch.from_numpy(coords0), cells[0])
-    end = CrystalState(torch.from_numpy(coords1), cells[1])
-    manifold = CrystalManifold(torch.from_numpy(mask))
-    times = np.linspace(0.0, 1.0, frames)
-    states = [manifold.geodesic(start, end, float(t)) for t in times]
-    flat = [cell_map(cell_map_name).from_flat(state.cell) for state in states]
-    return Trajectory(
-        times,
-        np.stack([state.coords.numpy()[mask] for state in states]),
-        np.stack([lengths.numpy() for lengths, _ in flat]),
-        np.stack([angles.numpy() for _, angles in flat]),
-        pairs.c1.atomic_numbers,
-        pairs.c1.num_atoms,
-        pairs.c1.ids,
-    )
+
+    def __init__(self, start: CrystalState, end: CrystalState, mask: torch.Tensor) -> None:
+        self.manifold = CrystalManifold(mask)
+        self.start = start
+        self.tangent = self.manifold.logmap(start, end)
+
+    def at(self, t: torch.Tensor | float) -> CrystalState:
+        """The crystals at a time, or at one time per crystal (B,)."""
+        return self.manifold.expmap(self.start, self.manifold.scale(self.tangent, t))
+
+    def velocity(self) -> CrystalState:
+        """The constant velocity without the common translation of a crystal's atoms.
+
+        No network that is invariant to translations could predict that part; `at` includes it.
+        """
+        return self.manifold.proju(self.start, self.tangent)

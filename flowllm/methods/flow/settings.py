@@ -8,7 +8,7 @@ from typing import Any
 from flowllm.errors import InputError
 from flowllm.networks.cspnet import VelocityConfig
 
-FREE = ("device", "disable_tqdm", "log_steps", "half")
+FREE = ("device", "log_steps", "half")
 """Settings that may differ when a run is taken up again; the others change the result."""
 
 
@@ -41,7 +41,6 @@ class FlowTrainSettings:
         device: "auto", "cpu", "cuda" or "mps".
         bf16: mixed precision, on CUDA only (on CPUs bf16 was measured 400 times slower).
         half: final weights in float16 on disk.
-        disable_tqdm: no progress bar.
 
     Raises:
         InputError: a value is out of range.
@@ -70,7 +69,6 @@ class FlowTrainSettings:
     device: str = "auto"
     bf16: bool = False
     half: bool = True
-    disable_tqdm: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "eval_steps", "save_steps", "log_steps"):

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowllm.methods.language_model.build import build_compact
+    from flowllm.methods.language_model.compact import build_compact
     from flowllm.methods.language_model.examples import CrystalExamples
     from flowllm.methods.language_model.prior import LanguageModelPrior, perturb
     from flowllm.methods.language_model.settings import (
@@ -22,7 +22,7 @@ _MODULES = {
     "LMTrainSettings": "settings",
     "LanguageModelPrior": "prior",
     "SamplingSettings": "settings",
-    "build_compact": "build",
+    "build_compact": "compact",
     "perturb": "prior",
     "train_lm": "train",
 }

@@ -17,13 +17,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.crystals.wyckoff import has_sites
 from flowllm.methods.language_model.decoding.loop import left_padded
+from flowllm.seeds import Stream, child_seed, generator
 from flowllm.text.prompts import REQUEST, add_sentence, parse_prompt, without_sentence
 from flowllm.text.token_table import TokenTable
 
 Complete = Callable[[list[str], list[int]], list[str]]
 """Prompts and seeds in; the prompts with a composition out."""
 CANDIDATES = 24  # compositions that are drawn for one space group
-CANDIDATE_STREAM = 4  # of a crystal's seed; 1 is that of noise, 2 and 3 those of the outline
 BATCH = 256  # prompts that are scored together
 
 
@@ -60,11 +60,7 @@ def with_compositions(
     groups = [int(parse_prompt(prompts[i]).space_group or 0) for i in chosen]
     heads = [without_sentence(prompts[i], "space_group") for i in chosen]
     copies = [head for head in heads for _ in range(CANDIDATES)]
-    streams = [
-        int(np.random.SeedSequence([seeds[i], CANDIDATE_STREAM, k]).generate_state(1)[0])
-        for i in chosen
-        for k in range(CANDIDATES)
-    ]
+    streams = [child_seed(Stream.CANDIDATE, seeds[i], k) for i in chosen for k in range(CANDIDATES)]
     grown = complete(copies, streams)
     weights = group_log_probabilities(
         model, tokenizer, grown, [group for group in groups for _ in range(CANDIDATES)]
@@ -76,7 +72,7 @@ def with_compositions(
             continue  # the model came to no end; the prompt stays as it is
         sites = np.array([has_sites(group, cell.values()) for cell in cells if cell])
         scores = np.where(sites, weights[own], -np.inf) if sites.any() else weights[own]
-        noise = np.random.default_rng([seeds[index], CANDIDATE_STREAM]).gumbel(size=CANDIDATES)
+        noise = generator(Stream.CANDIDATE_CHOICE, seeds[index]).gumbel(size=CANDIDATES)
         best = int((scores + noise).argmax())  # a draw by the weights (Gumbel's trick)
         completed[index] = add_sentence(grown[own][best], "space_group", str(group))
     return completed

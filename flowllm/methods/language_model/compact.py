@@ -1,15 +1,48 @@
-"""The compact model on disk: loaded with every check, saved in either precision."""
+"""The compact language model: a small Llama-architecture model, built, loaded and saved."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+from transformers.utils import logging
 
 from flowllm.errors import InputError, first_line
-from flowllm.methods.language_model.quiet import no_bars
+from flowllm.methods.language_model.settings import CompactConfig
 from flowllm.text.tokenizer import load_tokenizer
+
+
+def build_compact(
+    tokenizer: PreTrainedTokenizerBase, config: CompactConfig, seed: int = 0
+) -> LlamaForCausalLM:
+    """A compact model with random weights; embeddings and output share one matrix."""
+    set_seed(seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=config.hidden,
+            intermediate_size=config.feed_forward,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.heads,
+            max_position_embeddings=config.context,
+            tie_word_embeddings=True,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            attention_dropout=0.0,
+        )
+    )
 
 
 def load_compact(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -60,3 +93,15 @@ def save_compact(
     with no_bars():
         model.save_pretrained(folder, state_dict=state)
     tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Loading and saving without progress bars of transformers, for models this small."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -26,6 +26,7 @@ from flowllm.methods.language_model.decoding.encoding import (
     encode_behind,
     encode_prompts,
 )
+from flowllm.seeds import Stream, generator
 from flowllm.text.prompts import OUTLINE, build_prompt, prompt_pieces
 from flowllm.text.strings import to_text
 
@@ -65,28 +66,28 @@ def known_conditions(data: CrystalSet) -> list[Conditions]:
     return result
 
 
-def random_part(conditions: Conditions, generator: np.random.Generator) -> Conditions:
+def random_part(conditions: Conditions, rng: np.random.Generator) -> Conditions:
     """A random subset of the conditions, each with its share in `INCLUSION`.
 
     One example in twelve keeps none but the outline's, so that the model also learns to begin from
     nothing.
     """
-    draws = generator.random(len(INCLUSION) + 1)
+    draws = rng.random(len(INCLUSION) + 1)
     chosen = {name for name, draw in zip(INCLUSION, draws, strict=False) if draw < INCLUSION[name]}
     if draws[-1] < 1 / 12:
         chosen &= set(OUTLINE)
     return conditions.only(chosen)
 
 
-def uniform_part(conditions: Conditions, generator: np.random.Generator) -> Conditions:
+def uniform_part(conditions: Conditions, rng: np.random.Generator) -> Conditions:
     """A random subset of the conditions, of any size with equal probability, none and all included.
 
     How models without an outline are trained, in the manner of Gruver et al.: what is not given
     is left open.
     """
     known = conditions.known()
-    size = int(generator.integers(len(known) + 1))
-    return conditions.only(set(generator.permutation(known)[:size]))
+    size = int(rng.integers(len(known) + 1))
+    return conditions.only(set(rng.permutation(known)[:size]))
 
 
 @dataclass
@@ -131,16 +132,16 @@ class CrystalExamples(Dataset):
         """Positions in the data for every example: shuffled, then sorted by length in windows."""
         lengths = np.array([len(answer) for answer in self.answers])
         size, window = self.batch_size, self.batch_size * 32
-        generator = np.random.default_rng([self.seed, 0])
+        rng = generator(Stream.EXAMPLE_ORDER, self.seed)
         parts: list[np.ndarray] = []
         for _ in range(self.epochs):
-            shuffled = generator.permutation(len(lengths))
+            shuffled = rng.permutation(len(lengths))
             for start in range(0, len(shuffled), window):
                 part = shuffled[start : start + window]
                 part = part[np.argsort(lengths[part], kind="stable")]
                 whole = len(part) // size * size
                 batches = part[:whole].reshape(-1, size)
-                parts.append(generator.permutation(batches).ravel())
+                parts.append(rng.permutation(batches).ravel())
                 parts.append(part[whole:])
         return np.concatenate(parts)
 
@@ -151,8 +152,8 @@ class CrystalExamples(Dataset):
         """`input_ids` and `labels` of example `index`; what is given has no labels."""
         row = int(self.order[index])
         if self.fixed is None:
-            generator = np.random.default_rng([self.seed, 1, index])
-            conditions = self.part(self.conditions[row], generator)
+            rng = generator(Stream.EXAMPLE_CONDITIONS, self.seed, index)
+            conditions = self.part(self.conditions[row], rng)
         else:
             conditions = self.conditions[row].only(set(self.fixed))
         learnt = set(OUTLINE).difference(self.given)
@@ -177,7 +178,7 @@ class CrystalExamples(Dataset):
         if self.augmentation == "none":
             return self.answers[row]
         crystal = self.data.crystals[row]
-        shift = np.random.default_rng([self.seed, 2, index]).random(3)
+        shift = generator(Stream.EXAMPLE_SHIFT, self.seed, index).random(3)
         moved = crystal.replace(frac_coords=crystal.frac_coords + shift)
         return [*encode_behind(self.tokenizer, to_text(moved))[0], self.tokenizer.eos_token_id]
 

@@ -136,15 +136,3 @@ def propose_elements(
     shares /= shares.sum()
     elements = tuple(str(name) for name in data.crystals.ids[order])
     return Proposals(elements, nats[order], shares[order], data.crystals[order])
-
-
-def nearest_radius(element: str, candidates: Sequence[str] = TRAINED_ON) -> list[str]:
-    """Candidates by how near their covalent radius is to that of an element (Gruver et al.).
-
-    The baseline of infilling: it knows what was masked, and never proposes that itself.
-    """
-    from ase.data import covalent_radii
-
-    own = covalent_radii[NUMBER_OF[element]]
-    others = [symbol for symbol in candidates if symbol != element]
-    return sorted(others, key=lambda s: (abs(covalent_radii[NUMBER_OF[s]] - own), NUMBER_OF[s]))

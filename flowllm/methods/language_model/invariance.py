@@ -19,6 +19,7 @@ from flowllm.errors import InputError
 from flowllm.methods.language_model.likelihood import Likelihood, score
 from flowllm.metrics.statistics import Estimate, estimate
 from flowllm.runs.progress import ItemProgress
+from flowllm.seeds import Stream, generator
 from flowllm.text.prompts import OUTLINE
 from flowllm.text.strings import to_text
 
@@ -94,16 +95,13 @@ def invariance(
 def _texts(crystals: CrystalBatch, kind: str, seed: int, turn: int) -> list[str]:
     if turn == 0:
         return to_text(crystals)
-    generators = [np.random.default_rng([seed, turn, row]) for row in range(len(crystals))]
+    generators = [generator(Stream.TRANSFORMATION, seed, turn, i) for i in range(len(crystals))]
     if kind == "translation":
-        shifts = np.stack([generator.random(3) for generator in generators])
+        shifts = np.stack([rng.random(3) for rng in generators])
         moved = crystals.frac_coords + shifts[crystals.crystal_of_atom]
         return to_text(crystals.replace(frac_coords=moved))
     keys = np.concatenate(
-        [
-            generator.random(count)
-            for generator, count in zip(generators, crystals.num_atoms, strict=True)
-        ]
+        [rng.random(count) for rng, count in zip(generators, crystals.num_atoms, strict=True)]
     )
     return to_text(crystals, within_element=keys)
 

@@ -13,13 +13,14 @@ from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.events import Sentence, Token
 from flowllm.methods.language_model.rules import rule_for
 from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.seeds import Stream, key
 from flowllm.systems.events import Event, Rejected
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.outline import OUTLINE_STATES
 from flowllm.text.prompts import OUTLINE, REQUEST, add_sentence, parse_prompt, value_of
 from flowllm.text.token_table import TokenTable
 
-OUTLINE_STREAM = 2  # of a crystal's seed; the space group's is the next one
+STREAMS = {"composition": Stream.COMPOSITION, "space_group": Stream.SPACE_GROUP}
 OUTLINE_TRIES = 10  # draws of a composition, the last one held to the number of atoms
 
 
@@ -68,12 +69,12 @@ class OutlineWriter:
                 if after != before:
                     value = value_of(after, "composition")
                     self.watch.event(Sentence(index, "composition", value, after))
-        for stream, name in enumerate(OUTLINE, start=OUTLINE_STREAM):
+        for name in OUTLINE:
             if name in names:
-                self._add(completed, seeds, name, stream)
+                self._add(completed, seeds, name)
         return completed
 
-    def _add(self, completed: list[str], seeds: Sequence[int], name: str, stream: int) -> None:
+    def _add(self, completed: list[str], seeds: Sequence[int], name: str) -> None:
         """Add one sentence to the prompts that leave it open, in place."""
         table = TokenTable(self.tokenizer)
         waiting = [i for i, prompt in enumerate(completed) if leaves_open(prompt, name)]
@@ -84,7 +85,7 @@ class OutlineWriter:
             held = draw + 1 == OUTLINE_TRIES
             states = [OUTLINE_STATES[name](table, r if held else r.any_size()) for r in rules]
             stems = [add_sentence(completed[i], name) for i in waiting]
-            streams = [[seeds[i], stream, draw] for i in waiting]
+            streams = [key(STREAMS[name], seeds[i], draw) for i in waiting]
             watch = replace(self.watch, on_finished=None, on_event=self._renamed(waiting, draw))
             ended = _Ended(completed, waiting, rules, name, self.watch)
             decode(

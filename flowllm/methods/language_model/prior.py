@@ -28,6 +28,7 @@ from flowllm.methods.language_model.outline import OutlineWriter
 from flowllm.methods.language_model.rules import expected_atoms, rule_for
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.runs.identity import digest, weights_digest
+from flowllm.seeds import Stream, generator
 from flowllm.systems.events import Drawn, Rejected
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.constraints import CrystalState
@@ -37,9 +38,6 @@ from flowllm.text.strings import TextError, parse_text, to_text
 from flowllm.text.token_table import TokenTable
 from flowllm.training.device import resolve_device
 
-# sampling, noise and the outline's sentences draw from different streams of a crystal's seed;
-# those of the sentences are in `language_model.outline`
-NOISE_STREAM = 1
 ON_COMPOSITION = frozenset({"formula", "composition", "elements", "num_atoms"})
 
 
@@ -299,11 +297,10 @@ def perturb(crystal: CrystalBatch, noise: float, seed: int) -> CrystalBatch:
     """
     if noise == 0:
         return crystal
-    generator = np.random.default_rng([seed, NOISE_STREAM])
+    rng = generator(Stream.NOISE, seed)
     moved = crystal.replace(
-        frac_coords=crystal.frac_coords
-        + noise * generator.standard_normal(crystal.frac_coords.shape),
-        lengths=np.abs(crystal.lengths + noise * generator.standard_normal((1, 3))),
-        angles=crystal.angles + noise * generator.standard_normal((1, 3)),
+        frac_coords=crystal.frac_coords + noise * rng.standard_normal(crystal.frac_coords.shape),
+        lengths=np.abs(crystal.lengths + noise * rng.standard_normal((1, 3))),
+        angles=crystal.angles + noise * rng.standard_normal((1, 3)),
     )
     return moved if moved.volumes[0] > 0 else moved.replace(angles=crystal.angles)

@@ -91,8 +91,6 @@ class SamplingSettings:
         overlap: let atoms be written on top of each other; else decoding keeps them apart.
         batch_size: texts at a time.
         max_new_tokens: a text that has not ended by then is cut and rejected.
-        continuous: let transformers fill the places of finished texts at once
-            (`decoding.continuous`), for texts without constraints; None does so on a GPU only.
 
     Raises:
         InputError: a value out of its range.
@@ -104,7 +102,6 @@ class SamplingSettings:
     overlap: bool = False
     batch_size: int = 256
     max_new_tokens: int = 128
-    continuous: bool | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:

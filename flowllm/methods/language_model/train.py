@@ -1,39 +1,30 @@
-"""Training a causal language model on crystals as text, by `transformers.Trainer`."""
+"""Training a causal language model on crystals as text."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, SequentialSampler
-from transformers import (
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    Trainer,
-    TrainingArguments,
-)
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 
 from flowllm.data.dataset import CrystalSet
-from flowllm.errors import InputError
 from flowllm.methods.language_model.decoding.encoding import padding
 from flowllm.methods.language_model.examples import CrystalExamples, collate, whole_batches
-from flowllm.methods.language_model.progress import LossLog, last_whole_checkpoint
 from flowllm.methods.language_model.settings import LMTrainSettings
 from flowllm.text.prompts import OUTLINE
-from flowllm.training.muon import muon_factory
-from flowllm.training.ranks import from_main, is_main, process_count
+from flowllm.training.device import used_threads
+from flowllm.training.ranks import is_main, process_count, shared_batch
+from flowllm.training.trainer import CrystalTrainer, training_arguments
 
 __all__ = ["LMTrainSettings", "train_lm", "validation_figures"]
 
-
-class CrystalTrainer(Trainer):
-    """A Trainer that reads the examples in the order in which they were arranged."""
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        return SequentialSampler(self.train_dataset)
+LOG_STEPS = 20
+"""Steps between lines of the log, at most."""
 
 
 def train_lm(
@@ -45,7 +36,7 @@ def train_lm(
     settings: LMTrainSettings | None = None,
     *,
     device: str = "cpu",
-    progress: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """Train on what the model writes (`language_model.examples`); save it by `save_pretrained`.
 
@@ -53,12 +44,24 @@ def train_lm(
     ends as an uninterrupted one. Where several processes run this, they share each batch, and an
     incomplete last batch is left out.
 
+    Args:
+        model: is trained in place.
+        tokenizer: its own.
+        train: crystals to learn from.
+        validation: other crystals; the first `validation_rows` of them are scored on the way.
+        out: folder for the model and its tokenizer, `checkpoints/` and `log.jsonl`.
+        settings: of the training.
+        device: where to train.
+        progress: called with (steps done, steps in all).
+
     Returns:
         See `validation_figures`.
+
+    Raises:
+        InputError: the batch cannot be shared by the processes.
+        FloatingPointError: the loss is no longer finite.
     """
     settings = settings or LMTrainSettings()
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     out.mkdir(parents=True, exist_ok=True)
     size, together = settings.batch_size, process_count()
     examples = CrystalExamples(
@@ -68,62 +71,35 @@ def train_lm(
     held_out = CrystalExamples(
         validation[: settings.validation_rows], tokenizer, 1, settings.seed, size
     )
-    trainer = CrystalTrainer(
-        model=model,
-        args=training_arguments(
-            settings, out, math.ceil(len(examples) / size), shared_batch(size), device, progress
-        ),
-        train_dataset=examples,
-        eval_dataset=held_out,
-        data_collator=partial(collate, pad=padding(tokenizer)),
-        callbacks=[LossLog(out / "log.jsonl")],
-        optimizer_cls_and_kwargs=(
-            (muon_factory, {"lr": settings.learning_rate, "weight_decay": settings.weight_decay})
-            if settings.optimizer == "muon"
-            else None
-        ),
-    )
-    resume(trainer, out)
-    if is_main():
-        model.save_pretrained(out)
-        tokenizer.save_pretrained(out)
-    return validation_figures(trainer, validation, tokenizer, settings)
-
-
-def shared_batch(size: int, at_once: int | None = None) -> tuple[int, int]:
-    """How a batch is split: texts that a process takes at once, and how often before a step.
-
-    Args:
-        size: crystals a step.
-        at_once: the most that a process may take at once; None takes its whole share.
-
-    Raises:
-        InputError: the batch cannot be split evenly.
-    """
-    share, rest = divmod(size, process_count())
-    if rest or not share:
-        raise InputError(
-            f"a batch of {size} cannot be shared by {process_count()} processes; "
-            "choose --batch-size as a multiple of their number"
+    steps = math.ceil(len(examples) / size)
+    with used_threads(settings.threads):
+        trainer = CrystalTrainer(
+            model,
+            lm_arguments(settings, out, steps, shared_batch(size), device),
+            out,
+            examples,
+            partial(collate, pad=padding(tokenizer)),
+            per_epoch=len(train) / size,
+            held_out=held_out,
+            optimizer=settings.optimizer,
+            progress=progress,
         )
-    at_once = share if at_once is None else at_once
-    if at_once < 1 or share % at_once:
-        raise InputError(
-            f"{at_once} texts at once do not divide the {share} that a process takes of a batch"
-        )
-    return at_once, share // at_once
+        trainer.run()
+        if is_main():
+            model.save_pretrained(out)
+            tokenizer.save_pretrained(out)
+        return validation_figures(trainer, validation, tokenizer, settings)
 
 
-def training_arguments(
+def lm_arguments(
     settings: LMTrainSettings,
     out: Path,
     steps: int,
     split: tuple[int, int],
     device: str,
-    progress: bool,
     **more: Any,
 ) -> TrainingArguments:
-    """What the Trainer is told.
+    """The Trainer's arguments for a language model.
 
     Args:
         settings: of the training.
@@ -131,50 +107,31 @@ def training_arguments(
         steps: of the whole run.
         split: of a batch, as `shared_batch` gives it.
         device: where to train.
-        progress: show a bar.
         **more: further arguments, or others in place of these.
     """
-    every = min(settings.checkpoint_steps, steps)
-    return TrainingArguments(
-        **{
-            "output_dir": str(out / "checkpoints"),
-            "num_train_epochs": 1,  # all epochs are one arranged list
-            "per_device_train_batch_size": split[0],
-            "per_device_eval_batch_size": split[0],
-            "gradient_accumulation_steps": split[1],
-            "learning_rate": settings.learning_rate,
-            "lr_scheduler_type": "cosine_with_min_lr",
-            "lr_scheduler_kwargs": {"min_lr_rate": 0.01},
-            "warmup_steps": min(settings.warmup_steps, steps // 5),
-            "weight_decay": settings.weight_decay,
-            "adam_beta2": 0.95,
-            "max_grad_norm": 1.0,
-            # a divisor of the checkpoints' steps, so that a resumed run logs the same averages
-            "logging_steps": min(math.gcd(20, settings.checkpoint_steps), steps),
-            "eval_strategy": "steps",
-            "eval_steps": every,
-            "save_strategy": "steps",
-            "save_steps": every,
-            "save_total_limit": 2,
-            "report_to": "none",
-            "disable_tqdm": not progress,
-            "use_cpu": device == "cpu",
-            "seed": settings.seed,
-            "remove_unused_columns": False,
-            "dataloader_num_workers": 0,
-            **more,
-        }
+    return training_arguments(
+        out,
+        device,
+        log_steps=LOG_STEPS,
+        eval_steps=settings.checkpoint_steps,
+        save_steps=settings.checkpoint_steps,
+        per_device_train_batch_size=split[0],
+        per_device_eval_batch_size=split[0],
+        gradient_accumulation_steps=split[1],
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr_rate": 0.01},
+        warmup_steps=min(settings.warmup_steps, steps // 5),
+        weight_decay=settings.weight_decay,
+        adam_beta2=0.95,
+        max_grad_norm=1.0,
+        seed=settings.seed,
+        **more,
     )
 
 
-def resume(trainer: Trainer, out: Path) -> None:
-    """Train, from the last whole checkpoint of the run if there is one."""
-    last = from_main(lambda: last_whole_checkpoint(out / "checkpoints"))
-    trainer.train(resume_from_checkpoint=None if last is None else str(last))
-
-
 def validation_figures(
-    trainer: Trainer,
+    trainer: CrystalTrainer,
     validation: CrystalSet,
     tokenizer: PreTrainedTokenizerBase,
     settings: LMTrainSettings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ def train_large(
     *,
     device: str = "auto",
     overwrite: bool = False,
-    progress: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """Fine-tune a model of others on a data set, as one process or several of `accelerate launch`.
 
@@ -31,7 +32,7 @@ def train_large(
 
     Raises:
         InputError: the model cannot be had or cannot write crystals, no such data, or the folder
-            holds another run.
+            holds another run; the loss is not finite.
     """
     from flowllm.methods.language_model.finetune.train import Base, fine_tune
 
@@ -52,9 +53,12 @@ def train_large(
     with open_shared_run(out, "train-lm", identity, overwrite, inputs=[data, base.folder]) as run:
         if run.finished:
             return dict(run.record["figures"])
-        figures = fine_tune(
-            base, train, validation, run.path, settings, device=place, progress=progress
-        )
+        try:
+            figures = fine_tune(
+                base, train, validation, run.path, settings, device=place, progress=progress
+            )
+        except FloatingPointError as error:
+            raise InputError(str(error)) from None
         run.finish(figures=figures, training_crystals=len(train))
     return figures
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from flowllm.errors import InputError
-from flowllm.methods.language_model.build import build_compact
+from flowllm.methods.language_model.compact import build_compact
 from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings
 from flowllm.methods.language_model.train import train_lm
 from flowllm.runs.identity import flat_settings
@@ -24,7 +25,7 @@ def train_compact(
     *,
     device: str = "auto",
     overwrite: bool = False,
-    progress: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """Train a compact language model from scratch on a data set.
 
@@ -32,7 +33,7 @@ def train_compact(
         Validation figures: nats per token and per crystal, perplexity.
 
     Raises:
-        InputError: no such data, or the folder holds another run.
+        InputError: no such data, or the folder holds another run; the loss is not finite.
     """
     if settings.seed < 0:
         raise InputError(f"the seed must be at least 0, not {settings.seed}")
@@ -51,15 +52,18 @@ def train_compact(
             return dict(run.record["figures"])
         tokenizer = build_tokenizer()
         model = build_compact(tokenizer, config, settings.seed)
-        figures = train_lm(
-            model,
-            tokenizer,
-            train,
-            validation,
-            run.path,
-            settings,
-            device=place,
-            progress=progress,
-        )
+        try:
+            figures = train_lm(
+                model,
+                tokenizer,
+                train,
+                validation,
+                run.path,
+                settings,
+                device=place,
+                progress=progress,
+            )
+        except FloatingPointError as error:
+            raise InputError(str(error)) from None
         run.finish(figures=figures, training_crystals=len(train))
     return figures

@@ -19,11 +19,11 @@ from flowllm.evaluation.adherence import figures as figures_module
 from flowllm.evaluation.adherence import samples as samples_module
 from flowllm.evaluation.adherence.figures import (
     REAL,
-    Found,
+    Outcome,
     correlation,
     figures_of,
     kept,
-    look_at,
+    outcome_of,
 )
 from flowllm.evaluation.adherence.kinds import asked_of, names_of, needs_places
 from flowllm.evaluation.adherence.printing import markdown, print_adherence
@@ -58,7 +58,7 @@ def test_shares_count_every_prompt_and_a_rejected_one_as_a_miss():
                    num_atoms=2),
     ]  # fmt: skip
     made = CrystalBatch.concatenate([SALT, SALT, SALT])
-    found = look_at(made, np.array([0, 1, 3]), 4, groups={})  # the third was rejected
+    found = outcome_of(made, np.array([0, 1, 3]), 4, groups={})  # the third was rejected
     assert found.formulas == ["NaCl", "NaCl", "", "NaCl"]
     assert shares(figures_of(asked, found, found)) == {
         ("written as a crystal", ""): (0.75, 4),
@@ -73,10 +73,10 @@ def test_shares_count_every_prompt_and_a_rejected_one_as_a_miss():
 def test_space_groups_are_those_of_spglib_before_and_after():
     asked = [Conditions(space_group=g) for g in (225, 229, 221, 225)]
     crystals = CrystalBatch.concatenate([SALT, IRON, POLONIUM])
-    before = look_at(crystals, np.array([0, 1, 2]), 4)
+    before = outcome_of(crystals, np.array([0, 1, 2]), 4)
     bent = crystals.replace(angles=crystals.angles + np.array([[0.0], [0.0], [0.3]]))
     # a tenth of an Å sees polonium's cell still as a cube, a hundredth does not
-    after = look_at(bent, np.array([0, 1, 2]), 4)
+    after = outcome_of(bent, np.array([0, 1, 2]), 4)
     real = CrystalBatch.concatenate([SALT, IRON, POLONIUM, SALT])
     found = shares(figures_of(asked, before, after, real=real))
     name = "space group as asked, symprec"
@@ -88,7 +88,7 @@ def test_space_groups_are_those_of_spglib_before_and_after():
 
 
 def energies(values):
-    return Found([NA_CL] * len(values), ["NaCl"] * len(values), {}, {"formation_energy": values})
+    return Outcome([NA_CL] * len(values), ["NaCl"] * len(values), {}, {"formation_energy": values})
 
 
 def test_energies_are_compared_where_there_are_any():
@@ -116,7 +116,7 @@ def test_band_gaps_are_those_of_known_crystals():
     asked = [Conditions(band_gap=gap) for gap in (5.0, 1.0, 0.0, 2.0)]
     groups = np.array([225, 225, 229, 221])
     formulas = ["NaCl", "LiF", "Fe", "Po"]
-    found = Found([NA_CL] * 4, formulas, {0.1: groups})
+    found = Outcome([NA_CL] * 4, formulas, {0.1: groups})
     gaps = {("NaCl", 225): 5.5, ("LiF", 225): 1.5, ("Fe", 229): 0.5, ("Po", 12): 9.0}
     figures = shares(figures_of(asked, found, found, known_gaps=gaps))
     name = "band gap of the known crystal, "
@@ -310,24 +310,24 @@ def test_an_interrupted_run_goes_on_and_ends_as_the_other(
     measured, settings, tmp_path, monkeypatch
 ):
     out, summary = measured
-    real, calls = samples_module.look_at, []
+    real, calls = samples_module.outcome_of, []
 
     def stop(*arguments, **options):
         calls.append(arguments)
-        if len(calls) == 3:
+        if len(calls) == 6:
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    monkeypatch.setattr(samples_module, "look_at", stop)
+    monkeypatch.setattr(samples_module, "outcome_of", stop)
     with pytest.raises(KeyboardInterrupt):
         measure_adherence(settings, tmp_path / "out", device="cpu", workers=1)
     kept_parts = {f.name: f.stat().st_mtime_ns for f in (tmp_path / "out" / "parts").iterdir()}
     assert kept_parts
     # a cut deep in an archive shows only when its arrays are read
-    for pattern in ("formula-without-0*.npz", "*-groups-prior.npz"):
-        damaged = next(tmp_path.glob(f"out/parts/{pattern}"))
+    for name in ("formula-without-000000", "all-without-groups-prior"):
+        damaged = tmp_path / "out" / "parts" / f"{name}.npz"
         damaged.write_bytes(damaged.read_bytes()[:-200])
-    monkeypatch.setattr(samples_module, "look_at", real)
+    monkeypatch.setattr(samples_module, "outcome_of", real)
     again = measure_adherence(settings, tmp_path / "out", device="cpu", workers=1)
     assert again["figures"] == summary["figures"]
     for name in ("per_crystal.csv", "table.md"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -26,9 +25,10 @@ from flowllm.methods.flow import (
     train_flow,
 )
 from flowllm.methods.flow.batches import PairBatches, epoch_batches
-from flowllm.methods.flow.monitor import read_log
-from flowllm.methods.flow.train import last_checkpoint, split_pairs
+from flowllm.methods.flow.train import split_pairs
 from flowllm.networks.cspnet import VelocityConfig
+from flowllm.training.checkpoints import last_checkpoint
+from flowllm.training.log import read_log
 
 TINY = VelocityConfig(hidden=16, layers=1, time_dim=8, num_frequencies=3, distance_features=4)
 
@@ -45,7 +45,6 @@ def tiny_settings(**changes) -> FlowTrainSettings:
         "coord_noise": 0.01,
         "cell_noise": 0.01,
         "device": "cpu",
-        "disable_tqdm": True,
         "half": False,
     }
     return FlowTrainSettings(**{**preset, **changes})
@@ -191,10 +190,10 @@ def test_a_killed_run_that_goes_on_equals_an_uninterrupted_one(noisy_pairs, tmp_
         arguments, check=False, cwd=here.parents[2], env=environment, capture_output=True
     )
     assert result.returncode == -signal.SIGKILL, result.stderr.decode()
-    assert last_checkpoint(folder).name == "checkpoint-10"
+    assert last_checkpoint(folder / "checkpoints").name == "checkpoint-10"
     # A checkpoint that the kill cut off is no obstacle.
-    (folder / "checkpoint-13").mkdir()
-    (folder / "checkpoint-13" / "model.safetensors").write_bytes(b"half")
+    (folder / "checkpoints" / "checkpoint-13").mkdir()
+    (folder / "checkpoints" / "checkpoint-13" / "model.safetensors").write_bytes(b"half")
     seen = []
     resumed = train_flow(noisy_pairs, tiny_settings(), folder, lambda *a: seen.append(a))
     assert seen[0] == (11, 21) and seen[-1] == (21, 21)
@@ -206,7 +205,8 @@ def test_a_killed_run_that_goes_on_equals_an_uninterrupted_one(noisy_pairs, tmp_
     ):
         assert torch.equal(a, b), name
     ends = [
-        load_file(f / "checkpoint-21" / "model.safetensors") for f in (folder, tmp_path / "whole")
+        load_file(f / "checkpoints" / "checkpoint-21" / "model.safetensors")
+        for f in (folder, tmp_path / "whole")
     ]
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
     logs = [
@@ -248,15 +248,18 @@ def test_the_loss_falls_on_real_crystals_and_the_flow_helps(real_crystals, pertu
 def test_what_a_run_leaves_behind(noisy_pairs, tmp_path):
     settings = tiny_settings(epochs=2, half=True)
     train_flow(noisy_pairs, settings, tmp_path)
-    checkpoints = sorted(p.name for p in tmp_path.glob("checkpoint-*"))
+    checkpoints = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
     assert checkpoints == ["checkpoint-10", "checkpoint-14"]
-    names = {p.name for p in (tmp_path / "checkpoint-14").iterdir()}
+    names = {p.name for p in (tmp_path / "checkpoints" / "checkpoint-14").iterdir()}
     assert "training_args.bin" not in names and "ema.safetensors" in names
     log = read_log(tmp_path / "log.jsonl")
     assert [line["step"] for line in log if "loss" in line] == [5, 10, 14]
-    assert [line["step"] for line in log if "val_loss" in line] == [10, 14]
-    assert {"step", "epoch", "seconds", "loss", "coord_loss", "cell_loss", "lr"} == set(log[0])
-    assert log[-1]["epoch"] == 2.0 and log[0]["lr"] > log[-2]["lr"]
+    assert [line["step"] for line in log if "eval_loss" in line] == [10, 14]
+    everywhere = {"step", "epoch", "seconds"}
+    losses = {"loss", "coord_loss", "cell_loss"}
+    assert set(log[0]) == {*everywhere, *losses, "grad_norm", "learning_rate"}
+    assert set(log[-1]) == {*everywhere, *(f"eval_{name}" for name in losses)}
+    assert log[-1]["epoch"] == 2.0 and log[0]["learning_rate"] > log[-2]["learning_rate"]
     # A finished run, started again, changes nothing.
     before = (tmp_path / "model" / "model.safetensors").read_bytes()
     seen = []
@@ -277,15 +280,17 @@ def test_the_average_follows_its_recurrence(noisy_pairs, tmp_path):
 
     def remember(step, total):
         newest = max(
-            tmp_path.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), default=None
+            tmp_path.glob("checkpoints/checkpoint-*"),
+            key=lambda p: int(p.name.split("-")[1]),
+            default=None,
         )
         if newest is not None:
             weights.append(load_file(newest / "model.safetensors"))
 
     settings = tiny_settings(epochs=1, save_steps=1, eval_steps=100)
     train_flow(noisy_pairs, settings, tmp_path, remember)
-    weights.append(load_file(tmp_path / "checkpoint-7" / "model.safetensors"))
-    averages = load_file(tmp_path / "checkpoint-7" / "ema.safetensors")
+    weights.append(load_file(tmp_path / "checkpoints" / "checkpoint-7" / "model.safetensors"))
+    averages = load_file(tmp_path / "checkpoints" / "checkpoint-7" / "ema.safetensors")
     assert len(weights) == 7
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -308,12 +313,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(noisy_pairs, tmp_path, monkeypa
     monkeypatch.setattr(FlowMatcher, "forward", broken)
     with pytest.raises(FloatingPointError, match="learning_rate"):
         train_flow(noisy_pairs, tiny_settings(), tmp_path)
-
-
-def test_a_log_that_was_cut_off_is_read_up_to_there(tmp_path):
-    (tmp_path / "log.jsonl").write_text(json.dumps({"step": 1}) + '\n{"step": 2, "lo')
-    assert read_log(tmp_path / "log.jsonl") == [{"step": 1}]
-    assert read_log(tmp_path / "absent.jsonl") == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,10 @@ import pytest
 from flowllm.errors import InputError
 from flowllm.manifolds import CELL_MAPS
 from flowllm.methods.flow import PairSet, build_pairs
+from flowllm.methods.flow.batches import PairBatches
+from flowllm.methods.flow.couplings.files import join_pairs
 from flowllm.methods.flow.couplings.sample import sample_seed, target_order
+from flowllm.methods.flow.path import conditional_path
 from tests.methods.flow.noisy_prior import NoisyPrior
 
 
@@ -151,6 +154,40 @@ def test_sides_that_do_not_correspond_are_refused(real_crystals, noisy_pairs):
         )
     with pytest.raises(InputError, match="num_atoms"):
         PairSet(noisy_pairs.c0[:3], noisy_pairs.c1[:2])
+    with pytest.raises(InputError, match="atomic_numbers"):
+        PairSet(dressed(noisy_pairs.c0), noisy_pairs.c1)
+
+
+def dressed(crystals):
+    """The same places with hydrogen at the first of them."""
+    numbers = crystals.atomic_numbers.copy()
+    numbers[0] = 1
+    return crystals.replace(atomic_numbers=numbers)
+
+
+def test_species_may_differ_where_that_is_said(noisy_pairs, tmp_path):
+    free = PairSet(dressed(noisy_pairs.c0), noisy_pairs.c1, same_species=False)
+    assert free[:2].c0.atomic_numbers[0] == 1 and not free[:2].same_species
+    both = PairSet.concatenate([noisy_pairs, free])
+    assert len(both) == 2 * len(noisy_pairs) and not both.same_species
+    assert PairSet.concatenate([noisy_pairs, noisy_pairs]).same_species
+    for name in ("one", "two"):
+        free.save(tmp_path / f"{name}.npz")
+    loaded = PairSet.load(tmp_path / "one.npz")
+    assert same(loaded, free) and not loaded.same_species
+    with (tmp_path / "joined.npz").open("wb") as handle:
+        join_pairs([tmp_path / "one.npz", tmp_path / "two.npz"], handle)
+    joined = PairSet.load(tmp_path / "joined.npz")
+    assert len(joined) == 2 * len(free) and not joined.same_species
+
+
+def test_the_flow_takes_no_pairs_of_which_species_differ(noisy_pairs, tmp_path):
+    free = PairSet(dressed(noisy_pairs.c0), noisy_pairs.c1, same_species=False)
+    with pytest.raises(InputError, match=f"{free.c1.ids[0]}: sample and target differ in species"):
+        PairBatches(free, "log-matrix", 4, 1, 0)
+    with pytest.raises(InputError, match="differ in species"):
+        conditional_path(free)
+    PairBatches(PairSet(noisy_pairs.c0, noisy_pairs.c1, False), "log-matrix", 4, 1, 0)
 
 
 @pytest.mark.parametrize("name", CELL_MAPS)

@@ -22,9 +22,9 @@ from flowllm.methods.language_model.finetune.adapters import (
     AdapterSettings,
     adapt_lm,
     add_adapter,
-    load_adapter,
-    merge_adapter,
 )
+from flowllm.methods.language_model.finetune.load import merge_into
+from flowllm.methods.language_model.prior import load_large
 from flowllm.runs.identity import weights_digest
 
 IDS = torch.arange(2, 90)[None]
@@ -57,7 +57,7 @@ def base(tokenizer, tiny_config, crystal_set, tmp_path_factory):
     settings = replace(SETTINGS, epochs=4, optimizer="muon")
     out = tmp_path_factory.mktemp("base")
     threads = torch.get_num_threads()
-    train_lm(model, tokenizer, crystal_set, crystal_set[:12], out, settings, progress=False)
+    train_lm(model, tokenizer, crystal_set, crystal_set[:12], out, settings)
     torch.set_num_threads(threads)
     return LanguageModelPrior(model.eval(), tokenizer)
 
@@ -67,7 +67,7 @@ def adapted(base, family, tmp_path_factory):
     """(adapted prior, figures, folder, digest of the base before) of some 65 steps."""
     out, before = tmp_path_factory.mktemp("adapter"), weights_digest(base.model)
     threads = torch.get_num_threads()
-    prior, figures = adapt_lm(base, family, family[:10], out, SETTINGS, progress=False)
+    prior, figures = adapt_lm(base, family, family[:10], out, SETTINGS)
     torch.set_num_threads(threads)
     return prior, figures, out, before
 
@@ -98,10 +98,10 @@ def test_the_adapter_adds_the_scaled_product_to_the_matrix(prior):
         layer.lora_B["default"].weight.normal_(std=0.1)
     a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
     expected = layer.base_layer.weight + 32.0 / 4 * b @ a
-    merged = merge_adapter(LanguageModelPrior(model, prior.tokenizer))
-    assert not isinstance(merged.model, PeftModel)
-    assert torch.allclose(merged.model.model.layers[1].mlp.down_proj.weight, expected, atol=1e-6)
-    assert torch.allclose(logits(merged.model), logits(model), atol=1e-4)
+    with_adapter = logits(model)
+    merged = model.merge_and_unload()
+    assert torch.allclose(merged.model.layers[1].mlp.down_proj.weight, expected, atol=1e-6)
+    assert torch.allclose(logits(merged), with_adapter, atol=1e-4)
 
 
 def test_the_seed_decides_the_random_matrices(tiny):
@@ -132,44 +132,47 @@ def test_the_adapted_model_is_a_prior(base, adapted):
     ours, theirs = (p.sample(asked, settings, seeds) for p in (prior, base))
     assert len(ours) == len(theirs) == 40
     assert ours.num_atoms.mean() < theirs.num_atoms.mean()  # the family's cells are small
-    merged = merge_adapter(prior).sample(asked, settings, seeds)
-    assert np.mean(np.array(merged.formulas) == ours.formulas) > 0.9  # but for rounding
 
 
-def test_only_the_adapter_is_saved_and_it_comes_back(base, adapted):
+def test_only_the_adapter_is_saved_and_it_comes_back_in_its_base(base, adapted, tmp_path):
     prior, _, out, _ = adapted
     assert not (out / "model.safetensors").exists()
     assert not (out / "README.md").exists()
     written = json.loads((out / "adapter_config.json").read_text())
     assert not written["base_model_name_or_path"]  # no path of this machine
-    loaded = load_adapter(base, out)
+    base.save_pretrained(tmp_path / "base")
+    loaded = load_large(out, base=str(tmp_path / "base"))
     assert torch.equal(logits(loaded.model), logits(prior.model))
-    assert not isinstance(base.model, PeftModel)
-    merge_adapter(loaded).save_pretrained(out / "merged")
-    plain = LanguageModelPrior.from_pretrained(out / "merged")
+    merge_into(out, tmp_path / "merged", base=str(tmp_path / "base"))
+    plain = LanguageModelPrior.from_pretrained(tmp_path / "merged")
+    assert plain.constrained
     assert torch.allclose(logits(plain.model), logits(prior.model), atol=1e-4)
+    asked, seeds = [Conditions()] * 40, list(range(40))
+    settings = SamplingSettings(temperature=1.0)
+    ours, merged = (p.sample(asked, settings, seeds) for p in (prior, plain))
+    assert np.mean(np.array(merged.formulas) == ours.formulas) > 0.9  # but for rounding
 
 
 def test_a_finished_run_called_again_trains_no_more(base, adapted, family):
     prior, figures, out, _ = adapted
-    again, same = adapt_lm(base, family, family[:10], out, SETTINGS, progress=False)
+    again, same = adapt_lm(base, family, family[:10], out, SETTINGS)
     assert torch.equal(logits(again.model), logits(prior.model))
     assert same == pytest.approx(figures)
 
 
-def test_an_adapter_of_another_model_or_none_is_refused(base, adapted, tiny, tokenizer, tmp_path):
-    out = adapted[2]
-    with pytest.raises(InputError, match="another language model"):
-        load_adapter(LanguageModelPrior(tiny, tokenizer), out)
+def test_a_damaged_adapter_or_none_is_refused(base, adapted, tmp_path):
+    out, place, folder = adapted[2], tmp_path / "adapter", str(tmp_path / "base")
+    base.save_pretrained(folder)
+    place.mkdir()
+    (place / "adapter_config.json").write_bytes((out / "adapter_config.json").read_bytes())
     with pytest.raises(InputError, match="holds no adapter_model"):
-        load_adapter(base, tmp_path)
-    for name in ("adapter_config.json", "base.json"):
-        (tmp_path / name).write_bytes((out / name).read_bytes())
-    (tmp_path / "adapter_model.safetensors").write_bytes(b"damaged")
+        load_large(place, base=folder)
+    (place / "adapter_model.safetensors").write_bytes(b"damaged")
+    base.tokenizer.save_pretrained(place)
     with pytest.raises(InputError, match="cannot be loaded"):
-        load_adapter(base, tmp_path)
+        load_large(place, base=folder)
     with pytest.raises(InputError, match="no adapter"):
-        merge_adapter(base)
+        merge_into(folder, tmp_path / "merged")
 
 
 @pytest.mark.parametrize(

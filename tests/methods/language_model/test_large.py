@@ -29,10 +29,10 @@ from flowllm.methods.language_model.finetune.load import merge_into
 from flowllm.methods.language_model.finetune.train import Base, LargeSettings, fine_tune
 from flowllm.methods.language_model.likelihood import score
 from flowllm.methods.language_model.prior import LargePrior, load_large
-from flowllm.methods.language_model.progress import EarlyStop
 from flowllm.systems.system import FlowLLM
 from flowllm.text import build_prompt, parse_prompt, to_text
 from flowllm.text.prompts import OUTLINE, read_prompt
+from flowllm.training.callbacks import EarlyStop
 from flowllm.workflows.train import PairSettings, combine, make_pairs
 
 KINDS = ("llama", "neox", "gpt2", "qwen2", "slow")
@@ -54,7 +54,7 @@ def settings_of(folder, **changes):
 
 def train(settings, data, validation, out):
     threads = torch.get_num_threads()
-    figures = fine_tune(Base.find(settings.model), data, validation, out, settings, progress=False)
+    figures = fine_tune(Base.find(settings.model), data, validation, out, settings)
     torch.set_num_threads(threads)
     return figures
 

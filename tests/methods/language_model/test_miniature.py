@@ -69,7 +69,7 @@ def test_it_is_fine_tuned_and_loaded_like_a_large_one(folder, crystal_set, tmp_p
     )  # fmt: skip
     settings = LargeSettings(str(folder), training, None, max_steps=20)
     out = tmp_path / "out"
-    fine_tune(base, crystal_set[:96], crystal_set[96:], out, settings, progress=False)
+    fine_tune(base, crystal_set[:96], crystal_set[96:], out, settings)
     assert "missing" not in caplog.text  # its two tied matrices are one in a checkpoint
     tokens = base.tokenizer(to_text(crystal_set.crystals[96:97]), return_tensors="pt")["input_ids"]
     untrained = AutoModelForCausalLM.from_pretrained(folder)(tokens, labels=tokens).loss.item()

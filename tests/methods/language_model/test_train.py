@@ -19,7 +19,6 @@ from flowllm.methods.language_model import (
     build_compact,
     train_lm,
 )
-from flowllm.methods.language_model.progress import LossLog, last_whole_checkpoint
 from flowllm.text import build_prompt, to_text
 from flowllm.text.prompts import OUTLINE, REQUEST, STEMS
 
@@ -33,7 +32,7 @@ SETTINGS = LMTrainSettings(
 def run(tokenizer, crystal_set, out, settings=SETTINGS):
     model = build_compact(tokenizer, TINY, settings.seed)
     parts = crystal_set[:100], crystal_set[100:]
-    return model, train_lm(model, tokenizer, *parts, out, settings, progress=False)
+    return model, train_lm(model, tokenizer, *parts, out, settings)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +125,7 @@ room.collate = dying
 data, tokenizer = CrystalSet.load(sys.argv[1]), build_tokenizer()
 settings = LMTrainSettings(**eval(sys.argv[3]))
 model = build_compact(tokenizer, CompactConfig(**eval(sys.argv[4])), settings.seed)
-room.train_lm(model, tokenizer, data[:100], data[100:], out, settings, progress=False)
+room.train_lm(model, tokenizer, data[:100], data[100:], out, settings)
 """
 
 
@@ -179,33 +178,3 @@ def test_adamw_trains_too(tokenizer, crystal_set, tmp_path):
     assert min(moved) > 1e-4 and max(moved) < 5 * 3e-3 * 1.5  # a step is about the learning rate
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
-
-
-def test_only_whole_checkpoints_count(tmp_path):
-    assert last_whole_checkpoint(tmp_path / "absent") is None
-    for step, state in ((5, "{}"), (20, '{"global'), (100, None)):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if state is not None:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
-    (tmp_path / "checkpoint-old").mkdir()
-    assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-5"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-5", "checkpoint-old"]
-
-
-def test_the_log_forgets_what_a_resumed_run_writes_again(tmp_path):
-    class State:
-        is_world_process_zero, global_step = True, 20
-
-    path = tmp_path / "log.jsonl"
-    log = LossLog(path)
-    log.on_train_begin(None, State, None)
-    for step in (10, 20, 30):
-        State.global_step = step
-        log.on_log(None, State, None, logs={"loss": 1.0 / step})
-    with path.open("a") as file:
-        file.write('{"step": 3')
-    State.global_step = 20
-    log.on_train_begin(None, State, None)
-    assert [json.loads(line) for line in path.read_text().splitlines()] == [
-        {"step": 10, "loss": 0.1}, {"step": 20, "loss": 0.05},
-    ]  # fmt: skip

@@ -14,7 +14,8 @@ from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.evaluation import Report
-from flowllm.evaluation.report import FLAGS, SUMMARY, TABLE
+from flowllm.evaluation.report import SUMMARY, TABLE
+from flowllm.evaluation.stages import FLAGS
 from flowllm.inputs import read_inputs
 from flowllm.inputs.found import is_run
 from flowllm.inputs.runs import RUNS_OF_CRYSTALS

@@ -10,7 +10,7 @@ import numpy as np
 
 from flowllm.conditions.formula import read_elements
 from flowllm.crystals.elements import NUMBER_OF
-from flowllm.evaluation.report import FLAGS
+from flowllm.evaluation.stages import FLAGS
 from flowllm_widgets.browser.catalogue import Catalogue
 from flowllm_widgets.browser.table import is_number
 

@@ -12,7 +12,7 @@ from flowllm.viz.structure3d import colour
 
 
 def legend(numbers: Iterable[int]) -> str:
-    """HTML: a dot in its colour and the symbol of each element, by atomic number."""
+    """HTML: a dot in its colour and the symbol of each element, by atomic number; X is open."""
     items = (
         f'<span style="white-space:nowrap"><span aria-hidden="true" style="{_dot(number)}"></span>'
         f"{html.escape(SYMBOLS[number])}</span>"

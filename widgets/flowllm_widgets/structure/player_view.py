@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import ipywidgets
+import numpy as np
 import traitlets
 
 from flowllm.crystals.batch import CrystalBatch
@@ -151,7 +152,7 @@ class PlayerView(Panel):
         self.supercell = repeats
         for box, count in zip(self._repeats, repeats, strict=True):
             box.value = count
-        self._legend.value = legend(n for d in pictures.values() for n in d.numbers)
+        self._legend.value = legend(n for d in pictures.values() for n in np.unique(d.numbers))
         if not same:
             self.display.player.shown = [True] * len(pictures)
             self._panels.children = [self._choice(caption) for caption in pictures]

@@ -2,8 +2,8 @@
 
 The flow carries atom k of c0 to atom k of c1, so the pairing of atoms decides how far they travel.
 A crystal does not change when atoms are renumbered or all moved by one vector; both freedoms are
-used here to bring c0 as near to c1 as can be found (`science.md`, section 3: in list order the
-prior's coordinates are lost). Cells are left alone.
+used here to bring c0 as near to c1 as can be found; in list order, the prior's coordinates would
+be lost. Cells are left alone.
 """
 
 from __future__ import annotations

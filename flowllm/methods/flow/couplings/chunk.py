@@ -19,6 +19,7 @@ from flowllm.methods.flow.couplings.alignment import (
     squared_torus_distances,
 )
 from flowllm.methods.flow.couplings.pairs import PairSet
+from flowllm.seeds import Stream, child_seed, generator
 from flowllm.systems.decoding_figures import DecodingFigures, count_decoding
 from flowllm.systems.protocols import Prior
 
@@ -125,14 +126,13 @@ def make_chunk(task: PairTask) -> PairChunk:
 def target_order(num_targets: int, num_pairs: int, seed: int) -> np.ndarray:
     """(num_pairs,) targets of the draws: shuffled passes; a longer order begins with a shorter."""
     passes = -(-num_pairs // num_targets)
-    shuffled = [np.random.default_rng([seed, 7, k]).permutation(num_targets) for k in range(passes)]
+    shuffled = [generator(Stream.TARGETS, seed, k).permutation(num_targets) for k in range(passes)]
     return np.concatenate(shuffled)[:num_pairs]
 
 
 def sample_seed(seed: int, draw: int, sample: int, attempt: int) -> int:
     """The seed of one sample, below 2^63."""
-    state = np.random.SeedSequence([seed, draw, sample, attempt]).generate_state(1, np.uint64)[0]
-    return int(state >> np.uint64(1))
+    return child_seed(Stream.SAMPLE, seed, draw, sample, attempt, bits=63)
 
 
 def _pairs(task: PairTask, prior: Prior) -> tuple[PairSet, np.ndarray]:

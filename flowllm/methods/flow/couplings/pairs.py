@@ -25,7 +25,9 @@ class PairSet:
 
     Attributes:
         c0: the prior's samples, aligned (`flowllm.methods.flow.couplings.alignment`).
-        c1: the targets; types, sizes and ids equal those of c0.
+        c1: the targets; sizes and ids equal those of c0.
+        same_species: whether each atom has the same species in both, which is checked; False for a
+            model that learns species as well.
 
     Raises:
         InputError: the two do not correspond.
@@ -33,9 +35,11 @@ class PairSet:
 
     c0: CrystalBatch
     c1: CrystalBatch
+    same_species: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("num_atoms", "atomic_numbers", "ids"):
+        species = ("atomic_numbers",) if self.same_species else ()
+        for name in ("num_atoms", *species, "ids"):
             if not np.array_equal(getattr(self.c0, name), getattr(self.c1, name)):
                 raise InputError(
                     f"samples and targets of a pair set differ in {name}; align them first"
@@ -45,15 +49,28 @@ class PairSet:
         return len(self.c1)
 
     def __getitem__(self, index: int | slice | np.ndarray) -> PairSet:
-        return PairSet(self.c0[index], self.c1[index])
+        return PairSet(self.c0[index], self.c1[index], self.same_species)
 
     @classmethod
     def concatenate(cls, parts: Iterable[PairSet]) -> PairSet:
-        """One set out of several, in their order."""
+        """One set out of several, in their order; species may differ if they may in one of them."""
         parts = list(parts)
         return cls(
-            *(CrystalBatch.concatenate(getattr(p, side) for p in parts) for side in ("c0", "c1"))
+            CrystalBatch.concatenate(p.c0 for p in parts),
+            CrystalBatch.concatenate(p.c1 for p in parts),
+            all(p.same_species for p in parts),
         )
+
+    def check_species(self) -> None:
+        """Refuse pairs whose species differ, for what moves coordinates and cell only.
+
+        Raises:
+            InputError: names the first crystal whose target has another species.
+        """
+        other = np.flatnonzero(self.c0.atomic_numbers != self.c1.atomic_numbers)
+        if len(other):
+            name = self.c1.ids[self.c1.crystal_of_atom[other[0]]]
+            raise InputError(f"{name}: sample and target differ in species, which stay here")
 
     @property
     def mean_squared_torus_distance(self) -> float:
@@ -98,13 +115,14 @@ class PairSet:
         write_archive(path, self.arrays())
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays of both sides, named as in the file."""
+        """The arrays of both sides, named as in the file, and a mark if species may differ."""
         sides = {"c0": self.c0, "c1": self.c1}
-        return {
+        arrays = {
             f"{s}_{f.name}": getattr(c, f.name)
             for s, c in sides.items()
             for f in fields(CrystalBatch)
         }
+        return arrays if self.same_species else arrays | {"same_species": np.array([False])}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> PairSet:
@@ -114,12 +132,11 @@ class PairSet:
             KeyError: one is missing.
             InputError: they are no pairs.
         """
-        return cls(
-            *(
-                CrystalBatch(*(arrays[f"{side}_{f.name}"] for f in fields(CrystalBatch)))
-                for side in ("c0", "c1")
-            )
+        c0, c1 = (
+            CrystalBatch(*(arrays[f"{side}_{f.name}"] for f in fields(CrystalBatch)))
+            for side in ("c0", "c1")
         )
+        return cls(c0, c1, bool(np.all(arrays.get("same_species", True))))
 
     @classmethod
     def load(cls, path: str | Path) -> PairSet:

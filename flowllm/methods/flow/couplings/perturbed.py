@@ -12,6 +12,7 @@ import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.methods.flow.couplings.pairs import PairSet
+from flowllm.seeds import Stream, generator
 
 COORD_NOISE = (0.002, 0.05)  # fractional; each pair draws its own scale, log-uniformly
 STRAIN = (0.002, 0.03)  # relative, of lengths; angles move by as many radians
@@ -30,7 +31,7 @@ def perturbed_pairs(targets: CrystalBatch, num_pairs: int, seed: int, start: int
     coords, lengths, angles = [], [], []
     splits = np.split(chosen.frac_coords, np.cumsum(chosen.num_atoms)[:-1])
     for index, frac in enumerate(splits):
-        rng = np.random.default_rng([seed, 19, start + index])
+        rng = generator(Stream.PERTURBED, seed, start + index)
         scale, strain = (np.exp(rng.uniform(*np.log(ends))) for ends in (COORD_NOISE, STRAIN))
         noise = scale * rng.standard_normal(frac.shape)
         coords.append(frac + noise - noise.mean(0))  # a common shift is no error

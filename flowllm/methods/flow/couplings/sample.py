@@ -38,7 +38,7 @@ from flowllm.runs.identity import claim
 from flowllm.runs.progress import ItemProgress
 from flowllm.systems.decoding_figures import DecodingFigures
 from flowllm.systems.protocols import Prior
-from flowllm.training.threads import used_threads
+from flowllm.training.device import used_threads
 
 __all__ = ["build_pairs", "sample_pairs", "sample_seed", "target_order"]
 

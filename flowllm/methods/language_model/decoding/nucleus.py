@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.seeds import Stream, key
 from flowllm.text.outline import DecodingState
 
 
@@ -81,8 +82,14 @@ def pick(probabilities: Tensor, tokens: Tensor, uniform: Tensor) -> Tensor:
 
 
 def uniform_numbers(seed: int | list[int], count: int) -> np.ndarray:
-    """(count,) float32 numbers in [0, 1] by which a text draws its tokens, one after the other."""
-    return np.random.default_rng(seed).random(count).astype(np.float32)
+    """(count,) float32 numbers in [0, 1] by which a text draws its tokens, one after the other.
+
+    Args:
+        seed: of a crystal, or a key of `flowllm.seeds`.
+        count: how many.
+    """
+    chosen = seed if isinstance(seed, list) else key(Stream.TEXT, seed)
+    return np.random.default_rng(chosen).random(count).astype(np.float32)
 
 
 def _choices(states: Sequence[DecodingState], device: torch.device) -> tuple[Tensor, Tensor]:

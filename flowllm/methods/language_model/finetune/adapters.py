@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,10 @@ from transformers import PreTrainedModel, set_seed
 
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError, first_line
-from flowllm.methods.language_model.finetune.base import ADAPTER, BASE
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.settings import LMTrainSettings
 from flowllm.methods.language_model.train import train_lm
-from flowllm.runs.files import friendly_os_errors, read_json, write_json
-from flowllm.runs.identity import weights_digest
+from flowllm.runs.files import friendly_os_errors
 
 PAPER = LMTrainSettings(
     epochs=10, batch_size=16, learning_rate=5e-4, weight_decay=0.0, optimizer="adamw"
@@ -118,11 +117,13 @@ def adapt_lm(
     adapter: AdapterSettings | None = None,
     *,
     device: str = "cpu",
-    progress: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[LanguageModelPrior, dict[str, float]]:
     """Train an adapter of a prior's language model by `train_lm`, and save the adapter alone.
 
     An interrupted run, called again with the same arguments, goes on from its last checkpoint.
+    `flowllm.methods.language_model.finetune.prior.merge_into` makes a plain model of the adapter
+    and the folder of its base.
 
     Args:
         prior: stays as it is.
@@ -132,7 +133,7 @@ def adapt_lm(
         settings: of the training; its seed is the adapter's too.
         adapter: the adapter's sizes.
         device: where to train.
-        progress: show a bar.
+        progress: called with (steps done, steps in all).
 
     Returns:
         A prior that samples with the adapter, and the figures of `validation_figures` with it.
@@ -144,35 +145,4 @@ def adapt_lm(
         model, prior.tokenizer, train, validation, out, settings, device=device, progress=progress
     )
     (out / "README.md").unlink(missing_ok=True)  # peft's blank form of a model card
-    write_json(out / BASE, {"base": weights_digest(prior.model)})
     return LanguageModelPrior(model.eval(), prior.tokenizer, prior.constrained), figures
-
-
-def load_adapter(prior: LanguageModelPrior, folder: str | Path) -> LanguageModelPrior:
-    """A prior with the adapter that `adapt_lm` saved; the prior that is given stays as it is.
-
-    Raises:
-        InputError: the folder holds no adapter, a damaged one, or one of another model.
-    """
-    folder = Path(folder)
-    if not (folder / ADAPTER).is_file():
-        raise InputError(f"{folder} is no adapter: it holds no {ADAPTER}")
-    if read_json(folder / BASE).get("base") != weights_digest(prior.model):
-        raise InputError(f"{folder} was trained on another language model than this one")
-    try:
-        model = PeftModel.from_pretrained(copy.deepcopy(prior.model), str(folder))
-    except Exception as error:  # safetensors and peft raise errors of many kinds
-        raise InputError(f"{folder} cannot be loaded: {first_line(error)}") from error
-    return LanguageModelPrior(model.eval(), prior.tokenizer, prior.constrained)
-
-
-def merge_adapter(prior: LanguageModelPrior) -> LanguageModelPrior:
-    """The prior with its adapter added into the matrices: a plain model, saved as any other.
-
-    Raises:
-        InputError: the prior has no adapter.
-    """
-    if not isinstance(prior.model, PeftModel):
-        raise InputError("this prior's model has no adapter")
-    merged = copy.deepcopy(prior.model).merge_and_unload()
-    return LanguageModelPrior(merged.eval(), prior.tokenizer, prior.constrained)

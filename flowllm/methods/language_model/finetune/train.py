@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -42,17 +43,14 @@ from flowllm.methods.language_model.finetune.base import (
     load_base_model,
     load_base_tokenizer,
 )
-from flowllm.methods.language_model.progress import EarlyStop, LossLog
 from flowllm.methods.language_model.settings import LMTrainSettings
-from flowllm.methods.language_model.train import (
-    CrystalTrainer,
-    resume,
-    shared_batch,
-    training_arguments,
-)
+from flowllm.methods.language_model.train import lm_arguments
 from flowllm.runs.files import friendly_os_errors, read_json, write_json
 from flowllm.text.prompts import OUTLINE
-from flowllm.training.ranks import is_main
+from flowllm.training.callbacks import EarlyStop
+from flowllm.training.device import used_threads
+from flowllm.training.ranks import is_main, shared_batch
+from flowllm.training.trainer import CrystalTrainer
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ def fine_tune(
     settings: LargeSettings,
     *,
     device: str = "cpu",
-    progress: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """Train a model of others on crystals; the adapter, or the model, and its tokenizer in `out`.
 
@@ -154,7 +152,7 @@ def fine_tune(
         out: folder of the run, with checkpoints and `log.jsonl`.
         settings: of the training; those of the run and of the adapter.
         device: where to train: "cpu", "cuda" or "mps".
-        progress: show a bar.
+        progress: called with (steps done, steps in all).
 
     Returns:
         Nats per token and per crystal, and perplexity, of the crystals' texts, with nothing given
@@ -163,10 +161,9 @@ def fine_tune(
     Raises:
         InputError: too few crystals for a batch, a crystal too long for the model, the batch cannot
             be split, or the model cannot be loaded.
+        FloatingPointError: the loss is no longer finite.
     """
     training = settings.training
-    if training.threads:
-        torch.set_num_threads(training.threads)
     train = train if settings.limit is None else train[: settings.limit]
     held_out = validation[: training.validation_rows]
     steps = whole_batches(len(train), training.epochs, training.batch_size, settings.max_steps)
@@ -182,29 +179,32 @@ def fine_tune(
         )
     with friendly_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    # before the model is loaded, since sharded training decides how that is done
-    arguments = _arguments(settings, out, steps, device, progress)
-    model = _trainable(base, settings, device)
-    early = EarlyStop(settings.patience)
-    trainer = CrystalTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=examples,
-        eval_dataset=_scored(base, held_out, settings),
-        data_collator=partial(collate, pad=padding(base.tokenizer)),
-        compute_metrics=mean_nats,
-        preprocess_logits_for_metrics=nats_and_counts,
-        callbacks=[LossLog(out / "log.jsonl"), early],
-    )
-    resume(trainer, out)
-    figures: dict[str, float] = {}
-    for label, given in (("unconditional", ()), ("composition", ("composition",))):
-        loader = trainer.get_eval_dataloader(_scored(base, held_out, settings, given))
-        found = trainer.evaluation_loop(loader, label, metric_key_prefix=label).metrics
-        figures[f"{label}_nats_per_token"] = found[f"{label}_loss"]
-        figures[f"{label}_nats_per_crystal"] = found[f"{label}_nats"] / len(held_out)
-        figures[f"{label}_perplexity"] = math.exp(found[f"{label}_loss"])
-    _save(trainer, base, settings, out)
+    with used_threads(training.threads):
+        # before the model is loaded, since sharded training decides how that is done
+        arguments = _arguments(settings, out, steps, device)
+        trainer = CrystalTrainer(
+            _trainable(base, settings, device),
+            arguments,
+            out,
+            examples,
+            partial(collate, pad=padding(base.tokenizer)),
+            per_epoch=len(train) / training.batch_size,
+            held_out=_scored(base, held_out, settings),
+            optimizer=training.optimizer,
+            progress=progress,
+            compute_metrics=mean_nats,
+            preprocess_logits_for_metrics=nats_and_counts,
+            callbacks=[EarlyStop(settings.patience)],
+        )
+        trainer.run()
+        figures: dict[str, float] = {}
+        for label, given in (("unconditional", ()), ("composition", ("composition",))):
+            loader = trainer.get_eval_dataloader(_scored(base, held_out, settings, given))
+            found = trainer.evaluation_loop(loader, label, metric_key_prefix=label).metrics
+            figures[f"{label}_nats_per_token"] = found[f"{label}_loss"]
+            figures[f"{label}_nats_per_crystal"] = found[f"{label}_nats"] / len(held_out)
+            figures[f"{label}_perplexity"] = math.exp(found[f"{label}_loss"])
+        _save(trainer, base, settings, out)
     return figures
 
 
@@ -239,14 +239,12 @@ def mean_nats(prediction: EvalPrediction) -> dict[str, float]:
     return {"loss": float(nats / count), "nats": float(nats)}
 
 
-def _arguments(
-    settings: LargeSettings, out: Path, steps: int, device: str, progress: bool
-) -> TrainingArguments:
+def _arguments(settings: LargeSettings, out: Path, steps: int, device: str) -> TrainingArguments:
     on_gpu = device == "cuda"
     again = settings.checkpointing if settings.checkpointing is not None else on_gpu
-    return training_arguments(
+    return lm_arguments(
         settings.training, out, steps, shared_batch(settings.training.batch_size, settings.at_once),
-        device, progress,
+        device,
         bf16=on_gpu and half_type() == torch.bfloat16,
         **(_recomputing() if again else {}),
         ddp_find_unused_parameters=False,
@@ -292,8 +290,7 @@ def _save(trainer: CrystalTrainer, base: Base, settings: LargeSettings, out: Pat
         trainer.save_model(str(out))  # gathers what several processes hold
         if not is_main():
             return
-        for name in ("training_args.bin", "README.md"):  # pickled; peft's blank form of a card
-            (out / name).unlink(missing_ok=True)
+        (out / "README.md").unlink(missing_ok=True)  # peft's blank form of a model card
         base.tokenizer.save_pretrained(out)
     if settings.adapter is None:
         return

@@ -6,9 +6,9 @@ import pytest
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.manifolds import CELL_MAPS
-from flowllm.methods.flow.couplings.alignment import squared_torus_distances
+from flowllm.methods.flow.couplings.alignment import align, squared_torus_distances
 from flowllm.methods.flow.couplings.pairs import PairSet
-from flowllm.methods.flow.path import conditional_path
+from flowllm.teaching.paths import conditional_path
 
 TARGET = CrystalBatch(
     [11, 17, 14],
@@ -24,6 +24,14 @@ SAMPLE = TARGET.replace(
     angles=[(85, 90, 110), (90, 90, 90)],
 )
 PAIRS = PairSet(SAMPLE, TARGET)
+
+
+@pytest.fixture
+def noisy_pairs(mp20_crystals) -> PairSet:
+    """120 real crystals, each paired with a noisy copy."""
+    c1 = mp20_crystals[:120]
+    noise = 0.03 * np.random.default_rng(0).standard_normal(c1.frac_coords.shape)
+    return PairSet(align(c1.replace(frac_coords=c1.frac_coords + noise), c1), c1)
 
 
 def torus_difference(one: np.ndarray, other: np.ndarray) -> float:

@@ -169,8 +169,7 @@
     const mesh = {
       type: "mesh3d", x: [], y: [], z: [], i: [], j: [], k: [], color: colour, name: symbol,
       hovertemplate: symbol + "<extra></extra>",
-      lighting: { ambient: 0.5, diffuse: 0.65, specular: 0.15, roughness: 0.5, fresnel: 0.1 },
-      lightposition: { x: -4000, y: 5000, z: -5000 },
+      lighting: data.lighting, lightposition: data.light,
     };
     centres.forEach((centre, ball) => {
       const shift = ball * points.length;
