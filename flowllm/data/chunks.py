@@ -41,7 +41,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Part:
+class PreparedChunk:
     """A chunk that is done.
 
     Attributes:
@@ -62,7 +62,7 @@ class Part:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Part:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> PreparedChunk:
         """From what `arrays` gave.
 
         Raises:
@@ -73,7 +73,7 @@ class Part:
         return cls(CrystalSet.from_arrays(arrays), list(zip(*columns, strict=True)))
 
 
-def prepare_chunk(chunk: Chunk) -> Part:
+def prepare_chunk(chunk: Chunk) -> PreparedChunk:
     """Reduce every structure of a chunk and find the space groups that are not known."""
     crystals, places, rejected = [], [], []
     for place, (name, cif) in enumerate(zip(chunk.rows.ids, chunk.rows.cifs, strict=True)):
@@ -93,7 +93,7 @@ def prepare_chunk(chunk: Chunk) -> Part:
     groups = properties.get("space_group", np.zeros(len(batch))).copy()
     for index in np.flatnonzero(groups == 0):
         groups[index] = space_group_number(batch[index])
-    return Part(CrystalSet(batch, {**properties, "space_group": groups}), rejected)
+    return PreparedChunk(CrystalSet(batch, {**properties, "space_group": groups}), rejected)
 
 
 def space_group_number(crystal: CrystalBatch) -> int:

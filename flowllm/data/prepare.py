@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.data.chunks import Chunk, Part, prepare_chunk
+from flowllm.data.chunks import Chunk, PreparedChunk, prepare_chunk
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.download import cache_dir
 from flowllm.data.hull import HULL_FILE, FormationEnergyHull
@@ -199,7 +199,7 @@ def _prepare_parts(
     workers: int | None,
     executor: Executor | None,
     progress: ItemProgress | None,
-) -> dict[str, list[Part]]:
+) -> dict[str, list[PreparedChunk]]:
     """Every chunk's part, split by split; those already on disk are read, not done again."""
     chunks = [
         Chunk(split, number, start, rows.take(slice(start, start + chunk_size)), settings)
@@ -208,7 +208,7 @@ def _prepare_parts(
     ]
     total, done = sum(map(len, tables.values())), 0
 
-    def make(missing: list[int]) -> Iterator[tuple[int, Part]]:
+    def make(missing: list[int]) -> Iterator[tuple[int, PreparedChunk]]:
         if progress:  # what was there already
             progress(done, total)
         wanted = [chunks[place] for place in missing]
@@ -220,15 +220,15 @@ def _prepare_parts(
                 raise RuntimeError(f"{part}\n{part.details}")
             yield place, part
 
-    kept = Parts(run.path / "parts", Part.arrays, Part.from_arrays)
-    parts: dict[int, Part] = {}
+    kept = Parts(run.path / "parts", PreparedChunk.arrays, PreparedChunk.from_arrays)
+    parts: dict[int, PreparedChunk] = {}
     wanted = [Wanted(chunk.name, f"{chunk.name} of {run.digest}") for chunk in chunks]
     for place, part, new in kept.each(wanted, make):
         parts[place] = part
         done += len(chunks[place].rows)
         if progress and new:
             progress(done, total)
-    result: dict[str, list[Part]] = {split: [] for split in tables}
+    result: dict[str, list[PreparedChunk]] = {split: [] for split in tables}
     for place, chunk in enumerate(chunks):
         result[chunk.split].append(parts[place])
     return result
@@ -237,7 +237,7 @@ def _prepare_parts(
 def _write_results(
     folder: Path,
     tables: dict[str, Rows],
-    parts: dict[str, list[Part]],
+    parts: dict[str, list[PreparedChunk]],
     hull_file: Path | None,
     started: float,
 ) -> None:
@@ -305,7 +305,7 @@ def _reason_kind(reason: str) -> str:
     return reason.split(" (")[0].split(";")[0]
 
 
-def _nothing_kept(tables: dict[str, Rows], parts: dict[str, list[Part]]) -> str:
+def _nothing_kept(tables: dict[str, Rows], parts: dict[str, list[PreparedChunk]]) -> str:
     rows = next(iter(tables.values()))
     _, name, why = next(entry for part in parts[next(iter(tables))] for entry in part.rejected)
     return f"{rows.origin}: none of its rows could be prepared; the first, {name}: {why}"

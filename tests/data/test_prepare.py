@@ -15,7 +15,7 @@ import pytest
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import CrystalSet, ReduceSettings, load_dataset, prepare, reduce_cif
-from flowllm.data.chunks import Part
+from flowllm.data.chunks import PreparedChunk
 from flowllm.data.hull import FormationEnergyHull
 from flowllm.data.prepare import fill_e_above_hull, summary_of
 from flowllm.errors import InputError
@@ -278,7 +278,7 @@ def test_a_set_refuses_what_does_not_fit():
 
 def test_a_part_comes_back_with_its_rejected_rows(tmp_path):
     for rejected in ([(3, "mp-1", "no CIF text"), (5, "mp-2", "Å")], []):
-        write_archive(tmp_path / "part.npz", Part(small_set(), rejected).arrays())
-        back = Part.from_arrays(read_archive(tmp_path / "part.npz", "is no part"))
+        write_archive(tmp_path / "part.npz", PreparedChunk(small_set(), rejected).arrays())
+        back = PreparedChunk.from_arrays(read_archive(tmp_path / "part.npz", "is no part"))
         assert back.rejected == rejected
         assert back.kept.crystals.ids.tolist() == ["a", "b", "c"]
