@@ -4,60 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.cif import parse_cif
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.data.reduce import reduce_structures
 from flowllm.errors import InputError
-from flowllm.methods.flow.refiner import RefineSettings
-from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import digest, flat_settings, open_run
 from flowllm.runs.parts import Parts, Wanted
 from flowllm.runs.progress import Progress
 from flowllm.systems.decoding_figures import DecodingFigures
 from flowllm.systems.generation import Generation, Stage
-from flowllm.systems.sampling import check_num, crystal_id
+from flowllm.systems.sampling import crystal_id
 from flowllm.systems.system import FlowLLM
 from flowllm.workflows.results import RESULTS, write_results
-
-PART_SIZE = 256  # crystals that are finished, and kept, together
-
-
-@dataclass(frozen=True)
-class GenerateSettings:
-    """Everything that a run of generation depends on.
-
-    Attributes:
-        num: accepted crystals wanted.
-        request: what they shall be.
-        sampling: how the language model draws.
-        refinement: how the flow is integrated.
-        seed: of everything random.
-        part_size: crystals that are finished, and kept, together.
-
-    Raises:
-        InputError: a count below 1, or a negative seed.
-    """
-
-    num: int
-    request: Request = field(default_factory=Request)
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    refinement: RefineSettings = field(default_factory=RefineSettings)
-    seed: int = 0
-    part_size: int = PART_SIZE
-
-    def __post_init__(self) -> None:
-        check_num(self.num, self.seed)
-        if self.part_size < 1:
-            raise InputError(f"part_size must be at least 1, not {self.part_size}")
+from flowllm.workflows.settings import PART_SIZE, GenerateSettings
 
 
 def generate_run(
@@ -98,7 +65,7 @@ def generate_run(
 def refine_run(
     model: FlowLLM,
     files: Sequence[Path],
-    settings: RefineSettings,
+    settings: Any,
     out: Path,
     *,
     overwrite: bool = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,6 @@ from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import load_dataset
-from flowllm.errors import InputError
-from flowllm.methods.flow.refiner import RefineSettings
-from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.metrics.matching import MatchResult, before_and_after, match
 from flowllm.metrics.summary import summarise
 from flowllm.runs.files import read_json, write_json
@@ -24,40 +21,10 @@ from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.progress import Progress
 from flowllm.seeds import Stream, generator
-from flowllm.systems.sampling import check_num
 from flowllm.systems.system import FlowLLM
 from flowllm.text.prompts import build_prompt
-from flowllm.workflows.generate import GenerateSettings, generate_run
-
-
-@dataclass(frozen=True)
-class MeasureSettings:
-    """What is measured.
-
-    Attributes:
-        model: a folder with weights, or the name of a model that ships with the package.
-        data: the data whose training and test splits count.
-        num: unconditional crystals.
-        num_match: crystals whose composition is given; 0 leaves them out.
-        match_split: the split they are of; "val" for choices, so that "test" stays untouched.
-        sampling: how the language model draws.
-        refinement: how the flow is integrated.
-        seed: of everything random, and of the choice of test crystals.
-    """
-
-    model: str = "mp20-compact"
-    data: str = "mp_20"
-    num: int = 1000
-    num_match: int = 500
-    match_split: str = "test"
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    refinement: RefineSettings = field(default_factory=RefineSettings)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_num(self.num, self.seed)
-        if self.num_match < 0:
-            raise InputError(f"num_match must be at least 0, not {self.num_match}")
+from flowllm.workflows.generate import generate_run
+from flowllm.workflows.settings import GenerateSettings, MeasureSettings
 
 
 def measure_model(

@@ -14,7 +14,7 @@ from tests.browser.waiting import box, expect, picture_of, settled, until
 pytestmark = pytest.mark.browser
 
 GENERATED = """from flowllm import FlowLLM
-from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm_widgets.trajectory.widget import TrajectoryViewer
 result = FlowLLM.from_pretrained().generate(4, refinement=RefineSettings(steps=50, record=True))
 viewer = TrajectoryViewer(result)

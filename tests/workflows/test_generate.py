@@ -14,7 +14,7 @@ from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm.runs.archive import read_archive
 from flowllm.workflows.generate import GenerateSettings, generate_run, read_crystals, refine_run
 

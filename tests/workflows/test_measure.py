@@ -9,7 +9,7 @@ import pytest
 
 from flowllm.data import load_dataset
 from flowllm.errors import InputError
-from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm.workflows.measure import MeasureSettings, measure_model, peak_memory_mb, print_figures
 
 

@@ -13,7 +13,7 @@ from flowllm.training.ranks import compute_on, open_shared_run
 from flowllm.workflows.train.splits import training_splits
 
 if TYPE_CHECKING:
-    from flowllm.methods.language_model.finetune.train import LargeSettings
+    from flowllm.methods.language_model.finetune.settings import LargeSettings
 
 
 def train_large(
@@ -36,8 +36,6 @@ def train_large(
     """
     from flowllm.methods.language_model.finetune.train import Base, fine_tune
 
-    if settings.training.seed < 0:
-        raise InputError(f"the seed must be at least 0, not {settings.training.seed}")
     place = resolve_device(device).type
     compute_on(place)
     base = Base.find(settings.model, settings.load_in)

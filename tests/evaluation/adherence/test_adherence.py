@@ -29,7 +29,7 @@ from flowllm.evaluation.adherence.kinds import asked_of, names_of, needs_places
 from flowllm.evaluation.adherence.printing import markdown, print_adherence
 from flowllm.evaluation.adherence.run import known_gaps, measure_adherence, priors_of
 from flowllm.evaluation.adherence.settings import AdherenceSettings
-from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.runs.folder import RunFolder
 from flowllm.systems.system import FlowLLM

@@ -18,7 +18,8 @@ from flowllm.bench.finetune_memory import (
     training_flops,
     training_memory,
 )
-from flowllm.methods.language_model.finetune.adapters import AdapterSettings, add_adapter
+from flowllm.methods.language_model.finetune.adapters import add_adapter
+from flowllm.methods.language_model.finetune.settings import AdapterSettings
 
 SMALL = LlamaConfig(
     vocab_size=500, hidden_size=128, intermediate_size=352, num_hidden_layers=6,
