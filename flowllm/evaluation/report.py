@@ -12,7 +12,7 @@ from flowllm.errors import InputError
 from flowllm.evaluation.charts import charts
 from flowllm.evaluation.metric import Metric
 from flowllm.evaluation.page import write_page
-from flowllm.evaluation.result import Evaluation
+from flowllm.evaluation.result import EvaluationResult
 from flowllm.evaluation.stages import FLAGS
 from flowllm.runs.files import atomic_write, friendly_os_errors, read_json, whole_file, write_json
 
@@ -24,7 +24,7 @@ SUMMARY, TABLE, CRYSTALS, PAGE = "summary.json", "per_crystal.csv", "crystals.np
 
 
 @dataclass(frozen=True)
-class Report(Evaluation):
+class Report(EvaluationResult):
     """An evaluation as people use it: drawn, put beside others, written to files and read again."""
 
     def compare(self, *others: Report) -> dict[str, go.Figure]:

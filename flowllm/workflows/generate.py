@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from flowllm.systems.sampling import crystal_id
 from flowllm.systems.system import FlowLLM
 from flowllm.workflows.results import RESULTS, write_results
 from flowllm.workflows.settings import PART_SIZE, GenerateSettings
+from flowllm.workflows.targets import with_targets
 
 
 def generate_run(
@@ -43,11 +44,14 @@ def generate_run(
     Raises:
         InputError: the folder holds another run, cannot be written, or the disk is full.
     """
+    names: tuple[str, ...] = ()
+    if settings.targets:
+        settings, names = with_targets(settings)
     model.check(settings.request, settings.seed)
-    identity = flat_settings(settings, model=model.digest())
+    identity = flat_settings(settings, model=model.digest(), names=names)
 
     def make(indices: range) -> Generation:
-        return model.generate_range(
+        made = model.generate_range(
             indices,
             settings.request,
             settings.seed,
@@ -55,6 +59,7 @@ def generate_run(
             settings.refinement,
             _shifted(progress, indices.start, settings.num),
         )
+        return renamed(made, names[indices.start : indices.stop]) if names else made
 
     with open_run(out, "generate", identity, overwrite) as run:
         generation = in_parts(run, settings.num, settings.part_size, make)
@@ -188,6 +193,14 @@ def join(parts: Iterable[Generation]) -> Generation:
         Trajectory.concatenate([part.trajectory for part in parts]),
         stages,
         sum((part.decoding for part in parts), DecodingFigures()),
+    )
+
+
+def renamed(made: Generation, names: Sequence[str]) -> Generation:
+    """The same crystals under other ids."""
+    ids = np.array(names, dtype=np.str_)
+    return replace(
+        made, prior=made.prior.replace(ids=ids), trajectory=replace(made.trajectory, ids=ids)
     )
 
 

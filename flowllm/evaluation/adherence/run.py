@@ -70,7 +70,8 @@ def measure_adherence(
                 )
                 prior_found, refined_found, relaxed = made.measure(system, prior, hull)
                 conditions = [wish.conditions for wish in asked]
-                figures = figures_of(conditions, prior_found, refined_found, relaxed, gaps, real)
+                text = prior.rounded(real) if isinstance(prior, LanguageModelPrior) else None
+                figures = figures_of(conditions, prior_found, refined_found, relaxed, gaps, text)
                 rows += [_row(kind, mode, figure) for figure in figures]
                 prompts = made.prompts(system)
                 crystals += table_of(
@@ -98,7 +99,7 @@ def priors_of(system: FlowLLM, modes: tuple[str, ...]) -> Iterator[tuple[str, Pr
         if (mode == "without") == free:
             yield mode, prior
         elif mode == "without" and isinstance(prior, LanguageModelPrior):
-            yield mode, LanguageModelPrior(prior.model, prior.tokenizer, constrained=False)
+            yield mode, prior.unconstrained()
 
 
 def known_gaps(data: str) -> dict[tuple[str, int], float]:

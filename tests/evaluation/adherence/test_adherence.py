@@ -30,7 +30,6 @@ from flowllm.evaluation.adherence.printing import markdown, print_adherence
 from flowllm.evaluation.adherence.run import known_gaps, measure_adherence, priors_of
 from flowllm.evaluation.adherence.settings import AdherenceSettings
 from flowllm.methods.flow.settings import RefineSettings
-from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.runs.folder import RunFolder
 from flowllm.systems.system import FlowLLM
 from flowllm.teaching.textbook import textbook_structures
@@ -357,7 +356,7 @@ def test_the_command_measures_what_it_is_told_to(folder, tmp_path, system_folder
 
 def test_a_model_without_constraints_is_measured_as_it_is(system):
     free = FlowLLM(
-        LanguageModelPrior(system.prior.model, system.prior.tokenizer, constrained=False),
+        system.prior.unconstrained(),
         system.refiner, system.num_atoms_histogram,
     )  # fmt: skip
     assert [mode for mode, _ in priors_of(free, ("without", "with"))] == ["without"]

@@ -67,14 +67,13 @@ def build_pairs(
         prior: what gives c0 for a composition.
         settings: passed on to the prior.
         out: folder, as for `sample_pairs`.
-        num_pairs: as in `PairPlan`, and so are seed, chunk_size, samples_per_target, keep and
-            alignment.
-        seed: see there.
-        chunk_size: see there.
-        samples_per_target: see there.
-        keep: see there.
+        num_pairs: number of draws of a target.
+        seed: seed of everything random.
+        chunk_size: draws in a chunk.
+        samples_per_target: samples drawn for one target.
+        keep: "closest" keeps the sample with the smallest aligned distance, "all" every one.
         progress: called with (draws done, draws in all) after each chunk.
-        alignment: see there.
+        alignment: method of `flowllm.methods.flow.couplings.alignment.align`.
 
     Returns:
         The pairs in the order of the draws; ids are the targets'. A draw whose samples all failed
