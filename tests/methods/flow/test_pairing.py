@@ -13,7 +13,7 @@ from flowllm.methods.flow import PairSet, build_pairs
 from flowllm.methods.flow.batches import PairBatches
 from flowllm.methods.flow.couplings.files import join_pairs
 from flowllm.methods.flow.couplings.sample import sample_seed, target_order
-from flowllm.methods.flow.path import conditional_path
+from flowllm.teaching.paths import conditional_path
 from tests.methods.flow.noisy_prior import NoisyPrior
 
 
