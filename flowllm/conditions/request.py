@@ -21,6 +21,7 @@ from flowllm.crystals.batch import MAX_ATOMS
 from flowllm.crystals.wyckoff import cell_sizes, has_sites
 from flowllm.errors import InputError
 from flowllm.seeds import Stream, generator
+from flowllm.settings import setting
 
 if TYPE_CHECKING:
     from flowllm.conditions.ranges import TrainingRanges
@@ -45,7 +46,7 @@ class Request(Conditions):
             other; both are named.
     """
 
-    prompts: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = setting((), option=False)
 
     def __post_init__(self) -> None:
         asked = self.known()

@@ -8,15 +8,10 @@ from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.request import Request
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
+from flowllm.evaluation.adherence.settings import names_of
 from flowllm.methods.language_model.examples import known_conditions
 from flowllm.seeds import Stream, generator
-from flowllm.text.prompts import STEMS
 
-ALL = "all"
-DEFAULT_KINDS = (
-    "formula", "composition", "elements", "num-atoms", "space-group", "formula+space-group",
-    "formation-energy", "e-above-hull", "band-gap", ALL,
-)  # fmt: skip
 OF_TYPES = ("formula", "composition", "elements", "num_atoms")
 """Conditions on the types alone, which refinement never changes."""
 
@@ -33,24 +28,6 @@ class Wish:
         """The request with these conditions."""
         known = self.conditions.known()
         return Request(**{name: getattr(self.conditions, name) for name in known})
-
-
-def names_of(kind: str) -> tuple[str, ...]:
-    """The conditions of a kind: one, several joined as in "formula+space-group", or "all".
-
-    Raises:
-        InputError: a condition that does not exist, or one twice.
-    """
-    if kind == ALL:
-        return tuple(STEMS)
-    names = tuple(word.strip().replace("-", "_") for word in kind.split("+"))
-    for name in names:
-        if name not in STEMS:
-            known = ", ".join(n.replace("_", "-") for n in STEMS)
-            raise InputError(f"no condition {name.replace('_', '-')!r}; there are {known}, {ALL}")
-    if len(set(names)) < len(names):
-        raise InputError(f"{kind!r} names a condition twice")
-    return names
 
 
 def needs_places(kind: str) -> bool:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowllm.errors import InputError
-from flowllm.methods.flow.couplings.sample import fingerprint
 from flowllm.runs.identity import digest, flat_settings, open_run
+from flowllm.text.formats.registry import make_format
 from flowllm.training.device import resolve_device
 from flowllm.training.ranks import compute_on, open_shared_run
 from flowllm.workflows.train.splits import training_splits
 
 if TYPE_CHECKING:
-    from flowllm.methods.language_model.finetune.train import LargeSettings
+    from flowllm.methods.language_model.finetune.settings import LargeSettings
 
 
 def train_large(
@@ -37,16 +37,15 @@ def train_large(
     """
     from flowllm.methods.language_model.finetune.train import Base, fine_tune
 
-    if settings.training.seed < 0:
-        raise InputError(f"the seed must be at least 0, not {settings.training.seed}")
     place = resolve_device(device).type
     compute_on(place)
-    base = Base.find(settings.model, settings.load_in)
+    chosen = make_format(settings.training.text_format)
+    base = Base.find(settings.model, settings.load_in, chosen)
     train, validation = training_splits(data)
     identity = flat_settings(
         settings,
         data=str(data),
-        crystals=fingerprint(train.crystals) + fingerprint(validation.crystals),
+        crystals=train.crystals.digest() + validation.crystals.digest(),
         base=base.digest,
     )
     for name in ("threads", "at_once", "checkpointing"):  # how fast, not what

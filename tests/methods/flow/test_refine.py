@@ -13,7 +13,7 @@ from flowllm.errors import InputError
 from flowllm.methods.flow import FlowRefiner, RefineSettings
 from flowllm.methods.flow.statistics import FlowStatistics
 from flowllm.methods.flow.velocity import CrystalVelocity
-from flowllm.networks.cspnet import VelocityConfig
+from flowllm.networks.settings import VelocityConfig
 
 
 @pytest.fixture

@@ -13,24 +13,20 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from flowllm.conditions.conditions import Conditions
 from flowllm.data import prepare
 from flowllm.errors import InputError
-from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
-from flowllm.methods.language_model.decoding.encoding import (
-    beginning,
-    encode_behind,
-    encode_prompts,
-    longest_crystal,
-)
+from flowllm.methods.language_model import LanguageModelPrior, LMTrainSettings, SamplingSettings
 from flowllm.methods.language_model.examples import IGNORED, CrystalExamples, collate, uniform_part
 from flowllm.methods.language_model.finetune import load as large_prior
 from flowllm.methods.language_model.finetune import train as room
-from flowllm.methods.language_model.finetune.adapters import PAPER, AdapterSettings
 from flowllm.methods.language_model.finetune.base import base_digest
 from flowllm.methods.language_model.finetune.load import merge_into
-from flowllm.methods.language_model.finetune.train import Base, LargeSettings, fine_tune
+from flowllm.methods.language_model.finetune.settings import AdapterSettings, LargeSettings
+from flowllm.methods.language_model.finetune.train import Base, fine_tune
 from flowllm.methods.language_model.likelihood import score
 from flowllm.methods.language_model.prior import LargePrior, load_large
 from flowllm.systems.system import FlowLLM
 from flowllm.text import build_prompt, parse_prompt, to_text
+from flowllm.text.encoding import beginning, encode_behind, encode_prompts
+from flowllm.text.formats.registry import make_format
 from flowllm.text.prompts import OUTLINE, read_prompt
 from flowllm.training.callbacks import EarlyStop
 from flowllm.workflows.train import PairSettings, combine, make_pairs
@@ -43,8 +39,8 @@ MATRICES = {
 }
 MATRICES["qwen2"] = MATRICES["slow"] = MATRICES["llama"]
 SHORT = replace(
-    PAPER, epochs=4, batch_size=4, learning_rate=1e-2, warmup_steps=2, validation_rows=8,
-    checkpoint_steps=8, threads=1,
+    LMTrainSettings.paper(), epochs=4, batch_size=4, learning_rate=1e-2, warmup_steps=2,
+    validation_rows=8, checkpoint_steps=8, threads=1,
 )  # fmt: skip
 
 
@@ -116,7 +112,7 @@ def test_an_example_is_read_as_it_will_be_written(kind, base_folders, small):
 def test_no_crystal_is_longer_than_the_room_for_it(kind, base_folders, crystal_set):
     tokenizer = AutoTokenizer.from_pretrained(base_folders[kind])
     lengths = [len(ids) + 1 for ids in encode_behind(tokenizer, to_text(crystal_set.crystals))]
-    assert max(lengths) <= longest_crystal(tokenizer) < 450
+    assert max(lengths) <= make_format().longest(tokenizer) < 450
 
 
 def test_prompts_state_any_number_of_what_is_known_equally_often():
@@ -270,7 +266,7 @@ def test_its_folder_goes_through_pairs_and_combination(taught, two, system_folde
         (tmp_path / "cifs" / f"{name}.cif").write_text(text)
     data, adapter = tmp_path / "data", taught[1]
     prepare(tmp_path / "cifs", data, workers=1)
-    settings = PairSettings(SamplingSettings(0.5), num_pairs=4, samples_per_target=1)
+    settings = PairSettings(SamplingSettings(0.5), num_pairs=4, perturbed=0)
     summary = make_pairs(adapter, data, tmp_path / "pairs", settings, device="cpu")
     assert summary["pairs"] >= 3
     combine(adapter, system_folder / "flow", data, tmp_path / "system")

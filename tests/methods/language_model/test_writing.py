@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from transformers import DynamicCache, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.conditions.conditions import Conditions
@@ -12,8 +12,10 @@ from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.loop import in_batches, write
 from flowllm.methods.language_model.rules import expected_atoms
 from flowllm.systems.decoding_figures import DecodingFigures, count_decoding
-from flowllm.text import CrystalState, build_prompt
-from flowllm.text.token_table import TokenTable
+from flowllm.text import build_prompt
+from flowllm.text.formats.gruver.state import GruverState
+from flowllm.text.formats.gruver.table import GruverTable
+from flowllm.text.prompts import read_prompt
 
 SIZES = [3, 1, 6, 2, 6, 3, 4, 6]
 
@@ -21,8 +23,8 @@ SIZES = [3, 1, 6, 2, 6, 3, 4, 6]
 @pytest.fixture
 def begin(tokenizer):
     """States at the beginning of texts of some sizes."""
-    table = TokenTable(tokenizer)
-    return lambda sizes: [CrystalState(table, CompositionRule(num_atoms=n)) for n in sizes]
+    table = GruverTable(tokenizer, 20)
+    return lambda sizes: [GruverState(table, CompositionRule(num_atoms=n)) for n in sizes]
 
 
 class Watcher:
@@ -89,23 +91,6 @@ def test_equal_prompts_are_passed_over_once_and_change_nothing(tiny, tokenizer, 
         assert alone == [texts[index]]
 
 
-def test_shared_prompts_work_with_the_caches_of_transformers_too(
-    tiny, tokenizer, begin, monkeypatch
-):
-    prompts = [build_prompt()] * 3 + [build_prompt(Conditions(num_atoms=3))]
-    settings = SamplingSettings(temperature=1.2)
-
-    def texts():
-        return decode(tiny, tokenizer, prompts, settings, range(4), begin([3] * 4))
-
-    own = texts()
-    monkeypatch.setattr(
-        "flowllm.methods.language_model.decoding.loop.cache_for",
-        lambda config, room: DynamicCache(config=config),
-    )
-    assert texts() == own
-
-
 def test_like_texts_and_equal_prompts_stand_together(tokenizer, begin):
     sizes = [2, 5, 2, 5, 2, 5]
     prompts = [build_prompt(Conditions(num_atoms=n)) for n in sizes]
@@ -126,8 +111,8 @@ def test_a_free_model_s_prompts_say_how_long_the_text_will_be():
         (Conditions(num_atoms=7), 7),
         (Conditions(formula="SrTiO3"), 0),
     ):
-        assert expected_atoms(build_prompt(asked)) == atoms
-    assert expected_atoms("The number of atoms is many. ") == 0
+        assert expected_atoms(asked) == atoms
+    assert expected_atoms(read_prompt("The number of atoms is many. ")) == 0
 
 
 def test_free_texts_are_sorted_by_it_and_stay_the_same(tiny, tokenizer):
