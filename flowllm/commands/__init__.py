@@ -14,7 +14,7 @@ from flowllm.commands.data import data
 from flowllm.commands.evaluation import adherence, evaluate, export, hull, reference
 from flowllm.commands.flatten import Classes, flat
 from flowllm.commands.language import infill, score
-from flowllm.commands.models import bench, combine, measure
+from flowllm.commands.models import bench, combine
 from flowllm.commands.options import given_options, parts_of_model, parts_of_prior
 from flowllm.commands.training import merge_lm, pair, train_flow, train_lm
 from flowllm.systems.registry import load_class
@@ -78,7 +78,6 @@ COMMANDS: dict[str, Command] = {
         train_flow, "flowllm.methods.flow.settings:FlowTrainSettings", presets=True
     ),
     "combine": Command(combine),
-    "measure": Command(measure, "flowllm.workflows.settings:MeasureSettings", parts_of_model),
     "bench": Command(bench),
     "reference": Command(reference),
     "hull": Command(hull),

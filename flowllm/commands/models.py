@@ -1,14 +1,10 @@
-"""The commands for a whole model: combine its parts, measure it, time it."""
+"""The commands for a whole model: combine its parts, time it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flowllm.commands.options import SHIPPED_MODEL, Device, load_system
-
-if TYPE_CHECKING:
-    from flowllm.workflows.settings import MeasureSettings
 
 
 def combine(
@@ -35,24 +31,6 @@ def combine(
 
     join(lm, flow, data, out, prior_kind=prior, half=half, overwrite=overwrite)
     print(f"flowllm generate --model {out} --out runs/mine")
-
-
-def measure(
-    out: Path, settings: MeasureSettings, device: Device = "auto", overwrite: bool = False
-) -> None:
-    """Measure a model: validity, novelty and the match with test structures, before and after.
-
-    Args:
-        out: folder for the crystals and figures.json.
-    """
-    from flowllm.runs.progress import progress_bars
-    from flowllm.workflows.measure import measure_model, print_figures
-
-    with progress_bars() as progress:
-        figures = measure_model(
-            settings, out, device=device, overwrite=overwrite, progress=progress
-        )
-    print_figures(figures)
 
 
 def bench(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import IO, Any
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
+from flowllm.runs.archive import open_archive, write_archive
 
 PROPERTIES = ("space_group", "formation_energy", "e_above_hull", "band_gap", "exact")
 """Known properties: space group number (0 unknown), eV/atom, eV/atom, eV (NaN unknown), 0 or 1."""
@@ -87,9 +87,23 @@ class CrystalSet:
         columns = {f"property_{name}": values for name, values in self.properties.items()}
         return arrays | columns | {"formulas": self._formulas}
 
-    def save(self, path: str | Path | IO[bytes]) -> None:
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> CrystalSet:
+        """From what `arrays` gave; others beside them do not count.
+
+        Raises:
+            KeyError: one is missing.
+            InputError: they are no set of crystals.
+        """
+        prefix = "property_"
+        names = [name for name in arrays if name.startswith(prefix)]
+        columns = {name.removeprefix(prefix): arrays[name] for name in names}
+        formulas = arrays.get("formulas")
+        return cls(CrystalBatch.from_arrays(arrays), columns, formulas)
+
+    def save(self, path: str | Path) -> None:
         """Write an .npz of plain arrays."""
-        np.savez_compressed(path, **self.arrays())
+        write_archive(path, self.arrays())
 
     @classmethod
     def load(cls, path: str | Path) -> CrystalSet:
@@ -98,15 +112,5 @@ class CrystalSet:
         Raises:
             InputError: no such file, or not such an archive.
         """
-        prefix = "property_"
-        try:
-            crystals = CrystalBatch.load(path)
-            with np.load(path, allow_pickle=False) as archive:
-                names = [name for name in archive.files if name.startswith(prefix)]
-                columns = {name.removeprefix(prefix): archive[name] for name in names}
-                formulas = archive["formulas"] if "formulas" in archive.files else None
-                return cls(crystals, columns, formulas)
-        except (BadZipFile, EOFError, ValueError, zlib.error) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path} is not an archive of crystals: {error}") from error
+        with open_archive(path, "is not an archive of crystals") as archive:
+            return cls.from_arrays(archive)

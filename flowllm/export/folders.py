@@ -12,8 +12,8 @@ from typing import Any
 
 from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch
 from flowllm.errors import InputError, first_line
-from flowllm.parallel.map import Progress
 from flowllm.runs.files import atomic_write, friendly_os_errors
+from flowllm.runs.progress import ItemProgress
 
 README = "README.txt"
 RESERVED = ("run.json", "readme.txt", "export.csv", "pseudo")
@@ -48,7 +48,7 @@ def write_folders(
     out: Path,
     writer: Writer,
     readme: str,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> list[Exported]:
     """One folder for each crystal, whole or not at all; a crystal that fails stops no other.
 

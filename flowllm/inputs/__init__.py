@@ -23,8 +23,8 @@ from flowllm.inputs.found import Found, Reader, is_run
 from flowllm.inputs.memory import from_python
 from flowllm.inputs.runs import read_run
 from flowllm.inputs.tables import read_csv, read_xyz
-from flowllm.parallel.map import Progress
 from flowllm.runs.identity import digest
+from flowllm.runs.progress import ItemProgress
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -86,7 +86,7 @@ def read_inputs(
     ids: Sequence[str] | None = None,
     executor: Executor | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> Inputs:
     """Read crystals of any program.
 

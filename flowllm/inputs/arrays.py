@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.errors import InputError, first_line
 from flowllm.inputs.found import Found, Reader
+from flowllm.runs.archive import open_archive
 
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "frac_coords": ("frac_coords", "frac_coord", "fractional_coords", "fractional_coordinates"),
@@ -38,26 +37,21 @@ def read_npz(path: Path, reader: Reader) -> Found:
 def _load_arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     """Arrays under our names; of a trajectory the last frame."""
     arrays, notes = {}, []
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            for name, candidates in SPELLINGS.items():
-                key = next((c for c in candidates if c in archive.files), None)
-                if key is None:
-                    continue
-                try:
-                    arrays[name] = archive[key]
-                except ValueError:
-                    if name not in ("ids", "prompts"):
-                        raise
-                    notes.append(f"{key} is pickled and was not read; rows are numbered")
-            if "times" in archive.files and arrays["frac_coords"].ndim == 3:
-                for name in ("frac_coords", "lengths", "angles"):
-                    arrays[name] = arrays[name][-1]
-                notes.append("of a trajectory, the last frame")
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} is not an archive of crystals: {first_line(error)}") from error
-    except (AttributeError, TypeError) as error:  # a single array, not an archive
-        raise InputError(f"{path} is not an archive of crystals") from error
+    with open_archive(path, "is not an archive of crystals") as archive:
+        for name, candidates in SPELLINGS.items():
+            key = next((c for c in candidates if c in archive.files), None)
+            if key is None:
+                continue
+            try:
+                arrays[name] = archive[key]
+            except ValueError:
+                if name not in ("ids", "prompts"):
+                    raise
+                notes.append(f"{key} is pickled and was not read; rows are numbered")
+        if "times" in archive.files and arrays["frac_coords"].ndim == 3:
+            for name in ("frac_coords", "lengths", "angles"):
+                arrays[name] = arrays[name][-1]
+            notes.append("of a trajectory, the last frame")
     return arrays, notes
 
 

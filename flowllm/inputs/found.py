@@ -12,8 +12,9 @@ from typing import Any
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError, first_line
-from flowllm.parallel.map import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
 from flowllm.runs.folder import RunFolder
+from flowllm.runs.progress import ItemProgress
 
 FEW = 2_000  # texts that are read sooner in one process than others have started
 CHUNK = 64  # texts that travel to a worker together
@@ -38,7 +39,7 @@ class Reader:
 
     executor: Executor | None
     workers: int | None
-    progress: Progress | None
+    progress: ItemProgress | None
 
     def parse(self, fn: Callable[[Any], CrystalBatch], items: list[Any]) -> Found:
         """A row for each item, with its place as name."""

@@ -28,7 +28,8 @@ from flowllm.metrics.metre import (
     match_everyone,
     validity_of,
 )
-from flowllm.parallel.map import Failure, Progress
+from flowllm.parallel.map import Failure
+from flowllm.runs.progress import ItemProgress
 
 __all__ = [
     "PredictionResult",
@@ -173,7 +174,7 @@ def score_predictions(
     valid_truth: np.ndarray | None = None,
     executor: Executor | None = None,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> PredictionResult:
     """Score P predictions of T test structures: match rates for 1 and k tries, METRe and cRMSE.
 

@@ -40,6 +40,9 @@ class GenerateSettings:
         sampling: how the prior draws.
         refinement: how the refiner works.
         seed: of everything random; the same seed gives the same crystals.
+        targets: crystal structure prediction: ask for the composition of each crystal of this data
+            set (mp_20, or a folder of "flowllm data"), under its id, and for nothing else.
+        split: of the targets; val for choices, so that test stays untouched.
         part_size: crystals that are finished, and kept, together.
 
     Raises:
@@ -51,6 +54,8 @@ class GenerateSettings:
     sampling: Any = setting(factory=SamplingSettings, part="prior")
     refinement: Any = setting(factory=RefineSettings, part="refiner")
     seed: int = 0
+    targets: str = ""
+    split: Literal["test", "val"] = "test"
     part_size: int = setting(PART_SIZE, option=False)
 
     def __post_init__(self) -> None:
@@ -96,33 +101,3 @@ class InfillSettings:
         check_num(self.num, self.seed)
         if sum(x is not None for x in (self.sites, self.element, self.keep)) != 1:
             raise InputError("say what to fill in: sites, an element, or how many atoms to keep")
-
-
-@dataclass(frozen=True)
-class MeasureSettings:
-    """What is measured.
-
-    Attributes:
-        model: a folder with weights, or the name of a model that ships with the package.
-        data: mp_20, or a folder that "flowllm data" wrote, with training and test splits.
-        num: unconditional crystals.
-        num_match: test crystals whose composition is given, one try each; 0 leaves this out.
-        match_split: of which split they are; val for choices, so that test stays untouched.
-        sampling: how the prior draws.
-        refinement: how the refiner works.
-        seed: of everything random, and of the choice of test crystals.
-    """
-
-    model: str = "mp20-compact"
-    data: str = "mp_20"
-    num: int = 1000
-    num_match: int = 500
-    match_split: Literal["test", "val"] = "test"
-    sampling: Any = setting(factory=SamplingSettings, part="prior")
-    refinement: Any = setting(factory=RefineSettings, part="refiner")
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_num(self.num, self.seed)
-        if self.num_match < 0:
-            raise InputError(f"num_match must be at least 0, not {self.num_match}")

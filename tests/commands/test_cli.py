@@ -297,15 +297,15 @@ def test_the_process_itself_ends_with_code_2_and_one_line(tmp_path):
 
 INTERRUPTED = """
 import os, signal, sys
-import flowllm.workflows.generate as generate
 from flowllm.cli import main
+from flowllm.runs.parts import Parts
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may ignore it
-save = generate._save_part
-def interrupt(path, part):
-    save(path, part)
+write = Parts.write
+def interrupt(self, wanted, part):
+    write(self, wanted, part)
     os.kill(os.getpid(), signal.SIGINT)
-generate._save_part = interrupt
+Parts.write = interrupt
 sys.stderr = open(errors, "w")
 code = main(arguments)
 sys.stderr.close()

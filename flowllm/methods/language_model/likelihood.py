@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +18,9 @@ from flowllm.methods.language_model.examples import (
     encode_example_prompt,
     known_conditions,
 )
+from flowllm.runs.progress import ItemProgress
 from flowllm.text.prompts import OUTLINE
 from flowllm.text.strings import to_text
-
-Progress = Callable[[int, int], None]
-"""Called with (crystals scored, crystals in all)."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def score(
     outline: Sequence[str] = OUTLINE,
     texts: Sequence[str] | None = None,
     batch_size: int = 64,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> Likelihood:
     """Log-likelihoods of crystals: what the model writes unasked, and their texts.
 

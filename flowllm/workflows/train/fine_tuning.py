@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowllm.errors import InputError
-from flowllm.methods.flow.couplings.sample import fingerprint
 from flowllm.runs.identity import digest, flat_settings, open_run
 from flowllm.training.device import resolve_device
 from flowllm.training.ranks import compute_on, open_shared_run
@@ -44,7 +43,7 @@ def train_large(
     identity = flat_settings(
         settings,
         data=str(data),
-        crystals=fingerprint(train.crystals) + fingerprint(validation.crystals),
+        crystals=train.crystals.digest() + validation.crystals.digest(),
         base=base.digest,
     )
     for name in ("threads", "at_once", "checkpointing"):  # how fast, not what

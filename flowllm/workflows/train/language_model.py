@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from flowllm.errors import InputError
-from flowllm.methods.flow.couplings.sample import fingerprint
 from flowllm.methods.language_model.compact import build_compact
 from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings
 from flowllm.methods.language_model.train import train_lm
@@ -70,7 +69,7 @@ def train_compact(
     identity = flat_settings(
         settings,
         data=str(data),
-        crystals=fingerprint(train.crystals) + fingerprint(validation.crystals),
+        crystals=train.crystals.digest() + validation.crystals.digest(),
         **asdict(config),
     )
     identity.pop("threads")  # how fast, not what

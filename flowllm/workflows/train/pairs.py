@@ -11,7 +11,7 @@ from flowllm.data import load_dataset
 from flowllm.errors import InputError
 from flowllm.methods.flow.couplings.chunk import PairPlan
 from flowllm.methods.flow.couplings.files import join_pairs, write_perturbed
-from flowllm.methods.flow.couplings.sample import chunk_files, fingerprint, sample_pairs
+from flowllm.methods.flow.couplings.sample import chunk_files, sample_pairs
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.parallel.map import available_cores
 from flowllm.runs.files import atomic_write, friendly_os_errors
@@ -88,7 +88,7 @@ def make_pairs(
         settings,
         lm=prior.digest(),
         data=str(data),
-        targets=fingerprint(targets),
+        targets=targets.digest(),
     )
     alone = executor is None and workers == 1
     with open_run(out, "pair", identity, overwrite, inputs=[lm, data]) as run:
@@ -104,6 +104,7 @@ def make_pairs(
                 progress,
                 processes=workers,
                 executor=executor,
+                run=run,
             )
             if not summary["pairs"]:
                 raise InputError(f"{lm} gave no crystal of the composition asked for; no pairs")
