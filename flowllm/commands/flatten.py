@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from typing import Any, get_type_hints
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from typing import Any, get_args, get_type_hints
 
 from flowllm.settings import Preset, preset
 
@@ -92,7 +92,8 @@ def flat(
             usual = getattr(chosen, "usual", lambda options: "compact")
             prefix = marks[0].prefix if marks else ""
             name = given.get("preset") or usual([n.removeprefix(prefix) for n in given])
-            base = preset(chosen, name) if hasattr(chosen, name) else None
+            own = name in get_args(Preset) and hasattr(chosen, name)
+            base = preset(chosen, name) if own else None
             settings[parameter.name] = (chosen, base)
             options += options_of(chosen, base, (parameter.name,), prefix, classes)
         elif marks:
@@ -104,7 +105,20 @@ def flat(
     if presets:
         text = about["preset"]
         options.append(Option("preset", (), Preset, "compact", text))
+    options = _told_apart(options, {parameter.name for parameter in parameters})
     return _function(function, parameters, options, settings, about, classes)
+
+
+def _told_apart(options: Sequence[Option], taken: set[str]) -> list[Option]:
+    """Options of different names: a second one is preceded by the field that its settings are."""
+    named: list[Option] = []
+    for option in options:
+        name = option.name
+        if name in taken and len(option.path) > 1:
+            name = f"{option.path[-2]}_{name}"
+        taken.add(name)
+        named.append(replace(option, name=name))
+    return named
 
 
 def options_of(
