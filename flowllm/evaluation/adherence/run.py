@@ -50,7 +50,7 @@ def measure_adherence(
             run.
     """
     data = load_dataset(settings.data, settings.split)
-    wishes = {k: asked_of(data, k, settings.num, settings.seed) for k in settings.kinds}
+    targets = {k: asked_of(data, k, settings.num, settings.seed) for k in settings.kinds}
     system = FlowLLM.from_pretrained(settings.model, device)
     identity = flat_settings(settings, weights=system.digest(), crystals=data.crystals.digest())
     inputs = [settings.model, settings.data]
@@ -62,14 +62,14 @@ def measure_adherence(
         place_of = {str(name): place for place, name in enumerate(data.crystals.ids)}
         rows: list[dict[str, Any]] = []
         crystals: list[dict[str, Any]] = []
-        for kind, asked in wishes.items():
-            real = data.crystals[[place_of[wish.source] for wish in asked]]
+        for kind, asked in targets.items():
+            real = data.crystals[[place_of[target.source] for target in asked]]
             for mode, prior in priors_of(system, settings.modes):
                 made = Samples(
                     kind, mode, asked, settings, run.path / "parts", run.digest, workers, progress
                 )
                 prior_found, refined_found, relaxed = made.measure(system, prior, hull)
-                conditions = [wish.conditions for wish in asked]
+                conditions = [target.conditions for target in asked]
                 text = prior.rounded(real) if isinstance(prior, LanguageModelPrior) else None
                 figures = figures_of(conditions, prior_found, refined_found, relaxed, gaps, text)
                 rows += [_row(kind, mode, figure) for figure in figures]

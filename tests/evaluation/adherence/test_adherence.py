@@ -176,17 +176,17 @@ def known() -> CrystalSet:
 
 
 def test_conditions_are_those_of_real_crystals_each_once(known):
-    wishes = asked_of(known, "formation-energy+space-group", 12, seed=3)
-    assert len({wish.source for wish in wishes}) == 12
+    targets = asked_of(known, "formation-energy+space-group", 12, seed=3)
+    assert len({target.source for target in targets}) == 12
     place = {str(name): i for i, name in enumerate(known.crystals.ids)}
-    for wish in wishes:
-        index = place[wish.source]
-        assert wish.conditions == Conditions(
+    for target in targets:
+        index = place[target.source]
+        assert target.conditions == Conditions(
             space_group=int(known.properties["space_group"][index]),
             formation_energy=float(known.properties["formation_energy"][index]),
         )
-        assert wish.request.space_group == wish.conditions.space_group
-    assert asked_of(known, "formation-energy+space-group", 12, seed=3) == wishes
+        assert target.request.space_group == target.conditions.space_group
+    assert asked_of(known, "formation-energy+space-group", 12, seed=3) == targets
     assert len(asked_of(known, "all", 99)) == 20  # no more than have an energy
     assert len(asked_of(known, "formula", 99)) == 30
     with pytest.raises(InputError, match="no crystal of the data has a known band_gap"):
