@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from flowllm.crystals.trajectory import Trajectory
     from flowllm.data import load_dataset
     from flowllm.evaluation import Report, evaluate
-    from flowllm.methods.flow.refiner import RefineSettings
+    from flowllm.methods.flow.settings import RefineSettings
     from flowllm.methods.language_model.settings import SamplingSettings
     from flowllm.systems.system import FlowLLM
 
 _MODULES = {
     "CrystalBatch": "flowllm.crystals.batch",
     "FlowLLM": "flowllm.systems.system",
-    "RefineSettings": "flowllm.methods.flow.refiner",
+    "RefineSettings": "flowllm.methods.flow.settings",
     "Report": "flowllm.evaluation",
     "SamplingSettings": "flowllm.methods.language_model.settings",
     "Trajectory": "flowllm.crystals.trajectory",

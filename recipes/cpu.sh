@@ -19,6 +19,10 @@ flowllm pair --lm "$out/lm" --data "$out/data" --out "$out/pairs" \
 flowllm train-flow --pairs "$out/pairs" --out "$out/flow" --hidden 224 --layers 5 --epochs 16 \
   --learning-rate 2e-3 --max-distance 0.02 --max-strain 0.1 --coord-weight 6000 --weight-decay 0.1
 
-# 5. One folder that generate, refine and measure take.
+# 5. One folder that generate, refine and evaluate take, and its figures.
 flowllm combine --lm "$out/lm" --flow "$out/flow" --data "$out/data" --out "$out/model"
-flowllm measure --model "$out/model" --data "$out/data" --out "$out/measured"
+flowllm generate --model "$out/model" --num 1000 --out "$out/free"
+flowllm evaluate "$out/free" --only validity,distributions,diversity,novelty --out "$out/free-evaluated"
+flowllm generate --model "$out/model" --targets "$out/data" --num 500 --out "$out/matched"
+flowllm evaluate "$out/matched" --only prediction --out "$out/matched-evaluated"
+python -m recipes.before_and_after "$out/matched" "$out/data"

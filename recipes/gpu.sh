@@ -13,4 +13,8 @@ flowllm train-flow --pairs "$out/pairs" --out "$out/flow" --device cuda \
   --hidden 512 --epochs 40 --batch-size 256 --learning-rate 2e-3 --max-distance 0.02 --max-strain 0.1 \
   --coord-weight 6000 --weight-decay 0.1
 flowllm combine --lm "$out/lm" --flow "$out/flow" --data "$out/data" --out "$out/model"
-flowllm measure --model "$out/model" --data "$out/data" --out "$out/measured" --device cuda
+flowllm generate --model "$out/model" --num 1000 --out "$out/free" --device cuda
+flowllm evaluate "$out/free" --only validity,distributions,diversity,novelty --out "$out/free-evaluated"
+flowllm generate --model "$out/model" --targets "$out/data" --num 500 --out "$out/matched" --device cuda
+flowllm evaluate "$out/matched" --only prediction --out "$out/matched-evaluated"
+python -m recipes.before_and_after "$out/matched" "$out/data"

@@ -23,7 +23,7 @@ from tests.browser.lab import OpenNotebook, lab_environment, opener, server
 
 SETUP = """from flowllm import FlowLLM
 from flowllm.teaching.textbook import textbook_structures
-from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm_widgets import (
     CrystalBrowser, EHullHistogram, EmbeddingMap, LatticePlayground, NaryHistogram,
     PromptPlayground, TorusPlayground, TrajectoryViewer)

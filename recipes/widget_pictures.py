@@ -123,7 +123,7 @@ def pictures(ours: Path, theirs: Path, run: Path | None) -> list[Picture]:
         Picture(
             "trajectory_viewer",
             (
-                f"{model}\nfrom flowllm.methods.flow.refiner import RefineSettings\n"
+                f"{model}\nfrom flowllm.methods.flow.settings import RefineSettings\n"
                 "from flowllm.methods.language_model.settings import SamplingSettings\n"
                 "from flowllm_widgets import TrajectoryViewer\n"
                 "result = model.generate(4, formula='CaTiO3', seed=1,\n"

@@ -102,7 +102,7 @@ def system_folder(tmp_path_factory) -> Path:
     from flowllm.methods.language_model.compact import build_compact
     from flowllm.methods.language_model.prior import LanguageModelPrior
     from flowllm.methods.language_model.settings import CompactConfig
-    from flowllm.networks.cspnet import VelocityConfig
+    from flowllm.networks.settings import VelocityConfig
     from flowllm.systems.system import FlowLLM
     from flowllm.text.tokenizer import build_tokenizer
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from flowllm.bench.memory import peak_memory_mb
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.systems.decoding_figures import DecodingFigures
@@ -18,7 +19,6 @@ from flowllm.systems.protocols import Counted
 from flowllm.systems.record import DEFAULT_MODEL
 from flowllm.systems.system import FlowLLM
 from flowllm.training.device import used_threads
-from flowllm.workflows.measure import peak_memory_mb
 
 SIZES = (256, 512, 1024, 2048)
 COUNTED = 32  # crystals whose operations are counted

@@ -9,11 +9,14 @@ from typing import Any
 from flowllm.conditions import kinds
 from flowllm.conditions.formula import read_composition, reduced_formula
 from flowllm.conditions.kinds import ConditionKind
+from flowllm.settings import setting
 
 
 def _condition(kind: ConditionKind) -> Any:
     """A field of `Conditions`, open by default."""
-    return field(default=None, metadata={"kind": kind})
+    plain = kind.parse in (int, float)
+    option = {} if plain else {"type": str, "read": kind.read}
+    return field(default=None, metadata={"kind": kind, "about": kind.about, **option})
 
 
 def _energy(name: str, title: str, sentence: str, about: str, unit: str, example: str) -> Any:
@@ -97,7 +100,7 @@ class Conditions:
             check=kinds.between("space group", 1, 230),
         )
     )  # fmt: skip
-    prompt: str | None = None
+    prompt: str | None = setting(None, option=False)
 
     def __post_init__(self) -> None:
         for name, kind in KINDS.items():

@@ -20,6 +20,7 @@ from flowllm.conditions.formula import (
 from flowllm.crystals.wyckoff import cell_sizes, has_sites
 from flowllm.errors import InputError
 from flowllm.seeds import Stream, generator
+from flowllm.settings import setting
 
 if TYPE_CHECKING:
     from flowllm.conditions.ranges import TrainingRanges
@@ -44,7 +45,7 @@ class Request(Conditions):
             together is for the system that is asked (`flowllm.conditions.contradictions`).
     """
 
-    prompts: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = setting((), option=False)
 
     def __post_init__(self) -> None:
         asked = self.known()

@@ -6,9 +6,8 @@ The heavy libraries are imported inside the conversions, so that training needs 
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import numpy as np
 
 from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.errors import InputError
+from flowllm.runs.archive import open_archive, write_archive
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -164,11 +164,32 @@ class CrystalBatch:
             **{f.name: changes.get(f.name, getattr(self, f.name)) for f in fields(self)}
         )
 
+    def digest(self) -> str:
+        """A short hash of ids, sizes, types and coordinates, to recognise crystals again."""
+        total = hashlib.sha256()
+        for values in (self.ids, self.num_atoms, self.atomic_numbers, self.frac_coords):
+            total.update(np.ascontiguousarray(values).tobytes())
+        return total.hexdigest()[:16]
+
     # ---- files -----------------------------------------------------------------------------
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The six arrays by name, as in a file."""
+        return {f.name: getattr(self, f.name) for f in fields(CrystalBatch)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> CrystalBatch:
+        """From what `arrays` gave; others beside them do not count.
+
+        Raises:
+            KeyError: one is missing.
+            InputError: they are no batch.
+        """
+        return cls(*(arrays[f.name] for f in fields(cls)))
 
     def save(self, path: str | Path) -> None:
         """Write an .npz that holds the six arrays and no pickle."""
-        np.savez_compressed(path, **{f.name: getattr(self, f.name) for f in fields(self)})
+        write_archive(path, self.arrays())
 
     @classmethod
     def load(cls, path: str | Path) -> CrystalBatch:
@@ -177,13 +198,8 @@ class CrystalBatch:
         Raises:
             InputError: the file is not such an archive.
         """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                return cls(*(archive[f.name] for f in fields(cls)))
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            if isinstance(error, FileNotFoundError):
-                raise InputError(f"no such file: {path}") from error
-            raise InputError(f"{path} is not an archive of crystals: {error}") from error
+        with open_archive(path, "is not an archive of crystals") as archive:
+            return cls.from_arrays(archive)
 
     # ---- pymatgen, CIF, ASE, PyTorch Geometric ---------------------------------------------
 

@@ -16,6 +16,11 @@ SYMBOLS: tuple[str, ...] = (
 )
 """Symbols by atomic number; index 0 stands for an open type."""
 
+MP20_ELEMENTS: tuple[str, ...] = tuple(
+    symbol for symbol in SYMBOLS[1:95] if symbol not in ("Po", "At", "Rn", "Fr", "Ra")
+)
+"""The 89 elements of MP-20, hydrogen to plutonium."""
+
 NUMBER_OF: dict[str, int] = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
 
 ELECTRONEGATIVITY_ORDER: tuple[str, ...] = tuple(

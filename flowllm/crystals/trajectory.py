@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch, concatenated_ranges, wrap
 from flowllm.errors import InputError
+from flowllm.runs.archive import open_archive, write_archive
 
 
 @dataclass(frozen=True)
@@ -192,8 +192,7 @@ class Trajectory:
 
     def save(self, path: str | Path) -> None:
         """Write an .npz that holds the seven arrays and no pickle."""
-        arrays: dict[str, Any] = self.arrays()
-        np.savez_compressed(path, **arrays)
+        write_archive(path, self.arrays())
 
     @classmethod
     def load(cls, path: str | Path) -> Trajectory:
@@ -202,13 +201,8 @@ class Trajectory:
         Raises:
             InputError: the file is missing or is no such archive.
         """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                return cls(**{f.name: archive[f.name] for f in fields(cls)})
-        except FileNotFoundError as error:
-            raise InputError(f"no such file: {path}") from error
-        except Exception as error:  # a broken archive raises zip, zlib, key, type and value errors
-            raise InputError(f"{path} is not a trajectory: {error}") from error
+        with open_archive(path, "is not a trajectory") as archive:
+            return cls(**{f.name: archive[f.name] for f in fields(cls)})
 
     def to_extxyz(self, path: str | Path) -> None:
         """Write extended XYZ, crystal after crystal, each frame with `id` and time `t`.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import IO, Any
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
+from flowllm.runs.archive import open_archive, write_archive
 
 PROPERTIES = ("space_group", "formation_energy", "e_above_hull", "band_gap", "exact")
 """Known properties: space group number (0 unknown), eV/atom, eV/atom, eV (NaN unknown), 0 or 1."""
@@ -103,9 +103,24 @@ class CrystalSet:
         about = {"formulas": self._formulas, "max_atoms": np.array(self.max_atoms)}
         return arrays | columns | about
 
-    def save(self, path: str | Path | IO[bytes]) -> None:
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> CrystalSet:
+        """From what `arrays` gave; others beside them do not count.
+
+        Raises:
+            KeyError: one is missing.
+            InputError: they are no set of crystals.
+        """
+        prefix = "property_"
+        names = [name for name in arrays if name.startswith(prefix)]
+        columns = {name.removeprefix(prefix): arrays[name] for name in names}
+        formulas = arrays.get("formulas")
+        most = int(arrays.get("max_atoms", 0))  # files of before it was kept have none
+        return cls(CrystalBatch.from_arrays(arrays), columns, formulas, most)
+
+    def save(self, path: str | Path) -> None:
         """Write an .npz of plain arrays."""
-        np.savez_compressed(path, **self.arrays())
+        write_archive(path, self.arrays())
 
     @classmethod
     def load(cls, path: str | Path) -> CrystalSet:
@@ -114,17 +129,5 @@ class CrystalSet:
         Raises:
             InputError: no such file, or not such an archive.
         """
-        prefix = "property_"
-        try:
-            crystals = CrystalBatch.load(path)
-            with np.load(path, allow_pickle=False) as archive:
-                names = [name for name in archive.files if name.startswith(prefix)]
-                columns = {name.removeprefix(prefix): archive[name] for name in names}
-                formulas = archive["formulas"] if "formulas" in archive.files else None
-                # files of before it was kept have none
-                most = int(archive["max_atoms"]) if "max_atoms" in archive.files else 0
-                return cls(crystals, columns, formulas, most)
-        except (BadZipFile, EOFError, ValueError, zlib.error) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path} is not an archive of crystals: {error}") from error
+        with open_archive(path, "is not an archive of crystals") as archive:
+            return cls.from_arrays(archive)

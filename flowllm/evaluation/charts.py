@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowllm.evaluation.metric import SHARE
-from flowllm.evaluation.result import Evaluation
+from flowllm.evaluation.result import EvaluationResult
 from flowllm.evaluation.stages import RATES
 from flowllm.viz.bins import BINS, shares
 from flowllm.viz.charts import rates_chart, shares_chart
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
-def charts(evaluations: Sequence[Evaluation]) -> dict[str, go.Figure]:
+def charts(evaluations: Sequence[EvaluationResult]) -> dict[str, go.Figure]:
     """Key of `flowllm.viz.bins.TITLES` -> figure, for all of which an evaluation has values."""
     figures = {}
     rates = [name for name in RATES if any(m.name == name for one in evaluations for m in one)]
@@ -33,7 +33,7 @@ def charts(evaluations: Sequence[Evaluation]) -> dict[str, go.Figure]:
     return figures
 
 
-def _shares(evaluation: Evaluation, column: str) -> list[float] | None:
+def _shares(evaluation: EvaluationResult, column: str) -> list[float] | None:
     """Share of an evaluation's crystals in each bin of a column; None where it has no values."""
     if column not in evaluation.rows:
         return None

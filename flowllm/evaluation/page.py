@@ -9,14 +9,14 @@ from markupsafe import Markup
 
 from flowllm.evaluation.charts import charts
 from flowllm.evaluation.metric import SHARE, Metric
-from flowllm.evaluation.result import Evaluation
+from flowllm.evaluation.result import EvaluationResult
 from flowllm.evaluation.stages import TILES
 from flowllm.viz.bins import TITLES
 from flowllm.viz.crystal_table import SCRIPT, STYLE, crystal_table
 from flowllm.viz.page import chart_cards, figure_place, fill, named_values, render, tiles
 
 
-def write_page(path: str | Path, evaluation: Evaluation) -> None:
+def write_page(path: str | Path, evaluation: EvaluationResult) -> None:
     """Write one HTML file that opens without any network.
 
     Raises:
@@ -36,7 +36,7 @@ def write_page(path: str | Path, evaluation: Evaluation) -> None:
     Path(path).write_text(page, encoding="utf-8")
 
 
-def _tiles(evaluation: Evaluation) -> Markup:
+def _tiles(evaluation: EvaluationResult) -> Markup:
     found = {metric.name: metric for metric in evaluation}
     return tiles(
         _tile(found[name]) for name in TILES if name in found and not np.isnan(found[name].value)
@@ -49,7 +49,7 @@ def _tile(metric: Metric) -> tuple[str, str, str]:
     return metric.name, value, metric.text.split("(")[-1].split(",")[0].rstrip(")")
 
 
-def _charts(evaluation: Evaluation) -> Markup:
+def _charts(evaluation: EvaluationResult) -> Markup:
     cards = [
         (TITLES[key], figure_place(f"chart-{key}", figure, TITLES[key]))
         for key, figure in charts([evaluation]).items()

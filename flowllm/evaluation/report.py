@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.evaluation.charts import charts
 from flowllm.evaluation.metric import Metric
 from flowllm.evaluation.page import write_page
-from flowllm.evaluation.result import Evaluation
+from flowllm.evaluation.result import EvaluationResult
 from flowllm.evaluation.stages import FLAGS
-from flowllm.runs.files import atomic_write, friendly_os_errors, read_json, write_json
+from flowllm.runs.files import atomic_write, friendly_os_errors, read_json, whole_file, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +24,7 @@ SUMMARY, TABLE, CRYSTALS, PAGE = "summary.json", "per_crystal.csv", "crystals.np
 
 
 @dataclass(frozen=True)
-class Report(Evaluation):
+class Report(EvaluationResult):
     """An evaluation as people use it: drawn, put beside others, written to files and read again."""
 
     def compare(self, *others: Report) -> dict[str, go.Figure]:
@@ -63,9 +61,9 @@ class Report(Evaluation):
         with friendly_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             atomic_write(folder / TABLE, csv_text(self.rows))
-            arrays = {name: getattr(self.crystals, name) for name in CrystalBatch.__annotations__}
-            atomic_write(folder / CRYSTALS, lambda handle: np.savez_compressed(handle, **arrays))
-            write_page(folder / PAGE, self)
+            self.crystals.save(folder / CRYSTALS)
+            with whole_file(folder / PAGE) as page:
+                write_page(page, self)
             write_json(folder / SUMMARY, self.summary())
 
     def summary(self) -> dict[str, Any]:

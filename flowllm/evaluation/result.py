@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationResult:
     """What was found of R inputs, B of them readable.
 
     Attributes:

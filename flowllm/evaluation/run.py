@@ -15,11 +15,12 @@ from flowllm.evaluation.report import Report
 from flowllm.evaluation.rows import table_of
 from flowllm.evaluation.settings import EvaluateSettings
 from flowllm.evaluation.stages import REGISTRY, chosen_stages
-from flowllm.evaluation.stages.base import Progress, StageResult, Work
+from flowllm.evaluation.stages.base import StageResult, Work
 from flowllm.inputs import Inputs, read_inputs
 from flowllm.parallel.map import available_cores
 from flowllm.parallel.pool import WorkerPool
 from flowllm.runs.identity import flat_settings, open_run
+from flowllm.runs.progress import Progress
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -13,8 +13,8 @@ from flowllm.errors import InputError
 from flowllm.export.espresso import EspressoSettings, export_espresso
 from flowllm.export.folders import Exported, folder_names
 from flowllm.export.vasp import export_vasp
-from flowllm.parallel.map import Progress
 from flowllm.runs.identity import digest, open_run
+from flowllm.runs.progress import ItemProgress
 
 __all__ = ["KINDS", "Exported", "choose", "export_crystals", "folder_names"]
 
@@ -31,7 +31,7 @@ def export_crystals(
     espresso: EspressoSettings | None = None,
     inputs: Iterable[str | Path] = (),
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> list[Exported]:
     """Write input files for the chosen crystals into a folder, one folder for each.
 

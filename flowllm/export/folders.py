@@ -12,8 +12,8 @@ from typing import Any
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError, first_line
-from flowllm.parallel.map import Progress
 from flowllm.runs.files import atomic_write, friendly_os_errors
+from flowllm.runs.progress import ItemProgress
 
 README = "README.txt"
 COSTLY = 20  # atoms; a larger cell is remarked on
@@ -49,7 +49,7 @@ def write_folders(
     out: Path,
     writer: Writer,
     readme: str,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> list[Exported]:
     """One folder for each crystal, whole or not at all; a crystal that fails stops no other.
 

@@ -14,82 +14,19 @@ remain. The cell's velocity comes from the mean of the nodes and the cell's own 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import torch
 from torch import nn
 from torch.nn import functional
 
-from flowllm.errors import InputError
-from flowllm.manifolds import CELL_MAPS, DEFAULT_CELL_MAP
 from flowllm.manifolds.crystal import mean_free
 from flowllm.networks.features import (
-    CELL_RELATIONS,
     RadialBasis,
     cell_features,
     difference_features,
     image_distances,
     time_embedding,
 )
-
-
-@dataclass(frozen=True)
-class VelocityConfig:
-    """Size and inputs of the network; checks itself.
-
-    Attributes:
-        hidden: width of node states.
-        layers: number of message passing layers.
-        time_dim: width of the sinusoidal embedding of time, even.
-        num_frequencies: K, frequencies of the embedding of coordinate differences.
-        distance_features: number of Gaussians of the distance to the nearest image, or 0.
-        cell_frequencies: rates at which the cell's relations are embedded, or 0.
-        num_types: number of atom types; type 0 is one left open.
-        cell_map: name of the cell parametrisation (`flowllm.manifolds.lattice`).
-
-    Raises:
-        InputError: a value is out of range.
-    """
-
-    hidden: int = 256
-    layers: int = 6
-    time_dim: int = 64
-    num_frequencies: int = 10
-    distance_features: int = 24
-    cell_frequencies: int = 8
-    num_types: int = 119
-    cell_map: str = DEFAULT_CELL_MAP
-
-    def __post_init__(self) -> None:
-        for name in ("hidden", "layers", "time_dim", "num_frequencies", "num_types"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} must be a whole number above 0, not {value!r}")
-        if self.time_dim % 2:
-            raise InputError(f"time_dim must be even, not {self.time_dim}")
-        for name in ("distance_features", "cell_frequencies"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 0:
-                raise InputError(f"{name} must be 0 or more, not {value!r}")
-        if self.cell_map not in CELL_MAPS:
-            raise InputError(
-                f"no cell parametrisation {self.cell_map!r}; there are {', '.join(CELL_MAPS)}"
-            )
-
-    @property
-    def edge_features(self) -> int:
-        """Number of features of a pair of atoms."""
-        return 6 * self.num_frequencies + self.distance_features
-
-    @property
-    def cell_inputs(self) -> int:
-        """Number of features of a cell."""
-        return 6 + 2 * CELL_RELATIONS * self.cell_frequencies
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
+from flowllm.networks.settings import VelocityConfig
 
 
 class VelocityLayer(nn.Module):

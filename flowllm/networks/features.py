@@ -73,10 +73,6 @@ def image_distances(frac_coords: torch.Tensor, metric: torch.Tensor) -> torch.Te
     return squared.clamp(min=0.0).sqrt().reshape(batch, size, size)
 
 
-CELL_RELATIONS = 13
-"""How many numbers `cell_relations` gives."""
-
-
 def cell_relations(metric: torch.Tensor) -> torch.Tensor:
     """Numbers (B, 13) by which the symmetry and the size of cells are told.
 

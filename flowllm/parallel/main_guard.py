@@ -3,6 +3,9 @@
 Processes are spawned, as on Windows and macOS: each imports the script that started them. Where its
 work does not stand behind `if __name__ == "__main__":`, each would begin the same work and wait for
 the folder that the first holds, forever.
+
+joblib's loky would need no guard, but it cannot end one process whose time is up and go on with the
+others, as pebble does for `parallel.pool`.
 """
 
 from __future__ import annotations

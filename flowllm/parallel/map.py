@@ -20,9 +20,7 @@ from typing import Any
 from flowllm.errors import InputError
 from flowllm.parallel.pool import WorkerPool
 from flowllm.parallel.time_limit import time_limit
-
-Progress = Callable[[int, int], None]
-"""Called as progress(done, total) from the calling process, never from a worker."""
+from flowllm.runs.progress import ItemProgress
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def map_crystals(
     items: Iterable[Any],
     executor: Executor | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     chunk_size: int = 1,
     names: Sequence[str] | None = None,
     seconds: float | None = None,
@@ -68,7 +66,7 @@ def iterate_crystals(
     items: Iterable[Any],
     executor: Executor | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     chunk_size: int = 1,
     names: Sequence[str] | None = None,
     seconds: float | None = None,
@@ -117,7 +115,7 @@ def map_parts(
     size: int,
     executor: Executor | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     seconds: float | None = None,
 ) -> list[tuple[Any, Any]]:
     """fn of parts of `size` items each, for functions that are faster on many items together.
@@ -204,7 +202,7 @@ def _iterate_chunks(
     total: int,
     executor: Executor | None,
     workers: int | None,
-    progress: Progress | None,
+    progress: ItemProgress | None,
 ) -> Iterator[Any]:
     count = min(workers or available_cores(), len(chunks))
     done = 0

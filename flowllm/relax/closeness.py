@@ -17,8 +17,8 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings, match
 from flowllm.metrics.statistics import Estimate, estimate
-from flowllm.parallel.map import Progress
 from flowllm.relax.relaxation import Relaxation
+from flowllm.runs.progress import ItemProgress
 
 DEFAULT_TOLERANCES = MatchSettings(stol=0.3, angle_tol=5.0, ltol=0.2)
 """pymatgen's own, which differ from those of crystal structure prediction."""
@@ -89,7 +89,7 @@ def closeness(
     *,
     executor: Executor | None = None,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> Closeness:
     """Compare crystals with what became of them.
 

@@ -44,8 +44,36 @@ def friendly_os_errors(path: str | Path) -> Iterator[None]:
         raise InputError(f"{path}: {what}") from error
 
 
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """A temporary neighbour to write to, which takes the file's name when the context ends well.
+
+    Its content is synced to the disk first, so the name never stands for half a file, not even
+    after a power failure. If the context raises, the old file stays.
+
+    Raises:
+        InputError: the operating system refuses (`friendly_os_errors`).
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    with friendly_os_errors(target):
+        try:
+            yield temporary
+            with open(temporary, "rb+") as handle:
+                os.fsync(handle.fileno())
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writes in this folder that were killed."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
 def atomic_write(path: str | Path, content: bytes | str | Callable[[IO[bytes]], Any]) -> None:
-    """Write a file whole or not at all: to a temporary neighbour, synced, then renamed.
+    """Write a file whole or not at all, as `whole_file` does.
 
     Args:
         path: the file; its folder exists.
@@ -54,20 +82,11 @@ def atomic_write(path: str | Path, content: bytes | str | Callable[[IO[bytes]], 
     Raises:
         InputError: the operating system refuses (`friendly_os_errors`); the old file stays.
     """
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    with friendly_os_errors(target):
-        try:
-            with open(temporary, "wb") as handle:
-                if callable(content):
-                    content(handle)
-                else:
-                    handle.write(content.encode() if isinstance(content, str) else content)
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary, open(temporary, "wb") as handle:
+        if callable(content):
+            content(handle)
+        else:
+            handle.write(content.encode() if isinstance(content, str) else content)
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import shutil
 from pathlib import Path
 from typing import IO, Any
 
-from flowllm.runs.files import friendly_os_errors, read_json, write_json
 from flowllm.errors import InputError
+from flowllm.runs.files import friendly_os_errors, read_json, remove_leftovers, write_json
 
 RUN, LOCK = "run.json", ".lock"
 
@@ -102,8 +103,7 @@ class RunFolder:
                         "use --overwrite to replace it, or another output folder"
                     )
                 self.record = old
-                for leftover in self.path.glob(".*.tmp"):  # of a write that was killed
-                    leftover.unlink(missing_ok=True)
+                remove_leftovers(self.path)
                 return
             # run.json goes last, so that an interrupted clearing is still recognised as ours
             with friendly_os_errors(self.path):
@@ -133,6 +133,12 @@ class RunFolder:
         record = cls.read(folder)
         now = {"command": command, "settings": json.loads(json.dumps(settings))}
         return record["status"] == "finished" and not _differences(record, now)
+
+    @property
+    def digest(self) -> str:
+        """A short hash of the command and its settings: what parts of this run are parts of."""
+        identity = json.dumps([self.record["command"], self.record["settings"]], sort_keys=True)
+        return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
     @property
     def finished(self) -> bool:

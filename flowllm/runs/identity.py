@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowllm.errors import InputError
+from flowllm.runs.files import friendly_os_errors
 from flowllm.runs.folder import LOCK, RUN, RunFolder
 
 if TYPE_CHECKING:
@@ -52,6 +53,39 @@ def open_run(
         with suppress(OSError):
             _remove_if_bare(path, missing)
         raise
+
+
+@contextmanager
+def claim(
+    out: str | Path,
+    command: str,
+    settings: dict[str, Any],
+    run: RunFolder | None = None,
+    opened: Callable[..., AbstractContextManager[RunFolder]] = open_run,
+) -> Iterator[RunFolder]:
+    """The run that fills a folder: the caller's, or one that is opened here and finished.
+
+    Functions that fill a folder are called by commands, which hold the folder of their run, and
+    directly from Python; in both cases no folder gets the files of two runs.
+
+    Args:
+        out: the folder; with `run` it belongs to that run, and is made if need be.
+        command: name of the work, for a run that is opened here.
+        settings: what its result depends on.
+        run: the run of the caller.
+        opened: what opens a run; called with out, command and settings.
+
+    Raises:
+        InputError: as `open_run`.
+    """
+    if run is not None:
+        with friendly_os_errors(out):
+            Path(out).mkdir(parents=True, exist_ok=True)
+        yield run
+        return
+    with opened(out, command, settings) as own:
+        yield own
+        own.finish()
 
 
 def _remove_if_bare(path: Path, missing: list[Path]) -> None:

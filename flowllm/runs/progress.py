@@ -12,6 +12,16 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage, how many items it has finished, and how many it will."""
+ItemProgress = Callable[[int, int], None]
+"""The progress of one stage: called with the items that are done, and how many there are in all."""
+
+
+def progress_of(progress: Progress | None, stage: str) -> ItemProgress | None:
+    """The progress of one stage; None where nobody asks for it."""
+    if progress is None:
+        return None
+    report = progress
+    return lambda done, total: report(stage, done, total)
 
 
 @contextmanager

@@ -16,8 +16,9 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
-from flowllm.parallel.map import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
 from flowllm.parallel.time_limit import time_limit
+from flowllm.runs.progress import ItemProgress
 from flowllm.stability.same_formula import (
     SAME,
     by_formula,
@@ -70,7 +71,7 @@ def group_crystals(
     *,
     executor: Executor | None = None,
     workers: int | None = 1,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     seconds: float | None = SECONDS,
 ) -> Groups:
     """Group equal crystals; only crystals of equal reduced formula are compared.

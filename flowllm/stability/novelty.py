@@ -16,8 +16,9 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
-from flowllm.parallel.map import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
 from flowllm.parallel.time_limit import time_limit
+from flowllm.runs.progress import ItemProgress
 from flowllm.stability.grouping import SECONDS
 from flowllm.stability.same_formula import (
     SAME,
@@ -72,7 +73,7 @@ def novelty(
     *,
     executor: Executor | None = None,
     workers: int | None = 1,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     seconds: float | None = SECONDS,
 ) -> Novelty:
     """Compare each crystal with all training crystals of equal reduced formula.

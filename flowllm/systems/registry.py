@@ -57,7 +57,11 @@ PRIORS: dict[str, Kind] = {
 }
 """Kind -> prior, in the order of the ablation's table."""
 REFINERS: dict[str, Kind] = {
-    "flow": Kind("Riemannian flow matching", "flowllm.methods.flow.refiner:FlowRefiner"),
+    "flow": Kind(
+        "Riemannian flow matching",
+        "flowllm.methods.flow.refiner:FlowRefiner",
+        "flowllm.methods.flow.settings:RefineSettings",
+    ),
 }
 """Kind -> refiner."""
 

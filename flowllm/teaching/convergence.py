@@ -11,7 +11,8 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.methods.flow.couplings.alignment import torus_log
 from flowllm.methods.flow.couplings.pairs import flat_cells
-from flowllm.methods.flow.refiner import FlowRefiner, RefineSettings
+from flowllm.methods.flow.refiner import FlowRefiner
+from flowllm.methods.flow.settings import RefineSettings
 
 EVALUATIONS = {"euler": 1, "midpoint": 2, "rk4": 4}
 """How often a solver asks the network in one step."""

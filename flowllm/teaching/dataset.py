@@ -12,7 +12,7 @@ from flowllm.data.download import MP20_URL, fetch_mp20
 from flowllm.data.prepare import prepare_folder
 from flowllm.data.sources import is_at_hand
 from flowllm.errors import InputError, first_line
-from flowllm.parallel.map import Progress
+from flowllm.runs.progress import ItemProgress
 from flowllm.teaching.textbook import SPLITS, textbook_structures
 
 LONGEST = 120  # seconds that a download may take before the work goes on without it
@@ -23,7 +23,7 @@ def mp20_or_textbook(
     limit: int | None = None,
     patience: float = 5.0,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> tuple[CrystalSet, str]:
     """MP-20 where it can be had, else `textbook_structures`; and a sentence that says which.
 

@@ -108,7 +108,7 @@ def _crystals(
                 "formula": formula,
                 "atoms": int(after.num_atoms[0]),
                 "figure": figure_place(f"crystal-{place}", structure_figure(before, after), label),
-                "elements": [(SYMBOLS[n], colour(int(n))) for n in _species(before, after)],
+                "elements": _elements(before, after),
                 "cells": [
                     _cell_of(name, crystal)
                     for name, crystal in (("before", before), ("after", after))
@@ -119,10 +119,10 @@ def _crystals(
     return fill("before_after.html", cards=cards) if cards else Markup()
 
 
-def _species(before: CrystalBatch | None, after: CrystalBatch) -> np.ndarray:
-    """The atomic numbers of a card's legend, those that refinement replaced among them."""
-    shown = [after] if before is None else [before, after]
-    return np.unique(np.concatenate([crystal.atomic_numbers for crystal in shown]))
+def _elements(before: CrystalBatch | None, after: CrystalBatch) -> list[tuple[str, str]]:
+    """Symbol and colour of the elements of a crystal before and after."""
+    shown = CrystalBatch.concatenate([after] if before is None else [before, after])
+    return [(SYMBOLS[n], colour(int(n))) for n in np.unique(shown.atomic_numbers)]
 
 
 def _cell_of(name: str, crystal: CrystalBatch) -> tuple[str, str, str]:

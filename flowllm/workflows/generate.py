@@ -2,65 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import time
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import astuple, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.cif import parse_cif
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.data.reduce import ReduceSettings, reduce_structures
 from flowllm.errors import InputError
-from flowllm.methods.flow.refiner import RefineSettings
-from flowllm.methods.language_model.settings import SamplingSettings
-from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import digest, flat_settings, open_run
+from flowllm.runs.parts import Parts, Wanted
 from flowllm.runs.progress import Progress
 from flowllm.systems.decoding_figures import DecodingFigures
 from flowllm.systems.generation import Generation, Stage
-from flowllm.systems.sampling import check_num, crystal_id
+from flowllm.systems.sampling import crystal_id
 from flowllm.systems.system import FlowLLM
 from flowllm.workflows.results import RESULTS, write_results
-
-PART_SIZE = 256  # crystals that are finished, and kept, together
-
-
-@dataclass(frozen=True)
-class GenerateSettings:
-    """Everything that a run of generation depends on.
-
-    Attributes:
-        num: accepted crystals wanted.
-        request: what they shall be.
-        sampling: how the language model draws.
-        refinement: how the flow is integrated.
-        seed: of everything random.
-        part_size: crystals that are finished, and kept, together.
-
-    Raises:
-        InputError: a count below 1, or a negative seed.
-    """
-
-    num: int
-    request: Request = field(default_factory=Request)
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    refinement: RefineSettings = field(default_factory=RefineSettings)
-    seed: int = 0
-    part_size: int = PART_SIZE
-
-    def __post_init__(self) -> None:
-        check_num(self.num, self.seed)
-        if self.part_size < 1:
-            raise InputError(f"part_size must be at least 1, not {self.part_size}")
+from flowllm.workflows.settings import PART_SIZE, GenerateSettings
+from flowllm.workflows.targets import with_targets
 
 
 def generate_run(
@@ -79,11 +44,14 @@ def generate_run(
     Raises:
         InputError: the folder holds another run, cannot be written, or the disk is full.
     """
+    names: tuple[str, ...] = ()
+    if settings.targets:
+        settings, names = with_targets(settings)
     model.check(settings.request, settings.seed)
-    identity = flat_settings(settings, model=model.digest())
+    identity = flat_settings(settings, model=model.digest(), names=names)
 
     def make(indices: range) -> Generation:
-        return model.generate_range(
+        made = model.generate_range(
             indices,
             settings.request,
             settings.seed,
@@ -91,9 +59,10 @@ def generate_run(
             settings.refinement,
             _shifted(progress, indices.start, settings.num),
         )
+        return renamed(made, names[indices.start : indices.stop]) if names else made
 
     with open_run(out, "generate", identity, overwrite) as run:
-        generation = in_parts(run.path, settings.num, settings.part_size, make)
+        generation = in_parts(run, settings.num, settings.part_size, make)
         _write_once(run, generation, identity)
     return generation
 
@@ -101,7 +70,7 @@ def generate_run(
 def refine_run(
     model: FlowLLM,
     files: Sequence[Path],
-    settings: RefineSettings,
+    settings: Any,
     out: Path,
     *,
     overwrite: bool = False,
@@ -144,7 +113,7 @@ def refine_run(
         return Generation(sources, batch, trajectory, stages)
 
     with open_run(out, "refine", identity, overwrite, inputs=files) as run:
-        generation = in_parts(run.path, total, part_size, make)
+        generation = in_parts(run, total, part_size, make)
         _write_once(run, generation, identity, refused)
     return generation, refused
 
@@ -187,30 +156,27 @@ def read_crystals(files: Sequence[Path], max_atoms: int) -> tuple[CrystalBatch, 
 
 
 def in_parts(
-    out: Path, total: int, part_size: int, make: Callable[[range], Generation]
+    run: RunFolder, total: int, part_size: int, make: Callable[[range], Generation]
 ) -> Generation:
     """Crystals 0 to `total`, made part by part; parts that are in the folder are read instead.
 
     Args:
-        out: the folder of the run.
+        run: the run, which keeps them.
         total: crystals in all.
         part_size: crystals in a part.
         make: makes the crystals of some positions.
     """
-    folder = out / "parts"
-    with friendly_os_errors(folder):
-        folder.mkdir(exist_ok=True)
-        for leftover in folder.glob(".*.tmp"):  # of a write that was killed
-            leftover.unlink(missing_ok=True)
-    parts = []
-    for start in range(0, total, part_size):
-        path = folder / f"{start:06d}.npz"
-        part = _load_part(path)
-        if part is None:
-            part = make(range(start, min(start + part_size, total)))
-            _save_part(path, part)
-        parts.append(part)
-    return join(parts)
+    ranges = [range(s, min(s + part_size, total)) for s in range(0, total, part_size)]
+    wanted = [
+        Wanted(f"{part.start:06d}", f"{part.start}:{part.stop} of {run.digest}") for part in ranges
+    ]
+
+    def missing(places: list[int]) -> Iterator[tuple[int, Generation]]:
+        return ((place, make(ranges[place])) for place in places)
+
+    kept = Parts(run.path / "parts", _to_arrays, _from_arrays)
+    parts = {place: part for place, part, _ in kept.each(wanted, missing)}
+    return join(parts[place] for place in range(len(ranges)))
 
 
 def join(parts: Iterable[Generation]) -> Generation:
@@ -231,6 +197,14 @@ def join(parts: Iterable[Generation]) -> Generation:
         Trajectory.concatenate([part.trajectory for part in parts]),
         stages,
         sum((part.decoding for part in parts), DecodingFigures()),
+    )
+
+
+def renamed(made: Generation, names: Sequence[str]) -> Generation:
+    """The same crystals under other ids."""
+    ids = np.array(names, dtype=np.str_)
+    return replace(
+        made, prior=made.prior.replace(ids=ids), trajectory=replace(made.trajectory, ids=ids)
     )
 
 
@@ -260,31 +234,23 @@ def _shifted(progress: Progress | None, start: int, total: int) -> Progress | No
 _TRAJECTORY = ("times", "frac_coords", "lengths", "angles", "atomic_numbers", "num_atoms", "ids")
 
 
-def _save_part(path: Path, part: Generation) -> None:
-    arrays: dict[str, Any] = part.trajectory.arrays()
+def _to_arrays(part: Generation) -> dict[str, np.ndarray]:
+    arrays = part.trajectory.arrays()
     arrays["prompts"] = np.array(part.prompts)
     arrays["stage_names"] = np.array([stage.name for stage in part.stages])
     arrays["stage_counts"] = np.array([[s.crystals, s.rejected] for s in part.stages])
     arrays["stage_seconds"] = np.array([stage.seconds for stage in part.stages])
     arrays["decoding"] = np.array(astuple(part.decoding), dtype=np.float64)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    atomic_write(path, buffer.getvalue())
+    return arrays
 
 
-def _load_part(path: Path) -> Generation | None:
-    """A finished part; None where there is none, or it is damaged and must be made again."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
-        trajectory = Trajectory(*(arrays[name] for name in _TRAJECTORY))
-        columns = (arrays[f"stage_{name}"] for name in ("names", "counts", "seconds"))
-        stages = [
-            Stage(str(name), int(counts[0]), int(counts[1]), float(seconds))
-            for name, counts, seconds in zip(*columns, strict=True)
-        ]
-        prompts = [str(prompt) for prompt in arrays["prompts"]]
-        decoding = DecodingFigures.of(arrays["decoding"])
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
-        return None
+def _from_arrays(arrays: Mapping[str, np.ndarray]) -> Generation:
+    trajectory = Trajectory(*(arrays[name] for name in _TRAJECTORY))
+    columns = (arrays[f"stage_{name}"] for name in ("names", "counts", "seconds"))
+    stages = [
+        Stage(str(name), int(counts[0]), int(counts[1]), float(seconds))
+        for name, counts, seconds in zip(*columns, strict=True)
+    ]
+    prompts = [str(prompt) for prompt in arrays["prompts"]]
+    decoding = DecodingFigures.of(arrays["decoding"])
     return Generation(prompts, trajectory.first, trajectory, stages, decoding)

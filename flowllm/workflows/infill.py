@@ -3,76 +3,35 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.cif import parse_cif
 from flowllm.data.reduce import ReduceSettings, reduce_structure
 from flowllm.errors import InputError
-from flowllm.methods.flow.refiner import RefineSettings
 from flowllm.methods.language_model.completion import complete_crystal, first_atoms
 from flowllm.methods.language_model.infill import (
-    TRAINED_ON,
     Proposals,
     masked_sites,
     propose_elements,
 )
 from flowllm.methods.language_model.prior import LanguageModelPrior
-from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm.runs.identity import digest, flat_settings, open_run
 from flowllm.systems.generation import Generation, Stage
-from flowllm.systems.sampling import check_num, crystal_id, crystal_seed
+from flowllm.systems.sampling import crystal_id, crystal_seed
 from flowllm.systems.system import FlowLLM
 from flowllm.text.prompts import build_prompt, without_frame
 from flowllm.workflows.results import write_results
+from flowllm.workflows.settings import InfillSettings
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 PROPOSALS = "proposals.csv"
-
-
-@dataclass(frozen=True)
-class InfillSettings:
-    """What is to be filled in, and how; exactly one of `sites`, `element` and `keep` is given.
-
-    Attributes:
-        sites: sites to mask, counted from 1 in the order of the file.
-        element: or all sites of an element.
-        keep: or: keep so many atoms, the first in the order of the text, and complete the rest.
-        num: how many crystals.
-        candidates: elements to choose from when sites are masked.
-        allow_present: propose elements of the other sites too.
-        conditions: what a completed crystal shall be.
-        sampling: how the language model draws, for completion.
-        refinement: how the flow is integrated.
-        seed: of completion.
-
-    Raises:
-        InputError: nothing, or more than one thing, is to be filled in.
-    """
-
-    sites: tuple[int, ...] | None = None
-    element: str | None = None
-    keep: int | None = None
-    num: int = 10
-    candidates: tuple[str, ...] = TRAINED_ON
-    allow_present: bool = False
-    conditions: Conditions = field(default_factory=Conditions)
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    refinement: RefineSettings = field(default_factory=RefineSettings)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_num(self.num, self.seed)
-        if sum(x is not None for x in (self.sites, self.element, self.keep)) != 1:
-            raise InputError("say what to fill in: sites, an element, or how many atoms to keep")
 
 
 def infill_run(

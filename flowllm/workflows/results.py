@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,7 +15,7 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.metrics.composition import compositional_validity
 from flowllm.metrics.validity import structural_validity
-from flowllm.runs.files import atomic_write, friendly_os_errors, write_json
+from flowllm.runs.files import atomic_write, friendly_os_errors, whole_file, write_json
 from flowllm.systems.generation import Generation
 from flowllm.viz.run_page import write_report
 
@@ -63,8 +62,7 @@ def write_results(
         write_cifs(out / "crystals", refined)
         write_cifs(out / "prior", _without_open_species(generation.prior))
         write_extxyz(out / "crystals.extxyz", refined)
-        arrays: dict[str, Any] = trajectory.arrays()
-        atomic_write(out / "trajectories.npz", lambda handle: np.savez_compressed(handle, **arrays))
+        trajectory.save(out / "trajectories.npz")
         atomic_write(out / "crystals.csv", table(rows))
         summary = {
             "crystals": len(rows),
@@ -76,8 +74,7 @@ def write_results(
             "settings": settings,
         }
         write_json(out / "summary.json", summary)
-        page = out / ".report.html.tmp"
-        try:
+        with whole_file(out / "report.html") as page:
             write_report(
                 page,
                 title=f"{len(rows)} crystals",
@@ -88,9 +85,6 @@ def write_results(
                 settings=settings,
                 trajectories=trajectory,
             )
-            os.replace(page, out / "report.html")
-        finally:
-            page.unlink(missing_ok=True)
 
 
 def _without_open_species(crystals: CrystalBatch) -> CrystalBatch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +14,11 @@ from flowllm.inputs import Inputs
 from flowllm.methods.language_model.invariance import invariance
 from flowllm.methods.language_model.likelihood import as_crystal_set, score
 from flowllm.methods.language_model.prior import LanguageModelPrior
+from flowllm.runs.progress import Progress, progress_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Progress = Callable[[str, int, int], None]
-"""Called with the stage, how many crystals it has finished, and how many it will."""
 COLUMNS = ("id", "formula", "num_atoms", "nats", "nats_per_token", "perplexity")
 HEADINGS = {
     "num_atoms": "atoms",
@@ -65,7 +63,7 @@ def rank_by_likelihood(
         data = as_crystal_set(reduced)
         found = score(
             prior.model, prior.tokenizer, data, outline=prior.outline, text_format=prior.format,
-            progress=_of(progress, "likelihood"),
+            progress=progress_of(progress, "likelihood"),
         )  # fmt: skip
         values = {
             "nats": found.total,
@@ -75,7 +73,7 @@ def rank_by_likelihood(
         for kind in ("translation", "permutation") if transformations else ():
             changed = invariance(
                 prior.model, prior.tokenizer, data, kind, transformations, seed,
-                progress=_of(progress, kind), text_format=prior.format,
+                progress=progress_of(progress, kind), text_format=prior.format,
             )  # fmt: skip
             values[f"ipt_{kind}"] = changed.ipt
         table.loc[rows, "formula"] = data.reduced_formulas
@@ -117,13 +115,6 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     with friendly_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-
-
-def _of(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:
-    if progress is None:
-        return None
-    report = progress
-    return lambda done, total: report(stage, done, total)
 
 
 def print_table(table: pd.DataFrame, num: int) -> None:

@@ -13,7 +13,7 @@ from flowllm.bench.generation import (
     used_threads,
 )
 from flowllm.errors import InputError
-from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,14 @@ import secrets
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.browser.waiting import PATIENCE, picture_of, until
 
 START = 90  # seconds that the server may take until it answers
 QUIET = {
@@ -83,15 +84,13 @@ def server(
 
 
 def _wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    limit = time.monotonic() + START
-    while time.monotonic() < limit:
+    def answers() -> bool:
         assert process.poll() is None, f"JupyterLab ended at once:\n{log.read_text()[-2000:]}"
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.3)
-    raise AssertionError(f"JupyterLab did not answer in {START} s:\n{log.read_text()[-2000:]}")
+        with suppress(OSError), urllib.request.urlopen(url, timeout=5):
+            return True
+        return False
+
+    until(answers, timeout=START, what=lambda: f"JupyterLab answers: {log.read_text()[-2000:]}")
 
 
 def notebook(cells: Sequence[str]) -> dict[str, Any]:
@@ -131,7 +130,7 @@ class OpenNotebook:
             AssertionError: a cell ended with an error, or not in time.
         """
         self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        self.page.wait_for_function(BUSY_TO_DONE, timeout=timeout * 1000)
+        self.wait(BUSY_TO_DONE, timeout)
         assert not (errors := self.cell_errors()), "\n".join(errors)
 
     def run(self, source: str, timeout: float = 60) -> str:
@@ -140,7 +139,7 @@ class OpenNotebook:
         assert not result["error"], result["error"]
         return result["text"].strip()
 
-    def until(self, expression: str, expected: object = True, timeout: float = 60) -> None:
+    def until(self, expression: str, expected: object = True, timeout: float = PATIENCE) -> None:
         """Wait until an expression of the kernel prints as expected.
 
         What the page tells the kernel arrives some time later, on a busy machine much later.
@@ -148,10 +147,10 @@ class OpenNotebook:
         Raises:
             AssertionError: it does not in time; names what it was last.
         """
-        limit = time.monotonic() + timeout
-        while (last := self.run(f"print({expression})")) != str(expected):
-            assert time.monotonic() < limit, f"{expression} is {last}, not {expected}"
-            self.page.wait_for_timeout(100)
+        until(
+            lambda: self.run(f"print({expression})"), str(expected), timeout,
+            what=lambda: expression,
+        )  # fmt: skip
 
     def theme(self, name: str) -> None:
         """Change JupyterLab's theme, "JupyterLab Dark" or "JupyterLab Light", and wait for it."""
@@ -159,23 +158,24 @@ class OpenNotebook:
             "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })",
             name,
         )
-        light = str(name == "JupyterLab Light").lower()
-        self.wait(f"document.body.dataset.jpThemeLight === '{light}'")
+        self.wait(THEMED, argument=name == "JupyterLab Light")
 
     def cell_errors(self) -> list[str]:
         """The errors with which cells ended."""
         return self.page.evaluate(CELL_ERRORS)
 
-    def wait(self, script: str, timeout: float = 60, argument: Any = None) -> Any:
-        """Wait until a JavaScript expression or function of the page is true; its value."""
-        handle = self.page.wait_for_function(script, arg=argument, timeout=timeout * 1000)
-        return handle.json_value()
+    def wait(self, script: str, timeout: float = PATIENCE, argument: Any = None) -> Any:
+        """Wait until a JavaScript expression or function of the page is true; its value.
+
+        While it throws, as one that asks something of an element that is not there yet, it is not.
+        """
+        return until(
+            lambda: self.page.evaluate(script, argument), timeout=timeout, what=lambda: script
+        )
 
     def shot(self, selector: str, path: Path | None = None) -> bytes:
-        """A PNG of the first element that a selector names."""
-        element = self.page.locator(selector).first
-        element.scroll_into_view_if_needed()
-        return element.screenshot(path=path)
+        """A PNG of the first element that a selector names, when it has come to rest."""
+        return picture_of(self.page.locator(selector).first, path)
 
 
 # Every code cell has run, and the kernel waits for more.
@@ -194,6 +194,16 @@ CELL_ERRORS = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .flatMap((c) => c.model.sharedModel.outputs)
   .filter((o) => o.output_type === 'error')
   .map((o) => o.ename + ': ' + o.evalue + '\\n' + o.traceback.join('\\n'))"""
+# The theme is there, and its style sheet too, which on a busy machine comes seconds later.
+THEMED = """(light) => {
+  if (document.body.dataset.jpThemeLight !== String(light)) return false;
+  const probe = document.createElement('div');
+  probe.style.color = 'var(--jp-layout-color1)';
+  document.body.append(probe);
+  const shade = Number(getComputedStyle(probe).color.match(/[0-9.]+/)[0]);
+  probe.remove();
+  return light ? shade > 200 : shade < 60;
+}"""
 SHUT_DOWN = """async () => {
   const session = window.jupyterapp.shell.currentWidget.sessionContext;
   await Promise.race([session.shutdown(), new Promise((done) => setTimeout(done, 5000))]);
@@ -256,10 +266,10 @@ def opener(
         page.on("console", console)
         page.on("pageerror", thrown)
         page.goto(f"{address}/lab/tree/{name}?token={token}&reset", timeout=120_000)
-        page.wait_for_function(
-            """() => window.jupyterapp?.shell?.currentWidget?.sessionContext
+        opened.wait(
+            """window.jupyterapp?.shell?.currentWidget?.sessionContext
                  ?.session?.kernel?.status === 'idle'""",
-            timeout=120_000,
+            timeout=120,
         )
         page.evaluate("window.jupyterapp.commands.execute('application:set-mode', "
                       "{ mode: 'single-document' })")  # fmt: skip

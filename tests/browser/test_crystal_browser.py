@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from flowllm.inputs import read_inputs
 from tests.browser.test_histograms import TO_CELL
+from tests.browser.waiting import brightness, expect, picture_of, until
 
 pytestmark = pytest.mark.browser
 
@@ -49,48 +52,55 @@ def test_crystals_are_sorted_filtered_chosen_picked_and_exported(
     nb.page.on("request", lambda request: asked.append(request.url))
     nb.run_all()
     widget = panel(nb, 0)
-    nb.page.wait_for_timeout(2000)
-    widget.screenshot(path=picture("crystal_browser.png"))
     table = widget.locator("table[role=grid]")
+    rows = widget.locator("tr[data-place]")
+    expect(widget.locator("canvas")).to_have_count(2)
+    picture_of(widget, picture("crystal_browser.png"))
 
     # a heading sorts
+    lowest = nb.run("print(f'{report.rows.e_above_hull.min():.3f}')")
     widget.locator('th[data-column="e_above_hull"] button').click()
     widget.locator('th[aria-sort="ascending"]').wait_for()
-    energies = [float(text) for text in column(widget, 4)]
-    assert energies == sorted(energies) and energies[0] == float(
-        nb.run("print(f'{report.rows.e_above_hull.min():.3f}')")
+    energies = until(
+        lambda: [float(text) for text in column(widget, 4)],
+        lambda found: found == sorted(found) and len(found) == 10,
     )
+    assert energies[0] == float(lowest)
 
     # text, elements and a flag narrow the list
     total = widget.locator(".foot [role=status]")
-    assert "of 120" in total.inner_text()
+    expect(total).to_contain_text("of 120")
     widget.get_by_label("Contains").fill("Ti, O")
-    nb.wait("() => document.querySelector('.flowllm-table .foot').innerText.includes('(of 120)')")
-    formulas = column(widget, 1)
-    assert formulas and all("Ti" in text and "O" in text for text in formulas)
+    expect(total).to_contain_text("(of 120)")
+    until(
+        lambda: column(widget, 1),
+        lambda found: found and all("Ti" in text and "O" in text for text in found),
+    )
     widget.get_by_label("Only").select_option("novel relaxed")
     expected = nb.run("print((browser.catalogue.rows.novel_relaxed.fillna(False) & "
                       "browser.catalogue.elements[:, [22, 8]].all(1)).sum())")  # fmt: skip
     nb.until("len(browser.table.order)", expected)
+    listed = nb.run("print(*browser.catalogue.rows['id'].to_numpy()[browser.table.order][:10])")
+    ids = until(lambda: column(widget, 0), listed.split())
+    assert len(ids) >= 3
 
     # a click on a row shows its crystal before and after refinement, and so do the arrow keys
-    nb.page.wait_for_timeout(300)
-    ids = column(widget, 0)
-    assert len(ids) >= 3
-    widget.locator("tr[data-place]").nth(1).locator("td").nth(1).click()
+    rows.nth(1).locator("td").nth(1).click()
     nb.until(SHOWN, f"{ids[1]} {ids[1]}")
-    captions = widget.locator(".flowllm-caption").all_inner_texts()
-    assert any(f"{ids[1]} · " in text and "before refinement" in text for text in captions)
+    captions = widget.locator(".flowllm-caption")
+    before = captions.filter(has_text=f"{ids[1]} · ").filter(has_text="before refinement")
+    expect(before.first).to_be_visible()
     nb.page.keyboard.press("ArrowDown")
     nb.until(SHOWN, f"{ids[2]} {ids[2]}")
-    assert table.get_attribute("aria-activedescendant")
-    assert widget.locator('tr[aria-selected="true"] td').nth(1).inner_text() == ids[2]
+    expect(table).to_have_attribute("aria-activedescendant", re.compile("."))
+    expect(widget.locator('tr[aria-selected="true"] td').nth(1)).to_have_text(ids[2])
 
     # Space picks, the button too; the picks are written where one says and read back
     nb.page.keyboard.press(" ")
     nb.until("*browser.picks.ids", ids[2])
     nb.page.keyboard.press("Home")
-    widget.locator("tr[data-place]").first.locator("input").check()
+    expect(rows.first).to_have_attribute("aria-selected", "true")
+    rows.first.locator("input").check()
     nb.until("*browser.picks.ids", f"{ids[2]} {ids[0]}")
     widget.get_by_label("Folder").fill(str(tmp_path / "picks"))
     widget.get_by_role("button", name="Export 2 picks").click()
@@ -99,21 +109,20 @@ def test_crystals_are_sorted_filtered_chosen_picked_and_exported(
 
     # a bad wish is named, the list stays
     widget.get_by_label("Contains").fill("Ti, Q")
-    widget.locator('[role="alert"]').first.wait_for()
-    assert "'Q'" in widget.locator('[role="alert"]').first.inner_text()
+    expect(widget.locator('[role="alert"]').first).to_contain_text("'Q'")
     widget.get_by_role("button", name="Clear filters").click()
-    nb.wait("() => document.querySelector('.flowllm-table .foot').innerText.includes('of 120')")
+    expect(total).to_have_text(re.compile("of 120$"))
 
     # 10,000 rows: pages turn, filters and sorting work
     large = panel(nb, 1)
-    assert "1 to 10 of 10,000" in large.locator(".foot").inner_text().replace("\n", " ")
+    expect(large.locator(".foot [role=status]")).to_have_text("1 to 10 of 10,000")
     large.get_by_label("last page").click()
     large.get_by_text("9991 to 10000 of 10,000").wait_for()
     large.locator('th[data-column="density"] button').click()
-    nb.page.wait_for_timeout(500)
+    large.locator('th[data-column="density"][aria-sort="ascending"]').wait_for()
     large.get_by_label("Id, formula").fill("m00042")
     large.get_by_text("1 to 1 of 1 (of 10,000)").wait_for()
-    assert column(large, 0) == ["m00042"]
+    until(lambda: column(large, 0), ["m00042"])
 
     assert nb.said == []
     assert [url for url in asked if "//127.0.0.1" not in url and "://" in url
@@ -124,14 +133,9 @@ def test_the_browser_is_readable_in_the_dark(open_notebook, picture):
     nb = open_notebook([MAKE], dark=True, size=(1280, 1100))
     nb.run_all()
     widget = panel(nb, 0)
-    nb.page.wait_for_timeout(2000)
-    widget.screenshot(path=picture("crystal_browser_dark.png"))
-    colours = nb.page.evaluate("""() => {
-      const cell = document.querySelector('.flowllm-table tbody td');
-      const head = document.querySelector('.flowllm-table th button');
-      return [cell, head].map((each) => getComputedStyle(each).color);
-    }""")
-    for colour in colours:
-        numbers = [float(part) for part in colour[colour.index("(") + 1 : -1].split(",")]
-        assert sum(numbers[:3]) / 3 > 140
+    expect(widget.locator("canvas")).to_have_count(2)
+    picture_of(widget, picture("crystal_browser_dark.png"))
+    for place in ("tbody td", "th button"):
+        text = widget.locator(f".flowllm-table {place}").first
+        until(lambda text=text: brightness(text) > 140)
     assert nb.said == []

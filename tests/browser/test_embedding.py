@@ -1,8 +1,8 @@
 """EmbeddingMap in a real JupyterLab: points, hover, click, keyboard, legend, colours, themes."""
 
-import re
-
 import pytest
+
+from tests.browser.waiting import brightness, expect, settled, until
 
 pytestmark = pytest.mark.browser
 
@@ -45,8 +45,8 @@ def test_the_map_answers_to_mouse_and_keyboard_in_light_and_dark(open_notebook, 
     # principal components at first, then UMAP
     nb.wait(f"{POINTS} === 120", timeout=240)
     nb.wait(f"{AXIS} === 'UMAP 1'", timeout=240)
-    assert nb.run("print(shown.message.text, shown.progress.text)") == ""
-    assert "20 crystals" in page.locator(".flowllm .flowllm-caption").first.inner_text()
+    nb.until("shown.message.text, shown.progress.text", "")
+    expect(page.locator(".flowllm .flowllm-caption").first).to_contain_text("20 crystals")
 
     # the plot keeps to its half
     nb.wait("""document.querySelector('.flowllm .main-svg').getBoundingClientRect().right
@@ -54,15 +54,14 @@ def test_the_map_answers_to_mouse_and_keyboard_in_light_and_dark(open_notebook, 
 
     # hover
     page.locator(".flowllm .scatterlayer").first.scroll_into_view_if_needed()
-    page.wait_for_timeout(500)
-    place = page.evaluate(ALONE)
-    x, y = page.evaluate(MIDDLE, [1, place])
+    place = settled(lambda: page.evaluate(ALONE), still=1.0)
+    x, y = settled(lambda: page.evaluate(MIDDLE, [1, place]), still=1.0)
     page.mouse.move(x - 2, y - 2)
     page.mouse.move(x, y)
-    nb.wait("document.querySelector('.flowllm .hoverlayer .hovertext')?.textContent", timeout=30)
-    text = page.locator(".flowllm .hoverlayer .hovertext").first.text_content()
     formula = nb.run(f"print(known[:70].reduced_formulas[{place}])")
-    assert formula in text and "g/cm³" in text and "space group" in text
+    hover = page.locator(".flowllm .hoverlayer .hovertext").first
+    for words in (formula, "g/cm³", "space group"):
+        expect(hover).to_contain_text(words)
 
     # click
     page.mouse.click(x, y)
@@ -70,8 +69,8 @@ def test_the_map_answers_to_mouse_and_keyboard_in_light_and_dark(open_notebook, 
     nb.until("shown.chosen", 20 + place)
     nb.until("shown.panel.view.crystal.formulas[0]", formula)
     nb.wait("document.querySelectorAll('.flowllm .widget-select select option').length === 10")
-    neighbours = page.locator(".flowllm .widget-select select option").all_inner_texts()
-    assert not any("textbook" in text for text in neighbours)
+    neighbours = page.locator(".flowllm .widget-select select option")
+    expect(neighbours.filter(has_text="textbook")).to_have_count(0)
 
     # keyboard: arrow keys go through the neighbours, a name in the field chooses a crystal
     first = nb.run("print(shown.panel.other.crystal.ids[0])")
@@ -83,8 +82,8 @@ def test_the_map_answers_to_mouse_and_keyboard_in_light_and_dark(open_notebook, 
     field.fill(name)
     field.press("Enter")
     nb.until("shown.chosen", 0)
+    nb.wait(f"{POINTS} === 122")  # with the two rings
     page.mouse.move(0, 0)
-    page.wait_for_timeout(1500)
     nb.shot(".flowllm", picture("embedding_map.png"))
 
     # the legend hides a system
@@ -96,15 +95,11 @@ def test_the_map_answers_to_mouse_and_keyboard_in_light_and_dark(open_notebook, 
 
     # colours by a column, in the dark
     mark = page.locator(".flowllm .scatterlayer .points path").first
-    before = mark.get_attribute("style")
+    before = settled(lambda: mark.get_attribute("style"))
     page.get_by_role("combobox", name="Colour").select_option("density (g/cm³)")
     nb.wait("document.querySelector('.flowllm .colorbar, .flowllm .infolayer .cbtitle')")
-    assert before != page.locator(".flowllm .scatterlayer .points path").first.get_attribute(
-        "style"
-    )
+    until(lambda: mark.get_attribute("style") != before)
     nb.theme("JupyterLab Dark")
-    page.wait_for_timeout(1500)
-    colour = page.evaluate("getComputedStyle(document.querySelector('.flowllm .xtitle')).fill")
-    assert sum(int(part) for part in re.findall(r"\d+", colour)[:3]) > 380  # light on dark
+    until(lambda: brightness(page.locator(".flowllm .xtitle"), "fill") > 127)  # light on dark
     nb.shot(".flowllm", picture("embedding_map_dark.png"))
     assert nb.said == []

@@ -1,5 +1,7 @@
 """The page of an evaluation in a real browser: sorted, filtered, paged, and a crystal on click."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation.metric import SHARE, Metric
 from flowllm.evaluation.report import Report
+from tests.browser.waiting import expect, until
 
 pytestmark = pytest.mark.browser
 COUNT = 130
@@ -63,26 +66,28 @@ def first_cells(page, column: int) -> list[str]:
 def test_a_click_on_a_heading_sorts_by_number_and_puts_unknown_ones_last(page):
     opened, said = page
     opened.click("#crystal-table th:has-text('e above hull') button")
-    assert first_cells(opened, 1)[:2] == ["c0", "c1"]
+    until(lambda: first_cells(opened, 1)[:2], ["c0", "c1"])
     opened.click("#crystal-table th:has-text('e above hull') button")
-    assert first_cells(opened, 1)[:2] == [f"c{COUNT - 1}", f"c{COUNT - 2}"]
-    assert len(first_cells(opened, 1)) == 100
+    until(lambda: first_cells(opened, 1)[:2], [f"c{COUNT - 1}", f"c{COUNT - 2}"])
+    expect(opened.locator(ROWS)).to_have_count(100)
     opened.click("#crystal-pages button:has-text('Next')")
-    assert first_cells(opened, 1)[-1] == "c5"  # it has no energy
+    until(lambda: first_cells(opened, 1)[-1], "c5")  # it has no energy
     opened.click("#crystal-table th:has-text('id') button")
-    assert first_cells(opened, 1)[:3] == ["c0", "c1", "c2"]
+    until(lambda: first_cells(opened, 1)[:3], ["c0", "c1", "c2"])
     assert said == []
 
 
 def test_the_filter_and_the_flags_choose(page):
     opened, said = page
     opened.fill("#crystal-filter", "too near")
-    assert opened.inner_text("#crystal-pages").startswith("65 crystals")
+    pages = opened.locator("#crystal-pages")
+    expect(pages).to_have_text(re.compile(r"^\s*65 crystals"))
     opened.select_option("#crystal-flag", "stable=true")
-    assert all(int(name[1:]) % 2 == 1 and int(name[1:]) < 11 for name in first_cells(opened, 1))
+    chosen = [f"c{number}" for number in range(1, 11, 2) if number != 5]
+    until(lambda: first_cells(opened, 1), chosen)
     opened.fill("#crystal-filter", "")
     opened.select_option("#crystal-flag", "")
-    assert opened.inner_text("#crystal-pages").startswith(f"{COUNT} crystals")
+    expect(pages).to_have_text(re.compile(rf"^\s*{COUNT} crystals"))
     assert said == []
 
 
@@ -90,14 +95,13 @@ def test_a_click_or_the_keyboard_shows_the_crystal(page):
     opened, said = page
     opened.click(f"{ROWS}:nth-child(3)")
     opened.wait_for_selector(".figure3d[data-drawn='2'] canvas", state="attached")
-    assert "c2" in opened.inner_text("#crystal-view h3")
-    assert opened.inner_text("#crystal-view .legend").split() == ["Na", "Cl"]
+    heading = opened.locator("#crystal-view h3")
+    expect(heading).to_contain_text("c2")
+    until(lambda: opened.inner_text("#crystal-view .legend").split(), ["Na", "Cl"])
     opened.focus(f"{ROWS}:nth-child(3)")
     opened.keyboard.press("ArrowDown")
     opened.wait_for_selector(".figure3d[data-drawn='3']")
-    assert "c3" in opened.inner_text("#crystal-view h3")
-    atoms = opened.evaluate(
-        "document.querySelector('.figure3d').data.filter((t) => t.type === 'mesh3d').length"
-    )
-    assert atoms == 2  # one mesh an element
+    expect(heading).to_contain_text("c3")
+    meshes = "document.querySelector('.figure3d').data.filter((t) => t.type === 'mesh3d').length"
+    until(lambda: opened.evaluate(meshes), 2)  # one mesh an element
     assert said == []

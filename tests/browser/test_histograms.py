@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+
+from tests.browser.waiting import brightness, expect, middle, picture_of, until
 
 pytestmark = pytest.mark.browser
 
@@ -32,34 +36,24 @@ def panel(nb, cell):
     return found
 
 
-def middle(locator):
-    """Of an element, in the page."""
-    box = locator.bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-
 def test_histograms_answer_to_slider_line_bar_and_list(open_notebook, picture):
     nb = open_notebook([MAKE, NARY], size=(1280, 1100))
     asked = []
     nb.page.on("request", lambda request: asked.append(request.url))
     nb.run_all()
     ehull = panel(nb, 0)
-    nb.page.wait_for_timeout(1000)
-    ehull.screenshot(path=picture("e_hull_histogram.png"))
+    picture_of(ehull, picture("e_hull_histogram.png"))
 
     # the slider, by keyboard, moves the line and the counts
-    line, counts = middle(ehull.locator(LINE)), ehull.locator(".flowllm-counts").inner_text()
+    line, counts = middle(ehull.locator(LINE)), ehull.locator(".flowllm-counts")
     handle = ehull.locator(".widget-slider .noUi-handle").first
     handle.focus()
     for _ in range(20):
         nb.page.keyboard.press("ArrowRight")
     nb.until("round(ehull.threshold.value, 3)", 0.2)
-    nb.wait("(before) => document.querySelector('.flowllm-counts').innerText !== before",
-            argument=counts)  # fmt: skip
-    nb.page.wait_for_timeout(300)
+    expect(counts).to_contain_text("below 0.200")
+    until(lambda: middle(ehull.locator(LINE))[0] > line[0] + 20)
     moved = middle(ehull.locator(LINE))
-    assert moved[0] > line[0] + 20
-    assert "below 0.200" in ehull.locator(".flowllm-counts").inner_text()
 
     # the line, dragged back, moves the slider; what it lost of its uprightness it gets again
     nb.page.mouse.move(*moved)
@@ -67,38 +61,37 @@ def test_histograms_answer_to_slider_line_bar_and_list(open_notebook, picture):
     nb.page.mouse.move(moved[0] - 40, moved[1] + 15, steps=5)
     nb.page.mouse.move(line[0], moved[1] + 20, steps=5)
     nb.page.mouse.up()
-    nb.wait("() => document.querySelector('.flowllm-counts').innerText.includes('below 0.1')")
+    expect(counts).to_contain_text(re.compile("below 0.1|below 0.09"))
     nb.until("abs(ehull.threshold.value - 0.1) < 0.011")
-    nb.page.wait_for_timeout(300)
-    box = ehull.locator(LINE).bounding_box()
-    assert abs(box["x"] + box["width"] / 2 - line[0]) < 8
-    assert abs(box["y"] + box["height"] / 2 - line[1]) < 2
-    assert nb.run("print(ehull.message.text)") == ""
+    until(
+        lambda: middle(ehull.locator(LINE)),
+        lambda at: abs(at[0] - line[0]) < 8 and abs(at[1] - line[1]) < 2,
+    )
+    nb.until("ehull.message.text", "")
 
     # a click on a bar lists its crystals, one on a row shows that crystal, keys go on from there
     bar = ehull.locator(BARS).nth(1).locator(".point").nth(8)  # the second, 0.12 to 0.16 eV/atom
     nb.page.mouse.click(*middle(bar))
     nb.until("ehull.system.value, ehull.bin.value", "1 8")
     rows = ehull.locator(".flowllm-table tbody tr[data-place]")
-    nb.page.wait_for_timeout(300)
-    listed = [rows.nth(at).locator("td").first.inner_text() for at in range(rows.count())]
-    assert listed == nb.run("print(*ehull.table.rows['id'][:8])").split() and len(listed) >= 2
+    listed = nb.run("print(*ehull.table.rows['id'][:8])").split()
+    assert len(listed) >= 2
+    expect(rows.locator("td:first-child")).to_have_text(listed)
     rows.nth(1).locator("td").first.click()
     shown = "ehull.view.crystal.ids[0]"
     nb.until(shown, listed[1])
-    assert listed[1] in ehull.locator(".flowllm-caption").last.inner_text()
+    expect(ehull.locator(".flowllm-caption").last).to_contain_text(listed[1])
     nb.page.keyboard.press("ArrowUp")
     nb.until(shown, listed[0])
 
     # elements: a flag narrows the bars, which a list chooses without a mouse
     nary = panel(nb, 1)
-    nb.page.wait_for_timeout(1000)
-    nary.screenshot(path=picture("nary_histogram.png"))
-    before = nary.locator(".flowllm-counts").inner_text()
-    assert "of 120" in before
+    picture_of(nary, picture("nary_histogram.png"))
+    counts = nary.locator(".flowllm-counts")
+    expect(counts).to_contain_text("of 120")
+    expect(counts).not_to_contain_text("96 of 120")
     nary.locator("select").first.select_option("valid composition")
-    nb.wait("(before) => [...document.querySelectorAll('.flowllm-counts')]"
-            ".some((each) => each.innerText.includes('96 of 120'))", argument=before)  # fmt: skip
+    expect(counts).to_contain_text("96 of 120")
     nary.locator("select").last.select_option(index=0)
     place = nb.run("print(nary.bin.options[0][1])")
     nb.until("nary.bin.value", place)
@@ -118,17 +111,11 @@ def test_histograms_are_as_wide_as_their_place_and_readable_in_the_dark(open_not
       const drawn = plot && plot.querySelector('.main-svg');
       return drawn && plot.clientWidth > 0 && Math.abs(drawn.clientWidth - plot.clientWidth) < 2;
     }""")
-    text, behind = nb.page.evaluate("""() => {
-      const label = document.querySelector('.flowllm .xtick text');
-      return [getComputedStyle(label).fill,
-        getComputedStyle(label.closest('.jp-Notebook, .jp-NotebookPanel')).backgroundColor];
-    }""")
-    assert abs(_brightness(text) - _brightness(behind)) > 100
-    nb.page.wait_for_timeout(500)
-    ehull.screenshot(path=picture("e_hull_histogram_dark.png"))
+    label = ehull.locator(".xtick text").first
+    notebook = nb.page.locator(".jp-NotebookPanel:has(.flowllm)")
+    until(
+        lambda: (brightness(label, "fill"), brightness(notebook, "backgroundColor")),
+        lambda both: abs(both[0] - both[1]) > 100,
+    )
+    picture_of(ehull, picture("e_hull_histogram_dark.png"))
     assert nb.said == []
-
-
-def _brightness(colour):
-    numbers = [float(part) for part in colour[colour.index("(") + 1 : -1].split(",")]
-    return 0.0 if len(numbers) == 4 and not numbers[3] else sum(numbers[:3]) / 3

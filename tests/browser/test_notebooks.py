@@ -5,19 +5,28 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.waiting import until
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
-# Bring a cell into view, so that JupyterLab draws its output; true when it has.
+CELLS = "window.jupyterapp.shell.currentWidget.content.widgets.length"
+# Bring a cell into view, so that JupyterLab draws its output: how many widgets its outputs are, how
+# many are drawn, and what is said of those that cannot be; null as long as it is not in view.
 SHOW = """async (index) => {
   const content = window.jupyterapp.shell.currentWidget.content;
   await content.scrollToItem(index, 'start');
   const cell = content.widgets[index];
-  return cell.isAttached && cell.model.type;
+  if (!cell.isAttached) return null;
+  if (cell.model.type !== 'code') return { widgets: 0, drawn: 0, broken: [] };
+  const outputs = [...cell.node.querySelectorAll('.jp-OutputArea-output')];
+  const broken = [...cell.node.querySelectorAll('.jupyter-widgets-error-widget')];
+  return {
+    widgets: cell.model.sharedModel.outputs.filter(
+      (o) => o.data && 'application/vnd.jupyter.widget-view+json' in o.data).length,
+    drawn: outputs.filter((o) => o.querySelector('.jupyter-widgets > *')).length,
+    broken: broken.map((el) => el.innerText),
+  };
 }"""
-VIEWS = """() => [...document.querySelectorAll('.jp-OutputArea-output .flowllm')]
-  .filter((el) => !el.parentElement.closest('.flowllm')).length"""
-BROKEN = """() => [...document.querySelectorAll('.jupyter-widgets-error-widget')]
-  .map((el) => el.innerText)"""
 
 
 @pytest.mark.parametrize("source", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
@@ -26,20 +35,11 @@ def test_it_runs_and_its_widgets_are_drawn(source, open_notebook, lab_server, da
     shutil.copyfile(source, root / source.name)
     opened = open_notebook(source.name)
     opened.run_all(timeout=400)
-    widgets = opened.page.evaluate(
-        """() => window.jupyterapp.shell.currentWidget.content.widgets
-             .filter((c) => c.model.type === 'code')
-             .filter((c) => c.model.sharedModel.outputs.some(
-               (o) => o.data && 'application/vnd.jupyter.widget-view+json' in o.data)).length"""
-    )
-    count = opened.page.evaluate(
-        "() => window.jupyterapp.shell.currentWidget.content.widgets.length"
-    )
-    seen = 0
-    for index in range(count):
-        opened.wait(SHOW, argument=index)
-        seen = max(seen, opened.page.evaluate(VIEWS))
-        assert opened.page.evaluate(BROKEN) == []
-    assert seen > 0 or widgets == 0
+    for index in range(until(lambda: opened.page.evaluate(CELLS))):
+        cell = until(
+            lambda index=index: opened.page.evaluate(SHOW, index),
+            lambda now: now and (now["broken"] or now["drawn"] >= now["widgets"]),
+        )
+        assert cell["broken"] == []
     assert opened.cell_errors() == []
     assert opened.said == []

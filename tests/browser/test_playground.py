@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from PIL import Image
+
+from tests.browser.waiting import box, brightness, expect, settled, until
 
 pytestmark = pytest.mark.browser
 
@@ -20,20 +23,20 @@ play
 TOKENS = ".flowllm-tokens .token"
 TIP = ".flowllm-token-tip"
 GENERATE = '.flowllm button:has-text("Generate")'
-# how many tokens stand on the page, at each of its frames, until Generate can be pressed again
-WATCH = """async () => {
+# how many tokens stand on the page, each time that it changes
+WATCH = """() => {
+  window.counts = [];
   const count = () => document.querySelectorAll('.flowllm-tokens .token').length;
-  const button = [...document.querySelectorAll('.flowllm button')]
-    .find((b) => b.textContent.includes('Generate'));
-  button.click();
-  const counts = [];
-  const end = performance.now() + 60000;
-  do {
-    await new Promise((next) => setTimeout(next, 20));
-    if (counts.at(-1) !== count()) counts.push(count());
-  } while (performance.now() < end && (button.disabled || counts.length < 2));
-  return counts;
+  const note = () => window.counts.at(-1) !== count() && window.counts.push(count());
+  new MutationObserver(note).observe(document.querySelector('.flowllm-tokens'),
+    { subtree: true, childList: true });
 }"""
+TEXTS = f"[...document.querySelectorAll('{TOKENS}:not(.end)')].map((e) => e.innerText).join(' ')"
+# how many tokens the sample had when the kernel heard of Cancel
+NOTE = """
+heard = []
+play.cancel.on_click(lambda _: heard.append(len(play.tries[-1].samples[0].tokens)))
+"""
 
 
 @pytest.fixture
@@ -52,56 +55,83 @@ def say(lab, expression, timeout=60):
     return lab.run(f"print({expression})", timeout)
 
 
-def wait_until_painted(lab, place):
-    """Wait until one of the two pictures of a crystal holds more than a background."""
-    view = lab.page.locator(".flowllm .flowllm-heading").nth(place)
-    box = view.locator("xpath=ancestor::*[contains(@class,'widget-vbox')][1]")
-    for _ in range(100):
-        image = Image.open(io.BytesIO(box.screenshot())).convert("RGB")
-        width, height = image.size
-        middle = image.crop((width // 4, height // 4, 3 * width // 4, 3 * height // 4))
-        if len(middle.getcolors(1_000_000)) > 100:
-            return
-        lab.page.wait_for_timeout(200)
-    raise AssertionError(f"picture {place} stayed empty")
+def is_painted(picture):
+    """Whether a picture holds more than a background."""
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    width, height = image.size
+    middle = image.crop((width // 4, height // 4, 3 * width // 4, 3 * height // 4))
+    return len(middle.getcolors(1_000_000)) > 100
+
+
+def gap(one, other):
+    """Pixels between two boxes, one above the other."""
+    return max(one["y"], other["y"]) - min(one["y"] + one["height"], other["y"] + other["height"])
+
+
+def point_at(page, locator):
+    """Move the pointer to an element that rests in sight: while it scrolls, tips are hidden."""
+    locator.scroll_into_view_if_needed()
+    box(locator)
+    locator.hover()
 
 
 def test_the_playground_in_jupyterlab(lab, picture):
     page = lab.page
+    tokens = page.locator(TOKENS)
 
     # a crystal, token by token
-    counts = page.evaluate(WATCH)
-    assert counts[-1] > 15 and len([n for n in counts if 0 < n < counts[-1]]) > 1
+    page.evaluate(WATCH)
+    page.locator(GENERATE).click()
     lab.until("play.state", "finished")
-    assert say(lab, "play.message.text") == ""
-    assert say(lab, "len(play.crystals), play.crystals.ids[0]") == "2 c000000"
-    shown = page.locator(f"{TOKENS}:not(.end)").all_inner_texts()
-    tokens = "play.tries[-1].samples[0].tokens"
-    written = say(lab, f"*[t.text.strip() for t in {tokens} if t.text[0] != '<']")
-    assert " ".join(shown) == written
-    for place in (0, 1):
-        wait_until_painted(lab, place)
+    lab.until("len(play.crystals), play.crystals.ids[0]", "2 c000000")
+    lab.until("play.message.text", "")
+    drawn = "play.tries[-1].samples[0].tokens"
+    written = say(lab, f"*[t.text.strip() for t in {drawn} if t.text[0] != '<']")
+    until(lambda: page.evaluate(TEXTS), written)
+    counts = settled(lambda: page.evaluate("window.counts"))
+    assert counts[-1] > 15 and len([n for n in counts if 0 < n < counts[-1]]) > 1
+    for place in (0, 1):  # both pictures
+        heading = page.locator(".flowllm .flowllm-heading").nth(place)
+        view = heading.locator("xpath=ancestor::*[contains(@class,'widget-vbox')][1]")
+        until(lambda view=view: is_painted(view.screenshot()))
     formula = say(lab, "play.crystals.formulas[0]")
-    assert page.locator(f".flowllm-caption b:has-text('{formula}')").count() == 2
+    expect(page.locator(f".flowllm-caption b:has-text('{formula}')")).to_have_count(2)
 
     # what else could have stood there, by mouse and by keys
     tip = page.locator(TIP)
-    assert not tip.is_visible()
-    page.locator(TOKENS).first.hover()
-    assert tip.is_visible() and tip.locator(".word").count() > 1 and "%" in tip.inner_text()
-    first = tip.inner_text()
+    expect(tip).to_be_hidden()
+    point_at(page, tokens.first)
+    expect(tip).to_be_visible()
+    expect(tip).to_contain_text("%")
+    until(lambda: tip.locator(".word").count() > 1)
+    first = settled(tip.inner_text)
     page.mouse.move(2, 2)
-    assert not tip.is_visible()
+    expect(tip).to_be_hidden()
     page.locator(f"{TOKENS}[tabindex='0']").focus()
-    assert tip.is_visible() and tip.inner_text() == first
+    expect(tip).to_be_visible()
+    until(tip.inner_text, first)
     page.keyboard.press("ArrowRight")
-    label = page.evaluate("document.activeElement.getAttribute('aria-label')")
-    assert tip.inner_text() != first and "by the model itself" in label
-    assert page.locator(f"{TOKENS}[tabindex='0']").count() == 1
+    expect(page.locator(f"{TOKENS}:focus")).to_have_attribute(
+        "aria-label", re.compile("by the model itself")
+    )
+    until(lambda: tip.inner_text() != first)
+    expect(page.locator(f"{TOKENS}[tabindex='0']")).to_have_count(1)
     page.keyboard.press("End")
-    assert page.evaluate("document.activeElement.classList.contains('end')")
+    expect(page.locator(f"{TOKENS}.end:focus")).to_have_count(1)
     page.keyboard.press("Escape")
-    assert not tip.is_visible()
+    expect(tip).to_be_hidden()
+
+    # keys that lead to a token out of sight scroll to it, and show its tip there
+    page.set_viewport_size({"width": 1280, "height": 600})
+    heading = page.locator(".flowllm .flowllm-heading").last
+    heading.scroll_into_view_if_needed()
+    until(lambda: box(tokens.first)["y"] < 0)
+    page.locator(f"{TOKENS}[tabindex='0']").evaluate("(e) => e.focus({ preventScroll: true })")
+    page.keyboard.press("Home")
+    until(lambda: 0 <= box(tokens.first)["y"] < 600)
+    until(lambda: -1 <= gap(box(tip), box(tokens.first)) < 10)
+    page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 1280, "height": 1700})
 
     # the next sample, and the one before by the keys of the menu
     button(page, "Next").click()
@@ -111,66 +141,58 @@ def test_the_playground_in_jupyterlab(lab, picture):
     lab.until("play.result.chosen.value == 0")
     page.keyboard.press("ArrowDown")
     lab.until("play.result.chosen.value == 1")
-    page.wait_for_timeout(500)
-    assert len(page.locator(TOKENS).all()) == int(say(lab, "len(play.result.sample.tokens)"))
+    until(tokens.count, int(say(lab, "len(play.tries[-1].samples[1].tokens)")))
 
     # what is wrong stands beside its field, and Generate waits
-    page.get_by_label("Formula", exact=True).fill("SrXx3")
+    field = page.get_by_label("Formula", exact=True)
+    field.fill("SrXx3")
     note = page.locator(".flowllm-message.error:has-text(\"unknown element 'Xx'\")")
-    note.wait_for()
-    field = page.get_by_label("Formula", exact=True).bounding_box()
-    beside = note.bounding_box()
-    assert beside["x"] >= field["x"] + field["width"] - 1
-    assert abs(beside["y"] + beside["height"] / 2 - field["y"] - field["height"] / 2) < 12
-    assert page.locator(GENERATE).is_disabled()
-    page.get_by_label("Formula", exact=True).fill("SrTiO3")
-    note.wait_for(state="detached")
-    page.wait_for_selector(f"{GENERATE}:enabled")
-    assert "The chemical formula is SrTiO3." in page.get_by_label("Prompt").input_value()
+    place, beside = box(field), box(note)
+    assert beside["x"] >= place["x"] + place["width"] - 1
+    assert abs(beside["y"] + beside["height"] / 2 - place["y"] - place["height"] / 2) < 12
+    expect(page.locator(GENERATE)).to_be_disabled()
+    field.fill("SrTiO3")
+    expect(note).to_have_count(0)
+    expect(page.locator(GENERATE)).to_be_enabled()
     text = page.get_by_label("Prompt")
-    text.fill(text.input_value().replace("SrTiO3", "CaTiO3"))
-    lab.wait(
-        """() => [...document.querySelectorAll('.flowllm input')]
-             .some((input) => input.value === 'CaTiO3')"""
-    )
+    expect(text).to_have_value(re.compile(r"The chemical formula is SrTiO3\."))
+    text.fill(settled(text.input_value).replace("SrTiO3", "CaTiO3"))
+    expect(field).to_have_value("CaTiO3")
 
     # Cancel
+    lab.run(NOTE)
     say(lab, "setattr(play.settings.num, 'value', 32)")
     page.locator(GENERATE).click()
-    page.locator(TOKENS).first.wait_for()
-    lab.wait("() => document.querySelectorAll('.flowllm-tokens .token').length > 2")
+    lab.until("len(play.tries)", 2)
+    lab.until("len(play.tries[1].samples[0].tokens) > 2")
     button(page, "Cancel").first.click()
-    before = page.locator(TOKENS).count()
-    page.wait_for_selector(f"{GENERATE}:enabled", timeout=10_000)
+    expect(page.locator(GENERATE)).to_be_enabled()
     lab.until("play.state", "cancelled")
-    page.wait_for_timeout(2000)
-    after = page.locator(TOKENS).count()
-    assert after - before < 40 and say(lab, "len(play.crystals)") == "0"
-    page.wait_for_timeout(500)
-    assert page.locator(TOKENS).count() == after
+    counted = "len(play.tries[1].samples[0].tokens)"
+    left = settled(lambda: (say(lab, counted), str(tokens.count())), still=2.0)
+    assert left[0] == left[1] and int(left[0]) - int(say(lab, "heard[0]")) < 40
+    lab.until("len(play.crystals)", 0)
 
     # history: the first try again, by keys
     rows = page.locator(".flowllm-history tbody tr")
-    assert rows.count() == 2
+    expect(rows).to_have_count(2)
     rows.nth(1).focus()
     page.keyboard.press("ArrowUp")
+    expect(rows.nth(0)).to_be_focused()
     page.keyboard.press("Enter")
     lab.until("play.settings.num.value == 2")
-    assert page.get_by_label("Formula", exact=True).input_value() == ""
-    assert rows.nth(0).get_attribute("aria-selected") == "true"
+    expect(field).to_have_value("")
+    expect(rows.nth(0)).to_have_attribute("aria-selected", "true")
     lab.until("play.crystals.formulas[0]", formula)
-    page.wait_for_timeout(500)
-    assert " ".join(page.locator(f"{TOKENS}:not(.end)").all_inner_texts()) == written
+    until(lambda: page.evaluate(TEXTS), written)
 
     # a sweep fills its chart
     say(lab, "[setattr(play.sweep.count, 'value', 5), setattr(play.sweep.num, 'value', 6)]")
     button(page, "Start").click()
     drawn = "document.querySelectorAll('.flowllm .scatterlayer .trace:first-child .point').length"
-    lab.wait(f"() => {drawn} > 0")
-    few = page.evaluate(drawn)
+    few = lab.wait(drawn)
     lab.until("play.sweep.message.text.startswith('Done')")
-    lab.wait(f"() => {drawn} >= 10")  # two lines of five points
-    assert page.evaluate(drawn) > few
+    assert lab.wait(f"{drawn} >= 10 && {drawn}") > few  # two lines of five points
     widths = (
         "[...document.querySelectorAll('.flowllm .js-plotly-plot')].map((plot) => "
         "plot.clientWidth - plot.querySelector('.main-svg').clientWidth)"
@@ -190,16 +212,13 @@ def test_the_playground_in_jupyterlab(lab, picture):
     page.locator(GENERATE).click()
     lab.until("play.state == 'finished'")
     page.set_viewport_size({"width": 1280, "height": 2100})  # all of it at once
-    page.wait_for_timeout(2000)
-    page.locator(".flowllm-tokens .crystal .token").nth(2).hover()
-    lab.shot(".jp-OutputArea-output .flowllm", picture("prompt_playground.png"))
-    page.mouse.move(2, 2)
-    lab.theme("JupyterLab Dark")
-    page.wait_for_timeout(1500)
-    page.locator(".flowllm-tokens .crystal .token").nth(2).hover()
-    lab.shot(".jp-OutputArea-output .flowllm", picture("prompt_playground_dark.png"))
-    ground = page.evaluate(
-        f"getComputedStyle(document.querySelector('{TIP}')).backgroundColor.match(/\\d+/g)[0]"
-    )
-    assert int(ground) < 100
+    for theme, name in (("Light", ""), ("Dark", "_dark")):
+        lab.theme(f"JupyterLab {theme}")
+        point_at(page, page.locator(".flowllm-tokens .crystal .token").nth(2))
+        expect(tip).to_be_visible()
+        lab.shot(".jp-OutputArea-output .flowllm", picture(f"prompt_playground{name}.png"))
+        page.mouse.move(2, 2)
+        expect(tip).to_be_hidden()
+    point_at(page, page.locator(".flowllm-tokens .crystal .token").nth(2))
+    until(lambda: brightness(tip, "backgroundColor") < 100)
     assert lab.said == []

@@ -1,6 +1,7 @@
 """The report in a real browser without a network: everything is drawn, turned, sorted, filtered."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.viz.bins import histograms
 from flowllm.viz.run_page import write_report
+from tests.browser.waiting import expect, picture_of, settled, until
 
 pytestmark = pytest.mark.browser
 DRAWN = "document.querySelectorAll('.figure:not([data-drawn])').length === 0"
@@ -60,52 +62,57 @@ def visit(chromium, tmp_path_factory):
     context.close()
 
 
-def pixels(page, selector):
-    """(height, width, 3) what the browser shows of an element."""
-    shot = page.locator(selector).screenshot()
+def pixels(shot):
+    """(height, width, 3) the colours of a picture."""
     return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
 
 
 def test_all_plots_are_there_and_nothing_was_fetched(visit):
     page, errors, requests = visit
-    assert page.locator(".js-plotly-plot").count() == 1 + 3 + 1
-    assert page.locator("#crystal-0 canvas").count() >= 2
+    expect(page.locator(".js-plotly-plot")).to_have_count(1 + 3 + 1)
+    until(lambda: page.locator("#crystal-0 canvas").count() >= 2)
     assert errors == []
     assert [r for r in requests if not r.startswith(("file:", "data:", "blob:"))] == []
 
 
 def test_before_and_after_are_drawn_and_differ(visit):
     page, errors, _ = visit
-    image = pixels(page, "#crystal-0")
-    half = image.shape[1] // 2
-    before, after = image[:, :half], image[:, -half:]
-    for side in (before, after):
-        assert (np.abs(side - side[0, 0]).sum(-1) > 60).mean() > 0.02
-    assert (np.abs(before - after).sum(-1) > 60).mean() > 0.01
+
+    def drawn_and_different(shot):
+        image = pixels(shot)
+        half = image.shape[1] // 2
+        before, after = image[:, :half], image[:, -half:]
+        drawn = [(np.abs(side - side[0, 0]).sum(-1) > 60).mean() > 0.02 for side in (before, after)]
+        return all(drawn) and (np.abs(before - after).sum(-1) > 60).mean() > 0.01
+
+    until(page.locator("#crystal-0").screenshot, drawn_and_different)
     assert errors == []
 
 
 def test_bars_are_drawn_with_the_computed_heights(visit):
     page, _, _ = visit
-    bars = page.evaluate("Array.from(document.getElementById('num_atoms')._fullData.at(-1).y)")
-    np.testing.assert_allclose(bars, 100 * np.array(histograms(REFINED)["num_atoms"]))
-    assert page.locator("#num_atoms .bars path").count() >= 4
+    heights = "Array.from(document.getElementById('num_atoms')._fullData.at(-1).y)"
+    expected = (100 * np.array(histograms(REFINED)["num_atoms"])).tolist()
+    until(lambda: page.evaluate(heights), pytest.approx(expected))
+    until(lambda: page.locator("#num_atoms .bars path").count() >= 4)
 
 
 def test_the_legend_has_the_colours_of_the_charts(visit):
     page, _, _ = visit
-    shown = page.evaluate(
+    shown = (
         "['.prior', '.refined', '.reference'].map((key) => getComputedStyle("
         "document.querySelector('.legend ' + key)).backgroundColor)"
     )
-    behind, prior, refined = page.evaluate(
-        "document.getElementById('density').data.map((t) => (t.marker ?? t.line).color)"
-    )
-    named = [
-        f"rgb({', '.join(str(int(tint[k : k + 2], 16)) for k in (1, 3, 5))})"
-        for tint in (prior, refined, behind)
-    ]
-    assert shown == named
+    tints = "document.getElementById('density').data.map((t) => (t.marker ?? t.line).color)"
+
+    def named():
+        behind, prior, refined = page.evaluate(tints)
+        return [
+            f"rgb({', '.join(str(int(tint[k : k + 2], 16)) for k in (1, 3, 5))})"
+            for tint in (prior, refined, behind)
+        ]
+
+    until(lambda: page.evaluate(shown) == named())
 
 
 def test_arrow_keys_turn_both_views(visit):
@@ -114,13 +121,16 @@ def test_arrow_keys_turn_both_views(visit):
         "['scene', 'scene2'].map((s) => document.getElementById('crystal-0')._fullLayout[s]"
         "._scene.getCamera().eye.x)"
     )
-    start, image = page.evaluate(cameras), pixels(page, "#crystal-0")
-    page.locator("#crystal-0").focus()
+    views = page.locator("#crystal-0")
+    image = picture_of(views)
+    start = settled(lambda: page.evaluate(cameras))
+    views.focus()
     page.keyboard.press("ArrowLeft")
-    page.wait_for_function(f"Math.abs({cameras}[1] - {start[1]}) > 0.01")
-    after = page.evaluate(cameras)
-    assert after[0] == pytest.approx(after[1]) and after[0] != pytest.approx(start[0])
-    assert (pixels(page, "#crystal-0") != image).any()
+    until(
+        lambda: page.evaluate(cameras),
+        lambda now: now[0] == pytest.approx(now[1]) and abs(now[0] - start[0]) > 0.01,
+    )
+    until(lambda: views.screenshot() != image)
     assert errors == []
 
 
@@ -129,23 +139,25 @@ def test_the_table_sorts_and_filters(visit):
     rows = page.locator("#table-crystals tbody tr")
     heading = page.locator("#table-crystals th").nth(1).get_by_role("button")
     heading.click()
-    assert rows.nth(0).inner_text().startswith("b")  # Cu before NaCl
+    expect(rows.nth(0)).to_have_text(re.compile(r"^\s*b"))  # Cu before NaCl
     heading.press("Enter")
-    assert rows.nth(0).inner_text().startswith("a")
+    expect(rows.nth(0)).to_have_text(re.compile(r"^\s*a"))
     page.locator("#filter").fill("nacl")
-    assert [rows.nth(i).is_visible() for i in range(2)] == [True, False]
+    expect(rows.nth(1)).to_be_hidden()
+    expect(rows.nth(0)).to_be_visible()
     page.locator("#filter").fill("")
-    assert rows.nth(1).is_visible()
+    expect(rows.nth(1)).to_be_visible()
     assert errors == []
 
 
 def test_dark_mode_changes_page_and_plots(visit):
     page, errors, _ = visit
-    light = pixels(page, "#density").mean()
+    chart = page.locator("#density")
+    light = pixels(picture_of(chart)).mean()
     page.emulate_media(color_scheme="dark")
     ink = "document.getElementById('density')._fullLayout.font.color"
-    page.wait_for_function(f"{ink} === '#e8ecf2'")
-    assert pixels(page, "#density").mean() < light - 80
+    until(lambda: page.evaluate(ink), "#e8ecf2")
+    until(lambda: pixels(chart.screenshot()).mean() < light - 80)
     page.emulate_media(color_scheme="light")
-    page.wait_for_function(f"{ink} !== '#e8ecf2'")
+    until(lambda: page.evaluate(ink) != "#e8ecf2")
     assert errors == []

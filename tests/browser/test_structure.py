@@ -1,11 +1,13 @@
 """The 3-D views in a real JupyterLab: pictures, playback, the shared camera, fallbacks."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 
 from tests.browser.lab import opener
+from tests.browser.waiting import box, expect, settled, until
 
 pytestmark = pytest.mark.browser
 
@@ -107,29 +109,29 @@ def frame_is(nb, frame):
     nb.wait(f"() => {PLAYER}.dataset.frame === '{frame}' && {PLAYER}.dataset.playing === 'false'")
 
 
-def drawn(nb, part, attribute="position", panel=0):
-    """What the graphics card was given, (items, 3)."""
-    script = f"() => {PANELS}[{panel}].picture.drawn('{part}', '{attribute}')"
-    return np.array(nb.page.evaluate(script))
+def pixels(nb, panel):
+    return nb.page.evaluate(PIXELS, panel)
+
+
+def given(nb, part, attribute="position", panel=0):
+    """What the graphics card was given, [items][3]."""
+    return nb.page.evaluate(f"() => {PANELS}[{panel}].picture.drawn('{part}', '{attribute}')")
 
 
 def rotation(nb, panel):
-    rows = nb.page.evaluate(f"() => {PANELS}[{panel}].picture.camera.rows")
-    return np.array(rows).reshape(3, 3)
+    """What is right, up and towards the viewer, nine numbers."""
+    return nb.page.evaluate(f"() => {PANELS}[{panel}].picture.camera.rows")
 
 
 def test_something_is_drawn_by_webgl_and_first_and_last_frame_differ(nb, picture):
-    first = nb.page.evaluate(PIXELS, 0)
-    assert first["drawn"] > 500 and first["colours"] > 50
-    still = nb.page.evaluate(PIXELS, 2)
+    until(lambda: pixels(nb, 0), lambda now: now["drawn"] > 500 and now["colours"] > 50)
+    first, still = settled(lambda: (pixels(nb, 0)["sum"], pixels(nb, 2)["sum"]))
     nb.run("player.frame = 29")
     frame_is(nb, 29)
-    last = nb.page.evaluate(PIXELS, 0)
-    assert last["sum"] != first["sum"]
-    assert nb.page.evaluate(PIXELS, 2)["sum"] == still["sum"]
-    nb.shot(".flowllm-player .flowllm-controls:not([style*=none])")
-    nb.shot(".jp-OutputArea-output:has(.flowllm-player) >> nth=1", picture("player.png"))
-    assert picture("player.png").stat().st_size > 5_000
+    until(lambda: pixels(nb, 0)["sum"] != first)
+    assert settled(lambda: pixels(nb, 2)["sum"]) == still
+    output = ".jp-OutputArea-output:has(.flowllm-player) >> nth=1"
+    assert len(nb.shot(output, picture("player.png"))) > 5_000
 
 
 def test_the_triclinic_box_moves_and_holds_its_atoms(nb):
@@ -137,7 +139,11 @@ def test_the_triclinic_box_moves_and_holds_its_atoms(nb):
     for frame in (0, 7, 15, 22, 29):
         nb.run(f"player.frame = {frame}")
         frame_is(nb, frame)
-        start, stop = drawn(nb, "cell", "position1"), drawn(nb, "cell", "position2")
+        start, stop, atoms = map(
+            np.array,
+            settled(lambda: [given(nb, "cell", "position1"), given(nb, "cell", "position2"),
+                             given(nb, "atoms")]),
+        )  # fmt: skip
         assert len(start) == 12
         corner = start[0]
         lattice = np.array(
@@ -146,7 +152,7 @@ def test_the_triclinic_box_moves_and_holds_its_atoms(nb):
         assert lattice.shape == (3, 3)
         angles = [lattice[i] @ lattice[j] for i, j in ((0, 1), (1, 2), (0, 2))]
         assert min(map(abs, angles)) > 0.3  # no two edges at a right angle
-        frac = (drawn(nb, "atoms") - corner) @ np.linalg.inv(lattice)
+        frac = (atoms - corner) @ np.linalg.inv(lattice)
         assert frac.min() > -0.16 and frac.max() < 1.16
         boxes.append(lattice)
     moved = [np.abs(one - other).max() for one, other in itertools.pairwise(boxes)]
@@ -161,7 +167,7 @@ def test_atoms_lie_where_the_kernel_has_them(nb):
         "print((d.positions[11] - d.centres[11]).ravel().tolist())"
     )
     expected = np.array(eval(text)).reshape(-1, 3)
-    np.testing.assert_allclose(drawn(nb, "atoms"), expected, atol=1e-3)
+    until(lambda: given(nb, "atoms"), lambda now: np.allclose(now, expected, rtol=0, atol=1e-3))
 
 
 def test_the_keyboard_moves_the_frame_in_the_kernel(nb):
@@ -172,7 +178,7 @@ def test_the_keyboard_moves_the_frame_in_the_kernel(nb):
         frame_is(nb, frame)
         nb.until("player.frame", frame)
     slider = nb.page.locator(".flowllm-controls input[type=range]").last
-    assert "frame 1 of 30" in slider.get_attribute("aria-valuetext")
+    expect(slider).to_have_attribute("aria-valuetext", re.compile("frame 1 of 30"))
 
 
 def test_it_plays_in_the_browser_and_stops_where_the_kernel_says(nb):
@@ -183,8 +189,7 @@ def test_it_plays_in_the_browser_and_stops_where_the_kernel_says(nb):
     nb.wait(f"() => Number({PLAYER}.dataset.rate) > 0")
     nb.page.get_by_role("button", name="Pause").click()
     nb.wait(f"() => {PLAYER}.dataset.playing === 'false'")
-    nb.page.wait_for_timeout(300)
-    nb.until("player.frame", nb.page.evaluate(f"() => {PLAYER}.dataset.frame"))
+    nb.until("player.frame", settled(lambda: nb.page.evaluate(f"() => {PLAYER}.dataset.frame")))
     nb.until("player.display.player.measured_rate > 0")
 
 
@@ -201,28 +206,29 @@ def test_all_pictures_turn_together_by_mouse_and_keyboard(nb):
       const far = (a, b) => Math.max(...a.map((x, k) => Math.abs(x - b[k])));
       return turns.every((t) => far(t, turns[0]) < 1e-4) && (far(turns[0], row) > 0.05) === apart;
     }}"""
-    first = rotation(nb, 0).ravel().tolist()
-    box = nb.page.locator(".flowllm-picture:visible").nth(2).bounding_box()
-    nb.page.mouse.move(box["x"] + 80, box["y"] + 80)
+    first = settled(lambda: rotation(nb, 0))
+    at = box(nb.page.locator(".flowllm-picture:visible").nth(2))
+    nb.page.mouse.move(at["x"] + 80, at["y"] + 80)
     nb.page.mouse.down()
-    nb.page.mouse.move(box["x"] + 140, box["y"] + 110, steps=4)
+    nb.page.mouse.move(at["x"] + 140, at["y"] + 110, steps=4)
     nb.page.mouse.up()
     nb.page.mouse.move(5, 5)
     nb.wait(alike, argument=[first, True])
-    turned = rotation(nb, 0).ravel().tolist()
+    turned = settled(lambda: rotation(nb, 0))
     nb.page.locator(".flowllm-picture:visible").nth(1).focus()
     nb.page.keyboard.press("ArrowLeft")
     nb.wait(alike, argument=[turned, True])
-    nb.page.wait_for_timeout(600)  # the kernel hears of it when the camera rests
-    told = np.array(eval(nb.run("print(player.display.player.orientation)"))).reshape(3, 3)
-    np.testing.assert_allclose(told, rotation(nb, 0), atol=1e-4)
+    shown = settled(lambda: rotation(nb, 0))
+    until(  # the kernel hears of it when the camera rests
+        lambda: eval(nb.run("print(player.display.player.orientation)")),
+        lambda told: np.allclose(told, shown, rtol=0, atol=1e-4),
+    )
     nb.page.get_by_role("button", name="Reset view").click()
     nb.wait(alike, argument=[first, False])
 
 
 def test_the_mouse_over_an_atom_shows_its_name(nb):
-    at = nb.page.evaluate(
-        f"""() => {{
+    place = f"""() => {{
           const {{ picture, host }} = {PANELS}[2];
           const {{ rows, distance }} = picture.camera;
           const atom = picture.drawn('atoms')[1]; // titanium, in the middle
@@ -234,26 +240,27 @@ def test_the_mouse_over_an_atom_shows_its_name(nb):
             box.top + box.height / 2 - scale * along(3),
           ];
         }}"""
-    )
+    at = settled(lambda: nb.page.evaluate(place))
     nb.page.mouse.move(at[0] - 2, at[1])
     nb.page.mouse.move(*at)
     nb.wait(f"() => {PANELS}[2].picture.tip.textContent === 'Ti2'")
-    tip = nb.page.locator(".flowllm-tip:visible").bounding_box()
+    tip = box(nb.page.locator(".flowllm-tip:visible"))
     assert 0 < tip["x"] - at[0] < 30 and 0 < at[1] - tip["y"] < 60
     nb.page.mouse.move(5, 5)
 
 
 def test_labels_supercell_and_pictures_are_exchanged_in_place(nb):
     components = f"() => {PANELS}.map((p) => p.picture.stage.compList.length)"
-    before, atoms = nb.page.evaluate(components), len(drawn(nb, "atoms"))
+    until(lambda: nb.page.evaluate(components), [3, 3, 3])
+    atoms = settled(lambda: len(given(nb, "atoms")))
     nb.page.get_by_label("Labels").check()
-    nb.wait(f"() => ({components})().every((n) => n === 4)")
+    until(lambda: nb.page.evaluate(components), [4, 4, 4])
     nb.page.get_by_label("Labels").uncheck()
-    nb.wait(f"() => ({components})().every((n) => n === 3)")
-    assert before == [3, 3, 3]
+    until(lambda: nb.page.evaluate(components), [3, 3, 3])
     nb.run("player.supercell = (2, 1, 2)")
-    nb.wait(f"() => {PANELS}[0].picture.drawn('atoms').length > {2 * atoms}")
-    assert len(drawn(nb, "cell")) == 33 and nb.page.evaluate(components) == [3, 3, 3]
+    until(lambda: len(given(nb, "atoms")) > 2 * atoms)
+    until(lambda: len(given(nb, "cell")), 33)
+    until(lambda: nb.page.evaluate(components), [3, 3, 3])
     nb.page.get_by_label("Show prior").uncheck()
     nb.wait("() => [...document.querySelectorAll('.flowllm-picture')].length === 4")
     nb.wait(f"() => {PANELS}[1].host.clientWidth === 0")
@@ -266,14 +273,14 @@ def test_another_crystal_changes_the_picture_and_leaves_nothing_behind(nb):
         "() => { const g = document.querySelector('.flowllm-player').flowllm.gallery; "
         "return g.panels.map((p) => [p.picture.stage.compList.length, p.scene.count]) }"
     )
-    (first,) = nb.page.evaluate(script)
-    contexts = nb.page.evaluate("() => window.contexts.length")
+    ((_, first),) = settled(lambda: nb.page.evaluate(script))
+    contexts = settled(lambda: nb.page.evaluate("() => window.contexts.length"))
     for _ in range(4):
         nb.run("view.show(salt, 'salt'); view.show(end); view.show(salt, 'salt')")
-    nb.wait(f"() => ({script})()[0][1] !== {first[1]}")
-    ((components, atoms),) = nb.page.evaluate(script)
+    nb.wait(f"() => ({script})()[0][1] !== {first}")
+    ((components, atoms),) = settled(lambda: nb.page.evaluate(script), still=1.0)
     assert components <= 3 and atoms == 9
-    assert nb.page.evaluate("() => window.contexts.length") == contexts
+    assert settled(lambda: nb.page.evaluate("() => window.contexts.length")) == contexts
     nb.run("view.show(None)")
     nb.wait("() => document.querySelector('.flowllm-picture').clientWidth === 0")
     nb.run("view.show(end, 'a still crystal')")
@@ -284,16 +291,17 @@ def test_running_the_cells_again_gives_webgl_contexts_back(nb):
     nb.run_all()
     nb.wait(READY)
     nb.wait("() => window.contexts.filter((c) => !c.isContextLost()).length === 4")
-    assert nb.page.evaluate("() => document.querySelectorAll('canvas').length") == 4
+    until(lambda: nb.page.evaluate("() => document.querySelectorAll('canvas').length"), 4)
 
 
 def test_the_picture_follows_the_theme(nb, picture):
     background = f"() => {PANELS}[0].picture.stage.parameters.backgroundColor"
-    light = nb.page.evaluate(background)
+    light = settled(lambda: nb.page.evaluate(background))
     nb.theme("JupyterLab Dark")
-    nb.wait(f"() => ({background})() !== '{light}'")
-    shade = [int(x) for x in nb.page.evaluate(background).strip("rgb()").split(",")]
-    assert max(shade) < 60
+    until(
+        lambda: [int(x) for x in nb.page.evaluate(background).strip("rgb()").split(",")],
+        lambda shade: max(shade) < 60,
+    )
     nb.shot(".jp-OutputArea-output:has(.flowllm-player) >> nth=1", picture("player-dark.png"))
     nb.theme("JupyterLab Light")
     nb.wait(f"() => ({background})() === '{light}'")
@@ -312,16 +320,13 @@ def test_without_webgl_or_extension_something_else_draws_and_says_why(open_noteb
         NO_WEBGL.replace("/webgl/.test(kind)", "/webgl/.test(kind) && !window.allowed")
     )
     nb.run_all()
-    nb.wait("() => document.body.innerText.includes('This browser offers no WebGL')")
+    expect(nb.page.get_by_text("This browser offers no WebGL").first).to_be_visible()
     nb.until("flat.display.kind", "flat")
-    before = nb.page.locator(".jp-OutputArea-output svg:has(circle)").first.inner_html()
+    drawing = nb.page.locator(".jp-OutputArea-output svg:has(circle)").first
+    before = settled(drawing.inner_html)
     nb.page.locator(".flowllm-controls:visible input[type=range]").focus()
     nb.page.keyboard.press("End")
-    nb.wait(
-        "(old) => document.querySelector('.jp-OutputArea-output svg:has(circle)')"
-        ".innerHTML !== old",
-        argument=before,
-    )
+    until(lambda: drawing.inner_html() != before)
     nb.until("flat.frame", 29)
     nb.page.evaluate("() => { window.allowed = true }")
     nb.run("spare = StructureView(end); spare.display.player._module = 'no-such-module'")
@@ -330,7 +335,7 @@ def test_without_webgl_or_extension_something_else_draws_and_says_why(open_noteb
         " content.activeCellIndex = 2;"
         " await window.jupyterapp.commands.execute('notebook:run-cell') }"
     )
-    nb.wait("() => document.body.innerText.includes('plotly draws instead')")
+    expect(nb.page.get_by_text("plotly draws instead").first).to_be_visible()
     nb.wait("() => document.querySelector('.js-plotly-plot .gl-container canvas')")
     nb.until("spare.display.kind", "plotly")
     assert nb.said == []

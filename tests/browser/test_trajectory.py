@@ -9,11 +9,12 @@ import pytest
 from PIL import Image, ImageSequence
 
 from flowllm.crystals.batch import CrystalBatch
+from tests.browser.waiting import box, expect, picture_of, settled, until
 
 pytestmark = pytest.mark.browser
 
 GENERATED = """from flowllm import FlowLLM
-from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm_widgets.trajectory.widget import TrajectoryViewer
 result = FlowLLM.from_pretrained().generate(4, refinement=RefineSettings(steps=50, record=True))
 viewer = TrajectoryViewer(result)
@@ -25,6 +26,22 @@ skewed"""
 MARK = "[...document.querySelectorAll('.flowllm-marks')].map((m) => m.querySelector('line'))"
 MARKED = f"{MARK}.filter((line) => line?.getAttribute('x1')).length === 2"
 FRAME = "print(viewer.frame)"
+HOVERED = "document.querySelector('.flowllm-plots .hoverlayer')?.innerHTML"
+# Plays, pauses and plays at once, and notes the milliseconds between frames from then on.
+PAUSE_AND_PLAY = """() => {
+  document.getElementById('speed').value = '5';
+  const [button, says] = ['play', 'says'].map((name) => document.getElementById(name));
+  for (let press = 0; press < 3; press += 1) button.click();
+  window.gaps = [];
+  let before = performance.now();
+  const { set } = Object.getOwnPropertyDescriptor(Node.prototype, 'textContent');
+  Object.defineProperty(says, 'textContent', { configurable: true, set(text) {
+    const now = performance.now();
+    window.gaps.push(now - before);
+    before = now;
+    set.call(says, text);
+  } });
+}"""
 LABEL = "document.querySelector('.flowllm-plots .hoverlayer .hovertext')"
 
 
@@ -43,7 +60,7 @@ def mark(nb, viewer: int = 0) -> float:
     return float(nb.page.evaluate(f"{MARK}[{viewer}].getAttribute('x1')"))
 
 
-def click(nb, box: dict[str, float], share: float) -> None:
+def click(nb, place: dict[str, float], share: float) -> None:
     """Point at a place of a plot, and click when its label is there, as a hand does.
 
     A click within 50 ms of a move is to plotly one at the place before the move.
@@ -51,7 +68,7 @@ def click(nb, box: dict[str, float], share: float) -> None:
     page = nb.page
     page.mouse.move(5, 5)
     nb.wait(f"{LABEL} === null")
-    page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+    page.mouse.move(place["x"] + share * place["width"], place["y"] + place["height"] / 2)
     nb.wait(f"{LABEL} !== null")
     page.mouse.down()
     page.mouse.up()
@@ -65,7 +82,7 @@ def write(nb, kind: str, folder: Path) -> Path:
     panel.get_by_label("into folder").fill(str(folder))
     panel.get_by_role("button", name="Write file").click()
     nb.until("not viewer.export_control._background.running")
-    assert nb.run("print(viewer.message.kind)") == "", nb.run("print(viewer.message.text)")
+    nb.until("viewer.message.text if viewer.message.kind else ''", "")
     (path,) = set(folder.glob("*")) - before
     return path
 
@@ -77,73 +94,68 @@ def test_the_viewer_plays_its_plots_follow_and_its_files_open(
     page = nb.page
 
     # it plays: the frame rises in the kernel, and the mark moves with it
-    begin = mark(nb)
+    begin = settled(lambda: mark(nb))
     page.locator(".flowllm-play").first.click()
-    nb.until("viewer.frame > 3")
-    assert nb.run("print(viewer.player.playing)") == "True"
+    nb.until("viewer.frame > 3 and viewer.player.playing")
     page.locator(".flowllm-play").first.click()
     nb.until("not viewer.player.playing")
-    nb.wait(f"{MARK}[0].getAttribute('x1') > {begin} + 1")
+    until(lambda: mark(nb) > begin + 1)
 
     # a click in a plot moves the frame, there and in the 3-D view
     plot = page.locator(".flowllm-plots").first.locator(".nsewdrag").nth(1)
     plot.scroll_into_view_if_needed()
-    box = plot.bounding_box()
+    at = box(plot)
     for share, frame in ((0.9, 46), (0.25, 12), (0.75, 38)):
-        click(nb, box, share)
+        click(nb, at, share)
         nb.until(f"abs(viewer.frame - {frame}) <= 2")
-    assert nb.run("print(viewer.frame == viewer.player.frame == viewer.marks.frame)") == "True"
-    assert page.locator(".flowllm-player").first.get_attribute("data-frame") == nb.run(FRAME)
-    share = float(nb.run(FRAME)) / 50
-    nb.wait(f"{MARK}[0].getAttribute('x1') > {begin} + 50")
-    width = plot.evaluate("(e) => e.getBoundingClientRect().width") / 1.04
-    assert mark(nb) == pytest.approx(begin + share * width, abs=3)
+    nb.until("viewer.frame == viewer.player.frame == viewer.marks.frame")
+    frame = nb.run(FRAME)
+    expect(page.locator(".flowllm-player").first).to_have_attribute("data-frame", frame)
+    goal = begin + int(frame) / 50 * at["width"] / 1.04
+    until(lambda: mark(nb), pytest.approx(goal, abs=3))
 
     # the kernel has no time: a click that the pointer then leaves behind is not forgotten
     nb.run("import time; slow = lambda change: time.sleep(change['new'] is not None)")
     nb.run("viewer.figure.observe(slow, '_js2py_pointsCallback')")
-    click(nb, box, 0.5)
+    click(nb, at, 0.5)
     for share in (0.6, 0.7, 0.8):
-        page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
-        page.wait_for_timeout(100)
+        page.mouse.move(at["x"] + share * at["width"], at["y"] + at["height"] / 2)
+        settled(lambda: page.evaluate(HOVERED), still=0.1)
     nb.until("abs(viewer.frame - 25) <= 2")
     nb.run("viewer.figure.unobserve(slow, '_js2py_pointsCallback')")
 
     # the title over a plot tells the value of the frame
-    titles = page.locator(".flowllm-marks").first.locator("text").all_text_contents()
-    assert len(titles) == 6 and titles[0].startswith("shortest distance")
-    assert titles[0].endswith(
-        nb.run("print(f'{viewer.curves.shortest_distance[viewer.frame]:.2f} Å')")
-    )
+    titles = page.locator(".flowllm-marks").first.locator("text")
+    expect(titles).to_have_count(6)
+    expect(titles.first).to_contain_text("shortest distance")
+    distance = nb.run("print(f'{viewer.curves.shortest_distance[viewer.frame]:.2f} Å')")
+    expect(titles.first).to_contain_text(distance)
 
     # the plots are as wide as the widget, and the pointer shows a value
-    assert page.evaluate("""[...document.querySelectorAll('.flowllm-plots .js-plotly-plot')].every(
+    nb.wait("""[...document.querySelectorAll('.flowllm-plots .js-plotly-plot')].every(
         (p) => Math.abs(p.clientWidth - p.querySelector('.main-svg').clientWidth) < 2)""")
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(at["x"] + at["width"] / 2, at["y"] + at["height"] / 2)
     nb.wait("document.querySelector('.hoverlayer .hovertext')?.textContent.includes('per atom')")
     page.mouse.move(5, 5)
     nb.shot(".flowllm", picture("trajectory_viewer.png"))
 
     # another crystal: other curves, another view
     curve = "document.querySelector('.flowllm-plots .scatterlayer path').getAttribute('d')"
-    before, views = page.evaluate(curve), nb.shot(".flowllm-player canvas")
+    before, views = settled(lambda: page.evaluate(curve)), nb.shot(".flowllm-player canvas")
     page.get_by_role("button", name="Next").first.click()
     nb.until("viewer.crystal == 1 and viewer.frame == 0")
     nb.wait(f"{curve} !== {before!r}")
-    nb.wait(f"{MARK}[0].getAttribute('x1') < {begin} + 1")
-    page.wait_for_timeout(500)
-    assert nb.shot(".flowllm-player canvas") != views
+    until(lambda: mark(nb) < begin + 1)
+    until(lambda: page.locator(".flowllm-player canvas").first.screenshot() != views)
     formula = nb.run("print(result.refined.formulas[1])")
-    assert (
-        formula in page.locator(".flowllm .flowllm-caption", has_text="shortest").first.inner_text()
-    )
+    status = page.locator(".flowllm .flowllm-caption", has_text="shortest").first
+    expect(status).to_contain_text(formula)
 
     files(nb, tmp_path, chromium, picture)
     skewed(nb)
     assert nb.said == []
 
     nb.theme("JupyterLab Dark")
-    page.wait_for_timeout(1500)
     nb.shot(".flowllm", picture("trajectory_viewer_dark.png"))
 
 
@@ -173,22 +185,26 @@ def opened_offline(chromium, path: Path, picture) -> None:
     page, said = context.new_page(), []
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto(path.as_uri())
-    drawn = "(name) => document.getElementById(name).dataset.drawn"
+    page.set_default_timeout(60_000)
     for name in ("player", "curves"):
-        page.wait_for_function(drawn, arg=name, timeout=60_000)
-    says = page.locator("#says")
-    first, shown = says.inner_text(), page.locator("#player").screenshot()
+        expect(page.locator(f"#{name}")).to_have_attribute("data-drawn", "true")
+    says, player = page.locator("#says"), page.locator("#player")
+    first, shown = settled(says.inner_text), picture_of(player)
     page.locator("#play").click()
-    page.wait_for_function("Number(document.getElementById('frame').value) > 2", timeout=60_000)
+    until(lambda: int(page.locator("#frame").input_value()) > 2)
     page.locator("#play").click()
-    assert says.inner_text() != first
+    until(lambda: says.inner_text() != first)
     page.locator("#frame").fill("50")
-    page.wait_for_function("document.getElementById('says').textContent.includes('51 of 51')")
-    page.wait_for_timeout(500)
-    assert page.locator("#player").screenshot() != shown
+    expect(says).to_contain_text("51 of 51")
+    until(lambda: player.screenshot() != shown)
+    page.evaluate(PAUSE_AND_PLAY)
+    gaps = until(lambda: page.evaluate("window.gaps"), lambda found: len(found) > 6)
+    assert min(gaps[1:]) > 150  # five frames a second, also after a pause of no time
+    page.locator("#play").click()
+    expect(page.locator("#play")).to_have_text("Play")
     page.locator("#curves .nsewdrag").first.click(position={"x": 3, "y": 30})
-    page.wait_for_function("document.getElementById('frame').value === '0'")
-    page.screenshot(path=picture("trajectory_page.png"))
+    expect(page.locator("#frame")).to_have_value("0")
+    picture_of(page, picture("trajectory_page.png"))
     assert said == []
     context.close()
 
@@ -197,12 +213,13 @@ def skewed(nb) -> None:
     """A triclinic crystal: without WebGL too, frames change the picture and the box moves."""
     marks = nb.page.locator(".flowllm-marks").nth(1)
     marks.scroll_into_view_if_needed()
-    begin = mark(nb, 1)
-    pictures = []
+    output = nb.page.locator(".jp-OutputArea-output").last
+    titles = marks.locator("text")
+    pictures, begins = [], []
     for frame in (0, 29):
         nb.run(f"skewed.frame = {frame}")
-        nb.page.wait_for_timeout(700)
-        pictures.append(nb.page.locator(".jp-OutputArea-output").last.screenshot())
-    assert pictures[0] != pictures[1] and mark(nb, 1) > begin + 50
-    titles = marks.locator("text").all_text_contents()
-    assert titles[1].endswith(nb.run("print(f'{skewed.curves.volume[29]:.2f} Å³')"))
+        volume = nb.run(f"print(f'{{skewed.curves.volume[{frame}]:.2f}} Å³')")
+        expect(titles.nth(1)).to_contain_text(volume)
+        pictures.append(picture_of(output))
+        begins.append(settled(lambda: mark(nb, 1)))
+    assert pictures[0] != pictures[1] and begins[1] > begins[0] + 50

@@ -65,8 +65,9 @@ def test_every_option_of_a_command_is_explained(name, capsys):
         main([name, "--help"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
-    documented = COMMANDS[name].__doc__.split("Args:")[1]
-    for parameter in inspect.signature(COMMANDS[name]).parameters.values():
+    command = COMMANDS[name].flat()
+    documented = command.__doc__.split("Args:")[1]
+    for parameter in inspect.signature(command).parameters.values():
         assert f"        {parameter.name}: " in documented, parameter.name
         if parameter.kind is not parameter.POSITIONAL_ONLY:
             word = "no-" + parameter.name if parameter.default is True else parameter.name
@@ -75,7 +76,7 @@ def test_every_option_of_a_command_is_explained(name, capsys):
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"bench"}))
 def test_every_command_that_fills_a_folder_can_replace_a_run(name):
-    parameters = inspect.signature(COMMANDS[name]).parameters
+    parameters = inspect.signature(COMMANDS[name].flat()).parameters
     assert {"out", "overwrite"} <= set(parameters)
     if name not in ("data", "combine", "evaluate", "export", "hull", "merge-lm", "reference"):
         assert "device" in parameters
@@ -208,8 +209,8 @@ BAD = {
     "train-lm --epochs 0": "epochs",
     "train-lm --heads 5 --hidden 16": "heads",
     "pair --lm nowhere": "nowhere",
-    "pair --lm SYSTEM/lm --num-pairs 0": "num_pairs",
-    "pair --lm SYSTEM/lm --processes 0": "processes must be at least 1, not 0",
+    "pair --lm SYSTEM/prior --num-pairs 0": "num_pairs",
+    "pair --lm SYSTEM/prior --workers 0": "workers must be at least 1, not 0",
     "train-flow --pairs nowhere": "nowhere",
     "train-flow --pairs nowhere --learning-rate 0": "learning_rate",
     "combine --lm nowhere --flow nowhere": "nowhere",
@@ -236,7 +237,7 @@ def bad_files(tmp_path, monkeypatch, system_folder):
     }.items():
         Path(name).write_text(text)
     shutil.copytree(system_folder, "foreign")
-    Path("foreign", "flow", "config.json").write_text('{"model_type": "llama"}')
+    Path("foreign", "refiner", "config.json").write_text('{"model_type": "llama"}')
     return tmp_path
 
 
@@ -296,15 +297,15 @@ def test_the_process_itself_ends_with_code_2_and_one_line(tmp_path):
 
 INTERRUPTED = """
 import os, signal, sys
-import flowllm.workflows.generate as generate
 from flowllm.cli import main
+from flowllm.runs.parts import Parts
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may ignore it
-save = generate._save_part
-def interrupt(path, part):
-    save(path, part)
+write = Parts.write
+def interrupt(self, wanted, part):
+    write(self, wanted, part)
     os.kill(os.getpid(), signal.SIGINT)
-generate._save_part = interrupt
+Parts.write = interrupt
 sys.stderr = open(errors, "w")
 code = main(arguments)
 sys.stderr.close()

@@ -126,6 +126,21 @@ def test_loading_what_is_not_there_or_no_archive_names_the_file(tmp_path):
         CrystalBatch.load(tmp_path / "text.npz")
 
 
+def test_a_digest_tells_crystals_apart_and_stays_what_it_was():
+    """Runs on disk record it, so it must not change."""
+    batch = CrystalBatch(
+        [11, 17, 14], [[0, 0, 0], [0.5, 0.5, 0.5], [0.25, 0, 0]], [[4, 4, 4], [3, 3, 3]],
+        [[90, 90, 90], [60, 60, 60]], [2, 1], ["rock salt", "Si"],
+    )  # fmt: skip
+    assert batch.digest() == "763c75712af2c8e2"
+    moved = batch.frac_coords + 0.01
+    others = [
+        batch.replace(ids=["rock salt", "Ge"]), batch.replace(frac_coords=moved),
+        batch.replace(atomic_numbers=[11, 17, 32]), batch.replace(num_atoms=[1, 2]), batch[::-1],
+    ]  # fmt: skip
+    assert len({batch.digest(), *(other.digest() for other in others)}) == 6
+
+
 # ---- geometry and conversions
 
 

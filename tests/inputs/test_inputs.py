@@ -401,7 +401,7 @@ def test_the_digest_changes_with_anything_that_counts(tmp_path):
 def runs(system, tmp_path_factory):
     """A folder with a run of generate, and one of refine that left one file out."""
     from flowllm.conditions.request import Request
-    from flowllm.methods.flow.refiner import RefineSettings
+    from flowllm.methods.flow.settings import RefineSettings
     from flowllm.workflows.generate import GenerateSettings, generate_run, refine_run
 
     folder = tmp_path_factory.mktemp("runs")

@@ -6,13 +6,13 @@ import os
 import pytest
 import torch
 
+from flowllm.errors import InputError
 from flowllm.runs.files import (
     atomic_write,
     friendly_os_errors,
     load_weights,
     save_weights,
 )
-from flowllm.errors import InputError
 
 # ---- weights
 

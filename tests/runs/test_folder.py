@@ -6,6 +6,7 @@ import pytest
 
 from flowllm.errors import InputError
 from flowllm.runs.folder import RunFolder
+from flowllm.runs.identity import claim
 
 SETTINGS = {"steps": 50, "seed": 0}
 
@@ -100,3 +101,46 @@ def test_a_run_that_came_to_nothing_leaves_nothing(tmp_path):
     (run.path / "parts").mkdir()
     run.discard()
     assert not (tmp_path / "out").exists()
+
+
+# ---- the claim of a function that fills a folder -------------------------------------------------
+
+
+def test_a_direct_caller_gets_a_run_of_its_own(tmp_path):
+    out = tmp_path / "out"
+    with claim(out, "pairs", SETTINGS) as run:
+        (run.path / "chunk").write_text("done")
+        with pytest.raises(InputError, match="another process"), claim(out, "pairs", SETTINGS):
+            pass
+    assert RunFolder.is_finished(out, "pairs", SETTINGS)
+    with claim(out, "pairs", SETTINGS) as again:  # goes on, as with more pairs
+        assert again.digest == run.digest and (out / "chunk").is_file()
+    with (
+        pytest.raises(InputError, match="steps is 50 there and 9 now"),
+        claim(out, "pairs", {**SETTINGS, "steps": 9}),
+    ):
+        pass
+    with pytest.raises(KeyboardInterrupt), claim(tmp_path / "cut", "pairs", SETTINGS) as run:
+        (run.path / "chunk").write_text("done")
+        raise KeyboardInterrupt
+    assert RunFolder.read(tmp_path / "cut")["status"] == "running"
+
+
+def test_a_folder_of_a_run_that_is_open_is_not_claimed_again(tmp_path):
+    with RunFolder.open(tmp_path / "out", "pair", SETTINGS) as run:
+        with claim(run.path / "chunks", "pairs", {}, run) as same:
+            assert same is run
+        assert not run.finished
+        assert [path.name for path in (run.path / "chunks").iterdir()] == []
+
+
+def test_runs_differ_in_their_digest_by_command_and_settings(tmp_path):
+    made = {
+        begin(tmp_path / str(n), settings, command).digest
+        for n, (settings, command) in enumerate(
+            [(SETTINGS, "generate"), (SETTINGS, "pair"), ({**SETTINGS, "seed": 1}, "generate")]
+        )
+    }
+    assert len(made) == 3
+    assert begin(tmp_path / "0").digest in made  # the same when it goes on
+    assert begin(tmp_path / "0", dict(reversed(SETTINGS.items()))).digest in made

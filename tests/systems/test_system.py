@@ -19,7 +19,8 @@ from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.reduce import reduce_structures
 from flowllm.errors import InputError
-from flowllm.methods.flow.refiner import FlowRefiner, RefineSettings
+from flowllm.methods.flow.refiner import FlowRefiner
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.systems.record import find_model
 from flowllm.systems.sampling import crystal_seed

@@ -117,7 +117,8 @@ def test_groups_of_a_model():
 
 
 def test_groups_of_the_flow():
-    from flowllm.networks.cspnet import VelocityConfig, VelocityNet
+    from flowllm.networks.cspnet import VelocityNet
+    from flowllm.networks.settings import VelocityConfig
 
     net = VelocityNet(VelocityConfig(hidden=16, layers=2, num_types=5))
     matrices, ends, rest = muon_groups(net, 0.1)

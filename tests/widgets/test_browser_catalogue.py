@@ -10,7 +10,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.evaluation import Report
-from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm.metrics.properties import density
 from flowllm.workflows.generate import GenerateSettings, generate_run
 from flowllm_widgets.browser.catalogue import SLOW, read_catalogue, slow_columns

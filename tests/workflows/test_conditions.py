@@ -13,7 +13,7 @@ from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.ranges import OutOfRangeWarning
 from flowllm.conditions.request import Request
 from flowllm.errors import InputError
-from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.language_model.decoding.events import Sentence
 from flowllm.systems.events import Refined
 from flowllm.systems.system import FlowLLM

@@ -15,7 +15,7 @@ from flowllm.cli import main
 from flowllm.conditions.request import Request
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import digest, flat_settings, open_run, weights_digest
 from flowllm.workflows.generate import GenerateSettings, generate_run

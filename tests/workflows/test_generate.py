@@ -14,7 +14,8 @@ from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
+from flowllm.runs.archive import read_archive
 from flowllm.workflows.generate import GenerateSettings, generate_run, read_crystals, refine_run
 
 FEW_STEPS = RefineSettings(steps=2)
@@ -231,13 +232,22 @@ def test_a_finished_run_is_not_done_again(system, tmp_path, no_page, monkeypatch
     assert (out / "crystals.csv").is_file()
 
 
-def test_a_damaged_part_is_made_again(system, finished, tmp_path, no_page):
+@pytest.mark.parametrize("damage", ["no archive", "cut", "of other crystals"])
+def test_a_damaged_part_is_made_again(system, finished, tmp_path, no_page, damage):
     out = tmp_path / "run"
     generate_run(system, SETTINGS, out)
-    (out / "parts" / "000002.npz").write_bytes(b"PK broken")
+    part, other = out / "parts" / "000002.npz", out / "parts" / "000000.npz"
+    whole = part.read_bytes()
+    broken = {
+        "no archive": b"PK broken", "cut": whole[: len(whole) // 2],
+        "of other crystals": other.read_bytes(),
+    }[damage]  # fmt: skip
+    part.write_bytes(broken)
     (out / "crystals.csv").unlink()
     generate_run(system, SETTINGS, out)
     same_results(out, finished[0])
+    arrays = read_archive(part, "is no part")
+    assert arrays["ids"].tolist() == ["c000002", "c000003"]
 
 
 @pytest.mark.parametrize(

@@ -9,21 +9,16 @@ from flowllm.conditions.contradictions import check_together
 from flowllm.conditions.request import Request
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
+from flowllm.evaluation.adherence.settings import names_of
 from flowllm.methods.language_model.examples import known_conditions
 from flowllm.seeds import Stream, generator
-from flowllm.text.prompts import STEMS
 
-ALL = "all"
-DEFAULT_KINDS = (
-    "formula", "composition", "elements", "num-atoms", "space-group", "formula+space-group",
-    "formation-energy", "e-above-hull", "band-gap", ALL,
-)  # fmt: skip
 OF_TYPES = ("formula", "composition", "elements", "num_atoms")
 """Conditions on the types alone, which refinement never changes."""
 
 
 @dataclass(frozen=True)
-class Wish:
+class Target:
     """What is asked for one crystal: the conditions of a real one, named by its id."""
 
     source: str
@@ -36,30 +31,12 @@ class Wish:
         return Request(**{name: getattr(self.conditions, name) for name in known})
 
 
-def names_of(kind: str) -> tuple[str, ...]:
-    """The conditions of a kind: one, several joined as in "formula+space-group", or "all".
-
-    Raises:
-        InputError: a condition that does not exist, or one twice.
-    """
-    if kind == ALL:
-        return tuple(STEMS)
-    names = tuple(word.strip().replace("-", "_") for word in kind.split("+"))
-    for name in names:
-        if name not in STEMS:
-            known = ", ".join(n.replace("_", "-") for n in STEMS)
-            raise InputError(f"no condition {name.replace('_', '-')!r}; there are {known}, {ALL}")
-    if len(set(names)) < len(names):
-        raise InputError(f"{kind!r} names a condition twice")
-    return names
-
-
 def needs_places(kind: str) -> bool:
     """Whether a kind asks for more than types, so that refinement makes a difference."""
     return not set(names_of(kind)) <= set(OF_TYPES)
 
 
-def asked_of(data: CrystalSet, kind: str, num: int, seed: int = 0) -> list[Wish]:
+def asked_of(data: CrystalSet, kind: str, num: int, seed: int = 0) -> list[Target]:
     """Conditions of random crystals, each crystal once; at most `num`.
 
     Crystals of which one of the conditions is unknown are passed over, as are those whose own
@@ -76,23 +53,23 @@ def asked_of(data: CrystalSet, kind: str, num: int, seed: int = 0) -> list[Wish]
     """
     names = names_of(kind)
     order = generator(Stream.CONDITIONS, seed).permutation(len(data))
-    wishes: list[Wish] = []
+    targets: list[Target] = []
     for start in range(0, len(order), max(num, 1)):
         part = order[start : start + num]
         for index, known in zip(part, known_conditions(data[part]), strict=True):
-            wish = Wish(str(data.crystals.ids[index]), known.only(names))
-            if len(wish.conditions.known()) == len(names) and _is_sound(wish, data.max_atoms):
-                wishes.append(wish)
-        if len(wishes) >= num:
+            target = Target(str(data.crystals.ids[index]), known.only(names))
+            if len(target.conditions.known()) == len(names) and _is_sound(target, data.max_atoms):
+                targets.append(target)
+        if len(targets) >= num:
             break
-    if not wishes:
+    if not targets:
         raise InputError(f"no crystal of the data has a known {' and '.join(names)}")
-    return wishes[:num]
+    return targets[:num]
 
 
-def _is_sound(wish: Wish, max_atoms: int) -> bool:
+def _is_sound(target: Target, max_atoms: int) -> bool:
     try:
-        check_together(wish.request.conditions, max_atoms)
+        check_together(target.request.conditions, max_atoms)
     except InputError:
         return False
     return True

@@ -18,9 +18,8 @@ from flowllm.evaluation.adherence.kinds import asked_of
 from flowllm.evaluation.adherence.printing import markdown, table_of
 from flowllm.evaluation.adherence.samples import Samples
 from flowllm.evaluation.adherence.settings import SPLITS, AdherenceSettings
-from flowllm.methods.flow.couplings.sample import fingerprint
 from flowllm.methods.language_model.prior import LanguageModelPrior
-from flowllm.runs.files import atomic_write, friendly_os_errors, read_json, write_json
+from flowllm.runs.files import atomic_write, read_json, write_json
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.progress import Progress
 from flowllm.stability import HullTable, load_hull
@@ -51,26 +50,26 @@ def measure_adherence(
             run.
     """
     data = load_dataset(settings.data, settings.split)
-    wishes = {k: asked_of(data, k, settings.num, settings.seed) for k in settings.kinds}
+    targets = {k: asked_of(data, k, settings.num, settings.seed) for k in settings.kinds}
     system = FlowLLM.from_pretrained(settings.model, device)
-    identity = flat_settings(settings, weights=system.digest(), crystals=fingerprint(data.crystals))
+    identity = flat_settings(settings, weights=system.digest(), crystals=data.crystals.digest())
     inputs = [settings.model, settings.data]
     with open_run(out, "adherence", identity, overwrite, inputs=inputs) as run:
         file = run.path / "summary.json"
         if run.finished and file.is_file():
             return dict(read_json(file))
-        with friendly_os_errors(run.path):
-            (run.path / "parts").mkdir(exist_ok=True)
         hull, gaps = load_hull(), known_gaps(settings.data)
         place_of = {str(name): place for place, name in enumerate(data.crystals.ids)}
         rows: list[dict[str, Any]] = []
         crystals: list[dict[str, Any]] = []
-        for kind, asked in wishes.items():
-            real = data.crystals[[place_of[wish.source] for wish in asked]]
+        for kind, asked in targets.items():
+            real = data.crystals[[place_of[target.source] for target in asked]]
             for mode, prior in priors_of(system, settings.modes):
-                made = Samples(kind, mode, asked, settings, run.path / "parts", workers, progress)
+                made = Samples(
+                    kind, mode, asked, settings, run.path / "parts", run.digest, workers, progress
+                )
                 prior_found, refined_found, relaxed = made.measure(system, prior, hull)
-                conditions = [wish.conditions for wish in asked]
+                conditions = [target.conditions for target in asked]
                 text = prior.rounded(real) if isinstance(prior, LanguageModelPrior) else None
                 figures = figures_of(conditions, prior_found, refined_found, relaxed, gaps, text)
                 rows += [_row(kind, mode, figure) for figure in figures]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.errors import InputError
 from flowllm.evaluation.adherence.energies import energies_of
-from flowllm.evaluation.adherence.figures import ENERGIES, SYMPRECS, Outcome, groups_of, outcome_of
-from flowllm.evaluation.adherence.kinds import Wish, names_of, needs_places
+from flowllm.evaluation.adherence.figures import ENERGIES, Outcome, groups_of, outcome_of
+from flowllm.evaluation.adherence.kinds import Target, names_of, needs_places
 from flowllm.evaluation.adherence.settings import AdherenceSettings
 from flowllm.relax import RelaxSettings
-from flowllm.runs.files import atomic_write
-from flowllm.runs.progress import Progress
+from flowllm.runs.parts import Parts, Wanted
+from flowllm.runs.progress import Progress, progress_of
 from flowllm.stability import HullTable
 from flowllm.systems.protocols import Prior
 from flowllm.systems.sampling import crystal_seed
@@ -26,6 +24,8 @@ from flowllm.systems.system import FlowLLM
 from flowllm.text.prompts import prompt_of
 
 PART = 250  # prompts that are finished, and kept, together
+STAGES = ("prior", "refined")
+Pair = tuple[CrystalBatch, CrystalBatch]
 
 
 @dataclass(frozen=True)
@@ -35,25 +35,27 @@ class Samples:
     Attributes:
         kind: see `names_of`.
         mode: with or without decoding constraints.
-        wishes: what is asked.
+        targets: what is asked.
         settings: of the run.
         folder: where parts are kept.
+        run: the digest of the run that keeps them.
         workers: processes for energies and space groups.
         progress: callback.
     """
 
     kind: str
     mode: str
-    wishes: list[Wish]
+    targets: list[Target]
     settings: AdherenceSettings
     folder: Path
+    run: str
     workers: int | None
     progress: Progress | None
 
     def prompts(self, system: FlowLLM) -> list[str]:
-        """The prompt of each wish."""
+        """The prompt of each target."""
         seed = self.settings.seed
-        asked = [system.asked(w.request, i, seed) for i, w in enumerate(self.wishes)]
+        asked = [system.asked(w.request, i, seed) for i, w in enumerate(self.targets)]
         return [prompt_of(conditions) for conditions in asked]
 
     def measure(
@@ -63,7 +65,7 @@ class Samples:
 
         Where only types are asked for nothing is refined, and nothing but types is looked at.
         """
-        total = len(self.wishes)
+        total = len(self.targets)
         parts = [
             self._part(system, prior, range(s, min(s + PART, total))) for s in range(0, total, PART)
         ]
@@ -91,17 +93,12 @@ class Samples:
         ]
         return found[0], found[1], relaxed
 
-    def _part(
-        self, system: FlowLLM, prior: Prior, indices: range
-    ) -> tuple[CrystalBatch, CrystalBatch]:
+    def _part(self, system: FlowLLM, prior: Prior, indices: range) -> Pair:
         """The prior's crystals and the refined ones; an id is the position of the prompt."""
-        path = self.folder / f"{self.kind}-{self.mode}-{indices.start:06d}"
-        files = [path.with_name(f"{path.name}-{stage}.npz") for stage in ("prior", "refined")]
-        try:
-            before, after = (CrystalBatch.load(file) for file in files)
-        except (InputError, OSError, zipfile.BadZipFile):
+
+        def make() -> Pair:
             settings = self.settings
-            asked = [system.asked(self.wishes[i].request, i, settings.seed) for i in indices]
+            asked = [system.asked(self.targets[i].request, i, settings.seed) for i in indices]
             seeds = [crystal_seed(settings.seed, i, 0) for i in indices]
             before = prior.sample(asked, settings.sampling, seeds)
             ids = np.array([str(indices[int(name)]) for name in before.ids], dtype=np.str_)
@@ -109,11 +106,25 @@ class Samples:
             after = before
             if needs_places(self.kind) and len(before):
                 after = system.refine(before, settings.refinement).last
-            for file, crystals in zip(files, (before, after), strict=True):
-                _save(file, {f.name: getattr(crystals, f.name) for f in fields(CrystalBatch)})
+            return before, after
+
+        name = f"{indices.start:06d}"
+        pair = self._kept_pairs.get(self._wanted(name, str(indices)), make)
         if self.progress is not None:
-            self.progress(f"{self.kind}, {self.mode}", indices.stop, len(self.wishes))
-        return before, after
+            self.progress(f"{self.kind}, {self.mode}", indices.stop, len(self.targets))
+        return pair
+
+    @cached_property
+    def _kept_pairs(self) -> Parts[Pair]:
+        return Parts(self.folder, _pair_arrays, _pair_from)
+
+    @cached_property
+    def _kept_columns(self) -> Parts[dict[str, np.ndarray]]:
+        return Parts(self.folder, dict, dict)
+
+    def _wanted(self, name: str, what: str) -> Wanted:
+        full = f"{self.kind}-{self.mode}-{name}"
+        return Wanted(full, f"{full}, {what} of {self.run}")
 
     def _groups(self, stage: str, crystals: CrystalBatch) -> dict[float, np.ndarray]:
         if not needs_places(self.kind):
@@ -122,34 +133,36 @@ class Samples:
         def find() -> dict[str, np.ndarray]:
             return {str(k): v for k, v in groups_of(crystals, self.workers).items()}
 
-        found = self._once(f"groups-{stage}", [str(t) for t in SYMPRECS], find)
+        found = self._once(f"groups-{stage}", find)
         return {float(name): groups for name, groups in found.items()}
 
     def _energies(
         self, hull: HullTable, stage: str, crystals: CrystalBatch, steps: int = 0
     ) -> dict[str, np.ndarray]:
         def find() -> dict[str, np.ndarray]:
-            return energies_of(crystals, hull, steps, self.workers, tell)
+            report = progress_of(self.progress, f"energies, {stage}")
+            return energies_of(crystals, hull, steps, self.workers, report)
 
-        def tell(done: int, total: int) -> None:
-            if self.progress is not None:
-                self.progress(f"energies, {stage}", done, total)
+        return self._once(f"energies-{stage}", find)
 
-        return self._once(f"energies-{stage}", list(ENERGIES), find)
-
-    def _once(
-        self, name: str, columns: list[str], find: Callable[[], dict[str, np.ndarray]]
-    ) -> dict[str, np.ndarray]:
+    def _once(self, name: str, find: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """Columns that were found before, or are found now and kept."""
-        file = self.folder / f"{self.kind}-{self.mode}-{name}.npz"
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                return {column: archive[column] for column in columns}
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-            found = find()
-            _save(file, found)
-            return found
+        return self._kept_columns.get(self._wanted(name, f"{len(self.targets)} prompts"), find)
 
 
-def _save(file: Path, arrays: dict[str, Any]) -> None:
-    atomic_write(file, lambda handle: np.savez_compressed(handle, **arrays))
+def _pair_arrays(pair: Pair) -> dict[str, np.ndarray]:
+    return {
+        f"{stage}_{name}": values
+        for stage, crystals in zip(STAGES, pair, strict=True)
+        for name, values in crystals.arrays().items()
+    }
+
+
+def _pair_from(arrays: Mapping[str, np.ndarray]) -> Pair:
+    before, after = (
+        CrystalBatch.from_arrays(
+            {k.removeprefix(f"{stage}_"): v for k, v in arrays.items() if k.startswith(stage)}
+        )
+        for stage in STAGES
+    )
+    return before, after

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from flowllm.evaluation.metric import Metric
-from flowllm.evaluation.stages.base import StageResult, Work, save_whole, spread
+from flowllm.evaluation.stages.base import StageResult, Work, spread
 from flowllm.relax import Relaxation, closeness, relax
 from flowllm.runs.files import atomic_write, read_json, write_json
 from flowllm.seeds import Stream, generator
@@ -34,9 +34,7 @@ def relaxation(work: Work) -> StageResult:
         write_json(clock, {"seconds": before + time.perf_counter() - started})
         return done
 
-    relaxed = Relaxation.concatenate(
-        [part for _, part in work.in_parts(places, compute, Relaxation.load)]
-    )
+    relaxed = Relaxation.concatenate(work.in_parts(places, compute, Relaxation))
     write_relaxed(work, relaxed)
     near = closeness(
         work.crystals[places], relaxed, replace(work.settings.same), executor=work.executor,
@@ -99,7 +97,7 @@ def write_relaxed(work: Work, relaxed: Relaxation) -> None:
     from ase.io import write
 
     work.folder.mkdir(parents=True, exist_ok=True)
-    save_whole(relaxed, work.folder / RELAXED)
+    relaxed.save(work.folder / RELAXED)
     atoms = relaxed.crystals.to_ase()
     for one, energy, done in zip(atoms, relaxed.energies, relaxed.converged, strict=True):
         one.info.update(energy_per_atom=float(energy), converged=bool(done))

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from flowllm.methods.flow.couplings.pairs import PairSet
     from flowllm.methods.flow.couplings.sample import build_pairs
     from flowllm.methods.flow.loss import FlowMatcher
-    from flowllm.methods.flow.refiner import FlowRefiner, RefineSettings
-    from flowllm.methods.flow.settings import FlowTrainSettings
+    from flowllm.methods.flow.refiner import FlowRefiner
+    from flowllm.methods.flow.settings import FlowTrainSettings, RefineSettings
     from flowllm.methods.flow.train import train_flow
 
 _MODULES = {
@@ -19,7 +19,7 @@ _MODULES = {
     "FlowRefiner": "refiner",
     "FlowTrainSettings": "settings",
     "PairSet": "couplings.pairs",
-    "RefineSettings": "refiner",
+    "RefineSettings": "settings",
     "align": "couplings.alignment",
     "build_pairs": "couplings.sample",
     "mean_squared_torus_distance": "couplings.alignment",

@@ -9,7 +9,7 @@ from flowllm.manifolds import CrystalState
 from flowllm.methods.flow.path import GeodesicPath
 from flowllm.methods.flow.statistics import FlowStatistics
 from flowllm.methods.flow.velocity import CrystalVelocity
-from flowllm.networks.cspnet import VelocityConfig
+from flowllm.networks.settings import VelocityConfig
 
 
 class FlowMatcher(nn.Module):
@@ -33,7 +33,7 @@ class FlowMatcher(nn.Module):
         self,
         config: VelocityConfig,
         statistics: FlowStatistics,
-        coord_weight: float = 200.0,
+        coord_weight: float,
         cell_weight: float = 1.0,
     ) -> None:
         super().__init__()

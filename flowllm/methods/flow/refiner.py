@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,12 @@ from flowllm.crystals.batch import CrystalBatch, concatenated_ranges
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError, first_line
 from flowllm.manifolds import CrystalManifold, CrystalState, SymmetricManifold
-from flowllm.methods.flow.ode import EVALUATIONS, SOLVERS, anti_annealed, integrate
+from flowllm.methods.flow.ode import EVALUATIONS, anti_annealed, integrate
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.flow.space_group import operations_of
 from flowllm.methods.flow.statistics import FlowStatistics
 from flowllm.methods.flow.velocity import CrystalVelocity
-from flowllm.networks.cspnet import VelocityConfig
+from flowllm.networks.settings import VelocityConfig
 from flowllm.runs.files import CONFIG, WEIGHTS, load_weights, save_weights
 from flowllm.runs.identity import weights_digest
 from flowllm.systems.watch import UNWATCHED, Watch
@@ -25,59 +25,6 @@ from flowllm.training.device import resolve_device
 
 FORMAT = "flowllm-flow"
 BATCH_ON_CPU, BATCH_ON_ACCELERATOR = 64, 1024
-
-
-@dataclass(frozen=True)
-class RefineSettings:
-    """How the flow is integrated; checks itself.
-
-    Attributes:
-        steps: equal steps from t = 0 to 1.
-        solver: "euler", "midpoint" or "rk4".
-        anti_annealing: s in the factor 1 + s t on the velocity of the coordinates.
-        record: frames to keep: False for the first and the last, True for every step's, or a number
-            (2 or more), spread evenly over the steps.
-        batch_size: crystals computed together; None takes what suits the device.
-        symprec: hold each crystal to the space group that spglib finds in it, as it is given, with
-            this tolerance in Å; 0 lets the flow break it. The network is not equivariant under
-            rotations, so without it atoms leave their Wyckoff positions by a little.
-
-    Raises:
-        InputError: a value is out of range.
-    """
-
-    steps: int = 25
-    solver: str = "euler"
-    anti_annealing: float = 0.0
-    record: bool | int = False
-    batch_size: int | None = None
-    symprec: float = 0.0
-
-    def __post_init__(self) -> None:
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
-            raise InputError(f"steps must be a whole number above 0, not {self.steps!r}")
-        if self.solver not in SOLVERS:
-            raise InputError(f"no solver {self.solver!r}; there are {', '.join(SOLVERS)}")
-        if not (np.isfinite(self.anti_annealing) and self.anti_annealing >= 0):
-            raise InputError(f"anti_annealing must be 0 or more, not {self.anti_annealing!r}")
-        if not isinstance(self.record, bool) and self.record < 2:
-            raise InputError(
-                f"record must be true, false or at least 2 frames, not {self.record!r}"
-            )
-        if self.batch_size is not None and self.batch_size < 1:
-            raise InputError(f"batch_size must be 1 or more, not {self.batch_size!r}")
-        if not 0 <= self.symprec < 1:
-            raise InputError(
-                f"symprec must be a distance in Å from 0 to below 1, not {self.symprec!r}"
-            )
-
-    @property
-    def frames(self) -> list[int]:
-        """The steps after which a frame is kept, from 0 to `steps`."""
-        if self.record is True:
-            return list(range(self.steps + 1))
-        count = 2 if self.record is False else min(int(self.record), self.steps + 1)
-        return sorted({round(k * self.steps / (count - 1)) for k in range(count)})
 
 
 class FlowRefiner:

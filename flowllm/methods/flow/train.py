@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,25 +14,31 @@ from flowllm.errors import InputError
 from flowllm.methods.flow.batches import HeldOutBatches, PairBatches, only
 from flowllm.methods.flow.couplings.alignment import squared_torus_distances
 from flowllm.methods.flow.couplings.pairs import PairSet, flat_cells
-from flowllm.methods.flow.couplings.sample import fingerprint
 from flowllm.methods.flow.loss import FlowMatcher
 from flowllm.methods.flow.refiner import FlowRefiner
 from flowllm.methods.flow.settings import FlowTrainSettings
+from flowllm.runs.folder import RunFolder
+from flowllm.runs.identity import claim, flat_settings
+from flowllm.runs.progress import ItemProgress
 from flowllm.seeds import Stream, generator
 from flowllm.training.device import resolve_device
+from flowllm.training.ranks import open_shared_run
 from flowllm.training.trainer import CrystalTrainer, training_arguments
+
+COMMAND = "train-flow"
 
 
 def train_flow(
     pairs: PairSet,
     config: FlowTrainSettings,
     out: str | Path,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ItemProgress | None = None,
+    run: RunFolder | None = None,
 ) -> FlowRefiner:
     """Train a flow on pairs, or go on where an earlier run with the same arguments stopped.
 
     Under `out`: `checkpoints/` (the last two), `log.jsonl` (`training.log`; coord_loss and
-    cell_loss of 1 are the variance of the target), `settings.json`, and in the end `model/`, which
+    cell_loss of 1 are the variance of the target), `run.json`, and in the end `model/`, which
     `FlowRefiner.from_pretrained` reads: the moving average of the weights. The data order, t and
     noise follow from the seed and the step; a run that was killed and started again equals an
     uninterrupted one to the bit, on the same CPU and number of threads.
@@ -44,6 +48,7 @@ def train_flow(
         config: the settings.
         out: folder of the run.
         progress: called with (steps done, steps in all).
+        run: the run that fills `out`; without one it is opened here.
 
     Returns:
         The trained refiner.
@@ -52,14 +57,19 @@ def train_flow(
         InputError: too few pairs, or `out` holds a run of other settings or pairs.
         FloatingPointError: the loss is no longer finite.
     """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    identity = run_settings(config, pairs)
+    with claim(out, COMMAND, identity, run, opened=open_shared_run):
+        return _train(pairs, config, Path(out), progress)
+
+
+def _train(
+    pairs: PairSet, config: FlowTrainSettings, out: Path, progress: ItemProgress | None
+) -> FlowRefiner:
     device = resolve_device(config.device)
     if config.bf16 and device.type != "cuda":
         raise InputError("bf16 is for CUDA only; on a CPU it is hundreds of times slower")
     if len(pairs) < 2:
         raise InputError(f"training needs at least 2 pairs, not {len(pairs)}")
-    _claim(out, config, pairs)
     pairs = close_pairs(pairs, config.max_distance, config.max_strain)
     training, validation = split_pairs(pairs, config.validation_share, config.seed)
     statistics = training.statistics(config.network.cell_map)
@@ -156,27 +166,8 @@ def _arguments(
     )
 
 
-def _claim(out: Path, config: FlowTrainSettings, pairs: PairSet) -> None:
-    """Mark the folder as this run's, or see that it is."""
-    run = {
-        "settings": json.loads(json.dumps(config.binding())),
-        "pairs": fingerprint(pairs.c0) + fingerprint(pairs.c1),
-    }
-    path = out / "settings.json"
-    if path.exists():
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-            old, new = before["settings"], run["settings"]
-            other = sorted(k for k in {*old, *new} if old.get(k) != new.get(k))
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise InputError(f"{path} is damaged; choose another folder") from error
-        if before.get("pairs") != run["pairs"]:
-            other.append("pairs")
-        if other:
-            raise InputError(
-                f"{out} holds another run ({', '.join(other)} differ); choose another folder"
-            )
-        return
-    partial = path.with_name(f".settings.{os.getpid()}.partial")
-    partial.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+def run_settings(config: FlowTrainSettings, pairs: PairSet) -> dict[str, Any]:
+    """What a run of training depends on, by name: all but how it is computed and shown."""
+    binding = {*config.binding(), *asdict(config.network)}
+    settings = {name: value for name, value in flat_settings(config).items() if name in binding}
+    return {**settings, "pairs": pairs.c0.digest() + pairs.c1.digest()}

@@ -7,7 +7,8 @@ from torch import nn
 
 from flowllm.manifolds import CrystalState, cell_map
 from flowllm.methods.flow.statistics import FlowStatistics
-from flowllm.networks.cspnet import VelocityConfig, VelocityNet
+from flowllm.networks.cspnet import VelocityNet
+from flowllm.networks.settings import VelocityConfig
 
 
 class CrystalVelocity(nn.Module):

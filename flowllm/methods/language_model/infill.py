@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
+from flowllm.crystals.elements import MP20_ELEMENTS, NUMBER_OF
 from flowllm.data.reduce import ReduceSettings, reduce_structure
 from flowllm.errors import InputError
 from flowllm.methods.language_model.likelihood import as_crystal_set, score
@@ -25,12 +25,8 @@ from flowllm.methods.language_model.prior import LanguageModelPrior
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-TRAINED_ON = tuple(
-    symbol
-    for symbol in SYMBOLS[1:95]
-    if symbol not in ("Po", "At", "Rn", "Fr", "Ra")  # MP-20 holds none of them
-)
-"""The 89 elements of MP-20, hydrogen to plutonium."""
+TRAINED_ON = MP20_ELEMENTS
+"""What the shipped model knows."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
-from flowllm.methods.language_model.likelihood import Likelihood, Progress, score
+from flowllm.methods.language_model.likelihood import Likelihood, score
 from flowllm.metrics.statistics import Estimate, estimate
+from flowllm.runs.progress import ItemProgress
 from flowllm.seeds import Stream, generator
 from flowllm.text.formats.base import TextFormat
 from flowllm.text.formats.registry import make_format
@@ -61,7 +62,7 @@ def invariance(
     kind: str = "translation",
     num: int = 20,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     text_format: TextFormat | None = None,
 ) -> Invariance:
     """Score crystals under random transformations; the outline is given, for it does not change.
@@ -115,7 +116,7 @@ def _texts(
 
 
 def _shifted(
-    progress: Progress | None, turn: int, turns: int, size: int
+    progress: ItemProgress | None, turn: int, turns: int, size: int
 ) -> Callable[[int, int], None] | None:
     if progress is None:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +18,10 @@ from flowllm.methods.language_model.examples import (
     encode_example_prompt,
     known_conditions,
 )
+from flowllm.runs.progress import ItemProgress
 from flowllm.text.encoding import encode_behind
 from flowllm.text.formats.base import TextFormat
 from flowllm.text.formats.registry import make_format
-
-Progress = Callable[[int, int], None]
-"""Called with (crystals scored, crystals in all)."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def score(
     texts: Sequence[str] | None = None,
     text_format: TextFormat | None = None,
     batch_size: int = 64,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> Likelihood:
     """Log-likelihoods of crystals: what the model writes unasked, and their texts.
 

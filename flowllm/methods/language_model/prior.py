@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -101,7 +102,9 @@ class LanguageModelPrior:
             InputError: no composition fits, or a standard sentence of a prompt cannot be read.
         """
         if self.constrained:
-            rule_for(self.read(asked), self.format.max_atoms)
+            with warnings.catch_warnings():  # sampling warns of foreign text, once is enough
+                warnings.simplefilter("ignore")
+                rule_for(self.read(asked), self.format.max_atoms)
 
     def read(self, asked: Conditions) -> Conditions:
         """The conditions with the prompt that the model reads, and what that prompt states.

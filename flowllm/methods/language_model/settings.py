@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from flowllm.errors import InputError
+from flowllm.settings import setting
 from flowllm.text.formats.registry import DEFAULT_FORMAT, FORMATS
 
+Optimizer = Literal["muon", "adamw"]
+Augmentation = Literal["none", "translation"]
 FEWEST_TOKENS = 128  # that a text may take, however small the cells
 
 
@@ -26,10 +30,10 @@ class CompactConfig:
         context: the longest prompt and crystal together, in tokens.
     """
 
-    hidden: int = 256
+    hidden: int = 224
     layers: int = 6
-    heads: int = 8
-    feed_forward: int = 704
+    heads: int = 7
+    feed_forward: int = 576
     context: int = 512
 
     def __post_init__(self) -> None:
@@ -46,26 +50,30 @@ class LMTrainSettings:
 
     Attributes:
         epochs: passes over the training split.
-        batch_size: crystals a step.
+        batch_size: crystals a step, of all processes together.
         learning_rate: peak; linear warm-up, then a cosine to a hundredth of it.
         warmup_steps: steps of warm-up.
-        weight_decay: decoupled, on matrices.
+        weight_decay: decoupled decay of the matrices; the more epochs, the more of it is needed.
         optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
         augmentation: "none", or "translation": crystals moved by random vectors.
         text_format: in which crystals are written, a name in `flowllm.text.formats.registry`.
         seed: of weights, order and prompts.
-        validation_rows: crystals of the validation split that are scored on the way.
-        checkpoint_steps: steps between checkpoints, from which an interrupted run goes on.
-        threads: processor threads; 0 leaves torch's choice.
+        validation_rows: crystals of the validation split that are scored during training.
+        checkpoint_steps: steps between validations, and between the checkpoints from which an
+            interrupted run goes on.
+        threads: processor threads; 0 takes all.
+
+    Raises:
+        InputError: a value out of its range.
     """
 
-    epochs: int = 14
+    epochs: int = 6
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 2.5e-3
     warmup_steps: int = 100
-    weight_decay: float = 0.1
-    optimizer: str = "muon"
-    augmentation: str = "none"
+    weight_decay: float = 0.5
+    optimizer: Optimizer = "muon"
+    augmentation: Augmentation = "none"
     text_format: str = DEFAULT_FORMAT
     seed: int = 0
     validation_rows: int = 512
@@ -78,13 +86,22 @@ class LMTrainSettings:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 < self.learning_rate < math.inf:
             raise InputError(f"learning_rate must be above 0, not {self.learning_rate}")
-        if self.optimizer not in ("muon", "adamw"):
+        if self.optimizer not in get_args(Optimizer):
             raise InputError(f"optimizer {self.optimizer!r} is neither muon nor adamw")
         if self.text_format not in FORMATS:
             known = ", ".join(FORMATS)
             raise InputError(f"no text format {self.text_format!r}; there are {known}")
-        if self.augmentation not in ("none", "translation"):
+        if self.augmentation not in get_args(Augmentation):
             raise InputError(f"augmentation {self.augmentation!r} is neither none nor translation")
+        if self.seed < 0:
+            raise InputError(f"the seed must be at least 0, not {self.seed}")
+
+    @classmethod
+    def paper(cls) -> LMTrainSettings:
+        """How FlowLLM fine-tunes LLaMA-2 (section 3.1 and appendix)."""
+        return cls(
+            epochs=10, batch_size=16, learning_rate=5e-4, weight_decay=0.0, optimizer="adamw"
+        )
 
 
 @dataclass(frozen=True)
@@ -92,11 +109,12 @@ class SamplingSettings:
     """How texts are drawn.
 
     Attributes:
-        temperature: logits are divided by it; below 1 the likely becomes likelier.
-        top_p: nucleus; only the likeliest tokens that add up to this probability are drawn.
+        temperature: logits are divided by it; above 0, and the lower, the likelier the crystals.
+        top_p: nucleus, in (0, 1]; tokens are drawn from the likeliest that add up to this
+            probability.
         noise: standard deviation of Gaussian noise on the sampled values, in each value's own unit
             (fractional, Å, degrees).
-        overlap: let atoms be written on top of each other; else decoding keeps them apart.
+        overlap: allow atoms on top of each other; otherwise decoding keeps them apart.
         batch_size: texts at a time.
         max_new_tokens: a text that has not ended by then is cut and rejected; None gives it as many
             as the largest cell of the model takes in its text format.
@@ -105,12 +123,16 @@ class SamplingSettings:
         InputError: a value out of its range.
     """
 
-    temperature: float = 0.7
-    top_p: float = 0.9
-    noise: float = 0.0
-    overlap: bool = False
-    batch_size: int = 256
-    max_new_tokens: int | None = None
+    temperature: float = setting(
+        0.7, low=0.05, high=2.0, step=0.05, label="Temperature τ", short="τ", written=".2f"
+    )
+    top_p: float = setting(
+        0.9, low=0.05, high=1.0, step=0.05, label="Nucleus P", short="P", written=".2f"
+    )
+    noise: float = setting(0.0, low=0.0, high=0.2, step=0.005, label="Noise σ", short="Noise")
+    overlap: bool = setting(False, form=False)
+    batch_size: int = setting(256, option=False, form=False)
+    max_new_tokens: int | None = setting(None, form=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:

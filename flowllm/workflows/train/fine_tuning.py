@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowllm.errors import InputError
-from flowllm.methods.flow.couplings.sample import fingerprint
 from flowllm.runs.identity import digest, flat_settings, open_run
 from flowllm.text.formats.registry import make_format
 from flowllm.training.device import resolve_device
@@ -15,7 +14,7 @@ from flowllm.training.ranks import compute_on, open_shared_run
 from flowllm.workflows.train.splits import training_splits
 
 if TYPE_CHECKING:
-    from flowllm.methods.language_model.finetune.train import LargeSettings
+    from flowllm.methods.language_model.finetune.settings import LargeSettings
 
 
 def train_large(
@@ -38,8 +37,6 @@ def train_large(
     """
     from flowllm.methods.language_model.finetune.train import Base, fine_tune
 
-    if settings.training.seed < 0:
-        raise InputError(f"the seed must be at least 0, not {settings.training.seed}")
     place = resolve_device(device).type
     compute_on(place)
     train, validation = training_splits(data)
@@ -48,7 +45,7 @@ def train_large(
     identity = flat_settings(
         settings,
         data=str(data),
-        crystals=fingerprint(train.crystals) + fingerprint(validation.crystals),
+        crystals=train.crystals.digest() + validation.crystals.digest(),
         base=base.digest,
         max_atoms=train.max_atoms,
     )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from flowllm.errors import InputError
 from flowllm.methods.flow import FlowRefiner, FlowTrainSettings, PairSet, train_flow
-from flowllm.methods.flow.couplings.sample import fingerprint
+from flowllm.methods.flow.train import COMMAND, run_settings
 from flowllm.runs.files import friendly_os_errors
 from flowllm.runs.folder import RUN, RunFolder
-from flowllm.runs.identity import flat_settings, open_run
+from flowllm.runs.identity import open_run
 from flowllm.training.device import resolve_device
 from flowllm.workflows.train.pairs import PAIRS
 
@@ -37,22 +36,14 @@ def train_on_pairs(
     content = PairSet.load(pairs / PAIRS)
     if len(content) < 2:
         raise InputError(f"{pairs} holds {len(content)} pairs; training needs at least 2")
-    identity = {
-        name: value for name, value in flat_settings(settings).items() if name in _binding(settings)
-    }
-    identity["pairs"] = fingerprint(content.c0) + fingerprint(content.c1)
-    with open_run(out, "train-flow", identity, overwrite, inputs=[pairs]) as run:
+    identity = run_settings(settings, content)
+    with open_run(out, COMMAND, identity, overwrite, inputs=[pairs]) as run:
         if run.finished and (run.path / "model").is_dir():
             return FlowRefiner.from_pretrained(run.path / "model", settings.device)
         try:
             with friendly_os_errors(run.path):
-                refiner = train_flow(content, settings, run.path, progress)
+                refiner = train_flow(content, settings, run.path, progress, run)
         except FloatingPointError as error:
             raise InputError(str(error)) from None
         run.finish(pairs_trained_on=len(content))
     return refiner
-
-
-def _binding(settings: FlowTrainSettings) -> set[str]:
-    """The settings that a run may not change half-way, the network's among them."""
-    return {*settings.binding(), *asdict(settings.network)}

@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from flowllm.errors import InputError
-from flowllm.methods.flow.couplings.sample import fingerprint
 from flowllm.methods.language_model.compact import build_compact
 from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings
 from flowllm.methods.language_model.train import train_lm
@@ -16,7 +15,35 @@ from flowllm.text.formats.registry import make_format
 from flowllm.text.tokenizer import build_tokenizer, longest_text
 from flowllm.training.device import resolve_device
 from flowllm.training.ranks import compute_on, open_shared_run
+from flowllm.workflows.train.fine_tuning import train_large
+from flowllm.workflows.train.settings import LanguageModelSettings
 from flowllm.workflows.train.splits import training_splits
+
+
+def train_language_model(
+    data: str | Path,
+    out: Path,
+    settings: LanguageModelSettings,
+    *,
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, float]:
+    """Train a compact language model from scratch, or fine-tune a pretrained one.
+
+    Returns:
+        Validation figures, as `train_compact` or `fine_tuning.train_large` gives them.
+
+    Raises:
+        InputError: no such data or model, or the folder holds another run.
+    """
+    large = settings.fine_tuning
+    if large is not None:
+        return train_large(data, out, large, device=device, overwrite=overwrite, progress=progress)
+    return train_compact(
+        data, out, settings.sizes, settings.training, device=device, overwrite=overwrite,
+        progress=progress,
+    )  # fmt: skip
 
 
 def train_compact(
@@ -37,8 +64,6 @@ def train_compact(
     Raises:
         InputError: no such data, or the folder holds another run; the loss is not finite.
     """
-    if settings.seed < 0:
-        raise InputError(f"the seed must be at least 0, not {settings.seed}")
     place = str(resolve_device(device))
     compute_on(place)
     train, validation = training_splits(data)
@@ -47,7 +72,7 @@ def train_compact(
     identity = flat_settings(
         settings,
         data=str(data),
-        crystals=fingerprint(train.crystals) + fingerprint(validation.crystals),
+        crystals=train.crystals.digest() + validation.crystals.digest(),
         max_atoms=train.max_atoms,
         **asdict(config),
     )

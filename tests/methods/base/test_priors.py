@@ -12,7 +12,7 @@ from flowllm.errors import InputError
 from flowllm.methods.base import BasePrior, SimpleBase, Substitution, TrainingSpecies
 from flowllm.methods.base import prior as prior_module
 from flowllm.methods.base.templates import TemplateIndex, mendeleev_numbers
-from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.systems.system import FlowLLM
 from flowllm.systems.watch import UNWATCHED

@@ -11,7 +11,7 @@ from flowllm.methods.flow.couplings.alignment import align
 from flowllm.methods.flow.couplings.pairs import PairSet
 from flowllm.methods.flow.statistics import FlowStatistics
 from flowllm.methods.flow.velocity import CrystalVelocity
-from flowllm.networks.cspnet import VelocityConfig
+from flowllm.networks.settings import VelocityConfig
 
 
 @pytest.fixture(scope="session")

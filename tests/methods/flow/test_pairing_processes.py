@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import tracemalloc
+import zipfile
 from concurrent.futures import Executor, Future
 
 import numpy as np
@@ -14,9 +15,15 @@ from flowllm.errors import InputError
 from flowllm.methods.flow import PairSet
 from flowllm.methods.flow.couplings import sample as pairing
 from flowllm.methods.flow.couplings.chunk import PairPlan, PairTask, make_chunk
-from flowllm.methods.flow.couplings.files import chunk_path, join_pairs, read_chunk, write_perturbed
+from flowllm.methods.flow.couplings.files import (
+    join_pairs,
+    kept_chunks,
+    wanted_chunk,
+    write_perturbed,
+)
 from flowllm.methods.flow.couplings.perturbed import perturbed_pairs
 from flowllm.methods.flow.couplings.sample import chunk_files, sample_pairs, target_order
+from flowllm.runs.folder import RunFolder
 from tests.methods.flow.noisy_prior import (
     FatalPrior,
     NoisyPrior,
@@ -108,11 +115,13 @@ def test_a_dask_cluster_makes_them_too(targets, alone, tmp_path):
 
 def test_a_chunk_depends_on_nothing_but_its_task(targets, alone, tmp_path):
     order = target_order(len(targets), 23, PLAN.seed)
+    run = RunFolder(tmp_path / "alone", RunFolder.read(tmp_path / "alone"))
     for number in (3, 0):  # in any order
         chosen = order[5 * number : 5 * number + 5]
         prior = NoisyPrior(0.2, 0.2)
         chunk = make_chunk(PairTask(prior, targets[chosen], 5 * number, "", PLAN))
-        found = read_chunk(chunk_path(tmp_path / "alone", number), chosen)
+        wanted = wanted_chunk(number, chosen, run.digest)
+        found = kept_chunks(tmp_path / "alone").read(wanted)
         assert_same(chunk.pairs, found.pairs)
         assert np.array_equal(chunk.tally, found.tally)
 
@@ -168,13 +177,14 @@ def test_bad_input_is_told_as_such_and_not_tried_again(targets, tmp_path):
 @pytest.mark.parametrize("damage", ["cut", "empty", "no archive", "flipped", "of other targets"])
 def test_a_damaged_chunk_is_made_again(targets, alone, tmp_path, damage):
     out = tmp_path / "alone"
-    path = chunk_path(out, 2)
+    path = out / "chunk-00002.npz"
     content = bytearray(path.read_bytes())
-    if damage == "flipped":
-        content[len(content) // 2] ^= 0xFF
+    if damage == "flipped":  # in the middle of the coordinates
+        member = zipfile.ZipFile(path).getinfo("c0_frac_coords.npy")
+        content[member.header_offset + member.compress_size // 2] ^= 0xFF
     broken = {
         "cut": content[: len(content) // 2], "empty": b"", "no archive": b"PK nothing",
-        "flipped": content, "of other targets": chunk_path(out, 1).read_bytes(),
+        "flipped": content, "of other targets": (out / "chunk-00001.npz").read_bytes(),
     }[damage]  # fmt: skip
     path.write_bytes(bytes(broken))
     prior = NoisyPrior(0.2, 0.2)
@@ -186,14 +196,16 @@ def test_a_damaged_chunk_is_made_again(targets, alone, tmp_path, damage):
 KILL = """
 import os, signal
 import flowllm.methods.flow.couplings.sample as pairing
+from flowllm.runs.parts import Parts
+from tests.methods.flow.noisy_prior import noisy_prior
 from tests.methods.flow.noisy_prior import noisy_prior
 
-write = pairing.write_chunk
-def kill(path, *rest):
-    if path.name == "chunk-00003.npz":
+write = Parts.write
+def kill(self, wanted, part):
+    if wanted.name == "chunk-00003":
         os.kill(os.getpid(), signal.SIGKILL)
-    write(path, *rest)
-pairing.write_chunk = kill
+    write(self, wanted, part)
+Parts.write = kill
 options = {"processes": 2}
 pairing.sample_pairs(targets, noisy_prior, "settings", out, plan, **options)
 """
@@ -214,7 +226,7 @@ def test_a_run_killed_amid_its_chunks_ends_as_one_that_was_not(
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"processes": 0}, "processes"), ({"plan": PairPlan(23, 4, 5)}, "seed.*differ")],
+    [({"processes": 0}, "processes"), ({"plan": PairPlan(23, 4, 5)}, "seed is 3 there and 4 now")],
 )
 def test_what_cannot_be_is_refused(targets, alone, tmp_path, options, message):
     with pytest.raises(InputError, match=message):

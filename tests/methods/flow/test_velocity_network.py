@@ -9,7 +9,7 @@ from torch_geometric.data import Batch
 
 from flowllm.errors import InputError
 from flowllm.manifolds import metric_tensor
-from flowllm.networks.cspnet import VelocityConfig, VelocityNet
+from flowllm.networks.cspnet import VelocityNet
 from flowllm.networks.cspnet_pyg import ReferenceVelocityNet
 from flowllm.networks.features import (
     cell_features,
@@ -18,6 +18,7 @@ from flowllm.networks.features import (
     image_distances,
     time_embedding,
 )
+from flowllm.networks.settings import VelocityConfig
 
 
 def arguments(crystals, seed=0):

@@ -18,12 +18,11 @@ from flowllm.methods.language_model import (
     train_lm,
 )
 from flowllm.methods.language_model.finetune.adapters import (
-    PAPER,
-    AdapterSettings,
     adapt_lm,
     add_adapter,
 )
 from flowllm.methods.language_model.finetune.load import merge_into
+from flowllm.methods.language_model.finetune.settings import AdapterSettings
 from flowllm.methods.language_model.prior import load_large
 from flowllm.runs.identity import weights_digest
 
@@ -192,4 +191,5 @@ def test_sizes_out_of_range_are_named(wrong, said):
 
 def test_the_defaults_are_the_papers():
     assert AdapterSettings() == AdapterSettings(8, 32.0, 0.0)
-    assert (PAPER.epochs, PAPER.batch_size, PAPER.learning_rate) == (10, 16, 5e-4)
+    paper = LMTrainSettings.paper()
+    assert (paper.epochs, paper.batch_size, paper.learning_rate) == (10, 16, 5e-4)

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from transformers import DynamicCache
 
 from flowllm.errors import InputError
 from flowllm.methods.language_model import (
@@ -11,7 +10,6 @@ from flowllm.methods.language_model import (
     SamplingSettings,
     build_compact,
 )
-from flowllm.methods.language_model.decoding.cache import RoomyLayer, cache_for
 
 
 def test_sizes_and_special_tokens(tokenizer, tiny_config):
@@ -58,34 +56,3 @@ def test_weights_depend_on_the_seed_alone(tokenizer, tiny_config):
 def test_settings_out_of_range_are_named(kind, values, said):
     with pytest.raises(InputError, match=said):
         kind(**values)
-
-
-def test_the_roomy_cache_holds_what_the_growing_one_holds(tiny):
-    generator = torch.Generator().manual_seed(0)
-    tokens = torch.randint(2, 1000, (5, 12), generator=generator)
-    caches = [cache_for(tiny.config, 12), DynamicCache(config=tiny.config)]
-    assert all(isinstance(layer, RoomyLayer) for layer in caches[0].layers)
-    with torch.inference_mode():
-        for start, end, keep in (
-            (0, 6, [0, 2, 3, 4]),
-            (6, 7, [0, 1, 2]),
-            (7, 8, [2, 0, 1, 0, 2]),  # copies, in any order
-            (8, 9, [0, 3]),
-            (9, 12, None),
-        ):
-            outputs = [
-                tiny(input_ids=tokens[:, start:end], past_key_values=c, use_cache=True).logits
-                for c in caches
-            ]
-            assert torch.allclose(*outputs, atol=1e-5)
-            if keep is not None:
-                index = torch.tensor(keep)
-                tokens = tokens[index]
-                for cache in caches:
-                    cache.batch_select_indices(index)
-            for roomy, growing in zip(*(c.layers for c in caches), strict=True):
-                assert roomy.get_seq_length() == growing.get_seq_length() == end
-                assert torch.allclose(roomy.keys, growing.keys, atol=1e-5)
-                assert torch.allclose(roomy.values, growing.values, atol=1e-5)
-        # and both computed what a pass without any cache computes
-        assert torch.allclose(outputs[0], tiny(input_ids=tokens).logits[:, 9:], atol=1e-4)

@@ -13,14 +13,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from flowllm.conditions.conditions import Conditions
 from flowllm.data import prepare
 from flowllm.errors import InputError
-from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
+from flowllm.methods.language_model import LanguageModelPrior, LMTrainSettings, SamplingSettings
 from flowllm.methods.language_model.examples import IGNORED, CrystalExamples, collate, uniform_part
 from flowllm.methods.language_model.finetune import load as large_prior
 from flowllm.methods.language_model.finetune import train as room
-from flowllm.methods.language_model.finetune.adapters import PAPER, AdapterSettings
 from flowllm.methods.language_model.finetune.base import base_digest
 from flowllm.methods.language_model.finetune.load import merge_into
-from flowllm.methods.language_model.finetune.train import Base, LargeSettings, fine_tune
+from flowllm.methods.language_model.finetune.settings import AdapterSettings, LargeSettings
+from flowllm.methods.language_model.finetune.train import Base, fine_tune
 from flowllm.methods.language_model.likelihood import score
 from flowllm.methods.language_model.prior import LargePrior, load_large
 from flowllm.systems.system import FlowLLM
@@ -39,8 +39,8 @@ MATRICES = {
 }
 MATRICES["qwen2"] = MATRICES["slow"] = MATRICES["llama"]
 SHORT = replace(
-    PAPER, epochs=4, batch_size=4, learning_rate=1e-2, warmup_steps=2, validation_rows=8,
-    checkpoint_steps=8, threads=1,
+    LMTrainSettings.paper(), epochs=4, batch_size=4, learning_rate=1e-2, warmup_steps=2,
+    validation_rows=8, checkpoint_steps=8, threads=1,
 )  # fmt: skip
 
 
@@ -266,7 +266,7 @@ def test_its_folder_goes_through_pairs_and_combination(taught, two, system_folde
         (tmp_path / "cifs" / f"{name}.cif").write_text(text)
     data, adapter = tmp_path / "data", taught[1]
     prepare(tmp_path / "cifs", data, workers=1)
-    settings = PairSettings(SamplingSettings(0.5), num_pairs=4, samples_per_target=1)
+    settings = PairSettings(SamplingSettings(0.5), num_pairs=4, perturbed=0)
     summary = make_pairs(adapter, data, tmp_path / "pairs", settings, device="cpu")
     assert summary["pairs"] >= 3
     combine(adapter, system_folder / "flow", data, tmp_path / "system")

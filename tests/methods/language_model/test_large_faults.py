@@ -16,10 +16,11 @@ from flowllm.errors import InputError
 from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
 from flowllm.methods.language_model.decoding.encoding import check_tokenizer
 from flowllm.methods.language_model.finetune import base
-from flowllm.methods.language_model.finetune.adapters import AdapterSettings, attach_adapter
+from flowllm.methods.language_model.finetune.adapters import attach_adapter
 from flowllm.methods.language_model.finetune.base import base_digest, check_quantisation, find_base
 from flowllm.methods.language_model.finetune.load import merge_into
-from flowllm.methods.language_model.finetune.train import Base, LargeSettings, fine_tune
+from flowllm.methods.language_model.finetune.settings import AdapterSettings, LargeSettings
+from flowllm.methods.language_model.finetune.train import Base, fine_tune
 from flowllm.methods.language_model.prior import load_large
 from flowllm.text import build_prompt
 from flowllm.text.formats.registry import make_format

@@ -1,5 +1,7 @@
 """Memory and time of fine-tuning, as computed, against models that are really trained."""
 
+import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,17 +10,16 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen2Config
 
-from flowllm.bench.finetune_memory import (
-    LLAMA2_7B,
-    LLAMA2_70B,
-    Plan,
-    activation_memory,
-    count_parameters,
-    table,
-    training_flops,
-    training_memory,
-)
-from flowllm.methods.language_model.finetune.adapters import AdapterSettings, add_adapter
+from flowllm.methods.language_model.finetune.adapters import add_adapter
+from flowllm.methods.language_model.finetune.settings import AdapterSettings
+
+RECIPE = Path(__file__).parents[3] / "recipes" / "finetune_memory.py"
+_spec = importlib.util.spec_from_file_location("finetune_memory", RECIPE)
+_recipe = sys.modules["finetune_memory"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_recipe)
+LLAMA2_7B, LLAMA2_70B, Plan = _recipe.LLAMA2_7B, _recipe.LLAMA2_70B, _recipe.Plan
+activation_memory, count_parameters = _recipe.activation_memory, _recipe.count_parameters
+training_flops, training_memory = _recipe.training_flops, _recipe.training_memory
 
 SMALL = LlamaConfig(
     vocab_size=500, hidden_size=128, intermediate_size=352, num_hidden_layers=6,
@@ -146,4 +147,4 @@ def test_four_bits_hold_the_blocks_in_little_more_than_half_a_byte():
 
 def test_the_readme_says_what_is_computed():
     readme = Path(__file__).parents[3] / "README.md"
-    assert table() in readme.read_text(encoding="utf-8")
+    assert _recipe.table() in readme.read_text(encoding="utf-8")

@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.language_model import LMTrainSettings
-from flowllm.methods.language_model.finetune.train import Base, LargeSettings, fine_tune
+from flowllm.methods.language_model.finetune.settings import LargeSettings
+from flowllm.methods.language_model.finetune.train import Base, fine_tune
 from flowllm.methods.language_model.prior import load_large
 from flowllm.teaching import miniature
 from flowllm.teaching.miniature import save_miniature

@@ -10,7 +10,7 @@ from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.language_model import SamplingSettings
 from flowllm.methods.language_model.decoding.events import Sentence, Token
 from flowllm.methods.language_model.rules import rule_for

@@ -25,7 +25,7 @@ from flowllm.text.prompts import OUTLINE, REQUEST, STEMS
 TINY = CompactConfig(hidden=32, layers=2, heads=2, feed_forward=64, context=128)
 SETTINGS = LMTrainSettings(
     epochs=4, batch_size=10, learning_rate=1e-2, warmup_steps=4, validation_rows=12,
-    checkpoint_steps=20, threads=1,
+    checkpoint_steps=20, weight_decay=0.1, threads=1,
 )  # fmt: skip
 
 

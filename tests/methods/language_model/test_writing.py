@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from transformers import DynamicCache, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.conditions.conditions import Conditions
@@ -89,23 +89,6 @@ def test_equal_prompts_are_passed_over_once_and_change_nothing(tiny, tokenizer, 
     for index in range(5):
         alone = decode(tiny, tokenizer, [prompts[index]], settings, [index], begin([sizes[index]]))
         assert alone == [texts[index]]
-
-
-def test_shared_prompts_work_with_the_caches_of_transformers_too(
-    tiny, tokenizer, begin, monkeypatch
-):
-    prompts = [build_prompt()] * 3 + [build_prompt(Conditions(num_atoms=3))]
-    settings = SamplingSettings(temperature=1.2)
-
-    def texts():
-        return decode(tiny, tokenizer, prompts, settings, range(4), begin([3] * 4))
-
-    own = texts()
-    monkeypatch.setattr(
-        "flowllm.methods.language_model.decoding.loop.cache_for",
-        lambda config, room: DynamicCache(config=config),
-    )
-    assert texts() == own
 
 
 def test_like_texts_and_equal_prompts_stand_together(tokenizer, begin):

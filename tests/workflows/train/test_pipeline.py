@@ -18,7 +18,7 @@ from flowllm.errors import InputError
 from flowllm.methods.flow import FlowTrainSettings, PairSet
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings, SamplingSettings
-from flowllm.networks.cspnet import VelocityConfig
+from flowllm.networks.settings import VelocityConfig
 from flowllm.systems.system import FlowLLM
 from flowllm.workflows.train import (
     PairSettings,
@@ -33,7 +33,7 @@ from flowllm.workflows.train.source import PriorSource, make_prior
 
 TINY_LM = CompactConfig(16, 1, 2, 24)
 LM = LMTrainSettings(epochs=2, batch_size=9, checkpoint_steps=3, validation_rows=3, threads=1)
-PAIRS = PairSettings(SamplingSettings(0.9), num_pairs=12, samples_per_target=1, chunk_size=4)
+PAIRS = PairSettings(SamplingSettings(0.9), num_pairs=12, perturbed=0, chunk_size=4)
 FLOW = FlowTrainSettings(
     network=VelocityConfig(hidden=16, layers=1, time_dim=8, num_frequencies=3, distance_features=4),
     epochs=3,
@@ -42,6 +42,8 @@ FLOW = FlowTrainSettings(
     eval_steps=4,
     save_steps=2,
     validation_share=0.2,
+    max_distance=0.25,
+    max_strain=10.0,
     device="cpu",
     half=False,
 )
@@ -102,7 +104,7 @@ def test_pairs_hold_the_targets_composition_and_lie_nearer_than_in_list_order(tr
 
 def test_pairs_are_the_same_to_the_bit_on_two_processes(trained, prepared, tmp_path):
     out = tmp_path / "pairs"
-    summary = make_pairs(trained[0] / "lm", prepared, out, PAIRS, device="cpu", processes=2)
+    summary = make_pairs(trained[0] / "lm", prepared, out, PAIRS, device="cpu", workers=2)
     assert without_speed(summary) == without_speed(trained[2])
     one, two = (PairSet.load(f / "pairs.npz") for f in (trained[0] / "pairs", out))
     for name, values in one.arrays().items():
@@ -130,7 +132,7 @@ def test_a_worker_that_finds_another_model_refuses(trained, prepared, system_fol
     prior = LanguageModelPrior.from_pretrained(trained[0] / "lm")
     source = PriorSource.of(prior, "language-model", trained[0] / "lm", prepared, "cpu")
     assert source() is source()  # loaded once
-    moved = replace(source, lm=str(system_folder / "lm"))
+    moved = replace(source, lm=str(system_folder / "prior"))
     with pytest.raises(InputError, match="another model here than where the work was planned"):
         moved()
     types = make_prior("types", prior, load_dataset(prepared, "train").crystals)
@@ -325,7 +327,7 @@ def test_every_stage_overwrites_on_request(prepared, system_folder, tmp_path, mo
     fewer = PairSettings(**{**vars(PAIRS), "num_pairs": 4})
     for settings in (PAIRS, fewer):
         summary = make_pairs(
-            system_folder / "lm", prepared, tmp_path / "pairs", settings,
+            system_folder / "prior", prepared, tmp_path / "pairs", settings,
             device="cpu", overwrite=settings is fewer,
         )  # fmt: skip
     assert summary["pairs"] == 4

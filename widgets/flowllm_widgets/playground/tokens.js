@@ -183,7 +183,14 @@ function render({ model, el }) {
     });
     return best;
   }
-  const scrolled = () => (pointed >= 0 ? hide() : undefined);
+  // keys scroll to a token out of sight, so the tip of the one with the focus goes along
+  const scrolled = (event) => {
+    if (pointed < 0 || !event.target.contains(text)) return;
+    const { top, bottom } = spans[pointed].getBoundingClientRect();
+    const inSight = bottom > 0 && top < window.innerHeight;
+    if (inSight && spans[pointed] === document.activeElement) show(pointed);
+    else hide();
+  };
   document.addEventListener("scroll", scrolled, true);
   model.on("change:shown", update);
   update();

@@ -9,7 +9,7 @@ import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
-from flowllm.methods.flow.refiner import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.language_model.decoding.events import Sentence, Token
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.systems.events import Asked, Drawn, Event, Refined, Refining, Rejected

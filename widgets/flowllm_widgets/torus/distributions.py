@@ -55,7 +55,7 @@ def crystal_sites(crystals: CrystalBatch | None = None) -> Draw:
     """Coordinates x and y of atoms in real crystals, each blurred by `JITTER`.
 
     Args:
-        crystals: whose atoms; left out, those of `flowllm.data.textbook_structures`, which takes
+        crystals: whose atoms; left out, those of `flowllm.teaching.textbook`, which takes
             some seconds at the first draw.
 
     Raises:

@@ -84,6 +84,7 @@ window.addEventListener("DOMContentLoaded", async () => {
 
   let shown = 0;
   let playing = false;
+  let runs = 0;
 
   // draws a frame and everything that belongs to it; resolves when it is on screen
   async function show(frame) {
@@ -101,16 +102,18 @@ window.addEventListener("DOMContentLoaded", async () => {
   }
 
   async function play() {
+    const mine = (runs += 1); // one that was paused may still wait for its next frame
     playing = true;
     find("play").textContent = "Pause";
     if (shown === data.frames.length - 1) await show(0);
-    while (playing) {
+    while (playing && mine === runs) {
       const due = performance.now() + 1000 / Number(find("speed").value);
       const last = shown === data.frames.length - 1;
       if (last && !find("loop").checked) break;
       await show(last ? 0 : shown + 1);
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
     }
+    if (mine !== runs) return;
     playing = false;
     find("play").textContent = "Play";
   }

@@ -8,8 +8,6 @@ be lost. Cells are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
@@ -22,8 +20,6 @@ REFINED = 8
 """Candidate translations that are improved further after the screening."""
 FORBIDDEN = 1e3
 """Cost of pairing different elements; squared torus distances are at most 3/4."""
-
-Progress = Callable[[int, int], None]
 
 
 def align(c0: CrystalBatch, c1: CrystalBatch, method: str = "translation") -> CrystalBatch:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,23 @@ class PairChunk:
     tally: np.ndarray
     work: np.ndarray
     decoding: DecodingFigures
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The chunk as arrays by name, those of the pairs as in `PairSet.arrays`."""
+        decoding = np.array(astuple(self.decoding), dtype=np.float64)
+        return {
+            **self.pairs.arrays(), "tally": self.tally, "work": self.work, "decoding": decoding,
+        }  # fmt: skip
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> PairChunk:
+        """From what `arrays` gave.
+
+        Raises:
+            KeyError, ValueError: they are none of a chunk.
+        """
+        tally, work, counts = (arrays[name] for name in ("tally", "work", "decoding"))
+        return cls(PairSet.from_arrays(arrays), tally, work, DecodingFigures.of(counts))
 
 
 @dataclass(frozen=True)

@@ -1,57 +1,45 @@
-"""Files of pairs: chunks that are there whole or not at all, and many of them joined into one."""
+"""Files of pairs: finished chunks, pairs of noisy copies, and many of them joined into one."""
 
 from __future__ import annotations
 
-import os
 import zipfile
-import zlib
 from collections.abc import Sequence
-from dataclasses import astuple
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.errors import InputError
 from flowllm.methods.flow.couplings.chunk import PairChunk, target_order
 from flowllm.methods.flow.couplings.pairs import PairSet
 from flowllm.methods.flow.couplings.perturbed import perturbed_pairs
-from flowllm.systems.decoding_figures import DecodingFigures
+from flowllm.runs.archive import open_archive
+from flowllm.runs.identity import digest
+from flowllm.runs.parts import Parts, Wanted
 
 NOISY_PART = 4096  # pairs of noisy copies that are in memory together
 
 
-def chunk_path(folder: Path, number: int) -> Path:
-    """The file of a chunk."""
-    return folder / f"chunk-{number:05d}.npz"
+def kept_chunks(folder: Path) -> Parts[PairChunk]:
+    """The finished chunks in a folder, which is made if need be."""
+    return Parts(folder, PairChunk.arrays, PairChunk.from_arrays)
 
 
-def read_chunk(path: Path, chosen: np.ndarray) -> PairChunk | None:
-    """A finished chunk for the targets at these positions; None where it must be made (again)."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not np.array_equal(archive["chosen"], chosen):
-                return None
-            tally, work, counts = (archive[name] for name in ("tally", "work", "decoding"))
-        return PairChunk(PairSet.load(path), tally, work, DecodingFigures.of(counts))
-    except FileNotFoundError:
-        return None
-    except (InputError, OSError, EOFError, KeyError, TypeError, ValueError):
-        return None  # damaged
-    except (zipfile.BadZipFile, zlib.error):
-        return None
+def chunk_name(number: int) -> str:
+    """The name of a chunk's file, without its suffix."""
+    return f"chunk-{number:05d}"
 
 
-def write_chunk(path: Path, chosen: np.ndarray, chunk: PairChunk) -> None:
-    """Write a chunk so that it is there whole or not at all."""
-    partial = path.with_name(f".{path.stem}.partial.npz")
-    arrays: dict[str, Any] = chunk.pairs.arrays()
-    np.savez_compressed(
-        partial, chosen=chosen, tally=chunk.tally, work=chunk.work,
-        decoding=np.array(astuple(chunk.decoding), dtype=np.float64), **arrays,
-    )  # fmt: skip
-    os.replace(partial, path)
+def wanted_chunk(number: int, chosen: np.ndarray, run: str) -> Wanted:
+    """What is asked of the file of a chunk.
+
+    Args:
+        number: of the chunk.
+        chosen: (D,) positions of its targets; a last chunk of fewer draws is another chunk.
+        run: the digest of the run.
+    """
+    targets = digest(np.ascontiguousarray(chosen, dtype=np.int64).tobytes())
+    return Wanted(chunk_name(number), f"targets {targets} of {run}")
 
 
 def join_pairs(files: Sequence[Path], handle: IO[bytes]) -> None:
@@ -104,6 +92,6 @@ def write_perturbed(targets: CrystalBatch, num_pairs: int, seed: int, folder: Pa
 
 
 def _array(file: Path, name: str) -> np.ndarray:
-    with np.load(file, allow_pickle=False) as archive:
+    with open_archive(file, "holds no pairs") as archive:
         found: np.ndarray = archive[name]
         return found

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from flowllm.errors import InputError
 from flowllm.manifolds import DEFAULT_CELL_MAP, cell_map
 from flowllm.methods.flow.couplings.alignment import mean_squared_torus_distance, torus_log
 from flowllm.methods.flow.statistics import FlowStatistics
+from flowllm.runs.archive import open_archive, write_archive
 
 SMALLEST_STD = 1e-6
 
@@ -112,8 +112,7 @@ class PairSet:
 
     def save(self, path: str | Path) -> None:
         """Write an .npz of both batches that holds no pickle."""
-        arrays: dict[str, Any] = self.arrays()
-        np.savez_compressed(path, **arrays)
+        write_archive(path, self.arrays())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of both sides, named as in the file, and a mark if species may differ."""
@@ -126,23 +125,28 @@ class PairSet:
         return arrays if self.same_species else arrays | {"same_species": np.array([False])}
 
     @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> PairSet:
+        """From what `arrays` gave; others beside them do not count.
+
+        Raises:
+            KeyError: one is missing.
+            InputError: they are no pairs.
+        """
+        c0, c1 = (
+            CrystalBatch(*(arrays[f"{side}_{f.name}"] for f in fields(CrystalBatch)))
+            for side in ("c0", "c1")
+        )
+        return cls(c0, c1, bool(np.all(arrays.get("same_species", True))))
+
+    @classmethod
     def load(cls, path: str | Path) -> PairSet:
         """Read what `save` wrote.
 
         Raises:
             InputError: the file is missing or holds no pairs.
         """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                c0, c1 = (
-                    CrystalBatch(*(archive[f"{side}_{f.name}"] for f in fields(CrystalBatch)))
-                    for side in ("c0", "c1")
-                )
-                return cls(c0, c1, bool(np.all(archive.get("same_species", True))))
-        except FileNotFoundError as error:
-            raise InputError(f"no such file: {path}") from error
-        except Exception as error:  # a broken archive raises zip, zlib, key, type and value errors
-            raise InputError(f"{path} holds no pairs: {error}") from error
+        with open_archive(path, "holds no pairs") as archive:
+            return cls.from_arrays(archive)
 
 
 def flat_cells(crystals: CrystalBatch, cell_map_name: str) -> np.ndarray:

@@ -7,9 +7,6 @@ to disk as they come: memory does not grow with the number of pairs.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
@@ -31,18 +28,21 @@ from flowllm.methods.flow.couplings.chunk import (
     sample_seed,
     target_order,
 )
-from flowllm.methods.flow.couplings.files import chunk_path, read_chunk, write_chunk
+from flowllm.methods.flow.couplings.files import chunk_name, kept_chunks, wanted_chunk
 from flowllm.methods.flow.couplings.pairs import PairSet
 from flowllm.parallel.map import Failure, iterate_crystals
 from flowllm.parallel.pool import WorkerPool
+from flowllm.runs.files import write_json
+from flowllm.runs.folder import RunFolder
+from flowllm.runs.identity import claim
+from flowllm.runs.progress import ItemProgress
 from flowllm.systems.decoding_figures import DecodingFigures
 from flowllm.systems.protocols import Prior
 from flowllm.training.device import used_threads
 
-__all__ = ["build_pairs", "fingerprint", "sample_pairs", "sample_seed", "target_order"]
+__all__ = ["build_pairs", "sample_pairs", "sample_seed", "target_order"]
 
-Progress = Callable[[int, int], None]
-"""Called with (targets done, targets in all)."""
+COMMAND = "pairs"  # of a run that is opened here, for a caller without one
 WAVE = 256  # chunks that are handed out together: what is on its way bounds the memory
 
 
@@ -56,7 +56,7 @@ def build_pairs(
     chunk_size: int = 256,
     samples_per_target: int = 1,
     keep: str = "closest",
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     *,
     alignment: str = "translation",
 ) -> PairSet:
@@ -67,14 +67,13 @@ def build_pairs(
         prior: what gives c0 for a composition.
         settings: passed on to the prior.
         out: folder, as for `sample_pairs`.
-        num_pairs: as in `PairPlan`, and so are seed, chunk_size, samples_per_target, keep and
-            alignment.
-        seed: see there.
-        chunk_size: see there.
-        samples_per_target: see there.
-        keep: see there.
+        num_pairs: number of draws of a target.
+        seed: seed of everything random.
+        chunk_size: draws in a chunk.
+        samples_per_target: samples drawn for one target.
+        keep: "closest" keeps the sample with the smallest aligned distance, "all" every one.
         progress: called with (draws done, draws in all) after each chunk.
-        alignment: see there.
+        alignment: method of `flowllm.methods.flow.couplings.alignment.align`.
 
     Returns:
         The pairs in the order of the draws; ids are the targets'. A draw whose samples all failed
@@ -94,10 +93,11 @@ def sample_pairs(
     settings: Any,
     out: Path,
     plan: PairPlan,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     *,
     processes: int = 1,
     executor: Executor | None = None,
+    run: RunFolder | None = None,
 ) -> dict[str, Any]:
     """Make the chunks of a plan that a folder lacks, on as many processes as there are.
 
@@ -109,30 +109,30 @@ def sample_pairs(
         prior: what gives c0 for a composition; for other processes something that can be sent to
             them, best a function that loads the prior there.
         settings: passed on to the prior.
-        out: folder for `chunk-XXXXX.npz`, `run.json` and `summary.json`.
+        out: folder for `chunk-XXXXX.npz` and `summary.json`; without `run` it becomes the folder
+            of a run of its own.
         plan: which pairs.
         progress: called with (draws done, draws in all) after each chunk.
         processes: spawned ones, each with one thread; 1 computes in this one.
         executor: any `concurrent.futures` executor instead; it is not shut down.
+        run: the run that `out` is a part of.
 
     Returns:
         Counts, the mean squared torus distances per atom, and under "speed" what it took.
 
     Raises:
-        InputError: no targets, `out` holds chunks of another run, or a chunk failed twice.
+        InputError: no targets, `out` holds another run, or a chunk failed twice.
     """
     if not len(targets):
         raise InputError("pairs need targets")
     if processes < 1:
         raise InputError(f"processes must be at least 1, not {processes}")
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    run = {
-        "targets": fingerprint(targets),
+    about = {
+        "targets": targets.digest(),
         "prior_settings": str(settings),
         **{name: value for name, value in vars(plan).items() if name != "num_pairs"},
     }
-    _claim(out, run)
     order = target_order(len(targets), plan.num_pairs, plan.seed)
     total = _Total(plan.num_pairs, plan.chunk_size, progress)
 
@@ -145,34 +145,27 @@ def sample_pairs(
 
     processes = min(processes, total.chunks)  # one chunk is not worth a process of its own
     own = WorkerPool(processes) if executor is None and processes > 1 else None
-    with own or nullcontext():
+    with claim(out, COMMAND, about, run) as claimed, own or nullcontext():
+        kept = kept_chunks(out)
         for first in range(0, total.chunks, WAVE):
-            missing = []
-            for number in range(first, min(first + WAVE, total.chunks)):
-                found = read_chunk(chunk_path(out, number), chosen(number))
-                if found is None:
-                    missing.append(number)
-                else:
-                    total.add(number, found)
-            for number, made in _make(missing, task, executor or own):
-                write_chunk(chunk_path(out, number), chosen(number), made)
-                total.add(number, made, new=True)
-    summary = total.summary(run, processes if executor is None else None)
-    _write_json(out / "summary.json", summary)
+            numbers = range(first, min(first + WAVE, total.chunks))
+            wanted = [wanted_chunk(n, chosen(n), claimed.digest) for n in numbers]
+
+            def make(places: list[int], first: int = first) -> Iterator[tuple[int, PairChunk]]:
+                missing = [first + place for place in places]
+                return ((n - first, made) for n, made in _make(missing, task, executor or own))
+
+            for place, chunk, new in kept.each(wanted, make):
+                total.add(first + place, chunk, new)
+        summary = total.summary(about, processes if executor is None else None)
+        write_json(out / "summary.json", summary)
     return summary
 
 
 def chunk_files(out: Path, plan: PairPlan) -> list[Path]:
     """The files of a plan's chunks, in the order of the draws."""
-    return [chunk_path(out, number) for number in range(-(-plan.num_pairs // plan.chunk_size))]
-
-
-def fingerprint(crystals: CrystalBatch) -> str:
-    """A hash of the crystals, to recognise a run's targets again."""
-    digest = hashlib.sha256()
-    for values in (crystals.ids, crystals.num_atoms, crystals.atomic_numbers, crystals.frac_coords):
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()[:16]
+    chunks = -(-plan.num_pairs // plan.chunk_size)
+    return [out / f"{chunk_name(number)}.npz" for number in range(chunks)]
 
 
 class _Total:
@@ -184,7 +177,7 @@ class _Total:
         progress: called after each chunk.
     """
 
-    def __init__(self, draws: int, chunk_size: int, progress: Progress | None) -> None:
+    def __init__(self, draws: int, chunk_size: int, progress: ItemProgress | None) -> None:
         self.draws, self.chunk_size, self.progress = draws, chunk_size, progress
         self.chunks = -(-draws // chunk_size)
         # of each chunk, so that their order does not change the sums
@@ -264,26 +257,3 @@ def _spread(
     names = [f"chunk {number}" for number in numbers]
     tasks = [task(number) for number in numbers]
     return iterate_crystals(make_chunk, tasks, executor, names=names)
-
-
-def _claim(out: Path, run: dict[str, Any]) -> None:
-    """Mark the folder as this run's, or see that it is."""
-    path = out / "run.json"
-    if path.exists():
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path} is damaged; choose another folder") from error
-        other = [name for name, value in run.items() if before.get(name) != value]
-        if other:
-            raise InputError(
-                f"{out} holds pairs of another run ({', '.join(other)} differ); choose another"
-            )
-    else:
-        _write_json(path, run)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)

@@ -18,7 +18,6 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.errors import InputError
-from flowllm.methods.language_model.decoding.cache import cache_for
 from flowllm.methods.language_model.decoding.encoding import padding
 from flowllm.methods.language_model.decoding.nucleus import Draw, draw, uniform_numbers
 from flowllm.methods.language_model.settings import FEWEST_TOKENS, SamplingSettings
@@ -127,7 +126,7 @@ def write(
     uniform = np.stack([uniform_numbers(seed, room) for seed in batch.seeds])
     before()
     began = time.perf_counter()
-    logits, cache, mask, position = _encode(model, batch.prompts, padding(tokenizer), room)
+    logits, cache, mask, position = _encode(model, batch.prompts, padding(tokenizer))
     count(texts=len(batch.prompts))
     written: list[list[int]] = [[] for _ in batch.prompts]
     rows: np.ndarray = np.arange(len(batch.prompts))
@@ -165,18 +164,18 @@ def write(
 
 
 def _encode(
-    model: PreTrainedModel, prompts: list[list[int]], pad: int, room: int
+    model: PreTrainedModel, prompts: list[list[int]], pad: int
 ) -> tuple[Tensor, DynamicCache, Tensor, Tensor]:
     """One pass over the prompts, equal ones once.
 
     Returns:
-        Logits (B, V) of the first token, the cache with room for so many tokens more, attention
-        mask (B, T) and the last position of each prompt (B,).
+        Logits (B, V) of the first token, the keys and values so far, attention mask (B, T) and the
+        last position of each prompt (B,).
     """
     distinct = {prompt: place for place, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
     ids, mask = left_padded(list(distinct), pad, model.device)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    cache = cache_for(model.config, ids.shape[1] + room)
+    cache = DynamicCache(config=model.config)
     output = model(
         input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
         use_cache=True, logits_to_keep=1,

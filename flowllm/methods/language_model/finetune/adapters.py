@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -19,41 +18,11 @@ from transformers import PreTrainedModel, set_seed
 
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError, first_line
+from flowllm.methods.language_model.finetune.settings import AdapterSettings
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.settings import LMTrainSettings
 from flowllm.methods.language_model.train import train_lm
 from flowllm.runs.files import friendly_os_errors
-
-PAPER = LMTrainSettings(
-    epochs=10, batch_size=16, learning_rate=5e-4, weight_decay=0.0, optimizer="adamw"
-)
-"""How the paper trains its adapter."""
-
-
-@dataclass(frozen=True)
-class AdapterSettings:
-    """Sizes of an adapter.
-
-    Attributes:
-        rank: columns of B and rows of A.
-        alpha: the product is scaled by alpha / rank.
-        dropout: share of the inputs of A that are dropped in training.
-
-    Raises:
-        InputError: a value out of its range.
-    """
-
-    rank: int = 8
-    alpha: float = 32.0
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise InputError(f"rank must be at least 1, not {self.rank}")
-        if not 0 < self.alpha < float("inf"):
-            raise InputError(f"alpha must be above 0 and finite, not {self.alpha}")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout must be in [0, 1), not {self.dropout}")
 
 
 def add_adapter(
@@ -113,7 +82,7 @@ def adapt_lm(
     train: CrystalSet,
     validation: CrystalSet,
     out: Path,
-    settings: LMTrainSettings = PAPER,
+    settings: LMTrainSettings | None = None,
     adapter: AdapterSettings | None = None,
     *,
     device: str = "cpu",
@@ -138,6 +107,7 @@ def adapt_lm(
     Returns:
         A prior that samples with the adapter, and the figures of `validation_figures` with it.
     """
+    settings = settings or LMTrainSettings.paper()
     model = add_adapter(prior.model, adapter, settings.seed)
     with friendly_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)

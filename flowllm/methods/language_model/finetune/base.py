@@ -22,13 +22,13 @@ from transformers import (
 
 from flowllm.errors import InputError, first_line
 from flowllm.methods.language_model.decoding.encoding import check_tokenizer
+from flowllm.methods.language_model.finetune.settings import QUANTISATIONS
 from flowllm.runs.files import read_json
 from flowllm.text.formats.base import TextFormat
 from flowllm.training.ranks import from_main
 
 # of an adapter's folder: peft's weights and settings, and our record of the base
 ADAPTER, ADAPTER_CONFIG, BASE = "adapter_model.safetensors", "adapter_config.json", "base.json"
-QUANTISATIONS = ("4bit", "8bit")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # nothing pickled
 

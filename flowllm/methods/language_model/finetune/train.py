@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,10 @@ from flowllm.methods.language_model.examples import (
     uniform_part,
     whole_batches,
 )
-from flowllm.methods.language_model.finetune.adapters import PAPER, AdapterSettings, attach_adapter
+from flowllm.methods.language_model.finetune.adapters import attach_adapter
 from flowllm.methods.language_model.finetune.base import (
     ADAPTER_CONFIG,
     BASE,
-    QUANTISATIONS,
     base_digest,
     check_quantisation,
     find_base,
@@ -43,8 +42,8 @@ from flowllm.methods.language_model.finetune.base import (
     load_base_model,
     load_base_tokenizer,
 )
+from flowllm.methods.language_model.finetune.settings import LargeSettings
 from flowllm.methods.language_model.format_file import save_format
-from flowllm.methods.language_model.settings import LMTrainSettings
 from flowllm.methods.language_model.train import lm_arguments
 from flowllm.runs.files import friendly_os_errors, read_json, write_json
 from flowllm.text.formats.base import TextFormat
@@ -53,50 +52,6 @@ from flowllm.training.callbacks import EarlyStop
 from flowllm.training.device import used_threads
 from flowllm.training.ranks import is_main, shared_batch
 from flowllm.training.trainer import CrystalTrainer
-
-
-@dataclass(frozen=True)
-class LargeSettings:
-    """How a model of others is fine-tuned.
-
-    Attributes:
-        model: a local folder, or an id on the hub.
-        training: as in the paper unless said otherwise; a batch is that of all processes together.
-        adapter: sizes of a LoRA adapter; None trains all weights.
-        load_in: "4bit" or "8bit" holds the frozen weights in few bits; None in 16 or 32.
-        max_steps: stop there; None goes on to the end of the epochs.
-        limit: use only so many crystals of the training split; None all.
-        patience: validations without a new least loss after which training stops; 0 never.
-        at_once: crystals that a process takes at once, a divisor of its share of the batch; None
-            the whole share.
-        checkpointing: compute activations a second time instead of keeping them; None on GPUs only.
-
-    Raises:
-        InputError: a value out of its range, or a combination that makes no sense.
-    """
-
-    model: str
-    training: LMTrainSettings = PAPER
-    adapter: AdapterSettings | None = field(default_factory=AdapterSettings)
-    load_in: str | None = None
-    max_steps: int | None = None
-    limit: int | None = None
-    patience: int = 0
-    at_once: int | None = None
-    checkpointing: bool | None = None
-
-    def __post_init__(self) -> None:
-        if self.load_in is not None and self.load_in not in QUANTISATIONS:
-            raise InputError(f"no quantisation {self.load_in!r}; there are 4bit and 8bit")
-        if self.load_in is not None and self.adapter is None:
-            raise InputError("weights in few bits cannot be trained themselves; use --lora too")
-        for name in ("max_steps", "limit", "at_once"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.patience < 0:
-            raise InputError(f"patience must be at least 0, not {self.patience}")
-        if self.training.optimizer != "adamw":
-            raise InputError("models of others are fine-tuned by adamw")
 
 
 @dataclass(frozen=True)

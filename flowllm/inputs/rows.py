@@ -12,8 +12,9 @@ from typing import Any
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError, first_line
-from flowllm.parallel.map import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
 from flowllm.runs.folder import RunFolder
+from flowllm.runs.progress import ItemProgress
 
 FEW = 2_000  # texts that are read sooner in one process than others have started
 CHUNK = 64  # texts that travel to a worker together
@@ -21,7 +22,7 @@ NAME = "crystal"  # stands before a parser's message, and is taken away again
 
 
 @dataclass
-class Found:
+class Rows:
     """What a source holds, before ids are made unique: names and reasons of all rows."""
 
     names: list[str]
@@ -38,16 +39,16 @@ class Reader:
 
     executor: Executor | None
     workers: int | None
-    progress: Progress | None
+    progress: ItemProgress | None
 
-    def parse(self, fn: Callable[[Any], CrystalBatch], items: list[Any]) -> Found:
+    def parse(self, fn: Callable[[Any], CrystalBatch], items: list[Any]) -> Rows:
         """A row for each item, with its place as name."""
         workers = self.workers or (1 if len(items) <= FEW else None)
         outcomes = map_crystals(fn, items, self.executor, workers, self.progress, CHUNK)
         reasons = [reason_of(o) if isinstance(o, Failure) else "" for o in outcomes]
         crystals = [o for o in outcomes if not isinstance(o, Failure)]
         names = [str(i) for i in range(len(items))]
-        return Found(names, reasons, CrystalBatch.concatenate(crystals))
+        return Rows(names, reasons, CrystalBatch.concatenate(crystals))
 
 
 def reason_of(failure: Failure) -> str:

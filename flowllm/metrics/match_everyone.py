@@ -17,7 +17,8 @@ from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
 from flowllm.metrics.statistics import Estimate, estimate
 from flowllm.metrics.validity import structural_validity
-from flowllm.parallel.map import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
+from flowllm.runs.progress import ItemProgress
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def match_everyone(
     valid_truth: np.ndarray | None = None,
     executor: Executor | None = None,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> ReferenceResult:
     """METRe and cRMSE alone, which need to know of no prediction what it was made for.
 
@@ -130,7 +131,7 @@ def match_all(
     settings: MatchSettings,
     executor: Executor | None,
     workers: int,
-    progress: Progress | None,
+    progress: ItemProgress | None,
 ) -> Pairs:
     """Each structure against all predictions of its reduced composition."""
     of_composition: dict[frozenset, list[int]] = defaultdict(list)

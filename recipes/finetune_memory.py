@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, LlamaConfig, PretrainedConfig
 from transformers.pytorch_utils import Conv1D
 
-from flowllm.methods.language_model.finetune.adapters import AdapterSettings
+from flowllm.methods.language_model.finetune.settings import AdapterSettings
 
 GB = 1e9
 # bytes a weight: NF4 with doubly quantised scales (Dettmers et al., 2023), and int8
