@@ -179,6 +179,15 @@ class Refiner(Part, Protocol):
 
 
 @runtime_checkable
+class Prompted(Protocol):
+    """What a prior may add that reads its conditions as a text."""
+
+    def prompt(self, asked: Conditions) -> str:
+        """The text that it reads, which records and events of a run show."""
+        ...
+
+
+@runtime_checkable
 class Counted(Protocol):
     """What a part may add so that `flowllm bench` can say what its network is called for."""
 

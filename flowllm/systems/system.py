@@ -23,7 +23,7 @@ from flowllm.systems import checks, recipes
 from flowllm.systems.decoding_figures import count_decoding
 from flowllm.systems.events import Asked, Event, Refined, Refining
 from flowllm.systems.generation import Generation, Stage
-from flowllm.systems.protocols import Prior, Refiner
+from flowllm.systems.protocols import Prior, Prompted, Refiner
 from flowllm.systems.record import (
     DEFAULT_MODEL,
     SYSTEM_FILE,
@@ -186,6 +186,10 @@ class FlowLLM:
             return read_prompt(request.prompts[index % len(request.prompts)])
         return request.of_crystal(index, seed, self.num_atoms_histogram, self.training)
 
+    def prompt(self, asked: Conditions) -> str:
+        """What is asked of a crystal as a text: that which the prior reads, where it reads one."""
+        return self.prior.prompt(asked) if isinstance(self.prior, Prompted) else prompt_of(asked)
+
     def check(self, request: Request, seed: int = 0, stacklevel: int = 1) -> None:
         """See whether this system can meet a request, before any work is done.
 
@@ -234,7 +238,7 @@ class FlowLLM:
         if self.refiner is not None:
             seconds = time.perf_counter() - drawn
             stages.append(Stage(self.refiner.label, len(prior), 0, seconds))
-        prompts = [prompt_of(conditions) for conditions in asked]
+        prompts = [self.prompt(conditions) for conditions in asked]
         return Generation(prompts, prior, trajectory, stages, decoding)
 
     def refine(
@@ -316,7 +320,7 @@ class FlowLLM:
             watch = Watch(on_event=push, stop=stop, alternatives=alternatives)
             try:
                 for index, conditions in enumerate(asked):
-                    push(Asked(index, conditions, prompt_of(conditions)))
+                    push(Asked(index, conditions, self.prompt(conditions)))
                 watch.step()
                 prior, _ = draw(self.prior, range(count), asked, seed, settings, watch)
                 push(Refining(len(prior)))

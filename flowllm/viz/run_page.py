@@ -13,7 +13,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.metrics.validity import structural_validity
-from flowllm.text.prompts import OPENING, REQUEST
+from flowllm.text.prompts import without_frame
 from flowllm.viz.before_after import choose_diverse, structure_figure
 from flowllm.viz.bins import AXES, STRUCTURAL, TITLES, histograms
 from flowllm.viz.charts import distribution_figure
@@ -156,15 +156,10 @@ def _distributions(
 
 def _all_crystals(rows: Sequence[Mapping[str, Any]]) -> Markup:
     columns = ("id", "formula", "valid_structure", "valid_composition", "prompt")
-    shown = [{**row, "prompt": _asked(str(row.get("prompt", "")))} for row in rows[:MAX_ROWS]]
+    shown = [{**row, "prompt": without_frame(str(row.get("prompt", "")))} for row in rows[:MAX_ROWS]]
     cut = "" if len(rows) <= MAX_ROWS else f"The first {MAX_ROWS} of {len(rows)}. "
     lead = f"{cut}A click on a heading sorts."
     return table("Crystals", "crystals", shown, columns, lead, search="id, formula, prompt")
-
-
-def _asked(prompt: str) -> str:
-    """A prompt without the frame that every prompt has."""
-    return prompt.replace(OPENING, "").replace(REQUEST, "").strip()
 
 
 def _percent(flags: Sequence[bool] | np.ndarray) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.conditions.conditions import written_value
+from flowllm.conditions.conditions import KINDS, written_value
 from flowllm.evaluation.adherence.figures import ENERGIES, Outcome, kept
 from flowllm.evaluation.adherence.kinds import OF_TYPES, Target
-from flowllm.text.prompts import STEMS, without_frame
+from flowllm.text.prompts import without_frame
 
 Row = Mapping[str, Any]
 
@@ -41,7 +41,7 @@ def table_of(
             "formula": prior.formulas[place],
             "composition": "" if cell is None else written_value("composition", cell),
         }
-        for name in STEMS:
+        for name in KINDS:
             value = getattr(target.conditions, name)
             row[f"asked_{name}"] = "" if value is None else written_value(name, value)
         row |= {f"kept_{name}": bool(found[place]) for name, found in hits.items()}

@@ -21,7 +21,6 @@ from flowllm.stability import HullTable
 from flowllm.systems.protocols import Prior
 from flowllm.systems.sampling import crystal_seed
 from flowllm.systems.system import FlowLLM
-from flowllm.text.prompts import prompt_of
 
 PART = 250  # prompts that are finished, and kept, together
 STAGES = ("prior", "refined")
@@ -56,7 +55,7 @@ class Samples:
         """The prompt of each target."""
         seed = self.settings.seed
         asked = [system.asked(w.request, i, seed) for i, w in enumerate(self.targets)]
-        return [prompt_of(conditions) for conditions in asked]
+        return [system.prompt(conditions) for conditions in asked]
 
     def measure(
         self, system: FlowLLM, prior: Prior, hull: HullTable

@@ -106,6 +106,10 @@ class LanguageModelPrior:
                 warnings.simplefilter("ignore")
                 rule_for(self.read(asked), self.format.max_atoms)
 
+    def prompt(self, asked: Conditions) -> str:
+        """The prompt that the model reads, before it adds the sentences of the outline."""
+        return prompt_of(asked, self.format.outline)
+
     def read(self, asked: Conditions) -> Conditions:
         """The conditions with the prompt that the model reads, and what that prompt states.
 
@@ -114,7 +118,7 @@ class LanguageModelPrior:
         """
         if self.constrained:
             return stated(asked, self.format.outline)
-        return read_prompt(prompt_of(asked, self.format.outline))
+        return read_prompt(self.prompt(asked))
 
     # ---- sampling --------------------------------------------------------------------------
 

@@ -103,7 +103,10 @@ def test_batches_hold_texts_of_like_length(crystal_set, tokenizer):
 
 
 def test_each_condition_is_given_as_often_as_it_should(crystal_set):
-    everything = Conditions("SrTiO3", {"O": 3}, ("O",), 3, 221, -1.0, 0.0, 2.0)
+    everything = Conditions(
+        formula="SrTiO3", composition={"O": 3}, elements=("O",), num_atoms=3, space_group=221,
+        formation_energy=-1.0, e_above_hull=0.0, band_gap=2.0,
+    )  # fmt: skip
     rng, many = np.random.default_rng(0), 20_000
     drawn = [random_part(everything, rng).known() for _ in range(many)]
     for name, share in INCLUSION.items():
