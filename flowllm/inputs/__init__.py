@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.inputs.arrays import read_npz
 from flowllm.inputs.cif import read_cif, read_folder
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     Source = str | Path | CrystalBatch | Sequence[Structure | Atoms]
 
 __all__ = ["Inputs", "read_inputs"]
+
+LARGE = 20  # atoms of the largest cells of MP-20, with which most figures are compared
 
 _READERS: dict[str, Callable[[Path, Reader], Rows]] = {
     ".cif": read_cif,
@@ -137,16 +139,16 @@ def _finish(found: Rows, origin: str) -> Inputs:
     crystals = found.crystals.replace(ids=np.array(ids, dtype=np.str_)[readable])
     sizes = np.zeros(len(ids), dtype=np.int64)
     sizes[readable] = crystals.num_atoms
-    oversized = sizes > MAX_ATOMS
+    oversized = sizes > LARGE
     notes = list(found.notes)
     if again:
         first = next(iter(again.values()))
         notes.append(f"{len(again)} inputs share their id with an earlier one, as {first}: renamed")
     if oversized.any():
-        notes.append(f"{oversized.sum()} crystals have more than {MAX_ATOMS} atoms")
+        notes.append(f"{oversized.sum()} crystals have more than {LARGE} atoms")
     remarks = [""] * len(ids)
     for row in np.flatnonzero(oversized):
-        remarks[row] = f"{sizes[row]} atoms, more than {MAX_ATOMS}"
+        remarks[row] = f"{sizes[row]} atoms, more than {LARGE}"
     for row, name in again.items():
         remarks[row] = "; ".join(filter(None, [f"the id {name} is used before", remarks[row]]))
     prompts = found.prompts if found.prompts is not None else [""] * len(ids)

@@ -53,6 +53,13 @@ def combine(
     language_model = load_as_stored(lm)
     refiner = FlowRefiner.from_pretrained(trained, "cpu")
     training = load_dataset(data, "train")
+    most = language_model.format.max_atoms
+    if most < training.max_atoms:
+        raise InputError(
+            f"{lm} writes cells of up to {most} atoms, and the data set {data} has up to "
+            f"{training.max_atoms}; train it on this data, or prepare the data with "
+            f"--max-atoms {most}"
+        )
     system = FlowLLM(
         make_prior(prior_kind, language_model, training.crystals),
         refiner,

@@ -15,6 +15,7 @@ from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.methods.language_model.decoding.events import Token
 from flowllm.systems.events import Drawn, Event, Refined, Refining
+from flowllm_widgets.playground.conditions import MAX_ATOMS
 from flowllm_widgets.playground.controls import LAST_SEED, SettingsForm
 from flowllm_widgets.playground.form import PromptForm
 from flowllm_widgets.playground.history import HistoryTable
@@ -73,7 +74,10 @@ class PromptPlayground(Panel):
         self._model = model
         self.message, self.progress = MessageLine(), MessageLine()
         training = getattr(model, "training", None)  # other models say nothing of their training
-        self.form = PromptForm(training if isinstance(training, TrainingRanges) else None)
+        self.form = PromptForm(
+            training if isinstance(training, TrainingRanges) else None,
+            getattr(model, "max_atoms", MAX_ATOMS),
+        )
         self.settings, self.result = SettingsForm(num, seed), ResultView()
         self.generate = ipywidgets.Button(
             description="Generate", icon="play", button_style="primary", layout={"width": "130px"}
