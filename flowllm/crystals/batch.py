@@ -390,3 +390,11 @@ def lattice_matrices(lengths: np.ndarray, angles: np.ndarray) -> np.ndarray:
         ],
         axis=-2,
     )
+
+
+def cell_parameters(lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths (3,) in Å and angles (3,) in degrees of a (3, 3) lattice with vectors as rows."""
+    lengths = np.linalg.norm(lattice, axis=1)
+    unit = lattice / lengths[:, None]
+    cosines = np.array([unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]])
+    return lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))

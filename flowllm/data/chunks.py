@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.data.canonical import SYMPREC
+from flowllm.crystals.canonical import SYMPREC
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.reduce import ReduceSettings, reduce_cif
 from flowllm.data.sources import Rows

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch
+from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch, cell_parameters
+from flowllm.crystals.canonical import order_and_set
 from flowllm.crystals.cif import parse_cif
-from flowllm.crystals.elements import NUMBER_OF, RANK_OF, SYMBOLS
-from flowllm.data.canonical import canonical_setting, text_steps
+from flowllm.crystals.elements import NUMBER_OF, RANK_OF
 from flowllm.data.primitive import niggli_cell, primitive_cell
 from flowllm.errors import InputError, first_line
 
@@ -25,8 +25,8 @@ class ReduceSettings:
 
     Attributes:
         max_atoms: larger primitive cells are left out.
-        canonical: choose axes and origin by rule (`flowllm.data.canonical`), so that equal crystals
-            give equal texts; without it they stay as Niggli reduction left them.
+        canonical: choose axes and origin by rule (`flowllm.crystals.canonical`), so that equal
+            crystals give equal texts; without it they stay as Niggli reduction left them.
         tolerance: Å by which atoms may lie off a translation that makes the cell smaller. The
             default merges no atoms that spglib at the data's symprec of 0.1 Å tells apart.
     """
@@ -93,39 +93,6 @@ def reduce_structures(
         except InputError as error:
             refused.append(str(error))
     return CrystalBatch.concatenate(crystals), refused
-
-
-def order_and_set(crystal: CrystalBatch, canonical: bool) -> CrystalBatch:
-    """One crystal with its atoms in the order of the text, in the canonical setting if asked."""
-    ranks = ranks_of(crystal.atomic_numbers)
-    frac, lattice = crystal.frac_coords, crystal.lattices[0]
-    if canonical:
-        change, frac, order = canonical_setting(
-            lattice, crystal.lengths[0], crystal.angles[0], ranks, frac
-        )
-        lengths, angles = cell_parameters(change @ lattice)
-        return crystal.replace(
-            atomic_numbers=crystal.atomic_numbers[order],
-            frac_coords=frac,
-            lengths=lengths[None],
-            angles=angles[None],
-        )
-    steps = text_steps(frac)
-    order = np.lexsort((*steps.T[::-1], ranks))
-    return crystal.replace(atomic_numbers=crystal.atomic_numbers[order], frac_coords=frac[order])
-
-
-def ranks_of(atomic_numbers: np.ndarray) -> np.ndarray:
-    """(N,) int64: the elements' places in the order of the text."""
-    return np.array([RANK_OF[SYMBOLS[number]] for number in atomic_numbers], dtype=np.int64)
-
-
-def cell_parameters(lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths (3,) in Å and angles (3,) in degrees of a (3, 3) lattice with vectors as rows."""
-    lengths = np.linalg.norm(lattice, axis=1)
-    unit = lattice / lengths[:, None]
-    cosines = np.array([unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]])
-    return lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
 
 
 def reduce_cif(text: str, name: str, settings: ReduceSettings | None = None) -> CrystalBatch:

@@ -19,8 +19,8 @@ from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch
 from flowllm.errors import InputError
 from flowllm.inputs.arrays import read_npz
 from flowllm.inputs.cif import read_cif, read_folder
-from flowllm.inputs.found import Found, Reader, is_run
-from flowllm.inputs.memory import from_python
+from flowllm.inputs.objects import from_python
+from flowllm.inputs.rows import Reader, Rows, is_run
 from flowllm.inputs.runs import read_run
 from flowllm.inputs.tables import read_csv, read_xyz
 from flowllm.runs.identity import digest
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Inputs", "read_inputs"]
 
-_READERS: dict[str, Callable[[Path, Reader], Found]] = {
+_READERS: dict[str, Callable[[Path, Reader], Rows]] = {
     ".cif": read_cif,
     ".xyz": read_xyz,
     ".extxyz": read_xyz,
@@ -115,7 +115,7 @@ def read_inputs(
     return _finish(found, origin)
 
 
-def _from_path(path: Path, reader: Reader) -> Found:
+def _from_path(path: Path, reader: Reader) -> Rows:
     if path.is_dir():
         return read_run(path, reader) if is_run(path) else read_folder(path, reader)
     if not path.exists():
@@ -127,7 +127,7 @@ def _from_path(path: Path, reader: Reader) -> Found:
     return read(path, reader)
 
 
-def _finish(found: Found, origin: str) -> Inputs:
+def _finish(found: Rows, origin: str) -> Inputs:
     if not found.names:
         raise InputError(f"{origin}: no crystals in it")
     ids, again = _unique(found.names)

@@ -20,14 +20,14 @@ import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.metrics.matching import MatchResult, MatchSettings
-from flowllm.metrics.metre import (
+from flowllm.metrics.match_everyone import (
     ReferenceResult,
     best_of_each,
     match_all,
     match_everyone,
     validity_of,
 )
+from flowllm.metrics.matching import MatchResult, MatchSettings
 from flowllm.parallel.map import Failure
 from flowllm.runs.progress import ItemProgress
 

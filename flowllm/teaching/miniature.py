@@ -20,8 +20,8 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.language_model.compact import no_bars
 from flowllm.runs.files import friendly_os_errors
+from flowllm.text.formats.gruver.strings import to_text
 from flowllm.text.prompts import build_prompt
-from flowllm.text.strings import to_text
 
 END = "<|endoftext|>"
 CONTEXT = 1024  # tokens

@@ -28,7 +28,8 @@ def conditional_path(
         P crystals; the first frame is c0, the last c1 (cells to the map's rounding).
 
     Raises:
-        InputError: fewer than 2 frames, no pairs, no such map, or a cell spans no volume.
+        InputError: fewer than 2 frames, no pairs, species that differ between sample and target,
+            no such map, or a cell spans no volume.
     """
     if frames < 2:
         raise InputError(f"a path needs at least 2 frames, not {frames}")

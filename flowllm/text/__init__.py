@@ -6,28 +6,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowllm.text.constraints import CrystalState
+    from flowllm.text.formats.base import TextError
+    from flowllm.text.formats.gruver.strings import parse_text, to_text
+    from flowllm.text.formats.registry import make_format
     from flowllm.text.prompts import build_prompt, parse_prompt, read_prompts
-    from flowllm.text.strings import TextError, parse_text, to_text
     from flowllm.text.tokenizer import build_tokenizer, load_tokenizer
 
 _MODULES = {
-    "CrystalState": "flowllm.text.constraints",
-    "TextError": "flowllm.text.strings",
+    "TextError": "flowllm.text.formats.base",
     "build_prompt": "flowllm.text.prompts",
     "build_tokenizer": "flowllm.text.tokenizer",
     "load_tokenizer": "flowllm.text.tokenizer",
     "parse_prompt": "flowllm.text.prompts",
-    "parse_text": "flowllm.text.strings",
+    "parse_text": "flowllm.text.formats.gruver.strings",
     "read_prompts": "flowllm.text.prompts",
-    "to_text": "flowllm.text.strings",
+    "make_format": "flowllm.text.formats.registry",
+    "to_text": "flowllm.text.formats.gruver.strings",
 }
 __all__ = [
-    "CrystalState",
     "TextError",
     "build_prompt",
     "build_tokenizer",
     "load_tokenizer",
+    "make_format",
     "parse_prompt",
     "parse_text",
     "read_prompts",

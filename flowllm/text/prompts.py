@@ -8,6 +8,7 @@ unit cell, the elements, and the number of atoms.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,19 +24,29 @@ STEMS = {name: kind.sentence for name, kind in KINDS.items()}
 """The sentences, in the order in which they stand in a prompt; each ends with a full stop."""
 
 OUTLINE = ("composition", "space_group")
-"""What the compact model writes into a prompt itself where it is left open, before the crystal: an
-outline from the coarse to the fine. These sentences stand last, behind all that was asked."""
+"""What a compact model writes into a prompt itself where it is left open, before the crystal: an
+outline from the coarse to the fine. These sentences stand last, behind all that was asked. A text
+format may have another (`flowllm.text.formats.base.TextFormat.outline`)."""
 
 
-def build_prompt(conditions: Conditions | None = None) -> str:
-    """The prompt for some conditions, formula first; without any, the bare frame."""
-    return "".join(text for text, _ in prompt_pieces(conditions or Conditions()))
+def build_prompt(conditions: Conditions | None = None, outline: Sequence[str] = OUTLINE) -> str:
+    """The prompt for some conditions, formula first; without any, the bare frame.
+
+    Args:
+        conditions: what is asked.
+        outline: the sentences that stand last, in this order.
+    """
+    return "".join(text for text, _ in prompt_pieces(conditions or Conditions(), outline))
 
 
-def prompt_pieces(conditions: Conditions) -> list[tuple[str, str | None]]:
+def prompt_pieces(
+    conditions: Conditions, outline: Sequence[str] = OUTLINE
+) -> list[tuple[str, str | None]]:
     """The prompt cut in pieces; a piece is a value if its second part names the condition."""
     pieces: list[tuple[str, str | None]] = [(OPENING, None)]
-    for name in conditions.known():
+    known = conditions.known()
+    last = [name for name in outline if name in known]
+    for name in [*(name for name in known if name not in last), *last]:
         value = written_value(name, getattr(conditions, name))
         pieces += [(STEMS[name], None), (f" {value}. ", name)]
     return [*pieces, (REQUEST, None)]
@@ -55,9 +66,26 @@ def add_sentence(prompt: str, name: str, value: str = "") -> str:
     return head + STEMS[name] + (f" {value}. {REQUEST}" if value else "")
 
 
-def without_sentence(prompt: str, name: str) -> str:
-    """A prompt without its sentence of one condition."""
-    return re.sub(_sentence(STEMS[name]) + " ?", "", prompt, count=1)
+def with_sentence(asked: Conditions, name: str, value: str) -> Conditions:
+    """Conditions whose prompt has one more sentence before its request, and what that states.
+
+    Args:
+        asked: with a prompt of their own.
+        name: of a condition that they leave open.
+        value: as its sentence has it.
+
+    Raises:
+        InputError: the value cannot be read.
+        ValueError: the prompt does not end with the request.
+    """
+    grown = add_sentence(prompt_of(asked), name, value)
+    return replace(asked, **{name: _read(name, value)}, prompt=grown)  # type: ignore[arg-type]
+
+
+def without_sentence(asked: Conditions, name: str) -> Conditions:
+    """Conditions, with a prompt of their own, without the sentence of one condition."""
+    shorter = re.sub(_sentence(STEMS[name]) + " ?", "", prompt_of(asked), count=1)
+    return replace(asked, **{name: None}, prompt=shorter)
 
 
 def parse_prompt(prompt: str) -> Conditions:
@@ -111,9 +139,9 @@ def read_prompt(text: str) -> Conditions:
         return Conditions(prompt=text)
 
 
-def prompt_of(asked: Conditions) -> str:
+def prompt_of(asked: Conditions, outline: Sequence[str] = OUTLINE) -> str:
     """The prompt that a language model reads: the person's own, or that of the conditions."""
-    return build_prompt(asked) if asked.prompt is None else asked.prompt
+    return build_prompt(asked, outline) if asked.prompt is None else asked.prompt
 
 
 def read_prompts(path: str | Path) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ def _completed(
     prior: LanguageModelPrior, structure: Structure, settings: InfillSettings, name: str
 ) -> tuple[CrystalBatch, list[str]]:
     assert settings.keep is not None
-    partial = first_atoms(reduce_structure(structure, name), settings.keep)
+    partial = first_atoms(prior, reduce_structure(structure, name), settings.keep)
     seeds = [crystal_seed(settings.seed, index, 0) for index in range(settings.num)]
     found = complete_crystal(
         prior, partial, settings.conditions, settings=settings.sampling, seeds=seeds

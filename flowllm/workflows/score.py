@@ -62,7 +62,7 @@ def rank_by_likelihood(
     if len(reduced):
         data = as_crystal_set(reduced)
         found = score(
-            prior.model, prior.tokenizer, data, outline=prior.outline,
+            prior.model, prior.tokenizer, data, outline=prior.outline, text_format=prior.format,
             progress=progress_of(progress, "likelihood"),
         )  # fmt: skip
         values = {
@@ -73,7 +73,7 @@ def rank_by_likelihood(
         for kind in ("translation", "permutation") if transformations else ():
             changed = invariance(
                 prior.model, prior.tokenizer, data, kind, transformations, seed,
-                progress=progress_of(progress, kind),
+                progress=progress_of(progress, kind), text_format=prior.format,
             )  # fmt: skip
             values[f"ipt_{kind}"] = changed.ipt
         table.loc[rows, "formula"] = data.reduced_formulas

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from flowllm import FlowLLM
-from flowllm.text.strings import to_text
+from flowllm.text.formats.gruver.strings import to_text
 
 ARRAYS = np.load(Path(__file__).parent / "mp20_compact.npz", allow_pickle=False)
 ASKED = {

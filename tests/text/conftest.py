@@ -7,7 +7,7 @@ import pytest
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import reduce_cif
-from flowllm.text.token_table import TokenTable
+from flowllm.text.formats.gruver.table import GruverTable
 from flowllm.text.tokenizer import build_tokenizer
 
 
@@ -18,7 +18,7 @@ def tokenizer():
 
 @pytest.fixture(scope="session")
 def table(tokenizer):
-    return TokenTable(tokenizer)
+    return GruverTable(tokenizer, 20)
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.crystals.elements import RANK_OF, SYMBOLS
 from flowllm.errors import InputError
-from flowllm.text import CrystalState, build_tokenizer, parse_text, to_text
-from flowllm.text.token_table import TokenTable
+from flowllm.text import build_tokenizer, parse_text, to_text
+from flowllm.text.formats.gruver.state import GruverState
+from flowllm.text.formats.gruver.table import GruverTable
 
 COMPACT = build_tokenizer()
-TABLE = TokenTable(COMPACT)
+TABLE = GruverTable(COMPACT, 20)
 MOST_TOKENS = 9 + 4 * 20 + 1
 
 symbols = st.sampled_from(SYMBOLS[1:])
@@ -38,7 +39,7 @@ rules = st.one_of(
 
 def walk(rule, choose) -> list[int]:
     """Tokens drawn by `choose(state, allowed)` until the end."""
-    state, tokens = CrystalState(TABLE, rule), []
+    state, tokens = GruverState(TABLE, rule), []
     while not state.finished:
         allowed = state.allowed()
         assert len(allowed) > 0 and len(set(allowed.tolist())) == len(allowed)
@@ -102,7 +103,7 @@ def test_no_real_crystal_is_forbidden(reduced):
             CompositionRule(elements=tuple(composition)),
             CompositionRule(({"H": 1}, composition)),
         ):
-            state = CrystalState(TABLE, rule)
+            state = GruverState(TABLE, rule)
             for token in tokens:
                 assert token in state.allowed()
                 state.advance(token)
@@ -117,7 +118,7 @@ def test_the_choice_left_open_is_all_of_it():
         sizes.add((len(tokens) - 10) // 4)
     assert sizes == {2, 4}
     # at the very beginning of an open text any element may come, and no end
-    state = CrystalState(TABLE, CompositionRule())
+    state = GruverState(TABLE, CompositionRule())
     for token in COMPACT("3.9 3.9 3.9\n90 90 90")["input_ids"]:
         state.advance(token)
     assert set(state.allowed().tolist()) == set(TABLE.elements.tolist())
@@ -174,4 +175,4 @@ def test_another_tokenizer_is_refused():
             unk_token="?" if isinstance(model, models.WordLevel) else None,
         )  # fmt: skip
         with pytest.raises(InputError, match="compact tokenizer"):
-            TokenTable(other)
+            GruverTable(other, 20)

@@ -10,10 +10,10 @@ from flowllm.crystals.elements import SYMBOLS
 from flowllm.text import build_prompt, build_tokenizer, parse_prompt
 from flowllm.text.outline import OUTLINE_STATES, CompositionState, SpaceGroupState
 from flowllm.text.prompts import OUTLINE, STEMS, add_sentence
-from flowllm.text.token_table import TokenTable
+from flowllm.text.token_table import PromptTable
 
 COMPACT = build_tokenizer()
-TABLE = TokenTable(COMPACT)
+TABLE = PromptTable(COMPACT, 20)
 
 few = st.lists(st.sampled_from(SYMBOLS[1:]), min_size=1, max_size=4, unique=True).map(tuple)
 compositions = few.flatmap(

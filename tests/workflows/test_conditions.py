@@ -15,7 +15,6 @@ from flowllm.conditions.request import Request
 from flowllm.errors import InputError
 from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.language_model.decoding.events import Sentence
-from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.systems.events import Refined
 from flowllm.systems.system import FlowLLM
 from flowllm.text import parse_prompt
@@ -142,7 +141,7 @@ def test_prompts_that_contradict_themselves_are_refused_where_the_model_keeps_to
     with pytest.raises(InputError, match="formula NaCl has .* not the number of atoms 3") as caught:
         system.check(Request(prompts=tuple(prompts)))
     assert "prompt 'The chemical formula is NaCl." in str(caught.value)
-    free = LanguageModelPrior(system.prior.model, system.prior.tokenizer, constrained=False)
+    free = system.prior.unconstrained()
     FlowLLM(free, None, [1]).check(Request(prompts=tuple(prompts)))  # any text is fine
     asked = read_prompt("A red one. The band gap is 2.00. ")
     assert asked.only({"band_gap"}) == Conditions(band_gap=2.0) and asked.known() == ["band_gap"]

@@ -12,7 +12,6 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation.adherence.kinds import OF_TYPES
 from flowllm.metrics.statistics import Estimate, bootstrap_interval, estimate
 from flowllm.metrics.symmetry import symmetry
-from flowllm.text.strings import parse_text, to_text
 
 SYMPRECS = (0.1, 0.01)  # Å
 TYPE_LABELS = (
@@ -110,7 +109,7 @@ def figures_of(
     refined: Outcome,
     relaxed: Mapping[str, np.ndarray] | None = None,
     known_gaps: Mapping[tuple[str, int], float] | None = None,
-    real: CrystalBatch | None = None,
+    as_text: CrystalBatch | None = None,
 ) -> list[Figure]:
     """The figures of one kind of prompt: P conditions against what came out.
 
@@ -123,8 +122,8 @@ def figures_of(
         refined: what the refiner made of it.
         relaxed: condition -> (P,) eV/atom after relaxation, NaN where none was done.
         known_gaps: (reduced formula, space group) -> band gap in eV of a known crystal.
-        real: the P crystals that the conditions are of; how many keep their space group through the
-            two decimals of a text is the most that a language model can reach.
+        as_text: the P crystals that the conditions are of, as texts hold them; how many keep their
+            space group through the decimals of a text is the most that a language model can reach.
     """
     names = asked[0].known()
     written = np.array([cell is not None for cell in prior.compositions])
@@ -139,9 +138,8 @@ def figures_of(
             for stage, found in both:
                 hits = found.space_groups[tolerance] == wanted
                 figures.append(Figure(f"{GROUP} {tolerance:g}", stage, estimate(hits)))
-            if real is not None:
-                rounded = CrystalBatch.concatenate(parse_text(text) for text in to_text(real))
-                hits = symmetry(rounded, tolerance).space_groups == wanted
+            if as_text is not None:
+                hits = symmetry(as_text, tolerance).space_groups == wanted
                 figures.append(Figure(f"{GROUP} {tolerance:g}", REAL, estimate(hits)))
     for name, label in ENERGIES.items():
         if name not in names:

@@ -17,7 +17,7 @@ OF_TYPES = ("formula", "composition", "elements", "num_atoms")
 
 
 @dataclass(frozen=True)
-class Wish:
+class Target:
     """What is asked for one crystal: the conditions of a real one, named by its id."""
 
     source: str
@@ -35,7 +35,7 @@ def needs_places(kind: str) -> bool:
     return not set(names_of(kind)) <= set(OF_TYPES)
 
 
-def asked_of(data: CrystalSet, kind: str, num: int, seed: int = 0) -> list[Wish]:
+def asked_of(data: CrystalSet, kind: str, num: int, seed: int = 0) -> list[Target]:
     """Conditions of random crystals, each crystal once; at most `num`.
 
     Crystals of which one of the conditions is unknown are passed over, as are those whose own
@@ -52,23 +52,23 @@ def asked_of(data: CrystalSet, kind: str, num: int, seed: int = 0) -> list[Wish]
     """
     names = names_of(kind)
     order = generator(Stream.CONDITIONS, seed).permutation(len(data))
-    wishes: list[Wish] = []
+    targets: list[Target] = []
     for start in range(0, len(order), max(num, 1)):
         part = order[start : start + num]
         for index, known in zip(part, known_conditions(data[part]), strict=True):
-            wish = Wish(str(data.crystals.ids[index]), known.only(names))
-            if len(wish.conditions.known()) == len(names) and _is_sound(wish):
-                wishes.append(wish)
-        if len(wishes) >= num:
+            target = Target(str(data.crystals.ids[index]), known.only(names))
+            if len(target.conditions.known()) == len(names) and _is_sound(target):
+                targets.append(target)
+        if len(targets) >= num:
             break
-    if not wishes:
+    if not targets:
         raise InputError(f"no crystal of the data has a known {' and '.join(names)}")
-    return wishes[:num]
+    return targets[:num]
 
 
-def _is_sound(wish: Wish) -> bool:
+def _is_sound(target: Target) -> bool:
     try:
-        wish.request  # noqa: B018 - it checks itself
+        target.request  # noqa: B018 - it checks itself
     except InputError:
         return False
     return True

@@ -9,7 +9,7 @@ import numpy as np
 
 from flowllm.conditions.conditions import written_value
 from flowllm.evaluation.adherence.figures import ENERGIES, Outcome, kept
-from flowllm.evaluation.adherence.kinds import OF_TYPES, Wish
+from flowllm.evaluation.adherence.kinds import OF_TYPES, Target
 from flowllm.text.prompts import STEMS, without_frame
 
 Row = Mapping[str, Any]
@@ -18,31 +18,31 @@ Row = Mapping[str, Any]
 def table_of(
     kind: str,
     mode: str,
-    wishes: Sequence[Wish],
+    targets: Sequence[Target],
     prompts: Sequence[str],
     prior: Outcome,
     refined: Outcome,
     relaxed: Mapping[str, np.ndarray],
 ) -> list[dict[str, Any]]:
     """A row for each prompt: what was asked, what came, and whether it was kept to."""
-    asked = [wish.conditions for wish in wishes]
+    asked = [target.conditions for target in targets]
     names = asked[0].known()
     hits = {name: kept(asked, prior, name) for name in OF_TYPES if name in names}
     rows = []
-    for place, (wish, prompt) in enumerate(zip(wishes, prompts, strict=True)):
+    for place, (target, prompt) in enumerate(zip(targets, prompts, strict=True)):
         cell = prior.compositions[place]
         row: dict[str, Any] = {
             "kind": kind,
             "constraints": mode,
             "index": place,
-            "source": wish.source,
+            "source": target.source,
             "prompt": without_frame(prompt),
             "written": cell is not None,
             "formula": prior.formulas[place],
             "composition": "" if cell is None else written_value("composition", cell),
         }
         for name in STEMS:
-            value = getattr(wish.conditions, name)
+            value = getattr(target.conditions, name)
             row[f"asked_{name}"] = "" if value is None else written_value(name, value)
         row |= {f"kept_{name}": bool(found[place]) for name, found in hits.items()}
         for stage, found in (("prior", prior), ("refined", refined)):

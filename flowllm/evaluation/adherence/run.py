@@ -50,7 +50,7 @@ def measure_adherence(
             run.
     """
     data = load_dataset(settings.data, settings.split)
-    wishes = {k: asked_of(data, k, settings.num, settings.seed) for k in settings.kinds}
+    targets = {k: asked_of(data, k, settings.num, settings.seed) for k in settings.kinds}
     system = FlowLLM.from_pretrained(settings.model, device)
     identity = flat_settings(settings, weights=system.digest(), crystals=data.crystals.digest())
     inputs = [settings.model, settings.data]
@@ -62,15 +62,16 @@ def measure_adherence(
         place_of = {str(name): place for place, name in enumerate(data.crystals.ids)}
         rows: list[dict[str, Any]] = []
         crystals: list[dict[str, Any]] = []
-        for kind, asked in wishes.items():
-            real = data.crystals[[place_of[wish.source] for wish in asked]]
+        for kind, asked in targets.items():
+            real = data.crystals[[place_of[target.source] for target in asked]]
             for mode, prior in priors_of(system, settings.modes):
                 made = Samples(
                     kind, mode, asked, settings, run.path / "parts", run.digest, workers, progress
                 )
                 prior_found, refined_found, relaxed = made.measure(system, prior, hull)
-                conditions = [wish.conditions for wish in asked]
-                figures = figures_of(conditions, prior_found, refined_found, relaxed, gaps, real)
+                conditions = [target.conditions for target in asked]
+                text = prior.rounded(real) if isinstance(prior, LanguageModelPrior) else None
+                figures = figures_of(conditions, prior_found, refined_found, relaxed, gaps, text)
                 rows += [_row(kind, mode, figure) for figure in figures]
                 prompts = made.prompts(system)
                 crystals += table_of(
@@ -98,7 +99,7 @@ def priors_of(system: FlowLLM, modes: tuple[str, ...]) -> Iterator[tuple[str, Pr
         if (mode == "without") == free:
             yield mode, prior
         elif mode == "without" and isinstance(prior, LanguageModelPrior):
-            yield mode, LanguageModelPrior(prior.model, prior.tokenizer, constrained=False)
+            yield mode, prior.unconstrained()
 
 
 def known_gaps(data: str) -> dict[tuple[str, int], float]:

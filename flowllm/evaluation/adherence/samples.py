@@ -12,7 +12,7 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation.adherence.energies import energies_of
 from flowllm.evaluation.adherence.figures import ENERGIES, Outcome, groups_of, outcome_of
-from flowllm.evaluation.adherence.kinds import Wish, names_of, needs_places
+from flowllm.evaluation.adherence.kinds import Target, names_of, needs_places
 from flowllm.evaluation.adherence.settings import AdherenceSettings
 from flowllm.relax import RelaxSettings
 from flowllm.runs.parts import Parts, Wanted
@@ -35,7 +35,7 @@ class Samples:
     Attributes:
         kind: see `names_of`.
         mode: with or without decoding constraints.
-        wishes: what is asked.
+        targets: what is asked.
         settings: of the run.
         folder: where parts are kept.
         run: the digest of the run that keeps them.
@@ -45,7 +45,7 @@ class Samples:
 
     kind: str
     mode: str
-    wishes: list[Wish]
+    targets: list[Target]
     settings: AdherenceSettings
     folder: Path
     run: str
@@ -53,9 +53,9 @@ class Samples:
     progress: Progress | None
 
     def prompts(self, system: FlowLLM) -> list[str]:
-        """The prompt of each wish."""
+        """The prompt of each target."""
         seed = self.settings.seed
-        asked = [system.asked(w.request, i, seed) for i, w in enumerate(self.wishes)]
+        asked = [system.asked(w.request, i, seed) for i, w in enumerate(self.targets)]
         return [prompt_of(conditions) for conditions in asked]
 
     def measure(
@@ -65,7 +65,7 @@ class Samples:
 
         Where only types are asked for nothing is refined, and nothing but types is looked at.
         """
-        total = len(self.wishes)
+        total = len(self.targets)
         parts = [
             self._part(system, prior, range(s, min(s + PART, total))) for s in range(0, total, PART)
         ]
@@ -98,7 +98,7 @@ class Samples:
 
         def make() -> Pair:
             settings = self.settings
-            asked = [system.asked(self.wishes[i].request, i, settings.seed) for i in indices]
+            asked = [system.asked(self.targets[i].request, i, settings.seed) for i in indices]
             seeds = [crystal_seed(settings.seed, i, 0) for i in indices]
             before = prior.sample(asked, settings.sampling, seeds)
             ids = np.array([str(indices[int(name)]) for name in before.ids], dtype=np.str_)
@@ -111,7 +111,7 @@ class Samples:
         name = f"{indices.start:06d}"
         pair = self._kept_pairs.get(self._wanted(name, str(indices)), make)
         if self.progress is not None:
-            self.progress(f"{self.kind}, {self.mode}", indices.stop, len(self.wishes))
+            self.progress(f"{self.kind}, {self.mode}", indices.stop, len(self.targets))
         return pair
 
     @cached_property
@@ -147,7 +147,7 @@ class Samples:
 
     def _once(self, name: str, find: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """Columns that were found before, or are found now and kept."""
-        return self._kept_columns.get(self._wanted(name, f"{len(self.wishes)} prompts"), find)
+        return self._kept_columns.get(self._wanted(name, f"{len(self.targets)} prompts"), find)
 
 
 def _pair_arrays(pair: Pair) -> dict[str, np.ndarray]:

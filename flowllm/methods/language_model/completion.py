@@ -13,10 +13,8 @@ from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.rules import rule_for
 from flowllm.methods.language_model.settings import SamplingSettings
-from flowllm.text.constraints import CrystalState
-from flowllm.text.prompts import build_prompt
-from flowllm.text.strings import TextError, parse_text, to_text
-from flowllm.text.token_table import TokenTable
+from flowllm.text.formats.base import TextError
+from flowllm.text.prompts import prompt_of, without_frame
 
 
 def complete_crystal(
@@ -49,28 +47,28 @@ def complete_crystal(
     """
     if not prior.constrained:
         raise InputError("completion needs the compact model, whose texts can be constrained")
-    settings, prompt = settings or SamplingSettings(), build_prompt(conditions)
-    beginning, table = to_text(partial)[0], TokenTable(prior.tokenizer)
+    settings, asked = settings or SamplingSettings(), prior.read(conditions or Conditions())
+    prompt, beginning = prompt_of(asked), prior.format.to_text(partial)[0]
     if int(partial.num_atoms[0]) > MAX_ATOMS:
         raise InputError(f"{int(partial.num_atoms[0])} atoms; a cell holds at most {MAX_ATOMS}")
-    rule = rule_for(prompt)
     tokens = prior.tokenizer(beginning, add_special_tokens=False)["input_ids"]
-    states = []
-    for _ in seeds:
-        state = CrystalState(table, rule, overlap=True)  # what is given may lie anywhere
+    count = len(seeds)
+    states = prior.format.states(  # what is given may lie anywhere
+        prior.tokenizer, [asked] * count, [rule_for(asked)] * count, overlap=True
+    )
+    for state in states:
         for place, token in enumerate(tokens):
             if token not in state.allowed():
                 raise InputError(_contradiction(partial, place, prompt))
             state.advance(token)
-        states.append(state)
-    prompts = [prompt + beginning] * len(seeds)
-    texts = decode(prior.model, prior.tokenizer, prompts, settings, list(seeds), list(states))
+    prompts = [prompt + beginning] * count
+    texts = decode(prior.model, prior.tokenizer, prompts, settings, list(seeds), states)
     found = []
     for index, text in enumerate(texts):
         if text is None:
             continue
         try:
-            found.append(parse_text(_joined(beginning, text), str(index)))
+            found.append(prior.format.parse_text(_joined(beginning, text), str(index)))
         except TextError:
             continue
     return CrystalBatch.concatenate(found)
@@ -85,16 +83,14 @@ def _contradiction(partial: CrystalBatch, place: int, prompt: str) -> str:
     """Which part of the given crystal the conditions, or the form of a text, leave no room for."""
     if place < 9:
         return f"{partial.ids[0]}: the cell is none that the model knows"
-    from flowllm.text.prompts import without_frame
-
     asked = without_frame(prompt) or "nothing"
     atom = (place - 9) // 4 + 1
     where = f"{partial.ids[0]}: atom {atom} in the order of the text"
     return f"{where} contradicts what is asked ({asked})"
 
 
-def first_atoms(crystal: CrystalBatch, num: int) -> CrystalBatch:
-    """The first atoms of a batch of one, in the order of its text.
+def first_atoms(prior: LanguageModelPrior, crystal: CrystalBatch, num: int) -> CrystalBatch:
+    """The first atoms of a batch of one, in the order in which a language model writes them.
 
     Raises:
         InputError: it has not so many.
@@ -102,7 +98,7 @@ def first_atoms(crystal: CrystalBatch, num: int) -> CrystalBatch:
     count = int(crystal.num_atoms[0])
     if not 1 <= num <= count:
         raise InputError(f"the first {num} of {count} atoms; choose 1 to {count}")
-    ordered = parse_text(to_text(crystal)[0], str(crystal.ids[0]))
+    ordered = prior.rounded(crystal)
     return ordered.replace(
         atomic_numbers=ordered.atomic_numbers[:num],
         frac_coords=ordered.frac_coords[:num],

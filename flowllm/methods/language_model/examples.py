@@ -1,7 +1,7 @@
 """Training examples: a prompt with a random part of what is known, then the crystal's text.
 
 The loss counts the crystal's text, and in the prompt the values of the sentences that the model
-writes itself where they are left open (`flowllm.text.prompts.OUTLINE`).
+writes itself where they are left open (the outline of the text format).
 
 Example k of a run depends on the seed and k alone: a resumed run reads what an uninterrupted one
 would have read, however many workers or processes there are.
@@ -10,7 +10,7 @@ would have read, however many workers or processes there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,11 @@ from transformers import PreTrainedTokenizerBase
 from flowllm.conditions.conditions import KINDS, Conditions
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
-from flowllm.methods.language_model.decoding.encoding import (
-    beginning,
-    encode_behind,
-    encode_prompts,
-)
 from flowllm.seeds import Stream, generator
+from flowllm.text.encoding import beginning, encode_behind, encode_prompts
+from flowllm.text.formats.base import TextFormat
+from flowllm.text.formats.registry import make_format
 from flowllm.text.prompts import OUTLINE, build_prompt, prompt_pieces
-from flowllm.text.strings import to_text
 
 IGNORED = -100  # the label that the loss of transformers passes over
 
@@ -106,6 +103,7 @@ class CrystalExamples(Dataset):
             atoms together by a random vector, another one in every example (CrystalLLM).
         steps: cut the list to so many whole batches; None leaves it as the epochs make it.
         part: draws what a prompt states of all that is known.
+        text_format: in which crystals are written.
     """
 
     data: CrystalSet
@@ -118,10 +116,11 @@ class CrystalExamples(Dataset):
     augmentation: str = "none"
     steps: int | None = None
     part: Callable[[Conditions, np.random.Generator], Conditions] = random_part
+    text_format: TextFormat = field(default_factory=make_format)
 
     def __post_init__(self) -> None:
         self.conditions = known_conditions(self.data)
-        texts = to_text(self.data.crystals)
+        texts = self.text_format.to_text(self.data.crystals)
         end = self.tokenizer.eos_token_id
         self.answers = [[*ids, end] for ids in encode_behind(self.tokenizer, texts)]
         self.order = self._arrange()
@@ -156,14 +155,16 @@ class CrystalExamples(Dataset):
             conditions = self.part(self.conditions[row], rng)
         else:
             conditions = self.conditions[row].only(set(self.fixed))
-        learnt = set(OUTLINE).difference(self.given)
-        ids, labels = encode_example_prompt(self.tokenizer, conditions, learnt)
+        outline = self.text_format.outline
+        learnt = set(outline).difference(self.given)
+        ids, labels = encode_example_prompt(self.tokenizer, conditions, learnt, outline)
         answer = self._answer(row, index)
         return {"input_ids": ids + answer, "labels": labels + answer}
 
     def longest(self, context: int | None) -> int:
         """An upper bound of the examples' lengths in tokens, exact where it exceeds the context."""
-        prompts = [build_prompt(known) for known in self.conditions]
+        outline = self.text_format.outline
+        prompts = [build_prompt(known, outline) for known in self.conditions]
         answer = max(map(len, self.answers))
         # a token is at least a byte of text, so mostly nothing need be encoded
         prompt = max(len(text.encode()) for text in prompts)
@@ -180,11 +181,15 @@ class CrystalExamples(Dataset):
         crystal = self.data.crystals[row]
         shift = generator(Stream.EXAMPLE_SHIFT, self.seed, index).random(3)
         moved = crystal.replace(frac_coords=crystal.frac_coords + shift)
-        return [*encode_behind(self.tokenizer, to_text(moved))[0], self.tokenizer.eos_token_id]
+        text = self.text_format.to_text(moved)
+        return [*encode_behind(self.tokenizer, text)[0], self.tokenizer.eos_token_id]
 
 
 def encode_example_prompt(
-    tokenizer: PreTrainedTokenizerBase, conditions: Conditions, learnt: Collection[str]
+    tokenizer: PreTrainedTokenizerBase,
+    conditions: Conditions,
+    learnt: Collection[str],
+    outline: Sequence[str] = OUTLINE,
 ) -> tuple[list[int], list[int]]:
     """The tokens of a prompt and their labels.
 
@@ -195,11 +200,12 @@ def encode_example_prompt(
         tokenizer: any.
         conditions: what the prompt states.
         learnt: conditions whose values the model writes itself.
+        outline: the sentences that stand last.
     """
     if set(learnt).isdisjoint(conditions.known()):
-        ids = encode_prompts(tokenizer, [build_prompt(conditions)])[0]
+        ids = encode_prompts(tokenizer, [build_prompt(conditions, outline)])[0]
         return ids, [IGNORED] * len(ids)
-    pieces = prompt_pieces(conditions)
+    pieces = prompt_pieces(conditions, outline)
     encoded = tokenizer([text for text, _ in pieces], add_special_tokens=False)
     ids = beginning(tokenizer)
     labels = [IGNORED] * len(ids)

@@ -126,7 +126,9 @@ def propose_elements(
                 guess.replace(place, symbol)
             filled.append(reduce_structure(guess, symbol))
     data = as_crystal_set(CrystalBatch.concatenate(filled))
-    nats = score(prior.model, prior.tokenizer, data, outline=prior.outline).total
+    nats = score(
+        prior.model, prior.tokenizer, data, outline=prior.outline, text_format=prior.format
+    ).total
     order = np.argsort(-nats, kind="stable")
     shares = np.exp(nats - nats.max())
     shares /= shares.sum()

@@ -20,8 +20,8 @@ from flowllm.methods.language_model.likelihood import Likelihood, score
 from flowllm.metrics.statistics import Estimate, estimate
 from flowllm.runs.progress import ItemProgress
 from flowllm.seeds import Stream, generator
-from flowllm.text.prompts import OUTLINE
-from flowllm.text.strings import to_text
+from flowllm.text.formats.base import TextFormat
+from flowllm.text.formats.registry import make_format
 
 TRANSFORMATIONS = ("translation", "permutation")
 
@@ -63,6 +63,7 @@ def invariance(
     num: int = 20,
     seed: int = 0,
     progress: ItemProgress | None = None,
+    text_format: TextFormat | None = None,
 ) -> Invariance:
     """Score crystals under random transformations; the outline is given, for it does not change.
 
@@ -75,6 +76,7 @@ def invariance(
         num: transformations of each crystal, G; the first leaves it as it is.
         seed: of the transformations; those of a crystal depend on its place alone.
         progress: callback.
+        text_format: in which the model writes; by default that of Gruver et al.
 
     Raises:
         InputError: no such kind, or fewer than two transformations.
@@ -83,27 +85,34 @@ def invariance(
         raise InputError(f"no transformation {kind!r}; there are {', '.join(TRANSFORMATIONS)}")
     if num < 2:
         raise InputError(f"an increase needs 2 transformations or more, not {num}")
+    chosen = text_format or make_format()
     scores: list[Likelihood] = []
     for turn in range(num):
-        texts = _texts(data.crystals, kind, seed, turn)
-        report = _shifted(progress, turn, num, len(data))
-        scores.append(score(model, tokenizer, data, given=OUTLINE, texts=texts, progress=report))
+        texts = _texts(chosen, data.crystals, kind, seed, turn)
+        scores.append(
+            score(
+                model, tokenizer, data, given=chosen.outline, outline=chosen.outline, texts=texts,
+                text_format=chosen, progress=_shifted(progress, turn, num, len(data)),
+            )
+        )  # fmt: skip
     perplexity = np.stack([likelihood.perplexity for likelihood in scores], 1)
     return Invariance(kind, perplexity, -np.stack([s.text for s in scores], 1))
 
 
-def _texts(crystals: CrystalBatch, kind: str, seed: int, turn: int) -> list[str]:
+def _texts(
+    chosen: TextFormat, crystals: CrystalBatch, kind: str, seed: int, turn: int
+) -> list[str]:
     if turn == 0:
-        return to_text(crystals)
+        return chosen.to_text(crystals)
     generators = [generator(Stream.TRANSFORMATION, seed, turn, i) for i in range(len(crystals))]
     if kind == "translation":
         shifts = np.stack([rng.random(3) for rng in generators])
         moved = crystals.frac_coords + shifts[crystals.crystal_of_atom]
-        return to_text(crystals.replace(frac_coords=moved))
+        return chosen.to_text(crystals.replace(frac_coords=moved))
     keys = np.concatenate(
         [rng.random(count) for rng, count in zip(generators, crystals.num_atoms, strict=True)]
     )
-    return to_text(crystals, within_element=keys)
+    return chosen.to_text(crystals, within_element=keys)
 
 
 def _shifted(

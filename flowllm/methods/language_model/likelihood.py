@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.dataset import CrystalSet
-from flowllm.methods.language_model.decoding.encoding import encode_behind, padding
+from flowllm.methods.language_model.decoding.encoding import padding
 from flowllm.methods.language_model.examples import (
     IGNORED,
     collate,
@@ -19,8 +19,9 @@ from flowllm.methods.language_model.examples import (
     known_conditions,
 )
 from flowllm.runs.progress import ItemProgress
-from flowllm.text.prompts import OUTLINE
-from flowllm.text.strings import to_text
+from flowllm.text.encoding import encode_behind
+from flowllm.text.formats.base import TextFormat
+from flowllm.text.formats.registry import make_format
 
 
 @dataclass(frozen=True)
@@ -62,32 +63,39 @@ def score(
     data: CrystalSet,
     *,
     given: Sequence[str] = (),
-    outline: Sequence[str] = OUTLINE,
+    outline: Sequence[str] | None = None,
     texts: Sequence[str] | None = None,
+    text_format: TextFormat | None = None,
     batch_size: int = 64,
     progress: ItemProgress | None = None,
 ) -> Likelihood:
     """Log-likelihoods of crystals: what the model writes unasked, and their texts.
 
-    A crystal has one text (`flowllm.data.canonical`), and its likelihood is that of this text: to
-    compare crystals from different sources, reduce them all by `flowllm.data.reduce_structure`.
+    A crystal has one text (`flowllm.crystals.canonical`), and its likelihood is that of this text:
+    to compare crystals from different sources, reduce them all by `flowllm.data.reduce_structure`.
 
     Args:
         model: a causal language model.
         tokenizer: its tokenizer, with an end-of-text token.
         data: B crystals; the property `space_group`, where it is known, stands in the outline.
         given: conditions that the prompt states, none of the likelihood.
-        outline: sentences that the model writes itself; none for a model that was not trained to.
+        outline: sentences that the model writes itself; () for a model that was not trained to,
+            None for those of the format.
         texts: B texts in place of the crystals' own (the same crystals, written otherwise).
+        text_format: in which the model writes; by default that of Gruver et al.
         batch_size: texts at a time, of like length.
         progress: callback.
     """
     known = known_conditions(data)
-    answers = encode_behind(tokenizer, list(texts or to_text(data.crystals)))
+    chosen = text_format or make_format()
+    outline = chosen.outline if outline is None else outline
+    answers = encode_behind(tokenizer, list(texts or chosen.to_text(data.crystals)))
     stated, learnt = {*given, *outline}, set(outline).difference(given)
     examples, sizes = [], []
     for conditions, answer in zip(known, answers, strict=True):
-        ids, labels = encode_example_prompt(tokenizer, conditions.only(stated), learnt)
+        ids, labels = encode_example_prompt(
+            tokenizer, conditions.only(stated), learnt, chosen.outline
+        )
         text = [*answer, tokenizer.eos_token_id]
         examples.append({"input_ids": ids + text, "labels": labels + text})
         sizes.append(len(text))

@@ -1,4 +1,4 @@
-"""The sentences that the model adds to its own prompt: composition, then space group."""
+"""The sentences that the model adds to its own prompt, in the order of its format's outline."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.conditions.composition_rule import CompositionRule
+from flowllm.conditions.conditions import Conditions, written_value
 from flowllm.methods.language_model.candidates import with_compositions
 from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.events import Sentence, Token
@@ -16,9 +17,10 @@ from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.seeds import Stream, key
 from flowllm.systems.events import Event, Rejected
 from flowllm.systems.watch import UNWATCHED, Watch
+from flowllm.text.formats.base import TextFormat
 from flowllm.text.outline import OUTLINE_STATES
-from flowllm.text.prompts import OUTLINE, REQUEST, add_sentence, parse_prompt, value_of
-from flowllm.text.token_table import TokenTable
+from flowllm.text.prompts import REQUEST, add_sentence, prompt_of, with_sentence
+from flowllm.text.token_table import PromptTable
 
 STREAMS = {"composition": Stream.COMPOSITION, "space_group": Stream.SPACE_GROUP}
 OUTLINE_TRIES = 10  # draws of a composition, the last one held to the number of atoms
@@ -38,53 +40,62 @@ class OutlineWriter:
     Attributes:
         model: a compact model.
         tokenizer: its tokenizer.
+        text_format: in which it writes.
         settings: how to draw.
         watch: told of tokens, sentences and rejected draws.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    text_format: TextFormat
     settings: SamplingSettings
     watch: Watch = UNWATCHED
 
     def complete(
-        self, prompts: Sequence[str], seeds: Sequence[int], names: Sequence[str] = OUTLINE
-    ) -> list[str]:
-        """The completed prompts.
+        self,
+        asked: Sequence[Conditions],
+        seeds: Sequence[int],
+        names: Sequence[str] | None = None,
+    ) -> list[Conditions]:
+        """The conditions with completed prompts, and what these state.
 
         Args:
-            prompts: P prompts.
+            asked: P conditions, each with the prompt that the model reads.
             seeds: P seeds.
-            names: the sentences that may be added.
+            names: the sentences that may be added; None adds all of the outline.
         """
-        completed = list(prompts)
-        if "composition" in names:
+        outline = self.text_format.outline
+        completed = list(asked)
+        if "composition" in (outline if names is None else names):
             silent = replace(self, watch=Watch(stop=self.watch.stop))
 
-            def compositions(stems: list[str], streams: list[int]) -> list[str]:
+            def compositions(stems: list[Conditions], streams: list[int]) -> list[Conditions]:
                 return silent.complete(stems, streams, ("composition",))
 
-            completed = with_compositions(self.model, self.tokenizer, prompts, seeds, compositions)
-            for index, (before, after) in enumerate(zip(prompts, completed, strict=True)):
+            completed = with_compositions(
+                self.model, self.tokenizer, self.text_format, asked, seeds, compositions
+            )
+            for index, (before, after) in enumerate(zip(asked, completed, strict=True)):
                 if after != before:
-                    value = value_of(after, "composition")
-                    self.watch.event(Sentence(index, "composition", value, after))
-        for name in OUTLINE:
-            if name in names:
+                    value = written_value("composition", after.composition)
+                    self.watch.event(Sentence(index, "composition", value, prompt_of(after)))
+        for name in outline:
+            if names is None or name in names:
                 self._add(completed, seeds, name)
         return completed
 
-    def _add(self, completed: list[str], seeds: Sequence[int], name: str) -> None:
+    def _add(self, completed: list[Conditions], seeds: Sequence[int], name: str) -> None:
         """Add one sentence to the prompts that leave it open, in place."""
-        table = TokenTable(self.tokenizer)
-        waiting = [i for i, prompt in enumerate(completed) if leaves_open(prompt, name)]
+        table = PromptTable(self.tokenizer, self.text_format.max_atoms)
+        outline = self.text_format.outline
+        waiting = [i for i, asked in enumerate(completed) if leaves_open(asked, name, outline)]
         for draw in range(OUTLINE_TRIES):
             if not waiting:
                 break
             rules = [rule_for(completed[i]) for i in waiting]
             held = draw + 1 == OUTLINE_TRIES
             states = [OUTLINE_STATES[name](table, r if held else r.any_size()) for r in rules]
-            stems = [add_sentence(completed[i], name) for i in waiting]
+            stems = [add_sentence(prompt_of(completed[i]), name) for i in waiting]
             streams = [key(STREAMS[name], seeds[i], draw) for i in waiting]
             watch = replace(self.watch, on_finished=None, on_event=self._renamed(waiting, draw))
             ended = _Ended(completed, waiting, rules, name, self.watch)
@@ -92,7 +103,7 @@ class OutlineWriter:
                 self.model, self.tokenizer, stems, self.settings, streams, states,
                 watch=watch, part=name, ended=ended,
             )  # fmt: skip
-            waiting = [i for i in waiting if leaves_open(completed[i], name)]
+            waiting = [i for i in waiting if getattr(completed[i], name) is None]
 
     def _renamed(self, waiting: list[int], draw: int) -> Callable[[Event], None] | None:
         """Passes tokens on under the positions of the prompts and with their draw."""
@@ -113,14 +124,14 @@ class _Ended:
     """Takes the value of a sentence as it comes: into the prompt, or rejected.
 
     Attributes:
-        completed: all prompts, changed in place.
+        completed: what all prompts state, changed in place.
         waiting: which of them are being completed, by the positions of the values.
         rules: as many rules.
         name: of the sentence.
         watch: told of what became of it.
     """
 
-    completed: list[str]
+    completed: list[Conditions]
     waiting: list[int]
     rules: list[CompositionRule]
     name: str
@@ -131,26 +142,26 @@ class _Ended:
         if value is None:
             self.watch.event(Rejected(row, 0, self.name, "no end in time"))
             return
-        grown = add_sentence(self.completed[row], self.name, value.strip())
+        grown = with_sentence(self.completed[row], self.name, value.strip())
         reason = _objection(self.rules[place], grown, value.strip())
         if reason is None:
             self.completed[row] = grown
-            self.watch.event(Sentence(row, self.name, value.strip(), grown))
+            self.watch.event(Sentence(row, self.name, value.strip(), prompt_of(grown)))
         else:
             self.watch.event(Rejected(row, 0, self.name, reason))
 
 
-def leaves_open(prompt: str, name: str) -> bool:
-    """Whether the model may add a sentence to a prompt."""
-    asked = parse_prompt(prompt)
-    if name == "composition" and asked.space_group is not None:
+def leaves_open(asked: Conditions, name: str, outline: Sequence[str]) -> bool:
+    """Whether the model may add a sentence of the outline: no later one stands there already."""
+    later = outline[outline.index(name) :]
+    if any(getattr(asked, other) is not None for other in later):
         return False
-    return prompt.endswith(REQUEST) and getattr(asked, name) is None
+    return prompt_of(asked).endswith(REQUEST)
 
 
-def _objection(rule: CompositionRule, prompt: str, value: str) -> str | None:
+def _objection(rule: CompositionRule, asked: Conditions, value: str) -> str | None:
     """Why a sentence's value cannot stay, or None."""
-    composition = parse_prompt(prompt).composition or {}
+    composition = asked.composition or {}
     if rule.allows(composition):
         return None
     return f"{value} has {sum(composition.values())} atoms instead of {rule.num_atoms}"

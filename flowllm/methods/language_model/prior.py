@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,24 +19,22 @@ from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.encoding import (
     check_prompts,
     context_of,
-    encode_prompts,
-    is_compact,
     is_large,
-    longest_crystal,
 )
 from flowllm.methods.language_model.decoding.events import CRYSTAL
+from flowllm.methods.language_model.format_file import load_format, save_format
 from flowllm.methods.language_model.outline import OutlineWriter
-from flowllm.methods.language_model.rules import expected_atoms, rule_for
-from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.methods.language_model.rules import expected_atoms, rule_for, stated
+from flowllm.methods.language_model.settings import FEWEST_TOKENS, SamplingSettings
 from flowllm.runs.identity import digest, weights_digest
 from flowllm.seeds import Stream, generator
 from flowllm.systems.events import Drawn, Rejected
 from flowllm.systems.watch import UNWATCHED, Watch
-from flowllm.text.constraints import CrystalState
-from flowllm.text.outline import DecodingState
-from flowllm.text.prompts import OUTLINE, parse_prompt, prompt_of
-from flowllm.text.strings import TextError, parse_text, to_text
-from flowllm.text.token_table import TokenTable
+from flowllm.text.decoding_state import DecodingState
+from flowllm.text.encoding import encode_prompts
+from flowllm.text.formats.base import TextError, TextFormat
+from flowllm.text.formats.registry import make_format
+from flowllm.text.prompts import prompt_of, read_prompt
 from flowllm.training.device import resolve_device
 
 ON_COMPOSITION = frozenset({"formula", "composition", "elements", "num_atoms"})
@@ -49,6 +48,10 @@ class LanguageModelPrior:
         tokenizer: its tokenizer.
         constrained: keep the texts crystals and of the composition that the prompt asks for; needs
             the compact tokenizer.
+        text_format: the format in which it writes; by default that of Gruver et al.
+
+    Raises:
+        InputError: constraints, and another tokenizer than the compact one of the format.
     """
 
     kind = "language-model"
@@ -56,11 +59,24 @@ class LanguageModelPrior:
     Settings = SamplingSettings
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, constrained: bool = True
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        constrained: bool = True,
+        text_format: TextFormat | None = None,
     ) -> None:
-        if constrained:
-            TokenTable(tokenizer)  # raises where the tokenizer is another
         self.model, self.tokenizer, self.constrained = model, tokenizer, constrained
+        self.format = text_format or make_format()
+        if constrained:
+            self.format.states(tokenizer, [], [])  # raises where the tokenizer is another
+
+    def with_model(self, model: PreTrainedModel) -> LanguageModelPrior:
+        """The same prior around another model of the same tokenizer."""
+        return LanguageModelPrior(model, self.tokenizer, self.constrained, self.format)
+
+    def unconstrained(self) -> LanguageModelPrior:
+        """The same model, which writes freely."""
+        return LanguageModelPrior(self.model, self.tokenizer, False, self.format)
 
     # ---- what can be asked -----------------------------------------------------------------
 
@@ -77,7 +93,7 @@ class LanguageModelPrior:
     @property
     def outline(self) -> tuple[str, ...]:
         """The sentences that the model writes into its own prompt."""
-        return OUTLINE if self.constrained else ()
+        return self.format.outline if self.constrained else ()
 
     def check(self, asked: Conditions) -> None:
         """See whether decoding can keep to the conditions; a model that writes freely takes any.
@@ -86,7 +102,19 @@ class LanguageModelPrior:
             InputError: no composition fits, or a standard sentence of a prompt cannot be read.
         """
         if self.constrained:
-            rule_for(prompt_of(asked))
+            with warnings.catch_warnings():  # sampling warns of foreign text, once is enough
+                warnings.simplefilter("ignore")
+                rule_for(self.read(asked))
+
+    def read(self, asked: Conditions) -> Conditions:
+        """The conditions with the prompt that the model reads, and what that prompt states.
+
+        Raises:
+            InputError: decoding is constrained, and a standard sentence of a prompt cannot be read.
+        """
+        if self.constrained:
+            return stated(asked, self.format.outline)
+        return read_prompt(prompt_of(asked, self.format.outline))
 
     # ---- sampling --------------------------------------------------------------------------
 
@@ -104,20 +132,20 @@ class LanguageModelPrior:
         Returns:
             At most P crystals; an id is the position of its conditions.
         """
-        prompts = [prompt_of(conditions) for conditions in asked]
-        settings = self.fit(prompts, settings)
+        wanted = [self.read(conditions) for conditions in asked]
+        settings = self.fit([prompt_of(each) for each in wanted], settings)
         states: list[DecodingState] | None = None
         if self.constrained:
-            prompts = self.complete(prompts, settings, seeds, watch=watch)
-            table = TokenTable(self.tokenizer)
-            states = [CrystalState(table, rule_for(p), settings.overlap) for p in prompts]
+            wanted = self.complete(wanted, settings, seeds, watch=watch)
+            rules = [rule_for(each) for each in wanted]
+            states = self.format.states(self.tokenizer, wanted, rules, settings.overlap)
         found: dict[int, CrystalBatch] = {}
 
         def ended(position: int, text: str | None) -> None:
             reason = f"no end within {settings.max_new_tokens} tokens"
             if text is not None:
                 try:
-                    crystal = parse_text(text, str(position))
+                    crystal = self.format.parse_text(text, str(position))
                 except TextError as error:  # rejected, as in section 3.1 of the paper
                     reason, text = str(error), None
                 else:
@@ -128,7 +156,8 @@ class LanguageModelPrior:
                 watch.event(Rejected(position, 0, CRYSTAL, reason))
             watch.finished()
 
-        lengths = None if self.constrained else [expected_atoms(prompt) for prompt in prompts]
+        prompts = [prompt_of(each) for each in wanted]
+        lengths = None if self.constrained else [expected_atoms(each) for each in wanted]
         decode(
             self.model, self.tokenizer, prompts, settings, seeds, states,
             watch=watch, part=CRYSTAL, ended=ended, lengths=lengths,
@@ -137,18 +166,19 @@ class LanguageModelPrior:
 
     def complete(
         self,
-        prompts: Sequence[str],
+        asked: Sequence[Conditions],
         settings: SamplingSettings,
         seeds: Sequence[int],
-        names: Sequence[str] = OUTLINE,
+        names: Sequence[str] | None = None,
         watch: Watch = UNWATCHED,
-    ) -> list[str]:
-        """The prompts with the sentences that the model adds: composition, then space group.
+    ) -> list[Conditions]:
+        """The conditions, as `read` gives them, with the sentences that the model adds.
 
-        `names` may leave out the latter; `outline.OutlineWriter` says when a prompt stays as it is.
+        `names` may leave out some of the outline; `outline.OutlineWriter` says when a prompt stays
+        as it is.
         """
-        writer = OutlineWriter(self.model, self.tokenizer, settings, watch)
-        return writer.complete(prompts, seeds, names)
+        writer = OutlineWriter(self.model, self.tokenizer, self.format, settings, watch)
+        return writer.complete(asked, seeds, names)
 
     def compositions(
         self,
@@ -158,15 +188,15 @@ class LanguageModelPrior:
         watch: Watch = UNWATCHED,
     ) -> list[dict[str, int] | None]:
         """The compositions of the crystals that `sample` would draw; None where none came."""
-        prompts = [prompt_of(conditions) for conditions in asked]
-        completed = self.complete(prompts, settings, seeds, ("composition",), watch)
-        return [parse_prompt(prompt).composition for prompt in completed]
+        wanted = [self.read(conditions) for conditions in asked]
+        completed = self.complete(wanted, settings, seeds, ("composition",), watch)
+        return [each.composition for each in completed]
 
     def fit(self, prompts: Sequence[str], settings: SamplingSettings) -> SamplingSettings:
         """The settings with as many tokens as a crystal may take behind these prompts.
 
-        By the compact tokenizer a cell of 20 atoms takes fewer than the default allows, by others
-        several times as many; no text may outgrow the model's context.
+        Where the settings leave it open it is what the format's largest cell may take; no text may
+        outgrow the model's context.
 
         Raises:
             InputError: a prompt is empty or fills the model's context; both lengths are named.
@@ -175,15 +205,21 @@ class LanguageModelPrior:
         encoded = encode_prompts(self.tokenizer, prompts)
         check_prompts(prompts, encoded, context)
         count = settings.max_new_tokens
-        if not is_compact(self.tokenizer):
-            count = max(count, longest_crystal(self.tokenizer))
+        if count is None:
+            count = max(FEWEST_TOKENS, self.format.longest(self.tokenizer))
         if context is not None:
             count = min(count, context - max(map(len, encoded), default=0))
         return replace(settings, max_new_tokens=count)
 
+    def rounded(self, crystals: CrystalBatch) -> CrystalBatch:
+        """Crystals written as texts and read again: what a text can hold of them at best."""
+        texts = self.format.to_text(crystals)
+        names = crystals.ids.tolist()
+        return CrystalBatch.concatenate(map(self.format.parse_text, texts, names))
+
     def units(self, crystals: CrystalBatch, settings: SamplingSettings) -> tuple[str, int]:
         """Tokens of the crystals' texts, the ends included."""
-        texts = to_text(crystals)
+        texts = self.format.to_text(crystals)
         encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
         return "tokens", sum(len(ids) + 1 for ids in encoded)
 
@@ -206,8 +242,9 @@ class LanguageModelPrior:
         if is_large(folder):
             return load_large(folder, device)
         model, tokenizer = load_compact(folder)
+        text_format = load_format(folder)
         try:
-            return cls(model.to(device).eval(), tokenizer)
+            return cls(model.to(device).eval(), tokenizer, text_format=text_format)
         except InputError as error:
             raise InputError(f"{folder}: {error}") from error
 
@@ -216,13 +253,17 @@ class LanguageModelPrior:
         self.save_pretrained(folder, half)
 
     def save_pretrained(self, folder: str | Path, half: bool = False) -> None:
-        """Save model and tokenizer; in float16 where `half`."""
+        """Save model, tokenizer and format; in float16 where `half`."""
         save_compact(self.model, self.tokenizer, folder, half)
+        save_format(self.format, folder)
 
     def digest(self) -> str:
-        """A short hash of the weights, the tokenizer, and whether decoding is constrained."""
+        """A short hash of weights, tokenizer, format, and whether decoding is constrained."""
         words = "\n".join(self.tokenizer.convert_ids_to_tokens(range(len(self.tokenizer))))
-        return digest(weights_digest(self.model), words, str(self.constrained))
+        return digest(weights_digest(self.model), words, str(self.constrained), self._written())
+
+    def _written(self) -> str:
+        return f"{self.format.name}, {self.format.max_atoms} atoms"
 
 
 class LargePrior(LanguageModelPrior):
@@ -233,6 +274,7 @@ class LargePrior(LanguageModelPrior):
         tokenizer: its own.
         folder: where it was loaded from.
         identity: a short hash of its weights.
+        text_format: the format in which it writes; by default that of Gruver et al.
     """
 
     def __init__(
@@ -241,8 +283,9 @@ class LargePrior(LanguageModelPrior):
         tokenizer: PreTrainedTokenizerBase,
         folder: Path,
         identity: str,
+        text_format: TextFormat | None = None,
     ) -> None:
-        super().__init__(model, tokenizer, constrained=False)
+        super().__init__(model, tokenizer, constrained=False, text_format=text_format)
         self.folder, self.identity = folder, identity
 
     def fit(self, prompts: Sequence[str], settings: SamplingSettings) -> SamplingSettings:
@@ -254,12 +297,13 @@ class LargePrior(LanguageModelPrior):
 
         fitted = super().fit(prompts, settings)
         longest = max(map(len, encode_prompts(self.tokenizer, prompts)), default=0)
+        assert fitted.max_new_tokens is not None  # filled in above
         rows = rows_that_fit(self.model, longest + fitted.max_new_tokens)
         return replace(fitted, batch_size=max(1, min(fitted.batch_size, rows)))
 
     def digest(self) -> str:
-        """A short hash of the weights, taken from the files: the model may be huge."""
-        return self.identity
+        """A short hash of format and weights, these of the files: the model may be huge."""
+        return digest(self.identity, self._written())
 
     def save_pretrained(self, folder: str | Path, half: bool = False) -> None:
         """Save the adapter and what it says of its base, or the whole model, and the tokenizer.
@@ -269,6 +313,7 @@ class LargePrior(LanguageModelPrior):
         from flowllm.methods.language_model.finetune.load import save_large
 
         save_large(self.model, self.tokenizer, self.folder, Path(folder), half)
+        save_format(self.format, folder)
 
 
 def load_large(folder: str | Path, device: str = "cpu", **options: Any) -> LargePrior:
@@ -279,7 +324,8 @@ def load_large(folder: str | Path, device: str = "cpu", **options: Any) -> Large
     """
     from flowllm.methods.language_model.finetune.load import load_model
 
-    return LargePrior(*load_model(folder, device, **options))
+    text_format = load_format(folder)
+    return LargePrior(*load_model(folder, device, text_format=text_format, **options), text_format)
 
 
 def load_as_stored(folder: str | Path) -> LanguageModelPrior:

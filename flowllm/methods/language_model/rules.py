@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.formula import multiples_of
 from flowllm.errors import InputError
-from flowllm.text.prompts import parse_prompt, without_frame
+from flowllm.text.prompts import OUTLINE, parse_prompt, prompt_of, without_frame
 from flowllm.text.tokenizer import warn_about_foreign_text
 
 
-def rule_for(prompt: str) -> CompositionRule:
-    """The rule of a prompt's standard sentences.
+def stated(asked: Conditions, outline: Sequence[str] = OUTLINE) -> Conditions:
+    """What a prompt's standard sentences state, with the prompt itself.
+
+    Args:
+        asked: conditions, perhaps with a person's own prompt.
+        outline: the sentences that stand last.
 
     Raises:
-        InputError: they contradict each other or cannot be met; the prompt is named.
+        InputError: a standard sentence cannot be read; the prompt is named.
+
+    Warns:
+        UserWarning: the prompt strays from the sentences that a compact model knows.
     """
+    prompt = prompt_of(asked, outline)
     warn_about_foreign_text(prompt)
     try:
-        asked = parse_prompt(prompt)
-        return CompositionRule(_compositions(asked), asked.elements, asked.num_atoms)
+        return replace(parse_prompt(prompt), prompt=prompt)
     except InputError as error:
         raise InputError(f"prompt {without_frame(prompt)!r}: {error}") from error
 
 
-def expected_atoms(prompt: str) -> int:
-    """The number of atoms that a prompt asks for, 0 where it says nothing readable of it."""
+def rule_for(asked: Conditions) -> CompositionRule:
+    """The rule of what is asked.
+
+    Raises:
+        InputError: the conditions contradict each other or cannot be met; the prompt is named.
+    """
     try:
-        asked = parse_prompt(prompt)
-    except InputError:
-        return 0
+        return CompositionRule(_compositions(asked), asked.elements, asked.num_atoms)
+    except InputError as error:
+        raise InputError(f"prompt {without_frame(prompt_of(asked))!r}: {error}") from error
+
+
+def expected_atoms(asked: Conditions) -> int:
+    """The number of atoms that is asked for, 0 where nothing is said of it."""
     return sum((asked.composition or {}).values()) or asked.num_atoms or 0
 
 

@@ -11,9 +11,11 @@ from typing import Literal, get_args
 
 from flowllm.errors import InputError
 from flowllm.settings import setting
+from flowllm.text.formats.registry import DEFAULT_FORMAT, FORMATS
 
 Optimizer = Literal["muon", "adamw"]
 Augmentation = Literal["none", "translation"]
+FEWEST_TOKENS = 128  # that a text may take, however small the cells
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class LMTrainSettings:
         weight_decay: decoupled decay of the matrices; the more epochs, the more of it is needed.
         optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
         augmentation: "none", or "translation": crystals moved by random vectors.
+        text_format: in which crystals are written, a name in `flowllm.text.formats.registry`.
         seed: of weights, order and prompts.
         validation_rows: crystals of the validation split that are scored during training.
         checkpoint_steps: steps between validations, and between the checkpoints from which an
@@ -71,6 +74,7 @@ class LMTrainSettings:
     weight_decay: float = 0.5
     optimizer: Optimizer = "muon"
     augmentation: Augmentation = "none"
+    text_format: str = DEFAULT_FORMAT
     seed: int = 0
     validation_rows: int = 512
     checkpoint_steps: int = 200
@@ -84,6 +88,9 @@ class LMTrainSettings:
             raise InputError(f"learning_rate must be above 0, not {self.learning_rate}")
         if self.optimizer not in get_args(Optimizer):
             raise InputError(f"optimizer {self.optimizer!r} is neither muon nor adamw")
+        if self.text_format not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise InputError(f"no text format {self.text_format!r}; there are {known}")
         if self.augmentation not in get_args(Augmentation):
             raise InputError(f"augmentation {self.augmentation!r} is neither none nor translation")
         if self.seed < 0:
@@ -109,7 +116,8 @@ class SamplingSettings:
             (fractional, Å, degrees).
         overlap: allow atoms on top of each other; otherwise decoding keeps them apart.
         batch_size: texts at a time.
-        max_new_tokens: a text that has not ended by then is cut and rejected.
+        max_new_tokens: a text that has not ended by then is cut and rejected; None gives it as many
+            as the largest cell of the model takes in its text format.
 
     Raises:
         InputError: a value out of its range.
@@ -124,7 +132,7 @@ class SamplingSettings:
     noise: float = setting(0.0, low=0.0, high=0.2, step=0.005, label="Noise σ", short="Noise")
     overlap: bool = setting(False, form=False)
     batch_size: int = setting(256, option=False, form=False)
-    max_new_tokens: int = setting(128, form=False)
+    max_new_tokens: int | None = setting(None, form=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
@@ -134,5 +142,6 @@ class SamplingSettings:
         if not 0 <= self.noise < math.inf:
             raise InputError(f"noise must be at least 0 and finite, not {self.noise}")
         for name in ("batch_size", "max_new_tokens"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, not {value}")

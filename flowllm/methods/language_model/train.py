@@ -15,8 +15,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 from flowllm.data.dataset import CrystalSet
 from flowllm.methods.language_model.decoding.encoding import padding
 from flowllm.methods.language_model.examples import CrystalExamples, collate, whole_batches
+from flowllm.methods.language_model.format_file import save_format
 from flowllm.methods.language_model.settings import LMTrainSettings
-from flowllm.text.prompts import OUTLINE
+from flowllm.text.formats.base import TextFormat
+from flowllm.text.formats.registry import make_format
 from flowllm.training.device import used_threads
 from flowllm.training.ranks import is_main, process_count, shared_batch
 from flowllm.training.trainer import CrystalTrainer, training_arguments
@@ -35,6 +37,7 @@ def train_lm(
     out: Path,
     settings: LMTrainSettings | None = None,
     *,
+    text_format: TextFormat | None = None,
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
@@ -51,6 +54,8 @@ def train_lm(
         validation: other crystals; the first `validation_rows` of them are scored on the way.
         out: folder for the model and its tokenizer, `checkpoints/` and `log.jsonl`.
         settings: of the training.
+        text_format: in which crystals are written; by default that of the settings, for cells of
+            up to 20 atoms.
         device: where to train.
         progress: called with (steps done, steps in all).
 
@@ -62,15 +67,18 @@ def train_lm(
         FloatingPointError: the loss is no longer finite.
     """
     settings = settings or LMTrainSettings()
+    chosen = text_format or make_format(settings.text_format)
     out.mkdir(parents=True, exist_ok=True)
     size, together = settings.batch_size, process_count()
     examples = CrystalExamples(
         train, tokenizer, settings.epochs, settings.seed, size, augmentation=settings.augmentation,
         steps=None if together == 1 else whole_batches(len(train), settings.epochs, size, None),
+        text_format=chosen,
     )  # fmt: skip
     held_out = CrystalExamples(
-        validation[: settings.validation_rows], tokenizer, 1, settings.seed, size
-    )
+        validation[: settings.validation_rows], tokenizer, 1, settings.seed, size,
+        text_format=chosen,
+    )  # fmt: skip
     steps = math.ceil(len(examples) / size)
     with used_threads(settings.threads):
         trainer = CrystalTrainer(
@@ -88,7 +96,8 @@ def train_lm(
         if is_main():
             model.save_pretrained(out)
             tokenizer.save_pretrained(out)
-        return validation_figures(trainer, validation, tokenizer, settings)
+            save_format(chosen, out)
+        return validation_figures(trainer, validation, tokenizer, settings, chosen)
 
 
 def lm_arguments(
@@ -135,6 +144,7 @@ def validation_figures(
     validation: CrystalSet,
     tokenizer: PreTrainedTokenizerBase,
     settings: LMTrainSettings,
+    text_format: TextFormat,
 ) -> dict[str, float]:
     """The loss on the whole validation split, with nothing given and with the composition given.
 
@@ -147,8 +157,9 @@ def validation_figures(
     figures: dict[str, float] = {}
     for label, given in (("unconditional", ()), ("composition", ("composition",))):
         examples = CrystalExamples(
-            validation, tokenizer, 1, settings.seed, settings.batch_size, OUTLINE, given
-        )
+            validation, tokenizer, 1, settings.seed, settings.batch_size, text_format.outline,
+            given, text_format=text_format,
+        )  # fmt: skip
         total = tokens = 0.0
         # not the Trainer's own loader, which gives each of several processes a part
         loader = DataLoader(examples, settings.batch_size, collate_fn=trainer.data_collator)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flowllm.errors import InputError
 from flowllm.runs.identity import digest, flat_settings, open_run
+from flowllm.text.formats.registry import make_format
 from flowllm.training.device import resolve_device
 from flowllm.training.ranks import compute_on, open_shared_run
 from flowllm.workflows.train.splits import training_splits
@@ -38,7 +39,8 @@ def train_large(
 
     place = resolve_device(device).type
     compute_on(place)
-    base = Base.find(settings.model, settings.load_in)
+    chosen = make_format(settings.training.text_format)
+    base = Base.find(settings.model, settings.load_in, chosen)
     train, validation = training_splits(data)
     identity = flat_settings(
         settings,

@@ -12,6 +12,7 @@ from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettin
 from flowllm.methods.language_model.train import train_lm
 from flowllm.runs.identity import flat_settings
 from flowllm.systems.training import TrainingTask
+from flowllm.text.formats.registry import make_format
 from flowllm.text.tokenizer import build_tokenizer
 from flowllm.training.device import resolve_device
 from flowllm.training.ranks import compute_on, open_shared_run
@@ -89,7 +90,8 @@ def train_compact(
     with open_shared_run(out, "train-lm", identity, overwrite, inputs=[data]) as run:
         if run.finished:
             return dict(run.record["figures"])
-        tokenizer = build_tokenizer()
+        chosen = make_format(settings.text_format)
+        tokenizer = build_tokenizer(chosen)
         model = build_compact(tokenizer, config, settings.seed)
         try:
             figures = train_lm(
@@ -99,6 +101,7 @@ def train_compact(
                 validation,
                 run.path,
                 settings,
+                text_format=chosen,
                 device=place,
                 progress=progress,
             )

@@ -30,7 +30,6 @@ from flowllm.evaluation.adherence.printing import markdown, print_adherence
 from flowllm.evaluation.adherence.run import known_gaps, measure_adherence, priors_of
 from flowllm.evaluation.adherence.settings import AdherenceSettings
 from flowllm.methods.flow.settings import RefineSettings
-from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.runs.folder import RunFolder
 from flowllm.systems.system import FlowLLM
 from flowllm.teaching.textbook import textbook_structures
@@ -177,17 +176,17 @@ def known() -> CrystalSet:
 
 
 def test_conditions_are_those_of_real_crystals_each_once(known):
-    wishes = asked_of(known, "formation-energy+space-group", 12, seed=3)
-    assert len({wish.source for wish in wishes}) == 12
+    targets = asked_of(known, "formation-energy+space-group", 12, seed=3)
+    assert len({target.source for target in targets}) == 12
     place = {str(name): i for i, name in enumerate(known.crystals.ids)}
-    for wish in wishes:
-        index = place[wish.source]
-        assert wish.conditions == Conditions(
+    for target in targets:
+        index = place[target.source]
+        assert target.conditions == Conditions(
             space_group=int(known.properties["space_group"][index]),
             formation_energy=float(known.properties["formation_energy"][index]),
         )
-        assert wish.request.space_group == wish.conditions.space_group
-    assert asked_of(known, "formation-energy+space-group", 12, seed=3) == wishes
+        assert target.request.space_group == target.conditions.space_group
+    assert asked_of(known, "formation-energy+space-group", 12, seed=3) == targets
     assert len(asked_of(known, "all", 99)) == 20  # no more than have an energy
     assert len(asked_of(known, "formula", 99)) == 30
     with pytest.raises(InputError, match="no crystal of the data has a known band_gap"):
@@ -357,7 +356,7 @@ def test_the_command_measures_what_it_is_told_to(folder, tmp_path, system_folder
 
 def test_a_model_without_constraints_is_measured_as_it_is(system):
     free = FlowLLM(
-        LanguageModelPrior(system.prior.model, system.prior.tokenizer, constrained=False),
+        system.prior.unconstrained(),
         system.refiner, system.num_atoms_histogram,
     )  # fmt: skip
     assert [mode for mode, _ in priors_of(free, ("without", "with"))] == ["without"]

@@ -14,6 +14,7 @@ from flowllm.methods.flow import FlowRefiner, RefineSettings
 from flowllm.methods.flow.statistics import FlowStatistics
 from flowllm.methods.flow.velocity import CrystalVelocity
 from flowllm.networks.settings import VelocityConfig
+from flowllm.systems.watch import Watch
 
 
 @pytest.fixture
@@ -86,12 +87,12 @@ def test_anti_annealing_leaves_an_isolated_cell_velocity_alone(real_crystals):
     assert np.allclose(path.last.angles, crystals.angles, atol=1e-2)
 
 
-def test_progress_counts_up_to_all(refiner, real_crystals):
+def test_finished_crystals_add_up_to_all(refiner, real_crystals):
     seen = []
-    refiner.refine(
-        real_crystals[:9], RefineSettings(steps=1, batch_size=4), progress=lambda *a: seen.append(a)
-    )
-    assert seen == [(4, 9), (8, 9), (9, 9)]
+    watch = Watch(on_finished=seen.append)
+    settings = RefineSettings(steps=1, batch_size=4)
+    refiner.refine(real_crystals[:9], settings, watch=watch)
+    assert seen == [4, 4, 1]
 
 
 def test_no_crystals_give_no_crystals(refiner):

@@ -10,8 +10,9 @@ from flowllm.errors import InputError
 from flowllm.methods.language_model import SamplingSettings
 from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.nucleus import nucleus, pick
-from flowllm.text import CrystalState, build_prompt, parse_text
-from flowllm.text.token_table import TokenTable
+from flowllm.text import build_prompt, parse_text
+from flowllm.text.formats.gruver.state import GruverState
+from flowllm.text.formats.gruver.table import GruverTable
 
 GREEDY = SamplingSettings(temperature=1e-3, top_p=1e-9)
 
@@ -19,8 +20,8 @@ GREEDY = SamplingSettings(temperature=1e-3, top_p=1e-9)
 @pytest.fixture
 def begin(tokenizer):
     """States at the beginning of texts under some rules."""
-    table = TokenTable(tokenizer)
-    return lambda rules: [CrystalState(table, rule) for rule in rules]
+    table = GruverTable(tokenizer, 20)
+    return lambda rules: [GruverState(table, rule) for rule in rules]
 
 
 def numpy_nucleus(logits: np.ndarray, temperature: float, top_p: float) -> np.ndarray:

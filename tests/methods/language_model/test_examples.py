@@ -18,8 +18,8 @@ from flowllm.methods.language_model.examples import (
     random_part,
 )
 from flowllm.text import build_prompt, parse_prompt, to_text
+from flowllm.text.formats.gruver.strings import parse_text
 from flowllm.text.prompts import OUTLINE, REQUEST
-from flowllm.text.strings import parse_text
 
 
 def examples_of(crystal_set, tokenizer, **changes):

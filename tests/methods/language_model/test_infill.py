@@ -119,7 +119,7 @@ def test_test_crystals_are_infilled(shipped, sample_crystals):
 def test_a_completed_crystal_begins_with_what_was_given(shipped, sample_crystals):
     several = [c for c in sample_crystals[:30] if c.num_atoms[0] >= 4][:4]
     for crystal in several:
-        given = first_atoms(crystal, int(crystal.num_atoms[0]) // 2)
+        given = first_atoms(shipped, crystal, int(crystal.num_atoms[0]) // 2)
         found = complete_crystal(shipped, given, seeds=range(4))
         assert len(found) == 4
         for completed in found:
@@ -132,22 +132,22 @@ def test_a_completed_crystal_begins_with_what_was_given(shipped, sample_crystals
 def test_a_composition_is_kept_to(shipped, sample_crystals):
     crystal = next(c for c in sample_crystals if c.num_atoms[0] >= 6)
     asked = Conditions(composition=crystal.compositions[0])
-    found = complete_crystal(shipped, first_atoms(crystal, 2), asked, seeds=range(3))
+    found = complete_crystal(shipped, first_atoms(shipped, crystal, 2), asked, seeds=range(3))
     assert found.compositions == [crystal.compositions[0]] * 3
-    again = complete_crystal(shipped, first_atoms(crystal, 2), asked, seeds=range(3))
+    again = complete_crystal(shipped, first_atoms(shipped, crystal, 2), asked, seeds=range(3))
     np.testing.assert_array_equal(found.frac_coords, again.frac_coords)
 
 
 def test_what_cannot_be_completed_is_explained(shipped, sample_crystals):
     crystal = sample_crystals[[0]]
     with pytest.raises(InputError, match="choose 1 to"):
-        first_atoms(crystal, 99)
+        first_atoms(shipped, crystal, 99)
     salt = CrystalBatch([11], [(0, 0, 0)], [[4.0] * 3], [[60.0] * 3], [1], ["salt"])
     with pytest.raises(InputError, match="salt: atom 1 .* contradicts what is asked"):
         complete_crystal(shipped, salt, Conditions(elements=("K", "Cl")))
     flat = salt.replace(angles=[[20.0, 20.0, 20.0]])
     with pytest.raises(InputError, match="the cell is none that the model knows"):
         complete_crystal(shipped, flat)
-    free = LanguageModelPrior(shipped.model, shipped.tokenizer, constrained=False)
+    free = shipped.unconstrained()
     with pytest.raises(InputError, match="compact model"):
         complete_crystal(free, salt)

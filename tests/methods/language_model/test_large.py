@@ -14,12 +14,6 @@ from flowllm.conditions.conditions import Conditions
 from flowllm.data import prepare
 from flowllm.errors import InputError
 from flowllm.methods.language_model import LanguageModelPrior, LMTrainSettings, SamplingSettings
-from flowllm.methods.language_model.decoding.encoding import (
-    beginning,
-    encode_behind,
-    encode_prompts,
-    longest_crystal,
-)
 from flowllm.methods.language_model.examples import IGNORED, CrystalExamples, collate, uniform_part
 from flowllm.methods.language_model.finetune import load as large_prior
 from flowllm.methods.language_model.finetune import train as room
@@ -31,6 +25,8 @@ from flowllm.methods.language_model.likelihood import score
 from flowllm.methods.language_model.prior import LargePrior, load_large
 from flowllm.systems.system import FlowLLM
 from flowllm.text import build_prompt, parse_prompt, to_text
+from flowllm.text.encoding import beginning, encode_behind, encode_prompts
+from flowllm.text.formats.registry import make_format
 from flowllm.text.prompts import OUTLINE, read_prompt
 from flowllm.training.callbacks import EarlyStop
 from flowllm.workflows.train import PairSettings, combine, make_pairs
@@ -116,7 +112,7 @@ def test_an_example_is_read_as_it_will_be_written(kind, base_folders, small):
 def test_no_crystal_is_longer_than_the_room_for_it(kind, base_folders, crystal_set):
     tokenizer = AutoTokenizer.from_pretrained(base_folders[kind])
     lengths = [len(ids) + 1 for ids in encode_behind(tokenizer, to_text(crystal_set.crystals))]
-    assert max(lengths) <= longest_crystal(tokenizer) < 450
+    assert max(lengths) <= make_format().longest(tokenizer) < 450
 
 
 def test_prompts_state_any_number_of_what_is_known_equally_often():

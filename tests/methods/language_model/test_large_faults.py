@@ -23,6 +23,7 @@ from flowllm.methods.language_model.finetune.settings import AdapterSettings, La
 from flowllm.methods.language_model.finetune.train import Base, fine_tune
 from flowllm.methods.language_model.prior import load_large
 from flowllm.text import build_prompt
+from flowllm.text.formats.registry import make_format
 from flowllm.text.prompts import read_prompt
 
 
@@ -120,21 +121,21 @@ def test_a_damaged_model_is_named(base_folders, tmp_path, change, said):
 
 def test_a_tokenizer_that_cannot_write_crystals_is_refused(base_folders):
     tokenizer = AutoTokenizer.from_pretrained(base_folders["gpt2"])
-    check_tokenizer(tokenizer, len(tokenizer), "x")
+    check_tokenizer(tokenizer, len(tokenizer), "x", make_format())
     with pytest.raises(InputError, match="x: the model has 5000 tokens, its tokenizer 420"):
-        check_tokenizer(tokenizer, 5000, "x")
+        check_tokenizer(tokenizer, 5000, "x", make_format())
     with pytest.raises(InputError, match="different models"):
-        check_tokenizer(tokenizer, 300, "x")
+        check_tokenizer(tokenizer, 300, "x", make_format())
     tokenizer.eos_token = None
     with pytest.raises(InputError, match="no end-of-text token"):
-        check_tokenizer(tokenizer, len(tokenizer), "x")
+        check_tokenizer(tokenizer, len(tokenizer), "x", make_format())
     words = Tokenizer(models.WordLevel(unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()  # and line breaks are lost
     special = ["<unk>", "</s>"]
     words.train_from_iterator(["3.9 Sr"], trainers.WordLevelTrainer(special_tokens=special))
     blind = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", unk_token="<unk>")
     with pytest.raises(InputError, match="cannot write crystals.*comes back as"):
-        check_tokenizer(blind, len(blind), "x")
+        check_tokenizer(blind, len(blind), "x", make_format())
 
 
 def test_a_padding_token_that_the_model_does_not_know_is_forgotten(base_folders, tmp_path):

@@ -11,8 +11,8 @@ from flowllm.methods.language_model.invariance import invariance
 from flowllm.methods.language_model.likelihood import as_crystal_set, score
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.systems.record import PRETRAINED
+from flowllm.text.formats.gruver.strings import parse_text, to_text
 from flowllm.text.prompts import OUTLINE, build_prompt
-from flowllm.text.strings import parse_text, to_text
 
 
 @pytest.fixture(scope="module")

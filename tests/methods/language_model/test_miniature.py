@@ -10,7 +10,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.language_model import LMTrainSettings
-from flowllm.methods.language_model.decoding.encoding import longest_crystal
 from flowllm.methods.language_model.finetune.settings import LargeSettings
 from flowllm.methods.language_model.finetune.train import Base, fine_tune
 from flowllm.methods.language_model.prior import load_large
@@ -63,7 +62,7 @@ def test_the_seed_decides_the_weights_and_nothing_else_is_touched(crystal_set, t
 @pytest.mark.filterwarnings("error::FutureWarning")
 def test_it_is_fine_tuned_and_loaded_like_a_large_one(folder, crystal_set, tmp_path, caplog):
     base = Base.find(str(folder))
-    assert longest_crystal(base.tokenizer) < base.context
+    assert base.text_format.longest(base.tokenizer) < base.context
     training = LMTrainSettings(
         epochs=4, batch_size=8, learning_rate=1e-2, warmup_steps=2, weight_decay=0.0,
         optimizer="adamw", checkpoint_steps=20, validation_rows=8, threads=1,

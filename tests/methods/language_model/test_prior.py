@@ -19,14 +19,14 @@ from flowllm.methods.language_model import (
     LanguageModelPrior,
     SamplingSettings,
     build_compact,
-    outline,
     perturb,
 )
+from flowllm.methods.language_model import outline as outline_module
 from flowllm.methods.language_model import prior as prior_module
 from flowllm.methods.language_model.outline import OUTLINE_TRIES
 from flowllm.methods.language_model.rules import rule_for
 from flowllm.text import build_prompt, parse_prompt, to_text
-from flowllm.text.prompts import REQUEST, read_prompt
+from flowllm.text.prompts import REQUEST, prompt_of, read_prompt
 
 STO = build_prompt(Conditions(composition={"Sr": 1, "Ti": 1, "O": 3}))
 
@@ -184,13 +184,23 @@ def test_prompts_that_cannot_be_met_are_named(prior, conditions, said):
 
 def test_foreign_prompts_are_warned_about(prior):
     with pytest.warns(UserWarning, match="It should glow"):
-        rule_for(build_prompt(Conditions(num_atoms=2)).replace(". Gen", ". It should glow. Gen"))
+        prior.check(
+            read_prompt(
+                build_prompt(Conditions(num_atoms=2)).replace(". Gen", ". It should glow. Gen")
+            )
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert rule_for(build_prompt()).num_atoms is None
+        assert rule_for(prior.read(read_prompt(build_prompt()))).num_atoms is None
 
 
 # ---- the outline
+
+
+def completions(prior, prompts, settings, seeds):
+    """The prompts as the model completes them."""
+    asked = [prior.read(read_prompt(prompt)) for prompt in prompts]
+    return [prompt_of(found) for found in prior.complete(asked, settings, seeds)]
 
 
 def test_what_is_left_open_is_written_into_the_prompt(prior):
@@ -204,7 +214,7 @@ def test_what_is_left_open_is_written_into_the_prompt(prior):
     ]
     prompts = [build_prompt(c) for c in asked]
     hot = SamplingSettings(temperature=3.0, top_p=1.0)
-    completed = prior.complete(prompts, hot, range(6))
+    completed = completions(prior, prompts, hot, range(6))
     for prompt, conditions, text in zip(prompts, asked, completed, strict=True):
         found = parse_prompt(text)
         assert found.only(conditions.known()) == parse_prompt(prompt)
@@ -214,10 +224,10 @@ def test_what_is_left_open_is_written_into_the_prompt(prior):
     crystals = prior.sample([read_prompt(p) for p in prompts], hot, range(6))
     assert crystals.compositions == [parse_prompt(text).composition for text in completed]
     # each text has a seed of its own, whatever is drawn beside it
-    alone = [prior.complete([p], hot, [seed])[0] for seed, p in enumerate(prompts)]
+    alone = [completions(prior, [p], hot, [seed])[0] for seed, p in enumerate(prompts)]
     assert alone == completed
-    assert prior.complete([prompts[0]] * 2, hot, [0, 9])[0] == completed[0]
-    assert len(set(prior.complete([prompts[0]] * 5, hot, range(5)))) == 5
+    assert completions(prior, [prompts[0]] * 2, hot, [0, 9])[0] == completed[0]
+    assert len(set(completions(prior, [prompts[0]] * 5, hot, range(5)))) == 5
 
 
 def test_a_composition_of_another_size_is_drawn_again_and_held_to_it_last(prior, monkeypatch):
@@ -231,8 +241,8 @@ def test_a_composition_of_another_size_is_drawn_again_and_held_to_it_last(prior,
         ended(0, written[len(rules) - 1])
         return [written[len(rules) - 1]]
 
-    monkeypatch.setattr(outline, "decode", scripted)
-    (completed,) = prior.complete([asked], SamplingSettings(), [0])
+    monkeypatch.setattr(outline_module, "decode", scripted)
+    (completed,) = completions(prior, [asked], SamplingSettings(), [0])
     found = parse_prompt(completed)
     assert found.composition == {"Sr": 1, "Ti": 1, "O": 3} and found.space_group == 221
     assert [(rule.num_atoms, rule.max_atoms) for rule in rules[:3]] == [(None, 5)] * 3
@@ -240,14 +250,14 @@ def test_a_composition_of_another_size_is_drawn_again_and_held_to_it_last(prior,
     rules.clear()
     tries = OUTLINE_TRIES
     written[:] = [" Na1 Cl1"] * (tries - 1) + [" Na1 Cl4", " 1"]
-    (completed,) = prior.complete([asked], SamplingSettings(), [0])
+    (completed,) = completions(prior, [asked], SamplingSettings(), [0])
     assert parse_prompt(completed).composition == {"Na": 1, "Cl": 4}
     assert [rule.num_atoms for rule in rules[:tries]] == [None] * (tries - 1) + [5]
 
 
 def test_a_space_group_that_is_asked_for_gets_a_composition_before_it(prior):
     prompts = [build_prompt(Conditions(space_group=225)), "Some crystal, please."]
-    grown, foreign = prior.complete(prompts, SamplingSettings(), [0, 1])
+    grown, foreign = completions(prior, prompts, SamplingSettings(), [0, 1])
     asked = parse_prompt(grown)
     assert asked.space_group == 225 and asked.composition
     assert grown == build_prompt(Conditions(space_group=225, composition=asked.composition))

@@ -11,14 +11,16 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.methods.flow.settings import RefineSettings
-from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
+from flowllm.methods.language_model import SamplingSettings
 from flowllm.methods.language_model.decoding.events import Sentence, Token
 from flowllm.methods.language_model.rules import rule_for
 from flowllm.systems.events import Asked, Drawn, Refined, Refining, Rejected
 from flowllm.systems.system import FlowLLM
 from flowllm.systems.watch import Watch
-from flowllm.text import CrystalState, build_prompt, parse_prompt
-from flowllm.text.token_table import TokenTable
+from flowllm.text import build_prompt, parse_prompt
+from flowllm.text.formats.gruver.state import GruverState
+from flowllm.text.formats.gruver.table import GruverTable
+from flowllm.text.prompts import read_prompt
 
 PROMPTS = [
     build_prompt(c)
@@ -132,7 +134,9 @@ def test_probabilities_are_those_of_one_pass_over_the_whole_text(system, tempera
     with torch.inference_mode():
         logits = prior.model(input_ids=torch.tensor([head + ids])).logits[0, len(head) - 1 :]
     logits = logits.double().numpy()
-    state = CrystalState(TokenTable(prior.tokenizer), rule_for(prompt), overlap=True)
+    state = GruverState(
+        GruverTable(prior.tokenizer, 20), rule_for(read_prompt(prompt)), overlap=True
+    )
     tokens = [t for t in of(Token, events) if t.part == "crystal"]
     for row, token, drawn in zip(logits, [*ids, state.end], tokens, strict=True):
         allowed = state.allowed()
@@ -238,7 +242,7 @@ def test_bad_wishes_are_refused_before_the_first_event(system, wishes, message):
 
 def test_a_prompt_without_a_crystal_ends_in_an_error(system):
     free = FlowLLM(
-        LanguageModelPrior(system.prior.model, system.prior.tokenizer, constrained=False),
+        system.prior.unconstrained(),
         system.refiner,
         system.num_atoms_histogram,
     )

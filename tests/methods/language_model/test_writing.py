@@ -12,8 +12,10 @@ from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.loop import in_batches, write
 from flowllm.methods.language_model.rules import expected_atoms
 from flowllm.systems.decoding_figures import DecodingFigures, count_decoding
-from flowllm.text import CrystalState, build_prompt
-from flowllm.text.token_table import TokenTable
+from flowllm.text import build_prompt
+from flowllm.text.formats.gruver.state import GruverState
+from flowllm.text.formats.gruver.table import GruverTable
+from flowllm.text.prompts import read_prompt
 
 SIZES = [3, 1, 6, 2, 6, 3, 4, 6]
 
@@ -21,8 +23,8 @@ SIZES = [3, 1, 6, 2, 6, 3, 4, 6]
 @pytest.fixture
 def begin(tokenizer):
     """States at the beginning of texts of some sizes."""
-    table = TokenTable(tokenizer)
-    return lambda sizes: [CrystalState(table, CompositionRule(num_atoms=n)) for n in sizes]
+    table = GruverTable(tokenizer, 20)
+    return lambda sizes: [GruverState(table, CompositionRule(num_atoms=n)) for n in sizes]
 
 
 class Watcher:
@@ -109,8 +111,8 @@ def test_a_free_model_s_prompts_say_how_long_the_text_will_be():
         (Conditions(num_atoms=7), 7),
         (Conditions(formula="SrTiO3"), 0),
     ):
-        assert expected_atoms(build_prompt(asked)) == atoms
-    assert expected_atoms("The number of atoms is many. ") == 0
+        assert expected_atoms(asked) == atoms
+    assert expected_atoms(read_prompt("The number of atoms is many. ")) == 0
 
 
 def test_free_texts_are_sorted_by_it_and_stay_the_same(tiny, tokenizer):

@@ -17,7 +17,7 @@ from flowllm.evaluation import Report
 from flowllm.evaluation.report import SUMMARY, TABLE
 from flowllm.evaluation.stages import FLAGS
 from flowllm.inputs import read_inputs
-from flowllm.inputs.found import is_run
+from flowllm.inputs.rows import is_run
 from flowllm.inputs.runs import RUNS_OF_CRYSTALS
 from flowllm.inputs.tables import table_of
 from flowllm.metrics.properties import density, n_elements

@@ -17,7 +17,7 @@ from flowllm_widgets.browser.table import is_number
 
 @dataclass(frozen=True)
 class Filter:
-    """Rows that meet all wishes; what is left as it is by default wishes nothing.
+    """Rows that meet all conditions; what is left at its default asks for nothing.
 
     Attributes:
         text: part of the id, the formula or the elements, in any case.

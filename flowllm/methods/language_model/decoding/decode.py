@@ -11,7 +11,7 @@ from flowllm.methods.language_model.decoding.events import CRYSTAL, Alternative,
 from flowllm.methods.language_model.decoding.loop import Seed, Step, in_batches, write
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.systems.watch import UNWATCHED, Watch
-from flowllm.text.outline import DecodingState
+from flowllm.text.decoding_state import DecodingState
 
 
 def decode(

@@ -1,9 +1,4 @@
-"""Prompts and crystals in the tokens of any tokenizer: fast or slow, with or without special ones.
-
-A model learns and writes a text as the same tokens: the prompt whole, behind what its tokenizer
-sets before any text (LLaMA's beginning-of-text token), the crystal as it is cut behind a prompt.
-What a tokenizer would set behind a text is left away, since the text goes on there.
-"""
+"""Models and their tokenizers: which can write crystals, and how much they read."""
 
 from __future__ import annotations
 
@@ -11,52 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowllm.crystals.batch import MAX_ATOMS
-from flowllm.crystals.elements import SYMBOLS
+import numpy as np
+
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.runs.files import read_json
+from flowllm.text.encoding import encode_behind
+from flowllm.text.formats.base import TextFormat
 from flowllm.text.prompts import REQUEST
-from flowllm.text.token_table import TokenTable
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-SAMPLE = "3.9 10.2 5.0\n90 90 120\nSr\n0.00 0.25 0.99\nCl\n0.51 0.50 0.67\nO\n0.08 0.43 0.36"
-
-
-def beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The tokens that a tokenizer sets before any text; none for most."""
-    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
-    whole = tokenizer("a", add_special_tokens=True)["input_ids"]
-    for start in range(len(whole) - len(plain) + 1):
-        if whole[start : start + len(plain)] == plain:
-            return list(whole[:start])
-    return []
-
-
-def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[list[int]]:
-    """The tokens of P prompts, to be written on."""
-    if not prompts:
-        return []
-    first = beginning(tokenizer)
-    encoded = tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
-    return [[*first, *ids] for ids in encoded]
-
-
-def encode_behind(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """The tokens of P crystals' texts as they follow a prompt, without an end.
-
-    A tokenizer of the sentencepiece family marks the beginning of what it reads, and would do so
-    in the middle of an example if it read the crystal alone.
-    """
-    if not texts:
-        return []
-    head = tokenizer(REQUEST, add_special_tokens=False)["input_ids"]
-    joint = tokenizer([REQUEST + text for text in texts], add_special_tokens=False)["input_ids"]
-    if all(ids[: len(head)] == head for ids in joint):
-        return [list(ids[len(head) :]) for ids in joint]
-    alone = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-    return [list(ids) for ids in alone]
+SAMPLE = CrystalBatch(
+    np.array([38, 17, 8]),
+    np.array([[0.0, 0.25, 0.99], [0.51, 0.5, 0.67], [0.08, 0.43, 0.36]]),
+    np.array([[3.9, 10.2, 5.0]]),
+    np.array([[90.0, 90.0, 120.0]]),
+    np.array([3]),
+    np.array(["sample"]),
+)
 
 
 def padding(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -66,15 +35,6 @@ def padding(tokenizer: PreTrainedTokenizerBase) -> int:
     """
     ids = (tokenizer.pad_token_id, tokenizer.eos_token_id)
     return next((int(token) for token in ids if token is not None), 0)
-
-
-def is_compact(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether decoding by this tokenizer can be constrained to crystals."""
-    try:
-        TokenTable(tokenizer)
-    except InputError:
-        return False
-    return True
 
 
 def is_large(folder: str | Path) -> bool:
@@ -99,22 +59,16 @@ def is_large(folder: str | Path) -> bool:
         return False
 
 
-def longest_crystal(tokenizer: PreTrainedTokenizerBase) -> int:
-    """At most so many tokens has the text of a cell of 20 atoms, its end included.
-
-    A digit, point, blank or line break takes at most one token.
-    """
-    symbol = max(len(ids) for ids in encode_behind(tokenizer, [f"\n{s}" for s in SYMBOLS[1:]]))
-    return len("99.9 99.9 99.9\n119 119 119") + MAX_ATOMS * (symbol + len("\n0.00 0.00 0.00")) + 1
-
-
-def check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocabulary: int, name: str) -> None:
+def check_tokenizer(
+    tokenizer: PreTrainedTokenizerBase, vocabulary: int, name: str, text_format: TextFormat
+) -> None:
     """See whether a model can write crystals by its tokenizer.
 
     Args:
         tokenizer: the tokenizer.
         vocabulary: tokens that the model knows; it is not resized.
         name: of the model, for the message.
+        text_format: in which it shall write.
 
     Raises:
         InputError: the tokenizer has no end-of-text token, loses a part of a crystal's text (its
@@ -123,11 +77,12 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocabulary: int, name: s
     end = tokenizer.eos_token_id
     if end is None:
         raise InputError(f"{name}: its tokenizer has no end-of-text token")
-    ids = encode_behind(tokenizer, [SAMPLE])[0]
+    text = text_format.to_text(SAMPLE)[0]
+    ids = encode_behind(tokenizer, [text])[0]
     back = tokenizer.decode(ids, skip_special_tokens=True)
-    if back != SAMPLE:
+    if back != text:
         raise InputError(
-            f"{name}: its tokenizer cannot write crystals: {SAMPLE[:23]!r} comes back as "
+            f"{name}: its tokenizer cannot write crystals: {text[:23]!r} comes back as "
             f"{back[:23]!r}"
         )
     own = len(set(tokenizer.get_vocab()) - set(tokenizer.get_added_vocab()))

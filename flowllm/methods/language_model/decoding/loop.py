@@ -18,11 +18,12 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.errors import InputError
-from flowllm.methods.language_model.decoding.encoding import encode_prompts, padding
+from flowllm.methods.language_model.decoding.encoding import padding
 from flowllm.methods.language_model.decoding.nucleus import Draw, draw, uniform_numbers
-from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.methods.language_model.settings import FEWEST_TOKENS, SamplingSettings
 from flowllm.systems.decoding_figures import count
-from flowllm.text.outline import DecodingState
+from flowllm.text.decoding_state import DecodingState
+from flowllm.text.encoding import encode_prompts
 
 Seed = int | list[int]
 
@@ -118,14 +119,18 @@ def write(
     """
     states, device = batch.states, model.device
     end = states[0].end if states else tokenizer.eos_token_id
-    uniform = np.stack([uniform_numbers(seed, settings.max_new_tokens) for seed in batch.seeds])
+    room = settings.max_new_tokens or FEWEST_TOKENS
+    if states is not None:
+        longest = max(state.longest for state in states)
+        room = longest if settings.max_new_tokens is None else min(room, longest)
+    uniform = np.stack([uniform_numbers(seed, room) for seed in batch.seeds])
     before()
     began = time.perf_counter()
     logits, cache, mask, position = _encode(model, batch.prompts, padding(tokenizer))
     count(texts=len(batch.prompts))
     written: list[list[int]] = [[] for _ in batch.prompts]
     rows: np.ndarray = np.arange(len(batch.prompts))
-    for step in range(settings.max_new_tokens):
+    for step in range(room):
         draws = torch.as_tensor(uniform[rows, step], device=device)
         present = None if states is None else [states[row] for row in rows]
         drawn = draw(logits, present, settings, draws)
@@ -140,7 +145,7 @@ def write(
                 going.append(place)
         count(tokens=len(rows), seconds=time.perf_counter() - began)
         yield Step(rows, logits, drawn, ended)
-        if not going or step + 1 == settings.max_new_tokens:
+        if not going or step + 1 == room:
             break
         before()
         began = time.perf_counter()

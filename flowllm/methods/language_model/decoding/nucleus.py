@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.seeds import Stream, key
-from flowllm.text.outline import DecodingState
+from flowllm.text.decoding_state import DecodingState
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,8 @@ def adapt_lm(
     with friendly_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     figures = train_lm(
-        model, prior.tokenizer, train, validation, out, settings, device=device, progress=progress
-    )
+        model, prior.tokenizer, train, validation, out, settings, text_format=prior.format,
+        device=device, progress=progress,
+    )  # fmt: skip
     (out / "README.md").unlink(missing_ok=True)  # peft's blank form of a model card
-    return LanguageModelPrior(model.eval(), prior.tokenizer, prior.constrained), figures
+    return prior.with_model(model.eval()), figures

@@ -24,6 +24,7 @@ from flowllm.errors import InputError, first_line
 from flowllm.methods.language_model.decoding.encoding import check_tokenizer
 from flowllm.methods.language_model.finetune.settings import QUANTISATIONS
 from flowllm.runs.files import read_json
+from flowllm.text.formats.base import TextFormat
 from flowllm.training.ranks import from_main
 
 # of an adapter's folder: peft's weights and settings, and our record of the base
@@ -101,13 +102,16 @@ def load_base_config(folder: Path, name: str) -> PretrainedConfig:
         raise InputError(f"{name} cannot be loaded: {first_line(error)}") from error
 
 
-def load_base_tokenizer(folder: Path, name: str, vocabulary: int) -> PreTrainedTokenizerBase:
+def load_base_tokenizer(
+    folder: Path, name: str, vocabulary: int, text_format: TextFormat
+) -> PreTrainedTokenizerBase:
     """A model's own tokenizer, fast or slow, by which it can write crystals.
 
     Args:
         folder: where it is.
         name: as the user gave it, for messages.
         vocabulary: tokens that the model knows. A padding token beyond them is forgotten.
+        text_format: in which it shall write.
 
     Raises:
         InputError: there is none, a damaged one, or one that `check_tokenizer` refuses.
@@ -118,7 +122,7 @@ def load_base_tokenizer(folder: Path, name: str, vocabulary: int) -> PreTrainedT
         )
     except Exception as error:  # a tokenizer's parser raises bare exceptions
         raise InputError(f"{name}: its tokenizer cannot be loaded: {first_line(error)}") from error
-    check_tokenizer(tokenizer, vocabulary, name)
+    check_tokenizer(tokenizer, vocabulary, name, text_format)
     if tokenizer.pad_token_id is not None and tokenizer.pad_token_id >= vocabulary:
         tokenizer.pad_token = None
     return tokenizer

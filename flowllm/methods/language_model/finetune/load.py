@@ -21,8 +21,10 @@ from flowllm.methods.language_model.finetune.base import (
     load_base_model,
     load_base_tokenizer,
 )
+from flowllm.methods.language_model.format_file import load_format, save_format
 from flowllm.runs.files import friendly_os_errors, read_json, write_json
 from flowllm.runs.identity import digest
+from flowllm.text.formats.base import TextFormat
 
 CACHE_BYTES = 8e9  # of keys and values: some 30 texts of LLaMA-2 7B
 
@@ -80,6 +82,7 @@ def load_model(
     *,
     as_stored: bool = False,
     base: str | None = None,
+    text_format: TextFormat | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Path, str]:
     """What `flowllm train-lm --model` or `flowllm merge-lm` wrote, or any model, ready to write.
 
@@ -92,6 +95,7 @@ def load_model(
         as_stored: leave the weights in the type in which they lie on disk, to pass them on; else
             float32 on a processor, and 16 bits on a GPU.
         base: look for an adapter's base there instead.
+        text_format: in which it shall write; by default what the folder says.
 
     Returns:
         The model, its tokenizer, the folder, and a short hash of the weights.
@@ -110,7 +114,9 @@ def load_model(
         source, name = find_base(str(place)), str(folder)
         identity = base_digest(source, name)
     vocabulary = load_base_config(source, name).get_text_config().vocab_size
-    tokenizer = load_base_tokenizer(place, str(folder), vocabulary)
+    tokenizer = load_base_tokenizer(
+        place, str(folder), vocabulary, text_format or load_format(place)
+    )
     on_gpu = device.startswith("cuda")
     spread = on_gpu and torch.cuda.device_count() > 1
     model = load_base_model(
@@ -177,9 +183,10 @@ def merge_into(folder: str | Path, out: Path, *, base: str | None = None) -> Non
     """
     if not (Path(folder) / ADAPTER_CONFIG).is_file():
         raise InputError(f"{folder} is no adapter: it holds no {ADAPTER_CONFIG}")
-    model, tokenizer, _, _ = load_model(folder, as_stored=True, base=base)
+    model, tokenizer, source, _ = load_model(folder, as_stored=True, base=base)
     merged = model.merge_and_unload()
     with friendly_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         save_plain(merged, out)
         tokenizer.save_pretrained(out)
+        save_format(load_format(source), out)

@@ -43,9 +43,11 @@ from flowllm.methods.language_model.finetune.base import (
     load_base_tokenizer,
 )
 from flowllm.methods.language_model.finetune.settings import LargeSettings
+from flowllm.methods.language_model.format_file import save_format
 from flowllm.methods.language_model.train import lm_arguments
 from flowllm.runs.files import friendly_os_errors, read_json, write_json
-from flowllm.text.prompts import OUTLINE
+from flowllm.text.formats.base import TextFormat
+from flowllm.text.formats.registry import make_format
 from flowllm.training.callbacks import EarlyStop
 from flowllm.training.device import used_threads
 from flowllm.training.ranks import is_main, shared_batch
@@ -62,6 +64,7 @@ class Base:
         digest: of its weights.
         tokenizer: its own.
         context: the longest text that it reads, in tokens; None without a limit.
+        text_format: in which it shall write.
     """
 
     name: str
@@ -69,9 +72,12 @@ class Base:
     digest: str
     tokenizer: PreTrainedTokenizerBase
     context: int | None
+    text_format: TextFormat
 
     @classmethod
-    def find(cls, name: str, load_in: str | None = None) -> Base:
+    def find(
+        cls, name: str, load_in: str | None = None, text_format: TextFormat | None = None
+    ) -> Base:
         """See whether a model can be had and write crystals; what is impossible here comes first.
 
         Raises:
@@ -80,8 +86,10 @@ class Base:
         check_quantisation(load_in)
         folder = find_base(name)
         config = load_base_config(folder, name)
-        tokenizer = load_base_tokenizer(folder, name, config.get_text_config().vocab_size)
-        return cls(name, folder, base_digest(folder, name), tokenizer, context_of(config))
+        chosen = text_format or make_format()
+        vocabulary = config.get_text_config().vocab_size
+        tokenizer = load_base_tokenizer(folder, name, vocabulary, chosen)
+        return cls(name, folder, base_digest(folder, name), tokenizer, context_of(config), chosen)
 
 
 def fine_tune(
@@ -124,7 +132,8 @@ def fine_tune(
     steps = whole_batches(len(train), training.epochs, training.batch_size, settings.max_steps)
     examples = CrystalExamples(
         train, base.tokenizer, training.epochs, training.seed, training.batch_size,
-        given=OUTLINE, augmentation=training.augmentation, steps=steps, part=uniform_part,
+        given=base.text_format.outline, augmentation=training.augmentation, steps=steps,
+        part=uniform_part, text_format=base.text_format,
     )  # fmt: skip
     longest = examples.longest(base.context)
     if base.context is not None and longest > base.context:
@@ -169,8 +178,8 @@ def _scored(
     """Examples that state certain conditions and nothing else, or a random part as in training."""
     training = settings.training
     return CrystalExamples(
-        data, base.tokenizer, 1, training.seed, training.batch_size, given, OUTLINE,
-        part=uniform_part,
+        data, base.tokenizer, 1, training.seed, training.batch_size, given,
+        base.text_format.outline, part=uniform_part, text_format=base.text_format,
     )  # fmt: skip
 
 
@@ -247,6 +256,7 @@ def _save(trainer: CrystalTrainer, base: Base, settings: LargeSettings, out: Pat
             return
         (out / "README.md").unlink(missing_ok=True)  # peft's blank form of a model card
         base.tokenizer.save_pretrained(out)
+        save_format(base.text_format, out)
     if settings.adapter is None:
         return
     write_json(out / BASE, base_record(base, settings.load_in))

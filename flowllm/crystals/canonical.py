@@ -20,7 +20,8 @@ import itertools
 
 import numpy as np
 
-from flowllm.crystals.batch import wrap
+from flowllm.crystals.batch import CrystalBatch, cell_parameters, wrap
+from flowllm.crystals.elements import RANK_OF, SYMBOLS
 
 COORD_STEPS = 100  # two decimals
 FENCE, OFF = 3e-3, 5e-4  # of a step
@@ -139,3 +140,28 @@ def canonical_setting(
     best = np.lexsort(np.sort(keys, axis=1).T[::-1])[0]
     order = np.lexsort((*steps[best].T[::-1], ranks))
     return changes[best % len(changes)], moved[best][order], order
+
+
+def order_and_set(crystal: CrystalBatch, canonical: bool) -> CrystalBatch:
+    """One crystal with its atoms in the order of the text, in the canonical setting if asked."""
+    ranks = ranks_of(crystal.atomic_numbers)
+    frac, lattice = crystal.frac_coords, crystal.lattices[0]
+    if canonical:
+        change, frac, order = canonical_setting(
+            lattice, crystal.lengths[0], crystal.angles[0], ranks, frac
+        )
+        lengths, angles = cell_parameters(change @ lattice)
+        return crystal.replace(
+            atomic_numbers=crystal.atomic_numbers[order],
+            frac_coords=frac,
+            lengths=lengths[None],
+            angles=angles[None],
+        )
+    steps = text_steps(frac)
+    order = np.lexsort((*steps.T[::-1], ranks))
+    return crystal.replace(atomic_numbers=crystal.atomic_numbers[order], frac_coords=frac[order])
+
+
+def ranks_of(atomic_numbers: np.ndarray) -> np.ndarray:
+    """(N,) int64: the elements' places in the order of the text."""
+    return np.array([RANK_OF[SYMBOLS[number]] for number in atomic_numbers], dtype=np.int64)

@@ -25,15 +25,12 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch, cell_volumes
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF, SYMBOLS
 from flowllm.errors import InputError
+from flowllm.text.formats.base import TextError
 
 MIN_LENGTH, MAX_LENGTH = 0.5, 100.0  # Å; outside nothing is physical
 MIN_VOLUME_FRACTION = 0.05  # of a*b*c: flatter cells are no crystals
 _RANKS = np.array([-1, *(RANK_OF[s] for s in SYMBOLS[1:])])
 _NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]+)?")
-
-
-class TextError(InputError):
-    """A text that is not a crystal; the message says where and why."""
 
 
 def to_text(crystals: CrystalBatch, within_element: np.ndarray | None = None) -> list[str]:

@@ -1,7 +1,7 @@
 """Decoding constraints: only tokens that keep a text a crystal, and the composition as asked.
 
 A crystal's text is a path through a small automaton: nine tokens of cell, then atoms of four tokens
-each, then the end. `CrystalState` walks along one text and says which tokens may come next; what it
+each, then the end. `GruverState` walks along one text and says which tokens may come next; what it
 leaves open is the language model's choice. Nothing is then rejected for its form.
 """
 
@@ -11,26 +11,24 @@ import numpy as np
 
 from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.crystals.elements import ELECTRONEGATIVITY_ORDER, NUMBER_OF
-from flowllm.text.overlap import CLOSEST_CONTACT, Sites
-from flowllm.text.token_table import TokenTable
-
-__all__ = ["CompositionRule", "CrystalState", "TokenTable"]
+from flowllm.text.formats.gruver.table import GruverTable
+from flowllm.text.formats.overlap import CLOSEST_CONTACT, Sites
 
 LAST_SITE = 100**3 - 1  # a site is the place of x, y, z among all coordinates of two decimals
 CELL_TOKENS, ATOM_TOKENS = 9, 4
 _NUMBERS = [NUMBER_OF[symbol] for symbol in ELECTRONEGATIVITY_ORDER]
 
 
-class CrystalState:
+class GruverState:
     """Where one text stands, and which tokens may follow.
 
     Args:
         table: the tokens by role.
         rule: which compositions are allowed.
-        overlap: whether an atom may be written on top of another (`flowllm.text.overlap`).
+        overlap: whether an atom may be written on top of another (`flowllm.text.formats.overlap`).
     """
 
-    def __init__(self, table: TokenTable, rule: CompositionRule, overlap: bool = False) -> None:
+    def __init__(self, table: GruverTable, rule: CompositionRule, overlap: bool = False) -> None:
         self.table, self.rule, self.overlap = table, rule, overlap
         self.position = 0
         self.sites: Sites | None = None  # the atoms so far, once the cell is known
