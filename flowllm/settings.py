@@ -8,8 +8,8 @@ shipped weights; a classmethod named after another preset gives that preset's va
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, field
-from typing import Any, Literal, get_args
+from dataclasses import MISSING, Field, field, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from flowllm.errors import InputError
 
@@ -79,3 +79,17 @@ def preset(settings: type[Any], name: str = "compact") -> Any:
     if name not in get_args(Preset):
         raise InputError(f"no preset {name!r}; there are {', '.join(get_args(Preset))}")
     return getattr(settings, name, settings)()
+
+
+def shown_fields(settings: type[Any]) -> list[tuple[Field[Any], Any]]:
+    """The fields of a settings class that a form shows, each with its type, in their order.
+
+    A form shows numbers, switches and choices; `setting(form=False)` leaves a field out.
+    """
+    hints = get_type_hints(settings)
+    return [
+        (one, hints[one.name])
+        for one in fields(settings)
+        if one.metadata.get("form", True)
+        and (hints[one.name] in (bool, int, float) or get_origin(hints[one.name]) is Literal)
+    ]

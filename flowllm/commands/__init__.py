@@ -15,8 +15,8 @@ from flowllm.commands.evaluation import adherence, evaluate, export, hull, refer
 from flowllm.commands.flatten import Classes, flat
 from flowllm.commands.language import infill, score
 from flowllm.commands.models import bench, combine
-from flowllm.commands.options import given_options, parts_of_model, parts_of_prior
-from flowllm.commands.training import merge_lm, pair, train_flow, train_lm
+from flowllm.commands.options import given_options, parts_of_model, parts_of_prior, parts_of_system
+from flowllm.commands.training import merge_lm, pair, train, train_flow, train_lm
 from flowllm.systems.registry import load_class
 
 
@@ -67,6 +67,7 @@ COMMANDS: dict[str, Command] = {
     "infill": Command(infill, "flowllm.workflows.settings:InfillSettings", parts_of_model),
     "export": Command(export),
     "data": Command(data, "flowllm.data.reduce:ReduceSettings"),
+    "train": Command(train, parts=parts_of_system, presets=True),
     "train-lm": Command(
         train_lm, "flowllm.workflows.train.settings:LanguageModelSettings", presets=True
     ),

@@ -210,7 +210,7 @@ def _function(
 ) -> Callable[..., None]:
     """The function of options, with a signature and a docstring as if it had been written out."""
     keyword, positional = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_ONLY
-    required = [p for p in parameters if p.default is p.empty and p.kind is not keyword]
+    required = [p for p in parameters if p.default is p.empty]
     others = [
         p if p.kind is positional else p.replace(kind=keyword)
         for p in parameters

@@ -61,6 +61,30 @@ def parts_of_prior(given: Mapping[str, str], words: Sequence[str]) -> Classes:
     return {"prior": settings_class(prior_kind(kind))}
 
 
+def parts_of_system(given: Mapping[str, str], words: Sequence[str]) -> Classes:
+    """Settings of training the parts of the system that a word names; without one, FlowLLM's.
+
+    Raises:
+        InputError: a kind of the system is not registered.
+    """
+    from flowllm.systems.recipes import SYSTEMS
+    from flowllm.systems.registry import load_class, prior_kind, refiner_kind, settings_class
+    from flowllm.workflows.train.settings import PairSettings
+
+    chosen = SYSTEMS[next((word for word in words if word in SYSTEMS), "flowllm")]
+    prior = prior_kind(chosen.prior)
+    refiner = None if chosen.refiner is None else refiner_kind(chosen.refiner)
+    training = {"prior training": prior, "refiner training": refiner}
+    return {
+        "prior": settings_class(prior),
+        "pairs": PairSettings if "pairs" in chosen.steps else None,
+        **{
+            part: load_class(kind.training_settings) if kind and kind.training_settings else None
+            for part, kind in training.items()
+        },
+    }
+
+
 def load_system(model: str, device: str) -> FlowLLM:
     """A model from a folder or by its name; a line says so while it loads."""
     from flowllm.runs.progress import waiting

@@ -4,13 +4,69 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import tyro
+
+from flowllm.commands.flatten import FromPart
 from flowllm.commands.options import Device, Input
+from flowllm.systems.recipes import help_text
 
 if TYPE_CHECKING:
     from flowllm.methods.flow.settings import FlowTrainSettings
     from flowllm.workflows.train.settings import LanguageModelSettings, PairSettings
+
+
+def train(
+    system: Annotated[str, tyro.conf.arg(help=help_text())],
+    data: str = "mp_20",
+    /,
+    *,
+    out: Path,
+    prior: Annotated[Any, FromPart("prior training", "prior_")],
+    pairs: Annotated[Any, FromPart("pairs", "pairs_")],
+    refiner: Annotated[Any, FromPart("refiner training", "refiner_")],
+    only: Literal["prior", "pairs", "refiner"] | None = None,
+    half: bool = True,
+    workers: int | None = None,
+    device: Device = "auto",
+    overwrite: bool = False,
+) -> None:
+    """Train a whole system: its prior, pairs for its refiner to learn from, and the refiner.
+
+    Each step is a run in a folder of its own: prior, pairs and refiner; the system that "generate
+    --model" takes is in the folder model. An interrupted command goes on where it stopped. The
+    options depend on the system: look at "flowllm train SYSTEM --help".
+
+    Args:
+        data: mp_20, a folder that "flowllm data" wrote, a CSV file or a folder of CIF files.
+        out: folder for all steps.
+        only: do this step alone; those before it are finished. The last step ends with the system.
+        half: keep the weights of the system in float16, half the size.
+        workers: processes that make pairs; by default one for each core, or one with a GPU.
+        overwrite: do steps again even if their folders hold other runs; with --only that one.
+    """
+    from flowllm.runs.progress import progress_bars
+    from flowllm.workflows.train.system import SystemTraining, train_system
+
+    with progress_bars() as progress:
+        made = train_system(
+            system,
+            data,
+            out,
+            SystemTraining(prior, pairs, refiner),
+            only=only,
+            half=half,
+            device=device,
+            workers=workers,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    print(
+        f"{out / (only or '')} is finished"
+        if made is None
+        else f"flowllm generate --model {made} --out runs/mine"
+    )
 
 
 def train_lm(

@@ -20,7 +20,7 @@ from flowllm.errors import InputError
 from flowllm.inputs.arrays import read_npz
 from flowllm.inputs.cif import read_cif, read_folder
 from flowllm.inputs.objects import from_python
-from flowllm.inputs.rows import Reader, Rows, is_run
+from flowllm.inputs.rows import InputRows, Reader, is_run
 from flowllm.inputs.runs import read_run
 from flowllm.inputs.tables import read_csv, read_xyz
 from flowllm.runs.identity import digest
@@ -36,7 +36,7 @@ __all__ = ["Inputs", "read_inputs"]
 
 LARGE = 20  # atoms of the largest cells of MP-20, with which most figures are compared
 
-_READERS: dict[str, Callable[[Path, Reader], Rows]] = {
+_READERS: dict[str, Callable[[Path, Reader], InputRows]] = {
     ".cif": read_cif,
     ".xyz": read_xyz,
     ".extxyz": read_xyz,
@@ -117,7 +117,7 @@ def read_inputs(
     return _finish(found, origin)
 
 
-def _from_path(path: Path, reader: Reader) -> Rows:
+def _from_path(path: Path, reader: Reader) -> InputRows:
     if path.is_dir():
         return read_run(path, reader) if is_run(path) else read_folder(path, reader)
     if not path.exists():
@@ -129,7 +129,7 @@ def _from_path(path: Path, reader: Reader) -> Rows:
     return read(path, reader)
 
 
-def _finish(found: Rows, origin: str) -> Inputs:
+def _finish(found: InputRows, origin: str) -> Inputs:
     if not found.names:
         raise InputError(f"{origin}: no crystals in it")
     ids, again = _unique(found.names)

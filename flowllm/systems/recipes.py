@@ -78,6 +78,11 @@ def recipe(name: str) -> Recipe:
     return SYSTEMS[name]
 
 
+def help_text() -> str:
+    """Which systems there are, for the command line."""
+    return "; ".join(f"{name}: {one.about}" for name, one in SYSTEMS.items()) + "."
+
+
 def name_of(prior: str, refiner: str | None) -> str:
     """The name of the first recipe with these kinds; "" where none has them."""
     made_of = (prior, refiner)

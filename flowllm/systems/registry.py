@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from flowllm.errors import InputError
+from flowllm.systems.training import Training
 
 
 @dataclass(frozen=True)
@@ -24,35 +25,49 @@ class Kind:
         part: "module:Class" of the part, or the class itself.
         settings: "module:Class" of its settings, in a module that imports nothing heavy: the
             command line makes its options of them first. None takes the part's own.
+        training: "module:function" that trains the part, see `flowllm.systems.training`, or the
+            function itself; None for a kind that `flowllm train` cannot train.
+        training_settings: "module:Class" of the settings of that training, or the class itself.
     """
 
     about: str
     part: str | type
-    settings: str | None = None
+    settings: str | type | None = None
+    training: str | Training | None = None
+    training_settings: str | type | None = None
 
 
 LM_SETTINGS = "flowllm.methods.language_model.settings:SamplingSettings"
+LM_TRAINING = "flowllm.workflows.train.settings:LanguageModelSettings"
 BASE = "flowllm.methods.base.prior:BasePrior"
+BASE_TRAINING = "flowllm.workflows.train.base:train_base"
 PRIORS: dict[str, Kind] = {
     "language-model": Kind(
         "species and positions written by the language model",
         "flowllm.methods.language_model.prior:LanguageModelPrior",
         LM_SETTINGS,
+        "flowllm.workflows.train.language_model:train_prior",
+        LM_TRAINING,
     ),
     "types": Kind(
         "species written by the language model, positions from FlowMM's simple base",
         BASE,
         LM_SETTINGS,
+        BASE_TRAINING,
+        LM_TRAINING,
     ),
     "substitution": Kind(
         "species written by the language model, positions of the nearest training crystal",
         BASE,
         LM_SETTINGS,
+        BASE_TRAINING,
+        LM_TRAINING,
     ),
     "compositions": Kind(
         "species of a random training crystal, positions from FlowMM's simple base",
         BASE,
         LM_SETTINGS,
+        BASE_TRAINING,
     ),
 }
 """Kind -> prior, in the order of the ablation's table."""
@@ -61,13 +76,20 @@ REFINERS: dict[str, Kind] = {
         "Riemannian flow matching",
         "flowllm.methods.flow.refiner:FlowRefiner",
         "flowllm.methods.flow.settings:RefineSettings",
+        "flowllm.workflows.train.flow:train_refiner",
+        "flowllm.methods.flow.settings:FlowTrainSettings",
     ),
 }
 """Kind -> refiner."""
 
 
 def register_prior(
-    kind: str, part: str | type, about: str = "", settings: str | None = None
+    kind: str,
+    part: str | type,
+    about: str = "",
+    settings: str | type | None = None,
+    training: str | Training | None = None,
+    training_settings: str | type | None = None,
 ) -> None:
     """Make a prior known by the name of its kind.
 
@@ -75,19 +97,26 @@ def register_prior(
         kind: the name, as in "language-model".
         part: the class, or "module:Class".
         about: what it is, in a line.
-        settings: see `Kind`.
+        settings: see `Kind`, and so for the others.
+        training: what trains it.
+        training_settings: of that training.
 
     Raises:
         InputError: another class has the name.
     """
-    _register(PRIORS, kind, Kind(about, part, settings))
+    _register(PRIORS, kind, Kind(about, part, settings, training, training_settings))
 
 
 def register_refiner(
-    kind: str, part: str | type, about: str = "", settings: str | None = None
+    kind: str,
+    part: str | type,
+    about: str = "",
+    settings: str | type | None = None,
+    training: str | Training | None = None,
+    training_settings: str | type | None = None,
 ) -> None:
     """Make a refiner known by the name of its kind; as `register_prior`."""
-    _register(REFINERS, kind, Kind(about, part, settings))
+    _register(REFINERS, kind, Kind(about, part, settings, training, training_settings))
 
 
 def prior_kind(kind: str) -> Kind:
@@ -108,11 +137,11 @@ def refiner_kind(kind: str) -> Kind:
     return _find(REFINERS, "flowllm.refiners", "refiner", kind)
 
 
-def load_class(place: str | type) -> Any:
-    """A class, imported by "module:Class".
+def load_class(place: str | type | Training) -> Any:
+    """A class or function, imported by "module:name".
 
     Raises:
-        InputError: the module or the class is not there.
+        InputError: the module, or the name in it, is not there.
     """
     if not isinstance(place, str):
         return place

@@ -99,14 +99,22 @@ def test_the_defaults_are_the_recipe_of_the_shipped_weights():
     assert VelocityConfig(**config["network"]) == VelocityConfig()
 
 
-def test_the_recipe_hands_on_what_it_always_did(asked, monkeypatch, capsys):
-    text = CPU.read_text().replace("\\\n", " ").replace("$out/", "runs/x/")
-    lines = [shlex.split(line, comments=True) for line in text.splitlines() if "flowllm " in line]
-    stages = [words[1:] for words in lines if words and words[1:2] and words[1] in SHIPPED]
-    for words in stages:
-        assert main(words) == 0, capsys.readouterr().err
-    if stages:
-        assert {name: recorded(name, asked[name]) for name in SHIPPED} == SHIPPED
+def test_the_recipe_of_the_shipped_weights_hands_on_what_it_always_did(monkeypatch, capsys):
+    """`train` in recipes/cpu.sh asks for what its four commands with all their options did."""
+    got: list[Any] = []
+    monkeypatch.setattr(
+        "flowllm.workflows.train.system.train_system",
+        lambda system, data, out, settings, **_: got.append((system, settings)) or out / "model",
+    )
+    text = CPU.read_text().replace("\\\n", " ").replace("$out", "runs/x")
+    (words,) = (
+        shlex.split(line)[1:] for line in text.splitlines() if line.startswith("flowllm train")
+    )
+    assert main(words) == 0, capsys.readouterr().err
+    ((system, settings),) = got
+    handed = {"train-lm": settings.prior, "pair": settings.pairs, "train-flow": settings.refiner}
+    assert system == "flowllm"
+    assert {name: recorded(name, one) for name, one in handed.items()} == SHIPPED
 
 
 def test_the_presets_of_the_paper():

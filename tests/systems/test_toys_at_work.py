@@ -12,10 +12,12 @@ from flowllm.cli import main
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.evaluation import evaluate
 from flowllm.systems.system import FlowLLM
+from flowllm_widgets.playground.widget import PromptPlayground
 from flowllm_widgets.trajectory.source import Source
 from flowllm_widgets.trajectory.widget import TrajectoryViewer
 from tests.systems.toys import RocksaltPrior, SwellRefiner, SwellSettings, TransmuteRefiner
 
+WAIT = 60  # seconds; far more than any of these needs
 REFINERS = [None, SwellRefiner, TransmuteRefiner]
 
 
@@ -91,6 +93,17 @@ def test_the_bench_times_its_stages(toy, capsys, monkeypatch):
     assert {stage.unit for stage in bench.stages} == {"crystals"}
     print_bench(bench)
     assert "rocksalt" in capsys.readouterr().out
+
+
+def test_the_playground_has_its_settings_and_shows_its_crystals(toy):
+    playground = PromptPlayground(toy, num=3, seed=1)
+    shown = {name for name in ("spread", "refuse", "factor") if hasattr(playground.settings, name)}
+    assert shown == {"spread", "refuse"} | (set() if toy.refiner is None else {"factor"})
+    playground.generate.click()
+    assert playground.wait(WAIT) and playground.state == "finished", playground.message.text
+    made = toy.generate(3, seed=1)
+    np.testing.assert_allclose(playground.crystals.lengths, made.refined.lengths)
+    assert playground.crystals.atomic_numbers.tolist() == made.refined.atomic_numbers.tolist()
 
 
 def test_the_viewer_plays_its_trajectories():

@@ -126,9 +126,13 @@ class BasePrior:
             InputError: species or geometry are of another making.
         """
         prior_kind(self.kind)
-        folder.mkdir(parents=True, exist_ok=True)
         if isinstance(self.species, WrittenSpecies):
             self.species.prior.save(folder / LM, half)
+        self.save_geometry(folder)
+
+    def save_geometry(self, folder: Path) -> None:
+        """Write all but the language model, which may lie in the folder already."""
+        folder.mkdir(parents=True, exist_ok=True)
         training = self._training()
         if training is not None:
             training.save(folder / TRAINING)

@@ -35,14 +35,16 @@ class RefineSettings:
         InputError: a value is out of range.
     """
 
-    steps: int = setting(25, low=1, high=100, label="Integration steps")
+    steps: int = setting(25, low=1, high=100, label="Integration steps", short="Steps")
     solver: Solver = setting("euler", form=False)
     anti_annealing: float = setting(0.0, form=False)
     record: bool | int = setting(False, form=False, type=bool)
     batch_size: int | None = setting(None, option=False, form=False)
     # the network is not equivariant under rotations: without this, atoms leave their Wyckoff
     # positions by a little
-    symprec: float = setting(0.0, low=0.0, high=0.5, step=0.01, label="Symprec (Å)", zero="off")
+    symprec: float = setting(
+        0.0, low=0.0, high=0.5, step=0.01, label="Symprec (Å)", short="Symprec", zero="off"
+    )
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:

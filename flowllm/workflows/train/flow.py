@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from flowllm.errors import InputError
@@ -11,8 +12,22 @@ from flowllm.methods.flow.train import COMMAND, run_settings
 from flowllm.runs.files import friendly_os_errors
 from flowllm.runs.folder import RUN, RunFolder
 from flowllm.runs.identity import open_run
+from flowllm.systems.training import MODEL, TrainingTask
 from flowllm.training.device import resolve_device
 from flowllm.workflows.train.pairs import PAIRS
+
+
+def train_refiner(task: TrainingTask) -> None:
+    """Train the flow of a system on its pairs; see `train_on_pairs`."""
+    if task.pairs is None:
+        raise InputError("the flow is trained on pairs, which this system's recipe does not make")
+    train_on_pairs(
+        task.pairs,
+        task.out,
+        replace(task.settings, device=task.device),
+        overwrite=task.overwrite,
+        progress=task.progress,
+    )
 
 
 def train_on_pairs(
@@ -38,8 +53,8 @@ def train_on_pairs(
         raise InputError(f"{pairs} holds {len(content)} pairs; training needs at least 2")
     identity = run_settings(settings, content)
     with open_run(out, COMMAND, identity, overwrite, inputs=[pairs]) as run:
-        if run.finished and (run.path / "model").is_dir():
-            return FlowRefiner.from_pretrained(run.path / "model", settings.device)
+        if run.finished and (run.path / MODEL).is_dir():
+            return FlowRefiner.from_pretrained(run.path / MODEL, settings.device)
         try:
             with friendly_os_errors(run.path):
                 refiner = train_flow(content, settings, run.path, progress, run)

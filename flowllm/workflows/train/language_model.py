@@ -11,6 +11,7 @@ from flowllm.methods.language_model.compact import build_compact
 from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings
 from flowllm.methods.language_model.train import train_lm
 from flowllm.runs.identity import flat_settings
+from flowllm.systems.training import TrainingTask
 from flowllm.text.formats.registry import make_format
 from flowllm.text.tokenizer import build_tokenizer, longest_text
 from flowllm.training.device import resolve_device
@@ -18,6 +19,18 @@ from flowllm.training.ranks import compute_on, open_shared_run
 from flowllm.workflows.train.fine_tuning import train_large
 from flowllm.workflows.train.settings import LanguageModelSettings
 from flowllm.workflows.train.splits import training_splits
+
+
+def train_prior(task: TrainingTask) -> None:
+    """Train the language model of a system; see `train_language_model`."""
+    train_language_model(
+        task.data,
+        task.out,
+        task.settings,
+        device=task.device,
+        overwrite=task.overwrite,
+        progress=task.progress,
+    )
 
 
 def train_language_model(

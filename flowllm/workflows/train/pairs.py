@@ -12,13 +12,12 @@ from flowllm.errors import InputError
 from flowllm.methods.flow.couplings.chunk import PairPlan
 from flowllm.methods.flow.couplings.files import join_pairs, write_perturbed
 from flowllm.methods.flow.couplings.sample import chunk_files, sample_pairs
-from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.parallel.map import available_cores
 from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.training.device import resolve_device
 from flowllm.workflows.train.settings import PairSettings
-from flowllm.workflows.train.source import LANGUAGE_MODEL, PriorSource, make_prior
+from flowllm.workflows.train.source import LANGUAGE_MODEL, PriorSource, load_prior
 
 PAIRS = "pairs.npz"
 
@@ -54,7 +53,7 @@ def make_pairs(
     The pairs are the same to the bit whatever the number of workers.
 
     Args:
-        lm: folder of the language model.
+        lm: folder of the prior, or of the language model that it is made of.
         data: the data set, whose training split gives the targets.
         out: folder of the run.
         settings: which pairs.
@@ -79,9 +78,8 @@ def make_pairs(
     place = resolve_device(device)
     if workers is None:
         workers = available_cores() if place.type == "cpu" else 1
-    language_model = LanguageModelPrior.from_pretrained(lm, str(place))
+    prior = load_prior(prior_kind, lm, data, device)
     targets = load_dataset(data, "train").crystals
-    prior = make_prior(prior_kind, language_model, targets)
     settings = settings.counted(len(targets))
     plan = plan_of(settings)
     identity = flat_settings(

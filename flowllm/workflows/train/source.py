@@ -10,8 +10,10 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import load_dataset
 from flowllm.errors import InputError
 from flowllm.methods.base import BasePrior
-from flowllm.methods.language_model.prior import LanguageModelPrior
+from flowllm.methods.base.prior import BASE, KINDS
+from flowllm.methods.language_model.prior import LanguageModelPrior, load_as_stored
 from flowllm.systems.protocols import Prior
+from flowllm.systems.registry import part_class, prior_kind
 from flowllm.training.device import resolve_device
 
 LANGUAGE_MODEL = LanguageModelPrior.kind
@@ -23,8 +25,9 @@ class PriorSource:
 
     Attributes:
         kind: a kind of prior.
-        lm: folder of the language model; on other machines it must lie at the same place.
-        data: the data set whose training crystals other kinds need.
+        lm: its folder, or that of the language model that it is made of; on other machines it must
+            lie at the same place.
+        data: the data set whose training crystals a prior may be made of, too.
         device: where the model computes; "auto" is resolved where it is loaded.
         digest: of the prior where the work was planned.
     """
@@ -72,15 +75,42 @@ def make_prior(
     return language_model
 
 
+def load_prior(
+    kind: str,
+    folder: str | Path,
+    data: str | Path,
+    device: str = "cpu",
+    as_stored: bool = False,
+) -> Prior:
+    """A prior from the folder in which it lies, or of the language model that lies there.
+
+    Args:
+        kind: a kind of prior.
+        folder: what training wrote.
+        data: the data set whose training crystals a prior may be made of, too.
+        device: "auto", "cpu", "cuda" or "mps".
+        as_stored: keep the type in which the weights of a large model lie on disk.
+
+    Raises:
+        InputError: no such kind, or a part is missing or damaged.
+    """
+    place, path = str(resolve_device(device)), Path(folder)
+    of_language_model = kind == LANGUAGE_MODEL or kind in KINDS
+    if not of_language_model or (path / BASE).is_file():
+        loaded: Prior = part_class(prior_kind(kind)).load(path, place)
+        if loaded.kind != kind:
+            raise InputError(f"{folder} holds a prior {loaded.kind!r}, not {kind!r}")
+        return loaded
+    language_model = (
+        load_as_stored(folder) if as_stored else LanguageModelPrior.from_pretrained(folder, place)
+    )
+    training = None if kind == LANGUAGE_MODEL else load_dataset(data, "train").crystals
+    return make_prior(kind, language_model, training)
+
+
 @lru_cache(maxsize=1)
 def _load(source: PriorSource) -> Prior:
-    language_model = LanguageModelPrior.from_pretrained(
-        source.lm, str(resolve_device(source.device))
-    )
-    training = None
-    if source.kind != LANGUAGE_MODEL:
-        training = load_dataset(source.data, "train").crystals
-    prior = make_prior(source.kind, language_model, training)
+    prior = load_prior(source.kind, source.lm, source.data, source.device)
     if prior.digest() != source.digest:
         raise InputError(f"{source.lm} holds another model here than where the work was planned")
     return prior

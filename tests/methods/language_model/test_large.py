@@ -248,7 +248,7 @@ def test_it_is_a_prior_of_a_system_that_is_saved_and_loaded(sure, system, tmp_pa
     assert len(generated.refined) == 4
     assert generated.refined.formulas == generated.prior.formulas
     whole.save_pretrained(tmp_path, half=True)
-    assert not (tmp_path / "lm" / "model.safetensors").exists()  # the adapter alone
+    assert not (tmp_path / "prior" / "model.safetensors").exists()  # the adapter alone
     loaded = FlowLLM.from_pretrained(tmp_path, "cpu")
     assert to_text(loaded.generate(4, seed=3).prior) == to_text(generated.prior)
     assert loaded.prior.digest() == sure.digest()
