@@ -39,7 +39,7 @@ SHIPPED: dict[str, dict[str, Any]] = {
     },
     "pair": {
         "temperature": 0.7, "top_p": 0.9, "noise": 0.0, "overlap": False, "batch_size": 256,
-        "max_new_tokens": 128, "num_pairs": TRAINING_CRYSTALS, "samples_per_target": 1,
+        "max_new_tokens": None, "num_pairs": TRAINING_CRYSTALS, "samples_per_target": 1,
         "keep": "all", "perturbed": TRAINING_CRYSTALS, "alignment": "translation", "seed": 0,
         "chunk_size": 256,
     },

@@ -22,7 +22,7 @@ def counts_of(request: Request, many: int, seed: int = 0) -> np.ndarray:
 
 def test_sizes_follow_the_training_data():
     counts = counts_of(Request(), 1500)
-    share = np.bincount(counts, minlength=6)[1:] / 1500
+    share = np.bincount(counts, minlength=21)[1:] / 1500
     assert np.abs(share - np.array(HISTOGRAM) / 10).max() < 0.05
     assert counts.tolist() == counts_of(Request(), 1500).tolist()
     assert counts.tolist() != counts_of(Request(), 1500, seed=1).tolist()

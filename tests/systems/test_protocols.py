@@ -157,9 +157,12 @@ def test_a_refiner_that_breaks_a_promise_is_found_out(broken, said, tmp_path, tr
 # ---- toys at work --------------------------------------------------------------------------------
 
 
+SIZES = [0, 1, *[0] * 18]  # every cell has two atoms; up to 20 may be asked for
+
+
 @pytest.fixture(params=[None, *TOYS], ids=["alone", "swell", "transmute"])
 def toy(request):
-    return FlowLLM(RocksaltPrior(), request.param() if request.param else None, [0, 1], "toy")
+    return FlowLLM(RocksaltPrior(), request.param() if request.param else None, SIZES, "toy")
 
 
 def test_a_toy_generates_and_streams_the_same_crystals(toy):
@@ -199,18 +202,18 @@ def test_a_toy_is_kept_and_named_by_what_it_is_made_of(toy, tmp_path):
     again = FlowLLM.from_pretrained(tmp_path / "toy", "cpu")
     assert again.digest() == toy.digest()
     assert np.array_equal(again.generate(3).refined.lengths, toy.generate(3).refined.lengths)
-    others = [FlowLLM(RocksaltPrior(5.0), toy.refiner, [0, 1], "toy")]
+    others = [FlowLLM(RocksaltPrior(5.0), toy.refiner, SIZES, "toy")]
     if toy.refiner is not None:
         others += [
-            FlowLLM(RocksaltPrior(), type(toy.refiner)(2.0), [0, 1], "toy"),
-            FlowLLM(RocksaltPrior(), toy.refiner, [0, 1], "toy", start=0.5),
-            FlowLLM(RocksaltPrior(), None, [0, 1], "toy"),
+            FlowLLM(RocksaltPrior(), type(toy.refiner)(2.0), SIZES, "toy"),
+            FlowLLM(RocksaltPrior(), toy.refiner, SIZES, "toy", start=0.5),
+            FlowLLM(RocksaltPrior(), None, SIZES, "toy"),
         ]
     assert len({s.digest() for s in (toy, *others)}) == 1 + len(others)
 
 
 def test_a_start_reaches_the_refiner():
-    late = FlowLLM(RocksaltPrior(), SwellRefiner(), [0, 1], "toy", start=0.5)
+    late = FlowLLM(RocksaltPrior(), SwellRefiner(), SIZES, "toy", start=0.5)
     path = late.generate(2, refinement=SwellSettings(frames=3)).trajectory
     assert path.times.tolist() == [0.5, 0.75, 1.0]
 

@@ -271,7 +271,7 @@ def test_a_folder_with_another_run_is_refused(system, finished, change, named):
 def test_other_weights_under_the_same_name_are_another_run(system, finished):
     from flowllm.systems.system import FlowLLM
 
-    other = FlowLLM(system.prior, system.refiner, [1.0], system.name)
+    other = FlowLLM(system.prior, system.refiner, [1.0] * 20, system.name)
     with pytest.raises(InputError, match="model is"):
         generate_run(other, SETTINGS, finished[0])
 
@@ -398,9 +398,9 @@ def test_inputs_in_the_output_folder_are_safe(system, cifs):
 
 
 def test_the_hash_of_the_files_follows_their_content(cifs):
-    first = read_crystals([cifs / "salt.cif"])[2]
+    first = read_crystals([cifs / "salt.cif"], 20)[2]
     (cifs / "salt.cif").write_text((cifs / "salt.cif").read_text() + "\n")
-    assert read_crystals([cifs / "salt.cif"])[2] != first
+    assert read_crystals([cifs / "salt.cif"], 20)[2] != first
 
 
 @pytest.mark.parametrize("change", [{"num": 0}, {"seed": -1}, {"part_size": 0}])

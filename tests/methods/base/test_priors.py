@@ -191,7 +191,7 @@ def test_a_system_with_any_prior_is_kept_and_gives_the_same_crystals(
     kind, system, training, tmp_path
 ):
     prior = make_prior(kind, system.prior, training)
-    whole = FlowLLM(prior, system.refiner, [0, 3, 2])
+    whole = FlowLLM(prior, system.refiner, [0, 3, 2, *[0] * 17])
     whole.save_pretrained(tmp_path / "system")
     again = FlowLLM.from_pretrained(tmp_path / "system", "cpu")
     settings = RefineSettings(steps=2)
@@ -206,7 +206,7 @@ def test_a_system_with_any_prior_is_kept_and_gives_the_same_crystals(
 
 def test_each_prior_has_a_fingerprint_of_its_own(system, training):
     names = {
-        FlowLLM(make_prior(k, system.prior, t), system.refiner, [0, 3, 2]).digest()
+        FlowLLM(make_prior(k, system.prior, t), system.refiner, [0, 3, 2, *[0] * 17]).digest()
         for k in KINDS
         for t in (training, training[:5])
     }
@@ -246,7 +246,7 @@ def test_folders_of_the_first_version_are_read(kind, system, training, tmp_path)
 
     prior = make_prior(kind, system.prior, training)
     system.refiner.save(tmp_path / "flow")
-    about = {"num_atoms_histogram": [0, 3, 2]}
+    about = {"num_atoms_histogram": [0, 3, 2, *[0] * 17]}
     if kind == LANGUAGE_MODEL:
         prior.save(tmp_path / "lm")
     else:
@@ -261,7 +261,7 @@ def test_folders_of_the_first_version_are_read(kind, system, training, tmp_path)
 
 def test_prompts_reach_the_types(system, training):
     prior = make_prior("types", system.prior, training)
-    whole = FlowLLM(prior, system.refiner, [0, 3, 2])
+    whole = FlowLLM(prior, system.refiner, [0, 3, 2, *[0] * 17])
     result = whole.generate(4, formula="NaCl", num_atoms=4, refinement=RefineSettings(steps=1))
     assert set(result.refined.formulas) == {"NaCl"}
     assert all(parse_prompt(p).composition == {"Na": 2, "Cl": 2} for p in result.prompts)
