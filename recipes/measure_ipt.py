@@ -49,8 +49,9 @@ def main() -> None:
         for folder in asked.models:
             prior = LanguageModelPrior.from_pretrained(folder)
             found = invariance(
-                prior.model, prior.tokenizer, data, kind, asked.transformations, asked.seed
-            )
+                prior.model, prior.tokenizer, data, kind, asked.transformations, asked.seed,
+                text_format=prior.format,
+            )  # fmt: skip
             values = (
                 found.perplexity[:, 0],
                 found.perplexity[:, 1:].mean(1),

@@ -118,7 +118,7 @@ def system_folder(tmp_path_factory) -> Path:
             torch.nn.init.normal_(head.weight, std=0.2)
     prior = LanguageModelPrior(language_model.eval(), tokenizer)
     folder = tmp_path_factory.mktemp("system") / "tiny"
-    FlowLLM(prior, FlowRefiner(velocity), [0, 3, 2, 2, 1, 1]).save_pretrained(folder)
+    FlowLLM(prior, FlowRefiner(velocity), [0, 3, 2, 2, 1, 1, *[0] * 14]).save_pretrained(folder)
     return folder
 
 

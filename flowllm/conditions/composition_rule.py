@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from flowllm.crystals.batch import MAX_ATOMS
+from flowllm.conditions.formula import too_large
 from flowllm.crystals.elements import RANK_OF
 from flowllm.errors import InputError
 
@@ -15,19 +15,19 @@ class CompositionRule:
     """Which compositions a text may have.
 
     Attributes:
+        max_atoms: the most atoms that a cell may have.
         compositions: the text has exactly one of these {element: atoms}; None leaves it open.
         elements: the text has exactly these elements; None leaves it open.
         num_atoms: the text has exactly this many atoms; None allows up to `max_atoms`.
-        max_atoms: the most atoms.
 
     Raises:
         InputError: no composition satisfies the rule.
     """
 
+    max_atoms: int
     compositions: tuple[dict[str, int], ...] | None = None
     elements: tuple[str, ...] | None = None
     num_atoms: int | None = None
-    max_atoms: int = MAX_ATOMS
 
     def __post_init__(self) -> None:
         if self.elements is not None:
@@ -35,6 +35,8 @@ class CompositionRule:
                 raise InputError("the list of elements is empty")
             object.__setattr__(self, "elements", tuple(dict.fromkeys(self.elements)))
         most = self.num_atoms or self.max_atoms
+        if most > self.max_atoms:
+            raise InputError(too_large(f"number of atoms {most}", self.max_atoms))
         if self.compositions is not None:
             kept = tuple(c for c in self.compositions if self.allows(c))
             if not kept:
@@ -56,7 +58,7 @@ class CompositionRule:
         """The same with up to as many atoms as are asked for."""
         if self.num_atoms is None or self.compositions is not None:
             return self
-        return CompositionRule(elements=self.elements, max_atoms=self.num_atoms)
+        return CompositionRule(self.num_atoms, elements=self.elements)
 
     @property
     def largest(self) -> int:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from flowllm.conditions import kinds
-from flowllm.conditions.formula import read_composition
+from flowllm.conditions.formula import read_composition, reduced_formula
 from flowllm.conditions.kinds import ConditionKind
-from flowllm.crystals.batch import MAX_ATOMS
 from flowllm.settings import setting
 
 
@@ -57,7 +56,7 @@ class Conditions:
         ConditionKind(
             "formula", "The chemical formula is",
             "exactly this reduced formula, as in SrTiO3, with any number of formula units",
-            "SrTiO3", share=0.15, read=kinds.formula_that_fits,
+            "SrTiO3", share=0.15, read=reduced_formula,
         )
     )  # fmt: skip
     elements: tuple[str, ...] | None = _condition(
@@ -71,8 +70,8 @@ class Conditions:
         ConditionKind(
             "number of atoms", "The number of atoms is",
             "atoms in the primitive cell; default as often as in the training data",
-            f"1 to {MAX_ATOMS}", share=0.5, number=True, read=kinds.whole, parse=int,
-            check=kinds.between("number of atoms", 1, MAX_ATOMS),
+            "5", share=0.5, number=True, read=kinds.whole, parse=int,
+            check=kinds.positive("number of atoms"),
         )
     )  # fmt: skip
     formation_energy: float | None = _energy(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 
-from flowllm.crystals.batch import MAX_ATOMS
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError, first_line
 
@@ -36,7 +35,15 @@ def read_formula(formula: str) -> dict[str, int]:
     return {symbol: round(amount) // divisor for symbol, amount in amounts.items()}
 
 
-def multiples_of(formula: str, max_atoms: int = MAX_ATOMS) -> tuple[dict[str, int], ...]:
+def too_large(what: str, max_atoms: int) -> str:
+    """That something is larger than the cells of a data set, and which option raises the limit."""
+    return (
+        f"{what}; a cell holds at most {max_atoms} atoms, the limit of the model's data set "
+        "(--max-atoms of flowllm data)"
+    )
+
+
+def multiples_of(formula: str, max_atoms: int) -> tuple[dict[str, int], ...]:
     """All full-cell compositions of a reduced formula that fit in `max_atoms` atoms.
 
     Raises:
@@ -45,7 +52,7 @@ def multiples_of(formula: str, max_atoms: int = MAX_ATOMS) -> tuple[dict[str, in
     unit = read_formula(formula)
     size = sum(unit.values())
     if size > max_atoms:
-        raise InputError(f"formula {formula!r} has {size} atoms; a cell holds at most {max_atoms}")
+        raise InputError(too_large(f"formula {formula!r} has {size} atoms", max_atoms))
     return tuple(
         {symbol: count * factor for symbol, count in unit.items()}
         for factor in range(1, max_atoms // size + 1)

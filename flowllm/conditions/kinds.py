@@ -12,12 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flowllm.conditions.formula import (
-    multiples_of,
-    read_elements,
-    reduced_formula,
-)
-from flowllm.crystals.batch import MAX_ATOMS
+from flowllm.conditions.formula import read_elements
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF
 from flowllm.errors import InputError
 
@@ -114,14 +109,14 @@ def between(title: str, low: int, high: int) -> Callable[[int], None]:
     return check
 
 
-def formula_that_fits(text: str) -> str:
-    """A reduced formula by pymatgen's convention, of which one unit fits in a cell.
+def positive(title: str) -> Callable[[int], None]:
+    """Checks that a whole number is at least 1."""
 
-    Raises:
-        InputError: it cannot be read, or one formula unit is larger than a cell.
-    """
-    multiples_of(text)
-    return reduced_formula(text)
+    def check(value: int) -> None:
+        if value < 1:
+            raise InputError(f"{title} {value} is not at least 1")
+
+    return check
 
 
 def elements_of(text: str) -> tuple[str, ...]:
@@ -137,16 +132,15 @@ def check_elements(elements: tuple[str, ...]) -> None:
 
 
 def check_composition(composition: dict[str, int]) -> None:
-    """Refuse unknown elements, counts that are not whole, and cells of no or too many atoms."""
+    """Refuse unknown elements, counts that are not whole, and cells of no atoms."""
     _check_symbols(tuple(composition))
     for symbol, count in composition.items():
         if count != int(count):
             raise InputError(f"composition: {count} atoms of {symbol} is no whole number")
         if count < 1:
             raise InputError(f"composition: {count} atoms of {symbol}; at least 1 is needed")
-    total = sum(composition.values())
-    if not 1 <= total <= MAX_ATOMS:
-        raise InputError(f"the composition has {total} atoms; a cell holds 1 to {MAX_ATOMS}")
+    if not composition:
+        raise InputError("the composition has no atoms")
 
 
 def written_elements(elements: tuple[str, ...]) -> str:

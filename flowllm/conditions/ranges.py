@@ -12,7 +12,6 @@ import numpy as np
 
 from flowllm.conditions.conditions import KINDS, Conditions
 from flowllm.conditions.formula import read_formula
-from flowllm.crystals.batch import MAX_ATOMS
 from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.errors import InputError
 
@@ -120,11 +119,11 @@ class TrainingRanges:
             },
         }
 
-    def sizes_of(self, space_group: int) -> np.ndarray:
-        """(20,) float64: how many crystals of a space group have 1, 2, … atoms in the cell."""
-        weights = np.zeros(MAX_ATOMS)
+    def sizes_of(self, space_group: int, max_atoms: int) -> np.ndarray:
+        """(max_atoms,) float64: how many crystals of a group have 1, 2, … atoms in the cell."""
+        weights = np.zeros(max_atoms)
         for atoms, count in self.space_groups.get(space_group, {}).items():
-            if 1 <= atoms <= MAX_ATOMS:
+            if 1 <= atoms <= max_atoms:
                 weights[atoms - 1] = count
         return weights
 

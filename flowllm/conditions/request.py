@@ -10,14 +10,13 @@ import numpy as np
 
 from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.conditions.conditions import KINDS, Conditions
-from flowllm.conditions.contradictions import check_together
 from flowllm.conditions.formula import (
     multiples_of,
     read_composition,
     read_elements,
     reduced_formula,
+    too_large,
 )
-from flowllm.crystals.batch import MAX_ATOMS
 from flowllm.crystals.wyckoff import cell_sizes, has_sites
 from flowllm.errors import InputError
 from flowllm.seeds import Stream, generator
@@ -42,8 +41,8 @@ class Request(Conditions):
         prompts: whole prompts, used in turn; then nothing else may be asked.
 
     Raises:
-        InputError: unknown elements, a value out of its range, or conditions that contradict each
-            other; both are named.
+        InputError: unknown elements, or a value out of its range. Whether the conditions can be met
+            together is for the system that is asked (`flowllm.conditions.contradictions`).
     """
 
     prompts: tuple[str, ...] = setting((), option=False)
@@ -59,7 +58,6 @@ class Request(Conditions):
         if self.formula is not None:
             object.__setattr__(self, "formula", reduced_formula(self.formula))
         super().__post_init__()
-        check_together(self.conditions)
 
     @classmethod
     def read(
@@ -101,7 +99,8 @@ class Request(Conditions):
         Args:
             index: its position in the run.
             seed: of the run.
-            histogram: weights of 1, 2, … atoms per cell in the training data.
+            histogram: weights of 1, 2, … atoms per cell in the training data, up to the largest
+                cell of the system.
             training: tells which sizes of cells go with a space group, where known.
         """
         weights, known = self._weights(histogram, training), self.conditions
@@ -110,18 +109,19 @@ class Request(Conditions):
             if count is None:
                 count = _drawn(weights, index, seed) + 1
             return replace(known, num_atoms=count)
-        cells = self._cells()
-        shares = np.array([weights[sum(cell.values()) - 1] for cell in cells])
-        if shares.sum() == 0:
-            shares = np.ones(len(cells))
-        cell = cells[_drawn(shares, index, seed)]
+        cells = self._cells(len(histogram))
+        if len(cells) > 1:
+            shares = np.array([weights[sum(cell.values()) - 1] for cell in cells])
+            if shares.sum() == 0:
+                shares = np.ones(len(cells))
+            cells = (cells[_drawn(shares, index, seed)],)
+        cell = cells[0]
         # the cell says it all; its formula, elements and size would only lengthen the prompt
         return replace(known, composition=cell, formula=None, elements=None, num_atoms=None)
 
     def _weights(self, histogram: Sequence[float], training: TrainingRanges | None) -> np.ndarray:
-        """(20,) weights of 1, 2, … atoms in the cell, 0 where it cannot be as asked."""
-        weights = np.zeros(MAX_ATOMS)
-        weights[: len(histogram)] = histogram[:MAX_ATOMS]
+        """(max_atoms,) weights of 1, 2, … atoms in the cell, 0 where it cannot be as asked."""
+        weights, most = np.array(histogram, dtype=float), len(histogram)
         fewest = 1
         if self.composition is None and self.formula is None:
             fewest = len(self.elements or ("any",))
@@ -130,18 +130,24 @@ class Request(Conditions):
                 raise InputError(f"the training data have no cell of {fewest} atoms or more")
         if self.space_group is None:
             return weights
-        possible = np.zeros(MAX_ATOMS)
-        possible[np.array(cell_sizes(self.space_group, fewest)) - 1] = 1.0
-        seen = np.zeros(MAX_ATOMS) if training is None else training.sizes_of(self.space_group)
+        possible = np.zeros(most)
+        possible[np.array(cell_sizes(self.space_group, most, fewest), dtype=int) - 1] = 1.0
+        seen = np.zeros(most)
+        if training is not None:
+            seen = training.sizes_of(self.space_group, most)
         tried = (possible * seen, possible * weights, possible)
-        return next(found for found in tried if found.sum() > 0)
+        for found in tried:
+            if found.sum() > 0:
+                return found
+        raise InputError(too_large(f"space group {self.space_group} has no smaller cells", most))
 
-    def _cells(self) -> tuple[dict[str, int], ...]:
+    def _cells(self, max_atoms: int) -> tuple[dict[str, int], ...]:
         """The compositions that a formula, or the composition itself, leaves."""
         if self.composition is not None:
             return (dict(self.composition),)
         assert self.formula is not None
-        rule = CompositionRule(multiples_of(self.formula), self.elements, self.num_atoms)
+        cells = multiples_of(self.formula, max_atoms)
+        rule = CompositionRule(max_atoms, cells, self.elements, self.num_atoms)
         cells = rule.compositions or ()
         if self.space_group is None:
             return cells

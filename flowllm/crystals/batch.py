@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
     from torch_geometric.data import Data
 
-MAX_ATOMS = 20
-
 
 @dataclass(frozen=True)
 class CrystalBatch:

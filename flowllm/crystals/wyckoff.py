@@ -14,8 +14,6 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import product
 
-from flowllm.crystals.batch import MAX_ATOMS
-
 _CENTRING = {"P": 1, "A": 2, "B": 2, "C": 2, "I": 2, "F": 4, "R": 3}
 """First letter of a Hermann-Mauguin symbol -> lattice points in the conventional cell."""
 
@@ -31,25 +29,26 @@ def has_sites(space_group: int, counts: Iterable[int]) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def cell_sizes(space_group: int, elements: int = 1) -> tuple[int, ...]:
-    """The numbers of atoms, up to 20, that a primitive cell of a space group can have.
+def cell_sizes(space_group: int, max_atoms: int, elements: int = 1) -> tuple[int, ...]:
+    """The numbers of atoms that a primitive cell of a space group can have.
 
     Args:
         space_group: international number, 1 to 230.
+        max_atoms: the most to be listed.
         elements: how many elements there shall be at the least.
     """
     fixed, free = _positions(space_group)
-    most = [0, *[-1] * MAX_ATOMS]  # orbits that so many atoms can be made of, at most
+    most = [0, *[-1] * max_atoms]  # orbits that so many atoms can be made of, at most
     for size, times in fixed:
         for _ in range(times):
-            for total in range(MAX_ATOMS, size - 1, -1):
+            for total in range(max_atoms, size - 1, -1):
                 if most[total - size] >= 0:
                     most[total] = max(most[total], most[total - size] + 1)
     for size in free:
-        for total in range(size, MAX_ATOMS + 1):
+        for total in range(size, max_atoms + 1):
             if most[total - size] >= 0:
                 most[total] = max(most[total], most[total - size] + 1)
-    return tuple(n for n in range(1, MAX_ATOMS + 1) if most[n] >= elements)
+    return tuple(n for n in range(1, max_atoms + 1) if most[n] >= elements)
 
 
 @lru_cache(maxsize=65536)
@@ -87,8 +86,8 @@ def _positions(space_group: int) -> tuple[tuple[tuple[int, int], ...], tuple[int
     points = _CENTRING[sg_symbol_from_int_number(space_group)[0]]
     multiplicities, free = (_table(name)[str(space_group)] for name in ("multiplicities", "params"))
     atoms = {letter: count // points for letter, count in multiplicities.items()}
-    fixed = Counter(n for letter, n in atoms.items() if not free[letter] and n <= MAX_ATOMS)
-    moving = {n for letter, n in atoms.items() if free[letter] and n <= MAX_ATOMS}
+    fixed = Counter(n for letter, n in atoms.items() if not free[letter])
+    moving = {n for letter, n in atoms.items() if free[letter]}
     return tuple(sorted(fixed.items())), tuple(sorted(moving))
 
 

@@ -93,7 +93,8 @@ def prepare_chunk(chunk: Chunk) -> PreparedChunk:
     groups = properties.get("space_group", np.zeros(len(batch))).copy()
     for index in np.flatnonzero(groups == 0):
         groups[index] = space_group_number(batch[index])
-    return PreparedChunk(CrystalSet(batch, {**properties, "space_group": groups}), rejected)
+    columns = {**properties, "space_group": groups}
+    return PreparedChunk(CrystalSet(batch, columns, max_atoms=chunk.settings.max_atoms), rejected)
 
 
 def space_group_number(crystal: CrystalBatch) -> int:

@@ -17,6 +17,9 @@ PROPERTIES = ("space_group", "formation_energy", "e_above_hull", "band_gap", "ex
 """Known properties: space group number (0 unknown), eV/atom, eV/atom, eV (NaN unknown), 0 or 1."""
 
 
+DEFAULT_MAX_ATOMS = 20  # of MP-20
+
+
 @dataclass(frozen=True)
 class CrystalSet:
     """Prepared crystals and their properties, in the order of the source.
@@ -26,13 +29,23 @@ class CrystalSet:
         properties: name -> (B,) float64, NaN where unknown; names as in `PROPERTIES`.
         formulas: (B,) reduced formulas by pymatgen's convention, as in SrTiO3; found by pymatgen
             where they are left out.
+        max_atoms: the largest primitive cell that was let in; 0 takes 20, or the largest that is
+            there.
     """
 
     crystals: CrystalBatch
     properties: dict[str, np.ndarray] = field(default_factory=dict)
     formulas: np.ndarray | None = None
+    max_atoms: int = 0
 
     def __post_init__(self) -> None:
+        largest = int(self.crystals.num_atoms.max(initial=0))
+        if not self.max_atoms:
+            object.__setattr__(self, "max_atoms", max(DEFAULT_MAX_ATOMS, largest))
+        elif largest > self.max_atoms:
+            raise InputError(
+                f"a cell of {largest} atoms in a data set of at most {self.max_atoms} atoms a cell"
+            )
         if self.formulas is None:
             object.__setattr__(self, "formulas", np.array(self.crystals.formulas, dtype=np.str_))
         elif len(self.formulas) != len(self.crystals):
@@ -65,6 +78,7 @@ class CrystalSet:
             self.crystals[chosen],
             {name: values[chosen] for name, values in self.properties.items()},
             self._formulas[chosen],
+            self.max_atoms,
         )
 
     @classmethod
@@ -79,13 +93,15 @@ class CrystalSet:
         }
         crystals = CrystalBatch.concatenate(part.crystals for part in parts)
         formulas = [part._formulas for part in parts]
-        return cls(crystals, columns, np.concatenate(formulas) if formulas else None)
+        most = max((part.max_atoms for part in parts), default=0)
+        return cls(crystals, columns, np.concatenate(formulas) if formulas else None, most)
 
     def arrays(self) -> dict[str, Any]:
         """Everything as plain arrays by name, as `save` writes them."""
         arrays = {f.name: getattr(self.crystals, f.name) for f in fields(CrystalBatch)}
         columns = {f"property_{name}": values for name, values in self.properties.items()}
-        return arrays | columns | {"formulas": self._formulas}
+        about = {"formulas": self._formulas, "max_atoms": np.array(self.max_atoms)}
+        return arrays | columns | about
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> CrystalSet:
@@ -99,7 +115,8 @@ class CrystalSet:
         names = [name for name in arrays if name.startswith(prefix)]
         columns = {name.removeprefix(prefix): arrays[name] for name in names}
         formulas = arrays.get("formulas")
-        return cls(CrystalBatch.from_arrays(arrays), columns, formulas)
+        most = int(arrays.get("max_atoms", 0))  # files of before it was kept have none
+        return cls(CrystalBatch.from_arrays(arrays), columns, formulas, most)
 
     def save(self, path: str | Path) -> None:
         """Write an .npz of plain arrays."""

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -295,7 +295,7 @@ def fill_e_above_hull(
     if not known:
         return crystals, numbers
     columns = {**crystals.properties, "e_above_hull": filled}
-    return CrystalSet(crystals.crystals, columns, crystals.formulas), numbers
+    return replace(crystals, properties=columns), numbers
 
 
 def _reason_kind(reason: str) -> str:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch, cell_parameters
+from flowllm.crystals.batch import CrystalBatch, cell_parameters
 from flowllm.crystals.canonical import order_and_set
 from flowllm.crystals.cif import parse_cif
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF
+from flowllm.data.dataset import DEFAULT_MAX_ATOMS
 from flowllm.data.primitive import niggli_cell, primitive_cell
 from flowllm.errors import InputError, first_line
 
@@ -24,14 +25,15 @@ class ReduceSettings:
     """How structures are made unique.
 
     Attributes:
-        max_atoms: larger primitive cells are left out.
+        max_atoms: larger primitive cells are left out; the largest cell that models of the data can
+            write.
         canonical: choose axes and origin by rule (`flowllm.crystals.canonical`), so that equal
             crystals give equal texts; without it they stay as Niggli reduction left them.
         tolerance: Å by which atoms may lie off a translation that makes the cell smaller. The
             default merges no atoms that spglib at the data's symprec of 0.1 Å tells apart.
     """
 
-    max_atoms: int = MAX_ATOMS
+    max_atoms: int = DEFAULT_MAX_ATOMS
     canonical: bool = True
     tolerance: float = 0.05
 
@@ -68,7 +70,7 @@ def reduce_structure(
         if len(numbers) > settings.max_atoms:
             raise InputError(
                 f"{name}: {len(numbers)} atoms in the primitive cell, "
-                f"more than {settings.max_atoms}"
+                f"more than {settings.max_atoms} (--max-atoms of flowllm data sets the limit)"
             )
         lattice, frac = niggli_cell(lattice, frac)
     except (ValueError, np.linalg.LinAlgError) as error:
@@ -83,13 +85,13 @@ def reduce_structure(
 
 
 def reduce_structures(
-    structures: Sequence[Any], names: Sequence[str]
+    structures: Sequence[Any], names: Sequence[str], settings: ReduceSettings | None = None
 ) -> tuple[CrystalBatch, list[str]]:
     """Structures reduced for refinement, and a message for each that had to be left out."""
     crystals, refused = [], []
     for structure, name in zip(structures, names, strict=True):
         try:
-            crystals.append(reduce_structure(structure, name))
+            crystals.append(reduce_structure(structure, name, settings))
         except InputError as error:
             refused.append(str(error))
     return CrystalBatch.concatenate(crystals), refused

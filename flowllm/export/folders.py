@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError, first_line
 from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm.runs.progress import ItemProgress
 
 README = "README.txt"
+COSTLY = 20  # atoms; a larger cell is remarked on
 RESERVED = ("run.json", "readme.txt", "export.csv", "pseudo")
 
 Files = dict[str, str]
@@ -84,8 +85,8 @@ def _write_folder(crystal: CrystalBatch, folder: Path, writer: Writer) -> Export
             problem = f"{type(error).__name__}: {problem}"
         return Exported(name, formula, "", problem=problem)
     count = int(crystal.num_atoms[0])
-    if count > MAX_ATOMS:
-        notes = [*notes, f"{count} atoms, more than {MAX_ATOMS}: a costly calculation"]
+    if count > COSTLY:
+        notes = [*notes, f"{count} atoms, more than {COSTLY}: a costly calculation"]
     if not folder.is_dir():
         partial = folder.with_name(f".{folder.name}.partial")
         partial.mkdir()

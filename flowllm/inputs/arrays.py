@@ -10,7 +10,7 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.errors import InputError, first_line
-from flowllm.inputs.rows import Reader, Rows
+from flowllm.inputs.rows import InputRows, Reader
 from flowllm.runs.archive import open_archive
 
 SPELLINGS: dict[str, tuple[str, ...]] = {
@@ -26,7 +26,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
 """What is read from an `.npz` -> the names under which programs write it, the first counts."""
 
 
-def read_npz(path: Path, reader: Reader) -> Rows:
+def read_npz(path: Path, reader: Reader) -> InputRows:
     """The crystals of an archive of arrays; the reader is not needed."""
     arrays, notes = _load_arrays(path)
     found = _from_arrays(arrays, str(path))
@@ -55,8 +55,8 @@ def _load_arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     return arrays, notes
 
 
-def _from_arrays(arrays: dict[str, np.ndarray], origin: str) -> Rows:
-    """Rows out of named arrays; leading dimensions, as of several samples, are flattened."""
+def _from_arrays(arrays: dict[str, np.ndarray], origin: str) -> InputRows:
+    """InputRows out of named arrays; leading dimensions, as of several samples, are flattened."""
     needed = ["frac_coords", "atomic_numbers", "num_atoms"]
     if "lengths" in arrays or "lattices" not in arrays:
         needed += ["lengths", "angles"]
@@ -100,7 +100,7 @@ def _from_arrays(arrays: dict[str, np.ndarray], origin: str) -> Rows:
         numbers[kept], frac[kept], lengths[good], angles[good], counts[good],
         np.array(labels, dtype=np.str_)[good],
     )  # fmt: skip
-    return Rows(labels, reasons, crystals, prompts if len(prompts) == size else None)
+    return InputRows(labels, reasons, crystals, prompts if len(prompts) == size else None)
 
 
 def _whole(values: np.ndarray, name: str, origin: str) -> np.ndarray:
@@ -149,6 +149,6 @@ def _array_reasons(
     return reasons
 
 
-def of_batch(crystals: CrystalBatch) -> Rows:
+def of_batch(crystals: CrystalBatch) -> InputRows:
     """The crystals of a batch; one with an open type cannot be evaluated."""
     return _from_arrays({f.name: getattr(crystals, f.name) for f in fields(crystals)}, "the batch")

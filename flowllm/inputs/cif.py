@@ -13,10 +13,10 @@ from flowllm.crystals.cif import parse_cif
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.data.sources import cif_files
 from flowllm.errors import InputError
-from flowllm.inputs.rows import NAME, Reader, Rows, is_run, read_text
+from flowllm.inputs.rows import NAME, InputRows, Reader, is_run, read_text
 
 
-def read_folder(folder: Path, reader: Reader) -> Rows:
+def read_folder(folder: Path, reader: Reader) -> InputRows:
     """The `.cif` files of a folder at any depth, sorted by path; the id is the path in it."""
     files = cif_files(folder)
     for parent in sorted({place for f in files for place in f.parents}):
@@ -33,7 +33,7 @@ def read_folder(folder: Path, reader: Reader) -> Rows:
     return found
 
 
-def read_cif(path: Path, reader: Reader) -> Rows:
+def read_cif(path: Path, reader: Reader) -> InputRows:
     """The structures of one CIF file."""
     blocks = list(_blocks(read_text(path)))
     found = reader.parse(crystal_from_cif, [text for _, text in blocks])

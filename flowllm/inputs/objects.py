@@ -10,19 +10,19 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
 from flowllm.inputs.arrays import of_batch
-from flowllm.inputs.rows import NAME, Rows
+from flowllm.inputs.rows import NAME, InputRows
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 
-def from_python(source: Any) -> Rows:
+def from_python(source: Any) -> InputRows:
     """A batch, structures or atoms; ids are those that they carry, or their places."""
     if isinstance(source, CrystalBatch):
         return of_batch(source)
     if hasattr(source, "frac_coords") or hasattr(source, "get_atomic_numbers"):
         source = [source]  # a single structure would be taken for a list of its atoms
-    found = Rows([], [], CrystalBatch.empty())
+    found = InputRows([], [], CrystalBatch.empty())
     crystals = []
     for place, item in enumerate(source):
         known = getattr(item, "info", None) or getattr(item, "properties", None) or {}

@@ -22,7 +22,7 @@ NAME = "crystal"  # stands before a parser's message, and is taken away again
 
 
 @dataclass
-class Rows:
+class InputRows:
     """What a source holds, before ids are made unique: names and reasons of all rows."""
 
     names: list[str]
@@ -41,14 +41,14 @@ class Reader:
     workers: int | None
     progress: ItemProgress | None
 
-    def parse(self, fn: Callable[[Any], CrystalBatch], items: list[Any]) -> Rows:
+    def parse(self, fn: Callable[[Any], CrystalBatch], items: list[Any]) -> InputRows:
         """A row for each item, with its place as name."""
         workers = self.workers or (1 if len(items) <= FEW else None)
         outcomes = map_crystals(fn, items, self.executor, workers, self.progress, CHUNK)
         reasons = [reason_of(o) if isinstance(o, Failure) else "" for o in outcomes]
         crystals = [o for o in outcomes if not isinstance(o, Failure)]
         names = [str(i) for i in range(len(items))]
-        return Rows(names, reasons, CrystalBatch.concatenate(crystals))
+        return InputRows(names, reasons, CrystalBatch.concatenate(crystals))
 
 
 def reason_of(failure: Failure) -> str:

@@ -9,7 +9,7 @@ from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.inputs.arrays import of_batch
 from flowllm.inputs.cif import read_folder
-from flowllm.inputs.rows import Reader, Rows
+from flowllm.inputs.rows import InputRows, Reader
 from flowllm.inputs.tables import table_of
 from flowllm.runs.archive import open_archive
 from flowllm.runs.files import read_json
@@ -18,7 +18,7 @@ from flowllm.runs.folder import RunFolder
 RUNS_OF_CRYSTALS = ("generate", "refine")
 
 
-def read_run(folder: Path, reader: Reader) -> Rows:
+def read_run(folder: Path, reader: Reader) -> InputRows:
     """The refined crystals of a run: exact arrays where they are there, else its CIF files."""
     record = RunFolder.read(folder)
     if record["command"] not in RUNS_OF_CRYSTALS:

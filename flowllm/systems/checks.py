@@ -13,15 +13,20 @@ from flowllm.systems.protocols import Prior
 from flowllm.text.prompts import without_frame
 
 
-def check_asked(prior: Prior, asked: Conditions) -> None:
+def check_asked(prior: Prior, asked: Conditions, max_atoms: int) -> None:
     """Refuse conditions that contradict each other or that a prior knows nothing of.
+
+    Args:
+        prior: which is asked.
+        asked: what is asked of one crystal.
+        max_atoms: the most atoms of a cell of the system.
 
     Raises:
         InputError: names the conditions; of a whole prompt, the prompt too.
     """
     try:
         if prior.exact or asked.prompt is None:  # a prior that keeps to nothing takes any text
-            check_together(asked)
+            check_together(asked, max_atoms)
         foreign = [n for n in asked.known() if n not in prior.exact | prior.heeded]
         if foreign:
             raise InputError(f"a prior of kind {prior.kind} knows no condition {foreign[0]}")

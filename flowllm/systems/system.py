@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flowllm.conditions.conditions import Conditions
+from flowllm.conditions.contradictions import check_together
 from flowllm.conditions.ranges import TrainingRanges
 from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
@@ -43,7 +44,8 @@ class FlowLLM:
     Args:
         prior: the base distribution.
         refiner: what moves its crystals; None leaves them as they are.
-        num_atoms_histogram: weights of 1, 2, … atoms per cell in the training data.
+        num_atoms_histogram: weights of 1, 2, … atoms per cell in the training data; it is as long
+            as the largest cell of the system has atoms.
         name: what the system is called in the records of its runs.
         training: what the training data have of each condition; without it no condition is warned
             about.
@@ -132,6 +134,11 @@ class FlowLLM:
             parts += [self.refiner.kind, self.refiner.digest(), str(self.start)]
         return f"{self.name} ({digest(*parts)})"
 
+    @property
+    def max_atoms(self) -> int:
+        """Atoms of the largest cell, that of the data set that it was trained on."""
+        return len(self.num_atoms_histogram)
+
     # ---- generation ------------------------------------------------------------------------
 
     def generate(
@@ -194,10 +201,11 @@ class FlowLLM:
             OutOfRangeWarning: a condition that the training data do not have, or hardly have; one
                 warning for each.
         """
+        check_together(request.conditions, self.max_atoms)
         first = self.asked(request, 0, seed)
         prompts = [read_prompt(prompt) for prompt in dict.fromkeys(request.prompts)]
         for asked in prompts or [first]:
-            checks.check_asked(self.prior, asked)
+            checks.check_asked(self.prior, asked, self.max_atoms)
         if self.training is not None:
             asked_for = [request.conditions, *prompts]
             checks.warn_outside(self.training, asked_for, stacklevel + 1)

@@ -49,13 +49,13 @@ def build_tokenizer(chosen: TextFormat | None = None) -> PreTrainedTokenizerFast
         padding_side="left",
         model_max_length=CONTEXT,
     )
-    made.model_max_length = context_for(chosen, made)
+    made.model_max_length = max(CONTEXT, longest_text(chosen, made))
     return made
 
 
-def context_for(chosen: TextFormat, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The longest prompt and crystal together, in tokens of the compact tokenizer; at least 512."""
-    return max(CONTEXT, PROMPT_TOKENS + chosen.longest(tokenizer))
+def longest_text(chosen: TextFormat, tokenizer: PreTrainedTokenizerBase | None = None) -> int:
+    """Room for a prompt and the longest crystal, in tokens of the format's compact tokenizer."""
+    return PROMPT_TOKENS + chosen.longest(tokenizer or build_tokenizer(chosen))
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:

@@ -13,7 +13,7 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.cif import parse_cif
 from flowllm.crystals.trajectory import Trajectory
-from flowllm.data.reduce import reduce_structures
+from flowllm.data.reduce import ReduceSettings, reduce_structures
 from flowllm.errors import InputError
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import digest, flat_settings, open_run
@@ -81,12 +81,12 @@ def refine_run(
 
     Returns:
         The crystals, and one message for each file that was left out: it does not parse, has
-        partial occupancy, or more than 20 atoms in the primitive cell.
+        partial occupancy, or more atoms in the primitive cell than the system allows.
 
     Raises:
         InputError: a file is missing, nothing is left to refine, or the folder cannot be used.
     """
-    crystals, refused, content = read_crystals(files)
+    crystals, refused, content = read_crystals(files, model.max_atoms)
     if not len(crystals):
         raise InputError("nothing to refine: " + "; ".join(refused))
     if model.refiner is None:
@@ -118,8 +118,12 @@ def refine_run(
     return generation, refused
 
 
-def read_crystals(files: Sequence[Path]) -> tuple[CrystalBatch, list[str], str]:
+def read_crystals(files: Sequence[Path], max_atoms: int) -> tuple[CrystalBatch, list[str], str]:
     """The crystals of CIF files, each reduced to its primitive Niggli cell.
+
+    Args:
+        files: what is read.
+        max_atoms: larger primitive cells are refused.
 
     Returns:
         The crystals with the files' names as ids, a message for each file that is no such crystal,
@@ -147,7 +151,7 @@ def read_crystals(files: Sequence[Path]) -> tuple[CrystalBatch, list[str], str]:
             names.append(name)
         except InputError as error:
             refused.append(str(error))
-    crystals, too_large = reduce_structures(structures, names)
+    crystals, too_large = reduce_structures(structures, names, ReduceSettings(max_atoms=max_atoms))
     return crystals, refused + too_large, digest(*texts, *texts.values())
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.cif import parse_cif
-from flowllm.data.reduce import reduce_structure
+from flowllm.data.reduce import ReduceSettings, reduce_structure
 from flowllm.errors import InputError
 from flowllm.methods.language_model.completion import complete_crystal, first_atoms
 from flowllm.methods.language_model.infill import (
@@ -86,7 +86,8 @@ def _completed(
     prior: LanguageModelPrior, structure: Structure, settings: InfillSettings, name: str
 ) -> tuple[CrystalBatch, list[str]]:
     assert settings.keep is not None
-    partial = first_atoms(prior, reduce_structure(structure, name), settings.keep)
+    limit = ReduceSettings(max_atoms=prior.format.max_atoms)
+    partial = first_atoms(prior, reduce_structure(structure, name, limit), settings.keep)
     seeds = [crystal_seed(settings.seed, index, 0) for index in range(settings.num)]
     found = complete_crystal(
         prior, partial, settings.conditions, settings=settings.sampling, seeds=seeds

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.data.reduce import reduce_structure
+from flowllm.data.reduce import ReduceSettings, reduce_structure
 from flowllm.errors import InputError
 from flowllm.inputs import Inputs
 from flowllm.methods.language_model.invariance import invariance
@@ -57,7 +57,7 @@ def rank_by_likelihood(
     import pandas as pd
 
     table = pd.DataFrame({"id": inputs.ids, "reason": inputs.reasons})
-    reduced, rows = _reduced(inputs, table)
+    reduced, rows = _reduced(inputs, table, prior.format.max_atoms)
     values: dict[str, np.ndarray] = {}
     if len(reduced):
         data = as_crystal_set(reduced)
@@ -88,14 +88,16 @@ def rank_by_likelihood(
     )
 
 
-def _reduced(inputs: Inputs, table: pd.DataFrame) -> tuple[CrystalBatch, np.ndarray]:
+def _reduced(
+    inputs: Inputs, table: pd.DataFrame, max_atoms: int
+) -> tuple[CrystalBatch, np.ndarray]:
     """The crystals that can be scored, and their rows; `reason` says why others cannot."""
-    crystals, rows = [], []
+    crystals, rows, limit = [], [], ReduceSettings(max_atoms=max_atoms)
     for row in np.flatnonzero(inputs.readable):
         name = str(inputs.ids[row])
         try:
             structure = inputs.crystals[int(inputs.position[row])].to_pymatgen()[0]
-            crystals.append(reduce_structure(structure, name))
+            crystals.append(reduce_structure(structure, name, limit))
             rows.append(row)
         except InputError as error:
             table.loc[row, "reason"] = str(error).removeprefix(f"{name}: ")

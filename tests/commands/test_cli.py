@@ -157,11 +157,20 @@ def test_from_crystals_to_a_system_by_the_commands_alone(
     assert len(list(Path("crystals", "crystals").iterdir())) == 2
 
 
-def test_measure_and_bench_print_their_tables(system_folder, prepared, tmp_path, no_page, capsys):
+def test_a_model_is_measured_by_generate_and_evaluate(
+    system_folder, prepared, tmp_path, no_page, capsys
+):
     model = ["--model", str(system_folder), "--steps", "1", "--device", "cpu"]
-    arguments = ["--data", str(prepared), "--num", "2", "--num-match", "0"]
-    assert main(["measure", *arguments, "--out", str(tmp_path / "out"), *model]) == 0
-    assert "valid structure" in capsys.readouterr().out
+    run = str(tmp_path / "run")
+    assert main(["generate", "--targets", str(prepared), "--num", "2", "--out", run, *model]) == 0
+    for source in (run, f"{run}/prior"):
+        out = str(tmp_path / f"of-{len(source)}")
+        assert main(["evaluate", source, "--only", "validity", "--out", out]) == 0
+        assert "valid structure" in capsys.readouterr().out
+
+
+def test_the_bench_prints_its_table(system_folder, capsys):
+    model = ["--model", str(system_folder), "--steps", "1", "--device", "cpu"]
     assert main(["bench", "--num", "2", "--threads", "1", *model]) == 0
     assert "tokens/s" in capsys.readouterr().out
 
@@ -214,8 +223,8 @@ BAD = {
     "train-flow --pairs nowhere": "nowhere",
     "train-flow --pairs nowhere --learning-rate 0": "learning_rate",
     "combine --lm nowhere --flow nowhere": "nowhere",
-    "measure --num 0": "at least 1",
-    "measure --data nowhere": "nowhere",
+    "generate --targets nowhere": "nowhere",
+    "generate --targets good --num-atoms 2": "and nothing else",
 }
 
 
@@ -244,7 +253,7 @@ def bad_files(tmp_path, monkeypatch, system_folder):
 @pytest.mark.parametrize("line", BAD)
 def test_bad_input_is_named_and_nothing_is_written(line, bad_files, system_folder, capsys):
     words = line.replace("SYSTEM", str(system_folder)).split()
-    if words[0] in ("generate", "refine", "measure", "adherence") and "--model" not in words:
+    if words[0] in ("generate", "refine", "adherence") and "--model" not in words:
         words += ["--model", str(system_folder)]
     if words[0] in ("pair", "combine") and "--data" not in words:
         words += ["--data", "good"]

@@ -48,12 +48,12 @@ STO = {"Sr": 1, "Ti": 1, "O": 3}
 )  # fmt: skip
 def test_both_sides_are_named_and_what_to_change(asked, culprit, said):
     conditions = Conditions(**asked)
-    found = contradictions(conditions)
+    found = contradictions(conditions, 20)
     assert set(found) == {culprit}
     for words in (*said, "leave one of them out" if "change" in found[culprit] else "fewer"):
         assert words in found[culprit]
     with pytest.raises(InputError) as caught:
-        check_together(conditions)
+        check_together(conditions, 20)
     assert str(caught.value) == found[culprit]
 
 
@@ -74,17 +74,39 @@ def test_conditions_of_one_crystal_never_contradict_each_other(place, names, ene
         e_above_hull=abs(energy),
         band_gap=abs(energy),
     )
-    assert contradictions(every.only(names)) == {}
+    assert contradictions(every.only(names), 20) == {}
 
 
 @given(st.integers(0, len(KNOWN) - 1), st.integers(1, 20))
 def test_a_number_of_atoms_that_the_formula_cannot_have_is_always_found(place, count):
     formula = KNOWN.reduced_formulas[place]
     unit = round(Composition(formula).num_atoms)
-    found = contradictions(Conditions(formula=formula, num_atoms=count))
+    found = contradictions(Conditions(formula=formula, num_atoms=count), 20)
     assert (not found) == (count % unit == 0)
 
 
 def test_a_formula_that_cannot_be_read_is_said_so():
-    with pytest.raises(InputError, match="unknown element 'Xx'"):
-        contradictions(Conditions(formula="Xx2O"))
+    found = contradictions(Conditions(formula="Xx2O"), 20)
+    assert set(found) == {"formula"} and "unknown element 'Xx'" in found["formula"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "culprit", "said"),
+    [
+        ({"formula": "Li7La3Zr2O12"}, "formula", "24 atoms; a cell holds at most"),
+        ({"composition": {"Si": 24}}, "composition", "unit cell Si24 has 24 atoms"),
+        ({"num_atoms": 24}, "num_atoms", "number of atoms 24; a cell holds at most"),
+    ],
+)
+def test_what_is_too_large_depends_on_the_system_and_its_data(asked, culprit, said):
+    conditions = Conditions(**asked)
+    for limit in (20, 23):
+        found = contradictions(conditions, limit)
+        assert set(found) == {culprit} and said in found[culprit]
+        assert f"at most {limit} atoms" in found[culprit] and "--max-atoms" in found[culprit]
+    assert contradictions(conditions, 24) == {} and contradictions(conditions, 52) == {}
+
+
+def test_a_space_group_may_have_no_cell_so_small():
+    assert "at most 3 atoms" in contradictions(Conditions(space_group=19), 3)["space_group"]
+    assert contradictions(Conditions(space_group=19), 4) == {}

@@ -46,11 +46,11 @@ def test_bad_formulas_are_named(formula, said):
 
 
 def test_multiples_fill_the_cell_and_no_more():
-    sizes = [sum(c.values()) for c in multiples_of("SrTiO3")]
+    sizes = [sum(c.values()) for c in multiples_of("SrTiO3", 20)]
     assert sizes == [5, 10, 15, 20]
     assert multiples_of("NaCl", max_atoms=3) == ({"Na": 1, "Cl": 1},)
     with pytest.raises(InputError, match="'Ca5P3HO13' has 22 atoms"):
-        multiples_of("Ca5P3HO13")
+        multiples_of("Ca5P3HO13", 20)
 
 
 def test_lists_of_elements():

@@ -49,8 +49,8 @@ def test_what_was_seen_is_counted(training):
     assert (energies.q01, energies.q99) == pytest.approx((-2.98, -1.02))
     assert found.elements == {"Na": 109, "Cl": 109, "Fe": 1}
     assert found.space_groups == {62: {4: 4}, 225: {2: 100, 4: 5}}
-    assert found.sizes_of(225).tolist() == [0, 100, 0, 5] + [0] * 16
-    assert found.sizes_of(1).sum() == 0
+    assert found.sizes_of(225, 20).tolist() == [0, 100, 0, 5] + [0] * 16
+    assert found.sizes_of(1, 20).sum() == 0
 
 
 def test_they_survive_the_disk(training):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from flowllm.conditions.conditions import Conditions
+from flowllm.conditions.contradictions import check_together
 from flowllm.conditions.ranges import TrainingRanges
 from flowllm.conditions.request import Request
 from flowllm.errors import InputError
@@ -11,7 +12,7 @@ from flowllm.systems.system import FlowLLM
 from flowllm.text import build_prompt, parse_prompt
 from flowllm.text.prompts import OPENING, REQUEST, prompt_of, read_prompts
 
-HISTOGRAM = [0, 3, 0, 5, 2]  # two, four and five atoms
+HISTOGRAM = [0, 3, 0, 5, 2, *[0] * 15]  # two, four and five atoms
 
 
 def counts_of(request: Request, many: int, seed: int = 0) -> np.ndarray:
@@ -73,7 +74,7 @@ def test_what_is_asked_stands_in_the_prompt():
 )
 def test_wishes_that_cannot_be_met_are_named(wishes, said):
     with pytest.raises(InputError) as caught:
-        Request(**wishes)
+        check_together(Request(**wishes).conditions, 20)
     for part in said:
         assert part in str(caught.value)
 
@@ -107,7 +108,7 @@ def test_formula_units_come_as_often_as_the_data_have_cells_of_their_size():
     assert sum("Sr2 Ti2 O6" in prompt for prompt in prompts) == 800 - small
     assert 550 < small < 650
     # data without a cell of any such size leave all equally likely
-    found = {prompt_of(asked.of_crystal(i, 0, [1.0])) for i in range(100)}
+    found = {prompt_of(asked.of_crystal(i, 0, [1.0] + [0.0] * 19)) for i in range(100)}
     assert len(found) == 4
 
 
@@ -131,7 +132,7 @@ def test_sizes_of_cells_go_with_the_space_group():
     counts = {screws.of_crystal(i, 0, HISTOGRAM).num_atoms for i in range(300)}
     assert counts == {4}
     # and where no training crystal has such a size, any that is possible
-    counts = {screws.of_crystal(i, 0, [1.0]).num_atoms for i in range(300)}
+    counts = {screws.of_crystal(i, 0, [1.0] + [0.0] * 19).num_atoms for i in range(300)}
     assert counts == {4, 8, 12, 16, 20}
 
 
@@ -151,7 +152,7 @@ def test_a_cell_that_is_known_stands_alone_in_the_prompt_with_group_and_energies
     )
     wanted = build_prompt(Conditions(composition=cell, **known))
     assert prompt_of(every.of_crystal(0, 0, HISTOGRAM)) == wanted
-    assert prompt_of(Request(composition=cell, **known).of_crystal(5, 1, [])) == wanted
+    assert prompt_of(Request(composition=cell, **known).of_crystal(5, 1, HISTOGRAM)) == wanted
 
 
 def test_requests_are_read_as_people_write_them():

@@ -41,7 +41,7 @@ def test_orbits_that_symmetry_operations_make_have_sites(group, points):
     assert all(count.is_integer() for count in counts)
     assume(sum(counts) <= 20)
     assert has_sites(group, map(int, counts))
-    assert int(sum(counts)) in cell_sizes(group, len(counts))
+    assert int(sum(counts)) in cell_sizes(group, 20, len(counts))
 
 
 def test_all_textbook_crystals_have_the_sites_of_their_space_group():
@@ -51,7 +51,7 @@ def test_all_textbook_crystals_have_the_sites_of_their_space_group():
         known.crystals.ids, groups, known.crystals.compositions, strict=True
     ):
         assert has_sites(int(group), cell.values()), name
-        assert sum(cell.values()) in cell_sizes(int(group), len(cell)), name
+        assert sum(cell.values()) in cell_sizes(int(group), 20, len(cell)), name
 
 
 @pytest.mark.parametrize(
@@ -78,20 +78,23 @@ def test_known_cells(group, counts, fits):
 
 
 def test_sizes_of_cells():
-    assert cell_sizes(1) == tuple(range(1, 21))
-    assert cell_sizes(19) == (4, 8, 12, 16, 20)
-    assert cell_sizes(19, 3) == (12, 16, 20)
-    assert set(range(1, 21)) - set(cell_sizes(229)) == {2}
-    assert 3 not in cell_sizes(225, 3) and 4 in cell_sizes(225, 3)  # a, b and c hold 1, 1 and 2
-    assert cell_sizes(230, 20) == ()
+    assert cell_sizes(1, 20) == tuple(range(1, 21))
+    assert cell_sizes(19, 20) == (4, 8, 12, 16, 20)
+    assert cell_sizes(19, 20, 3) == (12, 16, 20)
+    assert set(range(1, 21)) - set(cell_sizes(229, 20)) == {2}
+    assert 3 not in cell_sizes(225, 20, 3) and 4 in cell_sizes(
+        225, 20, 3
+    )  # a, b and c hold 1, 1 and 2
+    assert cell_sizes(230, 20, 20) == ()
+    assert cell_sizes(19, 52) == tuple(range(4, 53, 4)) and cell_sizes(1, 3) == (1, 2, 3)
 
 
 @pytest.mark.parametrize("group", [2, 47, 123, 166, 194, 225, 227])
 def test_sizes_and_sites_agree(group):
     for size in range(1, 21):
-        assert (size in cell_sizes(group)) is has_sites(group, [size])
+        assert (size in cell_sizes(group, 20)) is has_sites(group, [size])
         pairs = any(has_sites(group, [k, size - k]) for k in range(1, size))
-        assert (size in cell_sizes(group, 2)) is pairs
+        assert (size in cell_sizes(group, 20, 2)) is pairs
 
 
 def test_the_real_crystals_fit_their_own_space_groups(mp20_rows, mp20_crystals):

@@ -75,7 +75,9 @@ def test_left_open_the_number_of_atoms_is_as_frequent_as_in_the_data(system):
 
 
 def test_prompts_are_used_in_turn_and_say_how_many(system):
-    prompts = [prompt_of(Request(formula=f).of_crystal(0, 0, [1])) for f in ("NaCl", "Si")]
+    prompts = [
+        prompt_of(Request(formula=f).of_crystal(0, 0, [1] + [0] * 19)) for f in ("NaCl", "Si")
+    ]
     result = system.generate(prompts=prompts, refinement=FEW_STEPS)
     assert result.refined.formulas == ["NaCl", "Si"]
     more = system.generate(3, prompts=prompts, refinement=FEW_STEPS)
@@ -172,7 +174,8 @@ def test_rejected_samples_are_drawn_again_and_counted(system, salt):
 def test_a_prompt_that_never_gives_a_crystal_is_named(system, salt):
     prior = Stubborn(salt, failures=10**6)
     with pytest.raises(InputError, match="no crystal in 20 tries for the prompt .*Sr. Ti. O"):
-        FlowLLM(prior, system.refiner, [1.0]).generate(1, formula="SrTiO3", refinement=FEW_STEPS)
+        sizes = [1.0] * 20
+        FlowLLM(prior, system.refiner, sizes).generate(1, formula="SrTiO3", refinement=FEW_STEPS)
 
 
 def test_progress_goes_up_to_the_end_in_both_stages(system):

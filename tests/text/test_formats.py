@@ -38,12 +38,12 @@ def test_texts_and_tokens_round_trip(text_format, reduced):
 
 def test_a_random_walk_gives_a_crystal_as_asked(text_format):
     tokenizer, rng = build_tokenizer(text_format), np.random.default_rng(0)
-    cell = {"Sr": 2, "Ti": 2, "O": 16}
-    asked = [Conditions(composition=cell), Conditions(), Conditions(num_atoms=20)]
+    cell = {"Sr": 3, "Ti": 3, "O": 18}
+    asked = [Conditions(composition=cell), Conditions(), Conditions(num_atoms=24)]
     rules = [
-        CompositionRule((cell,), max_atoms=24),
-        CompositionRule(max_atoms=24),
-        CompositionRule(num_atoms=24, max_atoms=24),
+        CompositionRule(24, (cell,)),
+        CompositionRule(24),
+        CompositionRule(24, num_atoms=24),
     ]
     states = text_format.states(tokenizer, asked, rules)
     found = []
@@ -82,7 +82,7 @@ def test_words_up_to_ninety_nine_atoms_are_those_of_twenty():
     more = make_format("gruver", 120).words()
     assert more[: len(make_format().words())] == make_format().words()
     tokenizer = build_tokenizer(make_format("gruver", 120))
-    prompt = build_prompt(Conditions(composition={"Si": 20}))
+    prompt = build_prompt(Conditions(composition={"Si": 120}))
     assert len(tokenizer(prompt)["input_ids"]) == 6
     assert tokenizer.model_max_length >= 4 * 120 + 10
     assert build_tokenizer().model_max_length == 512

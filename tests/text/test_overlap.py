@@ -70,7 +70,7 @@ def test_decoding_masks_the_last_coordinate(tokenizer, overlap):
     from flowllm.text.formats.gruver.table import GruverTable
 
     table = GruverTable(tokenizer, 20)
-    rule = CompositionRule(({"Na": 1, "Cl": 1},))
+    rule = CompositionRule(20, ({"Na": 1, "Cl": 1},))
     state = GruverState(table, rule, overlap)
     text = "3.9 3.9 3.9\n60 60 60\nNa\n0.00 0.00 0.00\nCl\n0.00 0.00"
     for token in tokenizer(text)["input_ids"]:
@@ -89,7 +89,7 @@ def test_a_full_line_leaves_its_roomiest_place(tokenizer):
     from flowllm.text.formats.gruver.table import GruverTable
 
     table = GruverTable(tokenizer, 20)
-    state = GruverState(table, CompositionRule(({"Cs": 1, "I": 1},)))
+    state = GruverState(table, CompositionRule(20, ({"Cs": 1, "I": 1},)))
     text = "3.0 3.0 3.0\n90 90 90\nCs\n0.00 0.00 0.00\nI\n0.00 0.00"
     for token in tokenizer(text)["input_ids"]:
         state.advance(token)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flowllm.conditions.conditions import Conditions
+from flowllm.conditions.contradictions import check_together
 from flowllm.conditions.request import Request
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
@@ -57,7 +58,7 @@ def asked_of(data: CrystalSet, kind: str, num: int, seed: int = 0) -> list[Targe
         part = order[start : start + num]
         for index, known in zip(part, known_conditions(data[part]), strict=True):
             target = Target(str(data.crystals.ids[index]), known.only(names))
-            if len(target.conditions.known()) == len(names) and _is_sound(target):
+            if len(target.conditions.known()) == len(names) and _is_sound(target, data.max_atoms):
                 targets.append(target)
         if len(targets) >= num:
             break
@@ -66,9 +67,9 @@ def asked_of(data: CrystalSet, kind: str, num: int, seed: int = 0) -> list[Targe
     return targets[:num]
 
 
-def _is_sound(target: Target) -> bool:
+def _is_sound(target: Target, max_atoms: int) -> bool:
     try:
-        target.request  # noqa: B018 - it checks itself
+        check_together(target.request.conditions, max_atoms)
     except InputError:
         return False
     return True

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from flowllm.conditions.conditions import Conditions
-from flowllm.crystals.batch import MAX_ATOMS, CrystalBatch
+from flowllm.conditions.formula import too_large
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.prior import LanguageModelPrior
@@ -49,12 +50,13 @@ def complete_crystal(
         raise InputError("completion needs the compact model, whose texts can be constrained")
     settings, asked = settings or SamplingSettings(), prior.read(conditions or Conditions())
     prompt, beginning = prompt_of(asked), prior.format.to_text(partial)[0]
-    if int(partial.num_atoms[0]) > MAX_ATOMS:
-        raise InputError(f"{int(partial.num_atoms[0])} atoms; a cell holds at most {MAX_ATOMS}")
+    size, most = int(partial.num_atoms[0]), prior.format.max_atoms
+    if size > most:
+        raise InputError(too_large(f"{size} atoms", most))
     tokens = prior.tokenizer(beginning, add_special_tokens=False)["input_ids"]
     count = len(seeds)
     states = prior.format.states(  # what is given may lie anywhere
-        prior.tokenizer, [asked] * count, [rule_for(asked)] * count, overlap=True
+        prior.tokenizer, [asked] * count, [rule_for(asked, most)] * count, overlap=True
     )
     for state in states:
         for place, token in enumerate(tokens):

@@ -17,7 +17,7 @@ import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import MP20_ELEMENTS, NUMBER_OF
-from flowllm.data.reduce import reduce_structure
+from flowllm.data.reduce import ReduceSettings, reduce_structure
 from flowllm.errors import InputError
 from flowllm.methods.language_model.likelihood import as_crystal_set, score
 from flowllm.methods.language_model.prior import LanguageModelPrior
@@ -117,14 +117,14 @@ def propose_elements(
     chosen = [s for s in dict.fromkeys(candidates) if allow_present or s not in present]
     if not chosen:
         raise InputError("no candidate is left; the other sites hold all that are given")
-    filled = []
+    filled, limit = [], ReduceSettings(max_atoms=prior.format.max_atoms)
     with warnings.catch_warnings():  # pymatgen sorts by it, and misses that of the noble gases
         warnings.filterwarnings("ignore", "No Pauling electronegativity")
         for symbol in chosen:
             guess = structure.copy()
             for place in masked:
                 guess.replace(place, symbol)
-            filled.append(reduce_structure(guess, symbol))
+            filled.append(reduce_structure(guess, symbol, limit))
     data = as_crystal_set(CrystalBatch.concatenate(filled))
     nats = score(
         prior.model, prior.tokenizer, data, outline=prior.outline, text_format=prior.format

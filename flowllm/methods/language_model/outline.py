@@ -92,7 +92,7 @@ class OutlineWriter:
         for draw in range(OUTLINE_TRIES):
             if not waiting:
                 break
-            rules = [rule_for(completed[i]) for i in waiting]
+            rules = [rule_for(completed[i], self.text_format.max_atoms) for i in waiting]
             held = draw + 1 == OUTLINE_TRIES
             states = [OUTLINE_STATES[name](table, r if held else r.any_size()) for r in rules]
             stems = [add_sentence(prompt_of(completed[i]), name) for i in waiting]

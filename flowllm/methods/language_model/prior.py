@@ -104,7 +104,7 @@ class LanguageModelPrior:
         if self.constrained:
             with warnings.catch_warnings():  # sampling warns of foreign text, once is enough
                 warnings.simplefilter("ignore")
-                rule_for(self.read(asked))
+                rule_for(self.read(asked), self.format.max_atoms)
 
     def read(self, asked: Conditions) -> Conditions:
         """The conditions with the prompt that the model reads, and what that prompt states.
@@ -137,7 +137,7 @@ class LanguageModelPrior:
         states: list[DecodingState] | None = None
         if self.constrained:
             wanted = self.complete(wanted, settings, seeds, watch=watch)
-            rules = [rule_for(each) for each in wanted]
+            rules = [rule_for(each, self.format.max_atoms) for each in wanted]
             states = self.format.states(self.tokenizer, wanted, rules, settings.overlap)
         found: dict[int, CrystalBatch] = {}
 

@@ -34,14 +34,15 @@ def stated(asked: Conditions, outline: Sequence[str] = OUTLINE) -> Conditions:
         raise InputError(f"prompt {without_frame(prompt)!r}: {error}") from error
 
 
-def rule_for(asked: Conditions) -> CompositionRule:
-    """The rule of what is asked.
+def rule_for(asked: Conditions, max_atoms: int) -> CompositionRule:
+    """The rule of what is asked, for cells of up to so many atoms.
 
     Raises:
         InputError: the conditions contradict each other or cannot be met; the prompt is named.
     """
     try:
-        return CompositionRule(_compositions(asked), asked.elements, asked.num_atoms)
+        cells = _compositions(asked, max_atoms)
+        return CompositionRule(max_atoms, cells, asked.elements, asked.num_atoms)
     except InputError as error:
         raise InputError(f"prompt {without_frame(prompt_of(asked))!r}: {error}") from error
 
@@ -51,11 +52,11 @@ def expected_atoms(asked: Conditions) -> int:
     return sum((asked.composition or {}).values()) or asked.num_atoms or 0
 
 
-def _compositions(asked: Conditions) -> tuple[dict[str, int], ...] | None:
+def _compositions(asked: Conditions, max_atoms: int) -> tuple[dict[str, int], ...] | None:
     """The cell compositions that meet both a composition and a formula, where these are given."""
     if asked.formula is None:
         return None if asked.composition is None else (asked.composition,)
-    multiples = multiples_of(asked.formula)
+    multiples = multiples_of(asked.formula, max_atoms)
     if asked.composition is None:
         return multiples
     return tuple(c for c in multiples if c == asked.composition)

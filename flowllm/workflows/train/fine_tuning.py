@@ -39,14 +39,15 @@ def train_large(
 
     place = resolve_device(device).type
     compute_on(place)
-    chosen = make_format(settings.training.text_format)
-    base = Base.find(settings.model, settings.load_in, chosen)
     train, validation = training_splits(data)
+    chosen = make_format(settings.training.text_format, train.max_atoms)
+    base = Base.find(settings.model, settings.load_in, chosen)
     identity = flat_settings(
         settings,
         data=str(data),
         crystals=train.crystals.digest() + validation.crystals.digest(),
         base=base.digest,
+        max_atoms=train.max_atoms,
     )
     for name in ("threads", "at_once", "checkpointing"):  # how fast, not what
         identity.pop(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from flowllm.errors import InputError
@@ -13,7 +13,7 @@ from flowllm.methods.language_model.train import train_lm
 from flowllm.runs.identity import flat_settings
 from flowllm.systems.training import TrainingTask
 from flowllm.text.formats.registry import make_format
-from flowllm.text.tokenizer import build_tokenizer
+from flowllm.text.tokenizer import build_tokenizer, longest_text
 from flowllm.training.device import resolve_device
 from flowllm.training.ranks import compute_on, open_shared_run
 from flowllm.workflows.train.fine_tuning import train_large
@@ -80,17 +80,19 @@ def train_compact(
     place = str(resolve_device(device))
     compute_on(place)
     train, validation = training_splits(data)
+    chosen = make_format(settings.text_format, train.max_atoms)
+    config = replace(config, context=max(config.context, longest_text(chosen)))
     identity = flat_settings(
         settings,
         data=str(data),
         crystals=train.crystals.digest() + validation.crystals.digest(),
+        max_atoms=train.max_atoms,
         **asdict(config),
     )
     identity.pop("threads")  # how fast, not what
     with open_shared_run(out, "train-lm", identity, overwrite, inputs=[data]) as run:
         if run.finished:
             return dict(run.record["figures"])
-        chosen = make_format(settings.text_format)
         tokenizer = build_tokenizer(chosen)
         model = build_compact(tokenizer, config, settings.seed)
         try:

@@ -10,7 +10,10 @@ from pathlib import Path
 from flowllm.conditions.ranges import TrainingRanges
 from flowllm.data import load_dataset
 from flowllm.errors import InputError
+from flowllm.methods.base import BasePrior, WrittenSpecies
+from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.runs.files import atomic_write, friendly_os_errors
+from flowllm.systems.protocols import Prior
 from flowllm.systems.recipes import Recipe
 from flowllm.systems.record import ROLES, SYSTEM_FILE
 from flowllm.systems.registry import part_class, refiner_kind
@@ -50,6 +53,13 @@ def combine(
     return package(made_of, lm, flow, data, out, half=half, overwrite=overwrite)
 
 
+def largest_written(prior: Prior) -> int | None:
+    """Atoms of the largest cell that a prior's language model can write; None without one."""
+    if isinstance(prior, BasePrior) and isinstance(prior.species, WrittenSpecies):
+        prior = prior.species.prior
+    return prior.format.max_atoms if isinstance(prior, LanguageModelPrior) else None
+
+
 def package(
     made_of: Recipe,
     prior: Path,
@@ -84,6 +94,13 @@ def package(
         moved_by = part_class(refiner_kind(made_of.refiner)).load(trained, "cpu")
         logs["refiner"] = _log(refiner if (refiner / "log.jsonl").is_file() else trained.parent)
     training = load_dataset(data, "train")
+    most = largest_written(drawn_by)
+    if most is not None and most < training.max_atoms:
+        raise InputError(
+            f"{prior} writes cells of up to {most} atoms, and the data set {data} has up to "
+            f"{training.max_atoms}; train it on this data, or prepare the data with "
+            f"--max-atoms {most}"
+        )
     system = FlowLLM(
         drawn_by,
         moved_by,

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.crystals.batch import MAX_ATOMS
 from flowllm.data import CrystalSet, load_dataset
 from flowllm.data.sources import SPLITS
 from flowllm.errors import InputError
@@ -38,5 +37,5 @@ def _splits(data: str | Path) -> tuple[CrystalSet, CrystalSet]:
 
 
 def num_atoms_histogram(data: CrystalSet) -> list[int]:
-    """How many crystals have 1, 2, … atoms in the cell."""
-    return np.bincount(data.crystals.num_atoms, minlength=MAX_ATOMS + 1)[1:].tolist()
+    """How many crystals have 1, 2, … atoms in the cell, up to the largest that was let in."""
+    return np.bincount(data.crystals.num_atoms, minlength=data.max_atoms + 1)[1:].tolist()

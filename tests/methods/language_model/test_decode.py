@@ -70,10 +70,10 @@ def test_the_likeliest_token_is_always_left_and_the_forbidden_never_drawn():
 
 def test_the_greedy_limit_is_that_of_transformers(tiny, tokenizer, begin):
     rules = [
-        CompositionRule(),
-        CompositionRule(num_atoms=3),
-        CompositionRule(elements=("Li", "O")),
-        CompositionRule(({"Na": 1, "Cl": 1},)),
+        CompositionRule(20),
+        CompositionRule(20, num_atoms=3),
+        CompositionRule(20, elements=("Li", "O")),
+        CompositionRule(20, ({"Na": 1, "Cl": 1},)),
     ]
     prompts = [
         build_prompt(c)
@@ -113,8 +113,8 @@ def test_a_text_depends_on_its_seed_and_not_on_its_neighbours(tiny, tokenizer, b
     sizes = [3, 1, 6, 2, 6, 3, 4]
     prompts = [build_prompt(Conditions(num_atoms=n)) for n in sizes]
     prompts[5] = build_prompt(Conditions(formula="MgO"))
-    rules = [CompositionRule(num_atoms=n) for n in sizes]
-    rules[5] = CompositionRule(({"Mg": 1, "O": 1}, {"Mg": 3, "O": 3}))
+    rules = [CompositionRule(20, num_atoms=n) for n in sizes]
+    rules[5] = CompositionRule(20, ({"Mg": 1, "O": 1}, {"Mg": 3, "O": 3}))
     seeds = [11, 12, 13, 14, 15, 16, 17]
 
     def texts(order, batch_size):
@@ -142,7 +142,7 @@ def test_every_finished_text_is_reported_once(tiny, tokenizer, begin):
     prompts = [build_prompt()] * 9
     settings = SamplingSettings(temperature=2.0, top_p=1.0, batch_size=4)
     found = decode(
-        tiny, tokenizer, prompts, settings, range(9), begin([CompositionRule()] * 9),
+        tiny, tokenizer, prompts, settings, range(9), begin([CompositionRule(20)] * 9),
         ended=lambda *a: finished.append(a),
     )  # fmt: skip
     assert sorted(finished) == list(enumerate(found)) and None not in found
@@ -151,7 +151,7 @@ def test_every_finished_text_is_reported_once(tiny, tokenizer, begin):
 
 def test_a_text_without_an_end_is_missing(tiny, tokenizer, begin):
     settings = SamplingSettings(max_new_tokens=12)
-    rules = [CompositionRule(num_atoms=1), CompositionRule(num_atoms=5)]
+    rules = [CompositionRule(20, num_atoms=1), CompositionRule(20, num_atoms=5)]
     short = decode(tiny, tokenizer, [build_prompt()] * 2, settings, [0, 1], begin(rules))
     assert short == [None, None]
     longer = SamplingSettings(max_new_tokens=14)

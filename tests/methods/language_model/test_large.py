@@ -248,7 +248,7 @@ def test_it_is_a_prior_of_a_system_that_is_saved_and_loaded(sure, system, tmp_pa
     assert len(generated.refined) == 4
     assert generated.refined.formulas == generated.prior.formulas
     whole.save_pretrained(tmp_path, half=True)
-    assert not (tmp_path / "lm" / "model.safetensors").exists()  # the adapter alone
+    assert not (tmp_path / "prior" / "model.safetensors").exists()  # the adapter alone
     loaded = FlowLLM.from_pretrained(tmp_path, "cpu")
     assert to_text(loaded.generate(4, seed=3).prior) == to_text(generated.prior)
     assert loaded.prior.digest() == sure.digest()
@@ -269,12 +269,12 @@ def test_its_folder_goes_through_pairs_and_combination(taught, two, system_folde
     settings = PairSettings(SamplingSettings(0.5), num_pairs=4, perturbed=0)
     summary = make_pairs(adapter, data, tmp_path / "pairs", settings, device="cpu")
     assert summary["pairs"] >= 3
-    combine(adapter, system_folder / "flow", data, tmp_path / "system")
+    combine(adapter, system_folder / "refiner", data, tmp_path / "system")
     whole = FlowLLM.from_pretrained(tmp_path / "system", "cpu")
     assert isinstance(whole.prior, LargePrior)
     with pytest.raises(InputError, match="compact"):
         combine(
-            adapter, system_folder / "flow", data, tmp_path / "typed", prior_kind="types"
+            adapter, system_folder / "refiner", data, tmp_path / "typed", prior_kind="types"
         ).generate(1)
 
 

@@ -191,7 +191,7 @@ def test_foreign_prompts_are_warned_about(prior):
         )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert rule_for(prior.read(read_prompt(build_prompt()))).num_atoms is None
+        assert rule_for(prior.read(read_prompt(build_prompt())), 20).num_atoms is None
 
 
 # ---- the outline

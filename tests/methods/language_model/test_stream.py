@@ -135,7 +135,7 @@ def test_probabilities_are_those_of_one_pass_over_the_whole_text(system, tempera
         logits = prior.model(input_ids=torch.tensor([head + ids])).logits[0, len(head) - 1 :]
     logits = logits.double().numpy()
     state = GruverState(
-        GruverTable(prior.tokenizer, 20), rule_for(read_prompt(prompt)), overlap=True
+        GruverTable(prior.tokenizer, 20), rule_for(read_prompt(prompt), 20), overlap=True
     )
     tokens = [t for t in of(Token, events) if t.part == "crystal"]
     for row, token, drawn in zip(logits, [*ids, state.end], tokens, strict=True):

@@ -24,7 +24,7 @@ SIZES = [3, 1, 6, 2, 6, 3, 4, 6]
 def begin(tokenizer):
     """States at the beginning of texts of some sizes."""
     table = GruverTable(tokenizer, 20)
-    return lambda sizes: [GruverState(table, CompositionRule(num_atoms=n)) for n in sizes]
+    return lambda sizes: [GruverState(table, CompositionRule(20, num_atoms=n)) for n in sizes]
 
 
 class Watcher:

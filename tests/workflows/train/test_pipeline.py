@@ -143,10 +143,10 @@ def test_a_worker_that_finds_another_model_refuses(trained, prepared, system_fol
 def test_both_parts_join_into_a_system_that_generates(trained, prepared, tmp_path):
     folder, out = trained[0], tmp_path / "system"
     combine(folder / "lm", folder / "flow", prepared, out, half=False)
-    same_weights(out / "lm", folder / "lm")
-    same_weights(out / "flow", folder / "flow" / "model")
-    for name in ("lm", "flow"):  # the loss curves travel with the weights
-        assert (out / name / "log.jsonl").read_bytes() == (folder / name / "log.jsonl").read_bytes()
+    same_weights(out / "prior", folder / "lm")
+    same_weights(out / "refiner", folder / "flow" / "model")
+    for name, of in (("prior", "lm"), ("refiner", "flow")):  # the loss curves travel with them
+        assert (out / name / "log.jsonl").read_bytes() == (folder / of / "log.jsonl").read_bytes()
     system = FlowLLM.from_pretrained(out, "cpu")
     training = load_dataset(prepared, "train")
     assert system.num_atoms_histogram == num_atoms_histogram(training)
@@ -167,7 +167,7 @@ def test_a_system_is_replaced_only_on_request_and_its_card_stays(trained, prepar
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "system").rglob("*")} == before
     combine(*parts, tmp_path / "system", half=False, overwrite=True)
     assert (tmp_path / "system" / "README.md").read_text() == "card"
-    stored = load_file(tmp_path / "system" / "lm" / "model.safetensors")
+    stored = load_file(tmp_path / "system" / "prior" / "model.safetensors")
     assert {tensor.dtype for tensor in stored.values()} == {torch.float32}
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("years of work")

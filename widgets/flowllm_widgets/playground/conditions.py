@@ -25,6 +25,7 @@ from flowllm.text.prompts import (
 
 FIELDS = {name: (kind.label, kind.example) for name, kind in KINDS.items()}
 """The conditions that have a field, with the field's label and an example."""
+MAX_ATOMS = 20  # of a model that does not say how large its cells are
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,15 @@ def canonical(name: str, text: str) -> str:
     return values_of(written)[name]
 
 
-def check(prompt: str, training: TrainingRanges | None = None) -> Checked:
+def check(
+    prompt: str, training: TrainingRanges | None = None, max_atoms: int = MAX_ATOMS
+) -> Checked:
     """What a prompt says, what is wrong with it, and what training did not have.
 
     Args:
         prompt: the text.
         training: what the model has seen, where it says so.
+        max_atoms: of the model's largest cell.
     """
     values = values_of(prompt)
     if not prompt.strip():
@@ -101,7 +105,7 @@ def check(prompt: str, training: TrainingRanges | None = None) -> Checked:
         except InputError as error:
             problems[name] = str(error)
     asked = _asked({name: v for name, v in values.items() if v and name not in problems})
-    problems = contradictions(asked) | problems
+    problems = contradictions(asked, max_atoms) | problems
     strange = {} if training is None else training.outside(asked)
     notes = {name: text for name, text in strange.items() if name not in problems}
     return Checked(values, problems, notes, _strangeness(prompt))

@@ -19,6 +19,7 @@ from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.language_model.decoding.events import Token
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.systems.events import Drawn, Event, Refined, Refining
+from flowllm_widgets.playground.conditions import MAX_ATOMS
 from flowllm_widgets.playground.controls import LAST_SEED, SettingsForm
 from flowllm_widgets.playground.form import PromptForm
 from flowllm_widgets.playground.history import HistoryTable
@@ -77,7 +78,10 @@ class PromptPlayground(Panel):
         self._model = model
         self.message, self.progress = MessageLine(), MessageLine()
         training = getattr(model, "training", None)  # other models say nothing of their training
-        self.form = PromptForm(training if isinstance(training, TrainingRanges) else None)
+        self.form = PromptForm(
+            training if isinstance(training, TrainingRanges) else None,
+            getattr(model, "max_atoms", MAX_ATOMS),
+        )
         sampling, refinement = _classes(model)
         self.settings = SettingsForm(num, seed, sampling, refinement)
         self.result = ResultView()
