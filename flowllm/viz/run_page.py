@@ -156,7 +156,9 @@ def _distributions(
 
 def _all_crystals(rows: Sequence[Mapping[str, Any]]) -> Markup:
     columns = ("id", "formula", "valid_structure", "valid_composition", "prompt")
-    shown = [{**row, "prompt": without_frame(str(row.get("prompt", "")))} for row in rows[:MAX_ROWS]]
+    shown = [
+        {**row, "prompt": without_frame(str(row.get("prompt", "")))} for row in rows[:MAX_ROWS]
+    ]
     cut = "" if len(rows) <= MAX_ROWS else f"The first {MAX_ROWS} of {len(rows)}. "
     lead = f"{cut}A click on a heading sorts."
     return table("Crystals", "crystals", shown, columns, lead, search="id, formula, prompt")
