@@ -15,6 +15,7 @@ import pytest
 
 from flowllm.cli import main
 from flowllm.commands.flatten import attributes, described, flat
+from flowllm.commands.options import SHIPPED_MODEL
 from flowllm.errors import InputError
 from flowllm.manifolds import CELL_MAPS
 from flowllm.methods.flow.ode import SOLVERS
@@ -23,6 +24,7 @@ from flowllm.methods.language_model.settings import LMTrainSettings, SamplingSet
 from flowllm.networks.settings import CellMapName, VelocityConfig
 from flowllm.runs.identity import flat_settings
 from flowllm.settings import preset, setting
+from flowllm.systems.record import DEFAULT_MODEL
 from flowllm.systems.system import FlowLLM
 from flowllm.workflows.settings import GenerateSettings, InfillSettings
 from flowllm.workflows.train.settings import LanguageModelSettings, PairSettings
@@ -170,6 +172,7 @@ def test_what_does_not_go_together_is_named(words, message, tmp_path, capsys):
 def test_names_that_are_written_twice_are_the_same():
     assert set(get_args(Solver)) == set(SOLVERS)
     assert set(get_args(CellMapName)) == set(CELL_MAPS)
+    assert SHIPPED_MODEL == DEFAULT_MODEL
 
 
 # ---- options from settings -----------------------------------------------------------------------

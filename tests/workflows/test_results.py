@@ -105,11 +105,9 @@ def test_a_full_disk_is_named_and_leaves_no_half_file(generation, tmp_path, monk
         raise OSError(errno.ENOSPC, "No space left on device")
 
     target = "flowllm.workflows.results.write_report" if at == "page" else "pathlib.Path.write_text"
-    if at == "page":
-        monkeypatch.setattr(target, full)
-    else:
-        monkeypatch.setattr(target, full)
-    with pytest.raises(InputError, match=f"{tmp_path}: the disk is full"):
+    monkeypatch.setattr(target, full)
+    named = tmp_path / "report.html" if at == "page" else tmp_path
+    with pytest.raises(InputError, match=f"^{named}: the disk is full"):
         write_results(tmp_path, generation, {})
     left = {path.name for path in tmp_path.iterdir()}
     assert "report.html" not in left and not any(name.startswith(".") for name in left)

@@ -216,7 +216,6 @@ KILL_LM = KILL_TRAINING + ("train_compact(data, out, sizes, settings, device='cp
 KILL_FLOW = KILL_TRAINING + "train_on_pairs(pairs, out, settings)\n"
 KILL_PAIRS = """
 import os, signal
-import flowllm.methods.flow.couplings.sample as pairing
 from flowllm.workflows.train import make_pairs
 
 replace = os.replace
@@ -224,7 +223,7 @@ def kill(source, target):  # the third chunk is written, but has not got its nam
     if str(target).endswith("chunk-00002.npz"):
         os.kill(os.getpid(), signal.SIGKILL)
     replace(source, target)
-pairing.os.replace = kill
+os.replace = kill
 make_pairs(lm, data, out, settings, device="cpu")
 """
 
