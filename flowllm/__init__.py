@@ -6,21 +6,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowllm.crystal import CrystalBatch
+    from flowllm.crystals.batch import CrystalBatch
+    from flowllm.crystals.trajectory import Trajectory
     from flowllm.data import load_dataset
     from flowllm.evaluation import Report, evaluate
-    from flowllm.flow.refine import RefineSettings
-    from flowllm.lm.settings import SamplingSettings
-    from flowllm.model import FlowLLM
-    from flowllm.trajectory import Trajectory
+    from flowllm.methods.flow.settings import RefineSettings
+    from flowllm.methods.language_model.settings import SamplingSettings
+    from flowllm.systems.system import FlowLLM
 
 _MODULES = {
-    "CrystalBatch": "flowllm.crystal",
-    "FlowLLM": "flowllm.model",
-    "RefineSettings": "flowllm.flow.refine",
+    "CrystalBatch": "flowllm.crystals.batch",
+    "FlowLLM": "flowllm.systems.system",
+    "RefineSettings": "flowllm.methods.flow.settings",
     "Report": "flowllm.evaluation",
-    "SamplingSettings": "flowllm.lm.settings",
-    "Trajectory": "flowllm.trajectory",
+    "SamplingSettings": "flowllm.methods.language_model.settings",
+    "Trajectory": "flowllm.crystals.trajectory",
     "evaluate": "flowllm.evaluation",
     "load_dataset": "flowllm.data",
 }

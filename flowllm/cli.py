@@ -10,7 +10,7 @@ from typing import TextIO
 
 import tyro
 
-from flowllm.commands import COMMANDS
+from flowllm.commands import commands_for
 from flowllm.errors import InputError
 
 DESCRIPTION = """Generate crystals: a language model writes them, a Riemannian flow refines them.
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         tyro.extras.subcommand_cli_from_dict(
-            COMMANDS,
+            commands_for(words),
             prog="flowllm",
             description=DESCRIPTION,
             args=words or ["--help"],

@@ -15,14 +15,14 @@ flowllm data mp_20 --out "$data"
 #    are the same.
 for prior in language-model types substitution; do
   flowllm pair --prior "$prior" --lm "$lm" --data "$data" --out "$out/$prior/pairs" \
-    --num-pairs 26343 --samples-per-target 1 --keep all --temperature 0.7 --top-p 0.9
+    --perturbed 0
 done
 
 # 2. The flows: all pairs, near or far, one architecture, one budget (22 to 26 minutes
 #    each on one core that other work shared).
 for prior in language-model types substitution; do
-  flowllm train-flow --pairs "$out/$prior/pairs" --out "$out/$prior/flow" --hidden 224 --layers 5 \
-    --epochs 6 --learning-rate 2e-3 --weight-decay 0.1
+  flowllm train-flow --pairs "$out/$prior/pairs" --out "$out/$prior/flow" \
+    --epochs 6 --coord-weight 200 --max-distance 0.25 --max-strain 10
 done
 
 # 3. 1,000 crystals of each, nothing asked; proxies on all, relaxation of a random 200.

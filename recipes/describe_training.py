@@ -12,15 +12,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from flowllm.conditions.ranges import TrainingRanges
 from flowllm.data import load_dataset
-from flowllm.pipeline import num_atoms_histogram
-from flowllm.system_file import SystemFile
-from flowllm.text.ranges import TrainingRanges
+from flowllm.systems.record import SystemRecord
+from flowllm.workflows.train import num_atoms_histogram
 
 
 def main(folder: Path, data: str) -> None:
     """Fit the ranges and write them; refuse data that the system was not combined with."""
-    system, training = SystemFile.read(folder), load_dataset(data, "train")
+    system, training = SystemRecord.read(folder), load_dataset(data, "train")
     if list(map(float, system.num_atoms_histogram)) != num_atoms_histogram(training):
         raise SystemExit(f"{folder} was not combined with {data}: its sizes of cells are others")
     replace(system, training=TrainingRanges.of(training)).write(folder)

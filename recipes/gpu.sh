@@ -5,12 +5,8 @@ set -euo pipefail
 out=${1:-runs/mp20-large}
 
 flowllm data mp_20 --out "$out/data"
-flowllm train-lm --data "$out/data" --out "$out/lm" --device cuda \
-  --hidden 512 --layers 8 --heads 8 --feed-forward 1408 --epochs 10 --batch-size 128 --weight-decay 0.5
-flowllm pair --lm "$out/lm" --data "$out/data" --out "$out/pairs" --device cuda \
-  --num-pairs 200000 --samples-per-target 1 --keep all --temperature 0.7 --top-p 0.9 --perturbed 100000
-flowllm train-flow --pairs "$out/pairs" --out "$out/flow" --device cuda \
-  --hidden 512 --epochs 40 --batch-size 256 --learning-rate 2e-3 --max-distance 0.02 --max-strain 0.1 \
-  --coord-weight 6000 --weight-decay 0.1
-flowllm combine --lm "$out/lm" --flow "$out/flow" --data "$out/data" --out "$out/model"
+flowllm train flowllm "$out/data" --out "$out" --device cuda \
+  --prior-hidden 512 --prior-layers 8 --prior-heads 8 --prior-feed-forward 1408 --prior-epochs 10 \
+  --prior-batch-size 128 --pairs-num-pairs 200000 --pairs-perturbed 100000 \
+  --refiner-hidden 512 --refiner-layers 6 --refiner-epochs 40 --refiner-batch-size 256
 flowllm measure --model "$out/model" --data "$out/data" --out "$out/measured" --device cuda

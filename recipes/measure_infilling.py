@@ -6,7 +6,7 @@ One element of each crystal, chosen at random, is masked on all its sites. It is
 element is the first, or among the first five, of a ranking of all elements but those that are still
 there. Rankings:
 
-- language model: by likelihood (`flowllm.lm.infill.propose_elements`);
+- language model: by likelihood (`flowllm.methods.language_model.infill.propose_elements`);
 - nearest radius: by how near the covalent radius is to the hole's, the median over masked sites of
   the nearest neighbour's distance less the neighbour's radius; it has to do without the masked
   element's own radius, which the substitution of Gruver et al. starts from, and which therefore
@@ -26,9 +26,9 @@ import torch
 from ase.data import covalent_radii
 
 from flowllm import FlowLLM, load_dataset
-from flowllm.elements import NUMBER_OF
-from flowllm.lm.infill import TRAINED_ON, masked_sites, propose_elements
-from flowllm.lm.prior import LanguageModelPrior
+from flowllm.crystals.elements import NUMBER_OF
+from flowllm.methods.language_model.infill import TRAINED_ON, masked_sites, propose_elements
+from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.metrics.statistics import estimate
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import torch
 
 from flowllm import load_dataset
 from flowllm.data.dataset import CrystalSet
-from flowllm.lm.invariance import TRANSFORMATIONS, invariance
-from flowllm.lm.prior import LanguageModelPrior
+from flowllm.methods.language_model.invariance import TRANSFORMATIONS, invariance
+from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.metrics.statistics import estimate
 
 HEADINGS = ("model", "perplexity as written", "transformed", "IPT", "nats lost, of a crystal")
@@ -49,8 +49,9 @@ def main() -> None:
         for folder in asked.models:
             prior = LanguageModelPrior.from_pretrained(folder)
             found = invariance(
-                prior.model, prior.tokenizer, data, kind, asked.transformations, asked.seed
-            )
+                prior.model, prior.tokenizer, data, kind, asked.transformations, asked.seed,
+                text_format=prior.format,
+            )  # fmt: skip
             values = (
                 found.perplexity[:, 0],
                 found.perplexity[:, 1:].mean(1),

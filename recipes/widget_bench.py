@@ -22,8 +22,8 @@ from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.lab import OpenNotebook, lab_environment, opener, server
 
 SETUP = """from flowllm import FlowLLM
-from flowllm.data import textbook_structures
-from flowllm.flow.refine import RefineSettings
+from flowllm.teaching.textbook import textbook_structures
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm_widgets import (
     CrystalBrowser, EHullHistogram, EmbeddingMap, LatticePlayground, NaryHistogram,
     PromptPlayground, TorusPlayground, TrajectoryViewer)

@@ -123,8 +123,8 @@ def pictures(ours: Path, theirs: Path, run: Path | None) -> list[Picture]:
         Picture(
             "trajectory_viewer",
             (
-                f"{model}\nfrom flowllm.flow.refine import RefineSettings\n"
-                "from flowllm.lm.settings import SamplingSettings\n"
+                f"{model}\nfrom flowllm.methods.flow.settings import RefineSettings\n"
+                "from flowllm.methods.language_model.settings import SamplingSettings\n"
                 "from flowllm_widgets import TrajectoryViewer\n"
                 "result = model.generate(4, formula='CaTiO3', seed=1,\n"
                 "    sampling=SamplingSettings(noise=0.04),\n"
@@ -157,7 +157,7 @@ def pictures(ours: Path, theirs: Path, run: Path | None) -> list[Picture]:
         ),
         Picture(
             "embedding_map",
-            (reports, "from flowllm.data import textbook_structures\n"
+            (reports, "from flowllm.teaching.textbook import textbook_structures\n"
              "from flowllm_widgets import EmbeddingMap\n"
              "shown = EmbeddingMap({'FlowLLM': ours.crystals[:200], "
              "'DiffCSP': theirs.crystals[:200],\n"

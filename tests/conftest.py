@@ -58,7 +58,7 @@ def mp20_crystals(data_dir):
     import gzip
     from itertools import islice
 
-    from flowllm.crystal import CrystalBatch
+    from flowllm.crystals.batch import CrystalBatch
     from flowllm.data import reduce_cif
 
     with gzip.open(data_dir / "mp_20" / "val.csv.gz", "rt") as file:
@@ -96,14 +96,14 @@ def system_folder(tmp_path_factory) -> Path:
     """A folder with a language model and a flow of a few thousand random weights."""
     import torch
 
-    from flowllm.flow.network import VelocityConfig
-    from flowllm.flow.refine import FlowRefiner
-    from flowllm.flow.statistics import FlowStatistics
-    from flowllm.flow.velocity import CrystalVelocity
-    from flowllm.lm.build import build_compact
-    from flowllm.lm.prior import LanguageModelPrior
-    from flowllm.lm.settings import CompactConfig
-    from flowllm.model import FlowLLM
+    from flowllm.methods.flow.refiner import FlowRefiner
+    from flowllm.methods.flow.statistics import FlowStatistics
+    from flowllm.methods.flow.velocity import CrystalVelocity
+    from flowllm.methods.language_model.compact import build_compact
+    from flowllm.methods.language_model.prior import LanguageModelPrior
+    from flowllm.methods.language_model.settings import CompactConfig
+    from flowllm.networks.settings import VelocityConfig
+    from flowllm.systems.system import FlowLLM
     from flowllm.text.tokenizer import build_tokenizer
 
     tokenizer = build_tokenizer()
@@ -118,14 +118,14 @@ def system_folder(tmp_path_factory) -> Path:
             torch.nn.init.normal_(head.weight, std=0.2)
     prior = LanguageModelPrior(language_model.eval(), tokenizer)
     folder = tmp_path_factory.mktemp("system") / "tiny"
-    FlowLLM(prior, FlowRefiner(velocity), [0, 3, 2, 2, 1, 1]).save_pretrained(folder)
+    FlowLLM(prior, FlowRefiner(velocity), [0, 3, 2, 2, 1, 1, *[0] * 14]).save_pretrained(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def system(system_folder):
     """That system, loaded; not to be changed."""
-    from flowllm.model import FlowLLM
+    from flowllm.systems.system import FlowLLM
 
     return FlowLLM.from_pretrained(system_folder, "cpu")
 
@@ -162,7 +162,9 @@ def in_process():
     import multiprocessing
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["flowllm.generate", "flowllm.pipeline", "flowllm.cli"])
+    context.set_forkserver_preload(
+        ["flowllm.workflows.generate", "flowllm.workflows.train", "flowllm.cli"]
+    )
 
     def run(code: str, **names) -> int:
         one_thread = "import torch; torch.set_num_threads(1)\n"

@@ -133,8 +133,10 @@ def test_readme_lists_the_commands_that_exist(capsys):
 
 def test_readme_uses_only_options_that_exist():
     options = {
-        command: {"--" + name.replace("_", "-") for name in inspect.signature(function).parameters}
-        for command, function in COMMANDS.items()
+        command: {
+            "--" + name.replace("_", "-") for name in inspect.signature(declared.flat()).parameters
+        }
+        for command, declared in COMMANDS.items()
     }
     text = (ROOT / "README.md").read_text("utf-8")
     lines = re.findall(r"^flowllm ([a-z-]+)(.*)$", text, re.MULTILINE)

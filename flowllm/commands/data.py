@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flowllm.commands.options import Source
+
+if TYPE_CHECKING:
+    from flowllm.data.reduce import ReduceSettings
 
 
 def data(
     source: Source = "mp_20",
     /,
+    *,
+    settings: ReduceSettings,
     out: Path | None = None,
     limit: int | None = None,
-    max_atoms: int = 20,
-    canonical: bool = True,
     random_split: bool = False,
     workers: int | None = None,
     overwrite: bool = False,
@@ -24,21 +28,16 @@ def data(
         source: mp_20, mpts_52, perov_5, a CSV file, or a folder of CIF files.
         out: folder for the arrays; by default in your cache.
         limit: only the first rows of each split.
-        max_atoms: leave out larger primitive cells.
-        canonical: choose axes and origin by rule, so that equal crystals give equal texts.
         random_split: cut your own data into train, val and test (90, 5 and 5 percent).
-        workers: processes; by default one for each core.
-        overwrite: replace another run in the output folder.
     """
-    from flowllm.data import ReduceSettings
     from flowllm.data.prepare import prepare_folder, summary_of
-    from flowllm.progress import progress_bars
+    from flowllm.runs.progress import progress_bars
 
     with progress_bars() as progress:
         folder = prepare_folder(
             source,
             out,
-            ReduceSettings(max_atoms, canonical),
+            settings,
             limit,
             random_split=random_split,
             workers=workers,

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from flowllm.commands.options import Device, Input
+from flowllm.evaluation.stages import chosen_stages, help_text
+
+if TYPE_CHECKING:
+    from flowllm.evaluation.adherence.settings import AdherenceSettings
+    from flowllm.evaluation.settings import EvaluateSettings
+
+Stages = Annotated[str | None, tyro.conf.arg(help=help_text())]
 
 
 def evaluate(
     source: Input,
     /,
     out: Path,
+    settings: EvaluateSettings,
     reference: str = "mp_20",
-    only: str | None = None,
+    only: Stages = None,
     name: str | None = None,
-    relax_num: int = 0,
-    fmax: float = 0.1,
-    relax_steps: int = 1500,
-    trajectories: bool = False,
-    hull: str = "",
-    known: Literal["train", "train+val"] = "train",
-    novelty: Literal["auto", "exact", "index"] = "auto",
-    seconds: float = 60.0,
-    relax_seconds: float = 600.0,
     dask: str | None = None,
     workers: int | None = None,
-    seed: int = 0,
     overwrite: bool = False,
 ) -> None:
     """Evaluate crystals of any program as the papers do; everything with its protocol beside it.
@@ -41,45 +39,17 @@ def evaluate(
             the folder of a run of flowllm.
         out: folder for summary.json, per_crystal.csv and report.html; open the last first.
         reference: what to compare with: mp_20, or a folder that "flowllm reference" wrote.
-        only: stages, separated by commas: validity, distributions, coverage, diversity, novelty,
-            relaxation, stability, prediction; default all but prediction, which needs crystals
-            made for the test compositions, with the ids of the test split.
         name: of the system, for the report.
-        relax_num: relax a random sample of so many; 0 relaxes all.
-        fmax: a crystal is relaxed when no force is larger, in eV/Å.
-        relax_steps: most steps of the optimiser.
-        trajectories: keep every step of every relaxation, in stages/relaxation/relaxed.npz.
-        hull: a hull of "flowllm hull convert"; default the reference's own.
-        known: splits whose crystals are not novel.
-        novelty: exact compares structures and needs the data; index does without them; auto takes
-            the better one at hand.
-        seconds: the longest that one crystal may take in a stage.
-        relax_seconds: the longest that one crystal may take to relax.
         dask: address of a Dask scheduler whose workers compute, as in tcp://10.0.0.1:8786.
-        workers: processes; by default one for each core.
-        seed: of samples and intervals.
-        overwrite: replace another evaluation in the output folder.
     """
-    from flowllm.evaluation.settings import EvaluateSettings, chosen_stages
-    from flowllm.relax.settings import RelaxSettings
 
     stages = [word.strip() for word in only.split(",")] if only else None
     chosen_stages(stages)  # what can be wrong is looked at before anything is read
-    settings = EvaluateSettings(
-        hull=hull,
-        known=known,
-        novelty=novelty,
-        relaxation=RelaxSettings(
-            fmax=fmax, steps=relax_steps, time_limit=relax_seconds, record=trajectories
-        ),
-        relax_num=relax_num,
-        seconds=seconds,
-        seed=seed,
-    )
+
     from flowllm.evaluation import evaluate as run
     from flowllm.evaluation.printing import print_report
-    from flowllm.executors import dask_executor
-    from flowllm.progress import progress_bars
+    from flowllm.parallel.dask import dask_executor
+    from flowllm.runs.progress import progress_bars
 
     with dask_executor(dask) as executor, progress_bars() as progress:
         report = run(
@@ -100,18 +70,7 @@ def evaluate(
 
 def adherence(
     out: Path,
-    model: str = "mp20-compact",
-    data: str = "mp_20",
-    split: Literal["train", "val", "test"] = "test",
-    kinds: str = "",
-    num: int = 1000,
-    constraints: Literal["both", "with", "without"] = "both",
-    relax_num: int = 0,
-    temperature: float = 0.7,
-    top_p: float = 0.9,
-    steps: int = 25,
-    symprec: float = 0.0,
-    seed: int = 0,
+    settings: AdherenceSettings,
     workers: int | None = None,
     device: Device = "auto",
     overwrite: bool = False,
@@ -120,50 +79,11 @@ def adherence(
 
     Args:
         out: folder for summary.json, per_crystal.csv and table.md.
-        model: a folder with weights, or the name of a model that ships with the package.
-        data: mp_20, or a folder that "flowllm data" wrote.
-        split: whose crystals' conditions are asked for; val for choices, so that test stays
-            untouched.
-        kinds: what is asked for, separated by commas: a condition, several joined as in
-            formula+space-group, or all of them as in all; the conditions are formula, composition,
-            elements, num-atoms, space-group, formation-energy, e-above-hull and band-gap; default
-            each alone, formula+space-group, and all.
-        num: prompts of each kind.
-        constraints: of the decoding, which hold the model to formula, elements and number of atoms.
-        relax_num: so many crystals of each kind with an energy are relaxed too, seconds a crystal.
-        temperature: of sampling.
-        top_p: of sampling.
-        steps: steps of the refinement.
-        symprec: keep the space group that a crystal has within this tolerance, in Å, before it is
-            refined; 0 lets the flow break it.
-        seed: of everything random.
         workers: processes for energies and space groups; by default one for each core.
-        device: where to compute.
-        overwrite: replace another run in the output folder.
     """
-    from flowllm.adherence import (
-        DEFAULT_KINDS,
-        AdherenceSettings,
-        measure_adherence,
-        print_adherence,
-    )
-    from flowllm.adherence.settings import MODES
-    from flowllm.flow.refine import RefineSettings
-    from flowllm.lm.settings import SamplingSettings
-    from flowllm.progress import progress_bars
+    from flowllm.evaluation.adherence import measure_adherence, print_adherence
+    from flowllm.runs.progress import progress_bars
 
-    settings = AdherenceSettings(
-        model=model,
-        data=data,
-        split=split,
-        kinds=tuple(word.strip() for word in kinds.split(",")) if kinds else DEFAULT_KINDS,
-        num=num,
-        modes=MODES if constraints == "both" else (constraints,),
-        sampling=SamplingSettings(temperature, top_p),
-        refinement=RefineSettings(steps, symprec=symprec),
-        relax_num=relax_num,
-        seed=seed,
-    )
     with progress_bars() as progress:
         summary = measure_adherence(
             settings, out, device=device, workers=workers, overwrite=overwrite, progress=progress
@@ -187,11 +107,9 @@ def reference(
         data: mp_20, or a folder that "flowllm data" wrote, with training and test splits.
         name: what reports call it.
         source: where the structures will be found later, for exact novelty; default the data.
-        workers: processes; by default one for each core.
-        overwrite: replace another reference in the output folder.
     """
     from flowllm.evaluation.build import build_reference
-    from flowllm.progress import progress_bars
+    from flowllm.runs.progress import progress_bars
 
     with progress_bars() as progress:
         made = build_reference(
@@ -220,7 +138,7 @@ def hull(
         overwrite: replace a file that is there.
     """
     from flowllm.errors import InputError
-    from flowllm.progress import waiting
+    from flowllm.runs.progress import waiting
     from flowllm.stability import convert_hull
 
     if out.exists() and not overwrite:
@@ -254,7 +172,6 @@ def export(
         where: only crystals with these flags in an evaluation's table, joined by commas, as in sun
             or stable,novel; valid, metastable, msun and the other columns of true and false do too.
         relaxed: begin from the relaxed structures where the evaluation holds them.
-        overwrite: replace another export in the output folder.
     """
     from flowllm.errors import InputError
 
@@ -263,7 +180,7 @@ def export(
 
     from flowllm.evaluation.selection import select
     from flowllm.export import export_crystals
-    from flowllm.progress import progress_bars
+    from flowllm.runs.progress import progress_bars
 
     named = [word.strip() for word in ids.split(",")] if ids else None
     crystals, wanted = select(source, where, named, relaxed)

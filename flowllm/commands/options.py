@@ -1,31 +1,96 @@
-"""What the commands share: types of options, loading a model, the table of stages."""
+"""What the commands share: types of options, the parts of the chosen model, the table of stages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from flowllm.commands.flatten import Classes
+
 if TYPE_CHECKING:
-    from flowllm.generation import Stage
-    from flowllm.model import FlowLLM
+    from flowllm.systems.generation import Stage
+    from flowllm.systems.system import FlowLLM
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-PriorKind = Literal["language-model", "types", "substitution", "compositions"]
-Solver = Literal["euler", "midpoint", "rk4"]
 Files = tyro.conf.Positional[list[Path]]
 Source = tyro.conf.Positional[str]
 Input = tyro.conf.Positional[Path]
+SHIPPED_MODEL = "mp20-compact"  # `flowllm.systems.record.DEFAULT_MODEL`, which is not light
+
+
+def given_options(words: Sequence[str]) -> dict[str, str]:
+    """The options of a command line, by their names as parameters, with the word behind each."""
+    given = {}
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
+        name, equals, value = word.removeprefix("--").partition("=")
+        if word.startswith("--"):
+            given[name.replace("-", "_")] = value if equals else following
+    return given
+
+
+def parts_of_model(given: Mapping[str, str], words: Sequence[str]) -> Classes:
+    """Settings of the parts of the model that `--model` names.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    from flowllm.systems.record import SystemRecord, find_model
+    from flowllm.systems.registry import prior_kind, refiner_kind, settings_class
+
+    parts = SystemRecord.read(find_model(given.get("model", SHIPPED_MODEL))).parts
+    refiner = parts.get("refiner")
+    return {
+        "prior": settings_class(prior_kind(parts["prior"].kind)),
+        "refiner": None if refiner is None else settings_class(refiner_kind(refiner.kind)),
+    }
+
+
+def parts_of_prior(given: Mapping[str, str], words: Sequence[str]) -> Classes:
+    """Settings of the kind of prior that `--prior` names.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    from flowllm.systems.registry import prior_kind, settings_class
+
+    kind = given.get("prior", "language-model")
+    return {"prior": settings_class(prior_kind(kind))}
+
+
+def parts_of_system(given: Mapping[str, str], words: Sequence[str]) -> Classes:
+    """Settings of training the parts of the system that a word names; without one, FlowLLM's.
+
+    Raises:
+        InputError: a kind of the system is not registered.
+    """
+    from flowllm.systems.recipes import SYSTEMS
+    from flowllm.systems.registry import load_class, prior_kind, refiner_kind, settings_class
+    from flowllm.workflows.train.settings import PairSettings
+
+    chosen = SYSTEMS[next((word for word in words if word in SYSTEMS), "flowllm")]
+    prior = prior_kind(chosen.prior)
+    refiner = None if chosen.refiner is None else refiner_kind(chosen.refiner)
+    training = {"prior training": prior, "refiner training": refiner}
+    return {
+        "prior": settings_class(prior),
+        "pairs": PairSettings if "pairs" in chosen.steps else None,
+        **{
+            part: load_class(kind.training_settings) if kind and kind.training_settings else None
+            for part, kind in training.items()
+        },
+    }
 
 
 def load_system(model: str, device: str) -> FlowLLM:
-    """A model from a folder or by its name, with a sign of life while it loads."""
-    from flowllm.progress import waiting
+    """A model from a folder or by its name; a line says so while it loads."""
+    from flowllm.runs.progress import waiting
 
     with waiting("loading the model"):
-        from flowllm.model import FlowLLM
+        from flowllm.systems.system import FlowLLM
 
         return FlowLLM.from_pretrained(model, device)
 

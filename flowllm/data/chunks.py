@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowllm.checkpoint import atomic_write
-from flowllm.crystal import CrystalBatch
-from flowllm.data.canonical import SYMPREC
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.canonical import SYMPREC
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.reduce import ReduceSettings, reduce_cif
 from flowllm.data.sources import Rows
@@ -36,13 +35,13 @@ class Chunk:
     settings: ReduceSettings
 
     @property
-    def file_name(self) -> str:
-        """The part file's name."""
-        return f"{self.split}-{self.number:05d}.npz"
+    def name(self) -> str:
+        """The part's name."""
+        return f"{self.split}-{self.number:05d}"
 
 
 @dataclass(frozen=True)
-class Part:
+class PreparedChunk:
     """A chunk that is done.
 
     Attributes:
@@ -53,30 +52,28 @@ class Part:
     kept: CrystalSet
     rejected: list[tuple[int, str, str]]
 
-    def save(self, path: Path) -> None:
-        """Write the part as one file, whole or not at all."""
-        arrays: dict[str, Any] = {
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The part as arrays by name."""
+        return {
+            **self.kept.arrays(),
             "rejected_rows": np.array([row for row, _, _ in self.rejected], dtype=np.int64),
             "rejected_ids": np.array([name for _, name, _ in self.rejected], dtype=np.str_),
             "rejected_reasons": np.array([why for _, _, why in self.rejected], dtype=np.str_),
         }
-        atomic_write(path, lambda handle: np.savez(handle, **self.kept.arrays(), **arrays))
 
     @classmethod
-    def load(cls, path: Path) -> Part:
-        """Read what `save` wrote.
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> PreparedChunk:
+        """From what `arrays` gave.
 
         Raises:
-            InputError: missing or corrupt.
+            KeyError, ValueError: they are none of a part.
         """
-        kept = CrystalSet.load(path)
-        with np.load(path, allow_pickle=False) as archive:
-            names = ("rejected_rows", "rejected_ids", "rejected_reasons")
-            columns = (archive[name].tolist() for name in names)
-            return cls(kept, list(zip(*columns, strict=True)))
+        names = ("rejected_rows", "rejected_ids", "rejected_reasons")
+        columns = (arrays[name].tolist() for name in names)
+        return cls(CrystalSet.from_arrays(arrays), list(zip(*columns, strict=True)))
 
 
-def prepare_chunk(chunk: Chunk) -> Part:
+def prepare_chunk(chunk: Chunk) -> PreparedChunk:
     """Reduce every structure of a chunk and find the space groups that are not known."""
     crystals, places, rejected = [], [], []
     for place, (name, cif) in enumerate(zip(chunk.rows.ids, chunk.rows.cifs, strict=True)):
@@ -96,7 +93,8 @@ def prepare_chunk(chunk: Chunk) -> Part:
     groups = properties.get("space_group", np.zeros(len(batch))).copy()
     for index in np.flatnonzero(groups == 0):
         groups[index] = space_group_number(batch[index])
-    return Part(CrystalSet(batch, {**properties, "space_group": groups}), rejected)
+    columns = {**properties, "space_group": groups}
+    return PreparedChunk(CrystalSet(batch, columns, max_atoms=chunk.settings.max_atoms), rejected)
 
 
 def space_group_number(crystal: CrystalBatch) -> int:

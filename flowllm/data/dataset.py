@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import IO, Any
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
+from flowllm.runs.archive import open_archive, write_archive
 
 PROPERTIES = ("space_group", "formation_energy", "e_above_hull", "band_gap", "exact")
 """Known properties: space group number (0 unknown), eV/atom, eV/atom, eV (NaN unknown), 0 or 1."""
+
+
+DEFAULT_MAX_ATOMS = 20  # of MP-20
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,23 @@ class CrystalSet:
         properties: name -> (B,) float64, NaN where unknown; names as in `PROPERTIES`.
         formulas: (B,) reduced formulas by pymatgen's convention, as in SrTiO3; found by pymatgen
             where they are left out.
+        max_atoms: the largest primitive cell that was let in; 0 takes 20, or the largest that is
+            there.
     """
 
     crystals: CrystalBatch
     properties: dict[str, np.ndarray] = field(default_factory=dict)
     formulas: np.ndarray | None = None
+    max_atoms: int = 0
 
     def __post_init__(self) -> None:
+        largest = int(self.crystals.num_atoms.max(initial=0))
+        if not self.max_atoms:
+            object.__setattr__(self, "max_atoms", max(DEFAULT_MAX_ATOMS, largest))
+        elif largest > self.max_atoms:
+            raise InputError(
+                f"a cell of {largest} atoms in a data set of at most {self.max_atoms} atoms a cell"
+            )
         if self.formulas is None:
             object.__setattr__(self, "formulas", np.array(self.crystals.formulas, dtype=np.str_))
         elif len(self.formulas) != len(self.crystals):
@@ -65,6 +78,7 @@ class CrystalSet:
             self.crystals[chosen],
             {name: values[chosen] for name, values in self.properties.items()},
             self._formulas[chosen],
+            self.max_atoms,
         )
 
     @classmethod
@@ -79,17 +93,34 @@ class CrystalSet:
         }
         crystals = CrystalBatch.concatenate(part.crystals for part in parts)
         formulas = [part._formulas for part in parts]
-        return cls(crystals, columns, np.concatenate(formulas) if formulas else None)
+        most = max((part.max_atoms for part in parts), default=0)
+        return cls(crystals, columns, np.concatenate(formulas) if formulas else None, most)
 
     def arrays(self) -> dict[str, Any]:
         """Everything as plain arrays by name, as `save` writes them."""
         arrays = {f.name: getattr(self.crystals, f.name) for f in fields(CrystalBatch)}
         columns = {f"property_{name}": values for name, values in self.properties.items()}
-        return arrays | columns | {"formulas": self._formulas}
+        about = {"formulas": self._formulas, "max_atoms": np.array(self.max_atoms)}
+        return arrays | columns | about
 
-    def save(self, path: str | Path | IO[bytes]) -> None:
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> CrystalSet:
+        """From what `arrays` gave; others beside them do not count.
+
+        Raises:
+            KeyError: one is missing.
+            InputError: they are no set of crystals.
+        """
+        prefix = "property_"
+        names = [name for name in arrays if name.startswith(prefix)]
+        columns = {name.removeprefix(prefix): arrays[name] for name in names}
+        formulas = arrays.get("formulas")
+        most = int(arrays.get("max_atoms", 0))  # files of before it was kept have none
+        return cls(CrystalBatch.from_arrays(arrays), columns, formulas, most)
+
+    def save(self, path: str | Path) -> None:
         """Write an .npz of plain arrays."""
-        np.savez_compressed(path, **self.arrays())
+        write_archive(path, self.arrays())
 
     @classmethod
     def load(cls, path: str | Path) -> CrystalSet:
@@ -98,15 +129,5 @@ class CrystalSet:
         Raises:
             InputError: no such file, or not such an archive.
         """
-        prefix = "property_"
-        try:
-            crystals = CrystalBatch.load(path)
-            with np.load(path, allow_pickle=False) as archive:
-                names = [name for name in archive.files if name.startswith(prefix)]
-                columns = {name.removeprefix(prefix): archive[name] for name in names}
-                formulas = archive["formulas"] if "formulas" in archive.files else None
-                return cls(crystals, columns, formulas)
-        except (BadZipFile, EOFError, ValueError, zlib.error) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path} is not an archive of crystals: {error}") from error
+        with open_archive(path, "is not an archive of crystals") as archive:
+            return cls.from_arrays(archive)

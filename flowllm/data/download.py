@@ -10,8 +10,8 @@ from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 
-from flowllm.checkpoint import friendly_os_errors
 from flowllm.errors import InputError
+from flowllm.runs.files import friendly_os_errors
 
 CACHE_DIR = "FLOWLLM_CACHE_DIR"
 MP20_URL = "https://raw.githubusercontent.com/txie-93/cdvae/main/data/mp_20"

@@ -9,8 +9,8 @@ from flowllm.data.prepare import COMMAND, prepare_folder
 from flowllm.data.reduce import ReduceSettings
 from flowllm.data.sources import SPLITS
 from flowllm.errors import InputError
-from flowllm.parallel import Progress
-from flowllm.run_folder import RUN, RunFolder
+from flowllm.runs.folder import RUN, RunFolder
+from flowllm.runs.progress import ItemProgress
 
 
 def load_dataset(
@@ -19,7 +19,7 @@ def load_dataset(
     settings: ReduceSettings | None = None,
     limit: int | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> CrystalSet:
     """One split of a data set as prepared arrays.
 

@@ -14,23 +14,26 @@ import json
 import shutil
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowllm.checkpoint import atomic_write, friendly_os_errors, read_json, write_json
-from flowllm.data.chunks import Chunk, Part, prepare_chunk
+from flowllm.data.chunks import Chunk, PreparedChunk, prepare_chunk
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.download import cache_dir
 from flowllm.data.hull import HULL_FILE, FormationEnergyHull
 from flowllm.data.reduce import ReduceSettings
 from flowllm.data.sources import SPLITS, Rows, data_dir, load_rows, source_digest
 from flowllm.errors import InputError
-from flowllm.parallel import Failure, Progress, iterate_crystals
-from flowllm.run_folder import RunFolder
+from flowllm.parallel.map import Failure, iterate_crystals
+from flowllm.runs.files import atomic_write, read_json, write_json
+from flowllm.runs.folder import RunFolder
+from flowllm.runs.parts import Parts, Wanted
+from flowllm.runs.progress import ItemProgress
 
 COMMAND = "data"
 CHUNK_SIZE = 250
@@ -61,7 +64,7 @@ def prepare_folder(
     workers: int | None = None,
     executor: Executor | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     chunk_size: int = CHUNK_SIZE,
 ) -> Path:
     """Prepare a source, or go on where an interrupted preparation stopped.
@@ -115,9 +118,7 @@ def prepare_folder(
     with RunFolder.open(out, COMMAND, recorded, overwrite, wait=True) as run:
         if not run.finished:
             started = time.perf_counter()
-            parts = _prepare_parts(
-                run.path / "parts", tables, settings, chunk_size, workers, executor, progress
-            )
+            parts = _prepare_parts(run, tables, settings, chunk_size, workers, executor, progress)
             if not any(len(part.kept) for split in parts.values() for part in split):
                 run.discard()
                 raise InputError(_nothing_kept(tables, parts))
@@ -191,53 +192,52 @@ def _hull_file() -> Path | None:
 
 
 def _prepare_parts(
-    folder: Path,
+    run: RunFolder,
     tables: dict[str, Rows],
     settings: ReduceSettings,
     chunk_size: int,
     workers: int | None,
     executor: Executor | None,
-    progress: Progress | None,
-) -> dict[str, list[Part]]:
+    progress: ItemProgress | None,
+) -> dict[str, list[PreparedChunk]]:
     """Every chunk's part, split by split; those already on disk are read, not done again."""
     chunks = [
         Chunk(split, number, start, rows.take(slice(start, start + chunk_size)), settings)
         for split, rows in tables.items()
         for number, start in enumerate(range(0, len(rows), chunk_size))
     ]
-    with friendly_os_errors(folder):
-        folder.mkdir(exist_ok=True)
-    total, done, parts = sum(map(len, tables.values())), 0, {}
-    missing = []
-    for chunk in chunks:
-        if (folder / chunk.file_name).is_file():
-            parts[chunk.file_name] = Part.load(folder / chunk.file_name)
-            done += len(chunk.rows)
-        else:
-            missing.append(chunk)
-    if progress:
-        progress(done, total)
-    results = iterate_crystals(
-        prepare_chunk, missing, executor, workers, names=[c.file_name for c in missing]
-    )
-    for chunk, part in zip(missing, results, strict=True):
-        if isinstance(part, Failure):  # rows that fail are inside a part; this is the machinery
-            raise RuntimeError(f"{part}\n{part.details}")
-        part.save(folder / chunk.file_name)
-        parts[chunk.file_name] = part
-        done += len(chunk.rows)
-        if progress:
+    total, done = sum(map(len, tables.values())), 0
+
+    def make(missing: list[int]) -> Iterator[tuple[int, PreparedChunk]]:
+        if progress:  # what was there already
             progress(done, total)
-    result: dict[str, list[Part]] = {split: [] for split in tables}
-    for chunk in chunks:
-        result[chunk.split].append(parts[chunk.file_name])
+        wanted = [chunks[place] for place in missing]
+        results = iterate_crystals(
+            prepare_chunk, wanted, executor, workers, names=[chunk.name for chunk in wanted]
+        )
+        for place, part in zip(missing, results, strict=True):
+            if isinstance(part, Failure):  # rows that fail are inside a part; this is the machinery
+                raise RuntimeError(f"{part}\n{part.details}")
+            yield place, part
+
+    kept = Parts(run.path / "parts", PreparedChunk.arrays, PreparedChunk.from_arrays)
+    parts: dict[int, PreparedChunk] = {}
+    wanted = [Wanted(chunk.name, f"{chunk.name} of {run.digest}") for chunk in chunks]
+    for place, part, new in kept.each(wanted, make):
+        parts[place] = part
+        done += len(chunks[place].rows)
+        if progress and new:
+            progress(done, total)
+    result: dict[str, list[PreparedChunk]] = {split: [] for split in tables}
+    for place, chunk in enumerate(chunks):
+        result[chunk.split].append(parts[place])
     return result
 
 
 def _write_results(
     folder: Path,
     tables: dict[str, Rows],
-    parts: dict[str, list[Part]],
+    parts: dict[str, list[PreparedChunk]],
     hull_file: Path | None,
     started: float,
 ) -> None:
@@ -251,7 +251,7 @@ def _write_results(
         kept, energies = fill_e_above_hull(prepared, hull)
         failed = [entry for part in parts[split] for entry in part.rejected]
         table.writerows([name, split, row, why] for row, name, why in failed)
-        atomic_write(folder / f"{split}.npz", kept.save)
+        kept.save(folder / f"{split}.npz")
         exact = kept.properties.get("exact", np.full(len(kept), np.nan))
         summary["splits"][split] = {
             "origin": rows.origin,
@@ -295,7 +295,7 @@ def fill_e_above_hull(
     if not known:
         return crystals, numbers
     columns = {**crystals.properties, "e_above_hull": filled}
-    return CrystalSet(crystals.crystals, columns, crystals.formulas), numbers
+    return replace(crystals, properties=columns), numbers
 
 
 def _reason_kind(reason: str) -> str:
@@ -305,7 +305,7 @@ def _reason_kind(reason: str) -> str:
     return reason.split(" (")[0].split(";")[0]
 
 
-def _nothing_kept(tables: dict[str, Rows], parts: dict[str, list[Part]]) -> str:
+def _nothing_kept(tables: dict[str, Rows], parts: dict[str, list[PreparedChunk]]) -> str:
     rows = next(iter(tables.values()))
     _, name, why = next(entry for part in parts[next(iter(tables))] for entry in part.rejected)
     return f"{rows.origin}: none of its rows could be prepared; the first, {name}: {why}"

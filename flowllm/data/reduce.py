@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowllm.cif import parse_cif
-from flowllm.crystal import MAX_ATOMS, CrystalBatch
-from flowllm.data.canonical import canonical_setting, text_steps
+from flowllm.crystals.batch import CrystalBatch, cell_parameters
+from flowllm.crystals.canonical import order_and_set
+from flowllm.crystals.cif import parse_cif
+from flowllm.crystals.elements import NUMBER_OF, RANK_OF
+from flowllm.data.dataset import DEFAULT_MAX_ATOMS
 from flowllm.data.primitive import niggli_cell, primitive_cell
-from flowllm.elements import NUMBER_OF, RANK_OF, SYMBOLS
 from flowllm.errors import InputError, first_line
 
 if TYPE_CHECKING:
@@ -24,14 +25,15 @@ class ReduceSettings:
     """How structures are made unique.
 
     Attributes:
-        max_atoms: larger primitive cells are left out.
-        canonical: choose axes and origin by rule (`flowllm.data.canonical`), so that equal crystals
-            give equal texts; without it they stay as Niggli reduction left them.
+        max_atoms: larger primitive cells are left out; the largest cell that models of the data can
+            write.
+        canonical: choose axes and origin by rule (`flowllm.crystals.canonical`), so that equal
+            crystals give equal texts; without it they stay as Niggli reduction left them.
         tolerance: Å by which atoms may lie off a translation that makes the cell smaller. The
             default merges no atoms that spglib at the data's symprec of 0.1 Å tells apart.
     """
 
-    max_atoms: int = MAX_ATOMS
+    max_atoms: int = DEFAULT_MAX_ATOMS
     canonical: bool = True
     tolerance: float = 0.05
 
@@ -68,7 +70,7 @@ def reduce_structure(
         if len(numbers) > settings.max_atoms:
             raise InputError(
                 f"{name}: {len(numbers)} atoms in the primitive cell, "
-                f"more than {settings.max_atoms}"
+                f"more than {settings.max_atoms} (--max-atoms of flowllm data sets the limit)"
             )
         lattice, frac = niggli_cell(lattice, frac)
     except (ValueError, np.linalg.LinAlgError) as error:
@@ -83,49 +85,16 @@ def reduce_structure(
 
 
 def reduce_structures(
-    structures: Sequence[Any], names: Sequence[str]
+    structures: Sequence[Any], names: Sequence[str], settings: ReduceSettings | None = None
 ) -> tuple[CrystalBatch, list[str]]:
     """Structures reduced for refinement, and a message for each that had to be left out."""
     crystals, refused = [], []
     for structure, name in zip(structures, names, strict=True):
         try:
-            crystals.append(reduce_structure(structure, name))
+            crystals.append(reduce_structure(structure, name, settings))
         except InputError as error:
             refused.append(str(error))
     return CrystalBatch.concatenate(crystals), refused
-
-
-def order_and_set(crystal: CrystalBatch, canonical: bool) -> CrystalBatch:
-    """One crystal with its atoms in the order of the text, in the canonical setting if asked."""
-    ranks = ranks_of(crystal.atomic_numbers)
-    frac, lattice = crystal.frac_coords, crystal.lattices[0]
-    if canonical:
-        change, frac, order = canonical_setting(
-            lattice, crystal.lengths[0], crystal.angles[0], ranks, frac
-        )
-        lengths, angles = cell_parameters(change @ lattice)
-        return crystal.replace(
-            atomic_numbers=crystal.atomic_numbers[order],
-            frac_coords=frac,
-            lengths=lengths[None],
-            angles=angles[None],
-        )
-    steps = text_steps(frac)
-    order = np.lexsort((*steps.T[::-1], ranks))
-    return crystal.replace(atomic_numbers=crystal.atomic_numbers[order], frac_coords=frac[order])
-
-
-def ranks_of(atomic_numbers: np.ndarray) -> np.ndarray:
-    """(N,) int64: the elements' places in the order of the text."""
-    return np.array([RANK_OF[SYMBOLS[number]] for number in atomic_numbers], dtype=np.int64)
-
-
-def cell_parameters(lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths (3,) in Å and angles (3,) in degrees of a (3, 3) lattice with vectors as rows."""
-    lengths = np.linalg.norm(lattice, axis=1)
-    unit = lattice / lengths[:, None]
-    cosines = np.array([unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]])
-    return lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
 
 
 def reduce_cif(text: str, name: str, settings: ReduceSettings | None = None) -> CrystalBatch:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowllm.checkpoint import atomic_write, write_json
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import load_dataset
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.sources import data_dir
 from flowllm.errors import InputError
-from flowllm.evaluation.bins import shares
 from flowllm.evaluation.reference import (
     FORMAT,
     HULL,
@@ -27,8 +24,7 @@ from flowllm.evaluation.reference import (
     VALUES,
     Reference,
 )
-from flowllm.evaluation.stages.base import in_parts, save_whole
-from flowllm.flow.pairing import fingerprint as digest_of
+from flowllm.evaluation.stages.base import in_parts
 from flowllm.inputs import read_inputs
 from flowllm.metrics.coverage import CompositionScaler
 from flowllm.metrics.fingerprints import (
@@ -37,8 +33,12 @@ from flowllm.metrics.fingerprints import (
     fingerprint_crystals,
 )
 from flowllm.metrics.properties import density, n_elements
-from flowllm.runs import digest, open_run
+from flowllm.runs.archive import write_archive
+from flowllm.runs.files import write_json
+from flowllm.runs.identity import digest, open_run
+from flowllm.runs.progress import Progress, progress_of
 from flowllm.stability.index_build import MP_20_SETTINGS
+from flowllm.viz.bins import histograms, shares
 
 COMMAND = "reference"
 FLOOR_SAMPLE = (
@@ -48,8 +48,6 @@ OFFICIAL = {"mp_20": {"train": 27_136, "val": 9_047, "test": 9_046}}
 PEERS = 3_000  # of published samples, on which the novelty index is judged
 SOURCES = {"mp_20": MP_20_SETTINGS.source}
 NAMES = {"mp_20": "MP-20", "mpts_52": "MPTS-52", "perov_5": "Perov-5"}
-
-Progress = Callable[[str, int, int], None]
 
 
 def build_reference(
@@ -81,14 +79,14 @@ def build_reference(
     from flowllm.evaluation.run import evaluate
 
     train, test = load_dataset(data, "train"), load_dataset(data, "test")
-    version = digest(digest_of(train.crystals), digest_of(test.crystals), str(FORMAT))
+    version = digest(train.crystals.digest(), test.crystals.digest(), str(FORMAT))
     label = name or NAMES.get(str(data), Path(data).name)
     identity = {"data": version, "name": label, "source": source or str(data), "format": FORMAT}
     with open_run(out, COMMAND, identity, overwrite, [data]) as run:
         folder, parts = run.path, run.path / "parts"
         if not (folder / PRINTS).is_file():
             prints = _fingerprints(test.crystals, parts, executor, workers, progress)
-            save_whole(prints, folder / PRINTS, dtype="float32")
+            prints.save(folder / PRINTS, dtype="float32")
         CompositionScaler.fit(composition_fingerprints(train.crystals)).save(folder / SCALER)
         _write_values(folder, test)
         _write_stability(folder, data, train, test, label, source or str(data), workers)
@@ -136,16 +134,13 @@ def _fingerprints(
     workers: int | None,
     progress: Progress | None,
 ) -> Fingerprints:
-    def report(done: int, total: int) -> None:
-        if progress is not None:
-            progress("fingerprints", done, total)
-
-    done = in_parts(
-        folder / "test", np.arange(len(crystals)),
+    report = progress_of(progress, "fingerprints") or (lambda _done, _total: None)
+    parts = in_parts(
+        folder / "test", crystals.digest(), np.arange(len(crystals)),
         lambda places, inner: fingerprint_crystals(crystals[places], executor, workers, inner),
-        Fingerprints.load, 500, report,
+        Fingerprints, 500, report,
     )  # fmt: skip
-    return Fingerprints.concatenate([part for _, part in done])
+    return Fingerprints.concatenate(parts)
 
 
 def _write_values(folder: Path, test: CrystalSet) -> None:
@@ -155,7 +150,7 @@ def _write_values(folder: Path, test: CrystalSet) -> None:
         "n_elements": n_elements(test.crystals).astype(np.int8),
         "space_groups": np.nan_to_num(groups).astype(np.int16),
     }
-    atomic_write(folder / VALUES, lambda handle: np.savez_compressed(handle, **arrays))
+    write_archive(folder / VALUES, arrays)
 
 
 def _write_stability(
@@ -174,7 +169,7 @@ def _write_stability(
 
     home = data_dir()
     if not (folder / HULL).is_file() and home is not None and (home / "hull").is_dir():
-        save_whole(build_hull_table(home), folder / HULL)
+        build_hull_table(home).save(folder / HULL)
     if not (folder / NOVELTY).is_file():
         try:
             validation = load_dataset(data, "val").crystals
@@ -185,7 +180,7 @@ def _write_stability(
             name=describe(label, source, "train", train), source=SOURCES.get(source, source)
         )
         index = build_and_judge(train.crystals, validation, judged, about, workers=workers)
-        save_whole(index, folder / NOVELTY)
+        index.save(folder / NOVELTY)
 
 
 def _peers(home: Path | None) -> dict[str, CrystalBatch]:
@@ -195,14 +190,10 @@ def _peers(home: Path | None) -> dict[str, CrystalBatch]:
 
 
 def _bins(test: CrystalSet) -> dict[str, list[float]]:
-    values = {
-        "density": density(test.crystals),
-        "n_elements": n_elements(test.crystals),
-        "num_atoms": test.crystals.num_atoms,
-    }
-    energies = test.properties.get("e_above_hull")
-    if energies is not None and np.isfinite(energies).any():
-        values["e_above_hull"] = energies
     if not len(test):
         raise InputError("the test split holds no crystals")
-    return {name: [round(x, 6) for x in shares(name, row)] for name, row in values.items()}
+    found = histograms(test.crystals)
+    energies = test.properties.get("e_above_hull")
+    if energies is not None and np.isfinite(energies).any():
+        found["e_above_hull"] = shares("e_above_hull", energies)
+    return {name: [round(x, 6) for x in row] for name, row in found.items()}

@@ -6,8 +6,6 @@ data set, such as one's own (`flowllm reference --data runs/mine --out runs/mine
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -16,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowllm.checkpoint import read_json
 from flowllm.errors import InputError
 from flowllm.metrics.coverage import CompositionScaler
 from flowllm.metrics.fingerprints import Fingerprints
+from flowllm.runs.archive import open_archive
+from flowllm.runs.files import read_json
 
 if TYPE_CHECKING:
-    from flowllm.crystal import CrystalBatch
+    from flowllm.crystals.batch import CrystalBatch
     from flowllm.stability import HullTable, NoveltyIndex
 
 FORMAT = 1
@@ -141,11 +140,8 @@ class Reference:
     @cached_property
     def _values(self) -> dict[str, np.ndarray]:
         file = self.folder / VALUES
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in ("density", "n_elements", "space_groups")}
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{file} is damaged or missing: {error}") from error
+        with open_archive(file, "is damaged") as archive:
+            return {name: archive[name] for name in ("density", "n_elements", "space_groups")}
 
 
 def shipped() -> list[str]:

@@ -1,88 +1,31 @@
-"""Report: what an evaluation found, with everything that is needed to read it."""
+"""Report: an evaluation with its charts, its page and its files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from flowllm.checkpoint import atomic_write, friendly_os_errors, read_json, write_json
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
+from flowllm.evaluation.charts import charts
 from flowllm.evaluation.metric import Metric
+from flowllm.evaluation.page import write_page
+from flowllm.evaluation.result import EvaluationResult
+from flowllm.evaluation.stages import FLAGS
+from flowllm.runs.files import atomic_write, friendly_os_errors, read_json, whole_file, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
 SUMMARY, TABLE, CRYSTALS, PAGE = "summary.json", "per_crystal.csv", "crystals.npz", "report.html"
-FLAGS = (
-    "readable",
-    "valid_structure",
-    "valid_structure_no_self_image",
-    "valid_composition",
-    "near_reference",
-    "unique",
-    "novel",
-    "unique_relaxed",
-    "novel_relaxed",
-    "converged",
-    "relax_match",
-    "stable",
-    "metastable",
-    "sun",
-    "msun",
-    "matched",
-)
-"""Columns that are true, false, or empty where a stage did not run."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was found of R inputs, B of them readable.
-
-    Attributes:
-        name: of the system, for legends.
-        metrics: stage -> its figures.
-        protocol: stage -> (setting -> value), beside which the figures are to be read.
-        rows: a data frame of R rows, one per input in its order, unreadable ones too.
-        crystals: the B readable ones, as they were given.
-        data: column -> share of the reference data in each bin of `flowllm.evaluation.bins.BINS`.
-        data_name: name of the reference.
-    """
-
-    name: str
-    metrics: dict[str, list[Metric]]
-    protocol: dict[str, dict[str, str]]
-    rows: pd.DataFrame
-    crystals: CrystalBatch
-    data: dict[str, list[float]] = field(default_factory=dict)
-    data_name: str = ""
-
-    def __getitem__(self, name: str) -> Metric:
-        """A figure by its name.
-
-        Raises:
-            KeyError: there is none.
-        """
-        for metric in self:
-            if metric.name == name:
-                return metric
-        raise KeyError(f"{name!r}; there are: {', '.join(m.name for m in self)}")
-
-    def __iter__(self) -> Iterator[Metric]:
-        return (metric for stage in self.metrics.values() for metric in stage)
-
-    def table(self) -> list[tuple[str, str, str, str]]:
-        """Rows (stage, figure, value with interval and n, the training split's figure)."""
-        return [
-            (stage, metric.name, metric.text, metric.data_text)
-            for stage, metrics in self.metrics.items()
-            for metric in metrics
-        ]
+class Report(EvaluationResult):
+    """An evaluation as people use it: drawn, put beside others, written to files and read again."""
 
     def compare(self, *others: Report) -> dict[str, go.Figure]:
         """Charts of this and other reports over each other; `Report.compare(a, b, c)` does too.
@@ -91,8 +34,6 @@ class Report:
             Name -> figure: validity, e_above_hull, n_elements, density and closeness, those for
             which at least one report has values.
         """
-        from flowllm.evaluation.charts import charts
-
         return charts((self, *others))
 
     def comparison(self, *others: Report) -> pd.DataFrame:
@@ -116,15 +57,13 @@ class Report:
         Raises:
             InputError: the folder cannot be written.
         """
-        from flowllm.evaluation.page import write_page
-
         folder = Path(out)
         with friendly_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             atomic_write(folder / TABLE, csv_text(self.rows))
-            arrays = {name: getattr(self.crystals, name) for name in CrystalBatch.__annotations__}
-            atomic_write(folder / CRYSTALS, lambda handle: np.savez_compressed(handle, **arrays))
-            write_page(folder / PAGE, self)
+            self.crystals.save(folder / CRYSTALS)
+            with whole_file(folder / PAGE) as page:
+                write_page(page, self)
             write_json(folder / SUMMARY, self.summary())
 
     def summary(self) -> dict[str, Any]:

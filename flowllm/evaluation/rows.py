@@ -7,24 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowllm.evaluation.stages import COLUMNS
 from flowllm.evaluation.stages.base import StageResult
 from flowllm.inputs import Inputs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = (
-    "valid_structure", "valid_structure_no_self_image", "valid_composition", "density",
-    "n_elements", "num_atoms", "space_group", "prototype", "chemical_system", "near_reference",
-    "distance_structure", "distance_composition", "unique", "novel", "known_as",
-    "relaxed_energy", "energy_drop", "relax_steps", "converged", "relax_match", "relax_rmsd",
-    "formation_energy", "e_above_hull", "stable", "metastable", "sun", "msun",
-    "unique_relaxed", "novel_relaxed", "matched", "rms",
-)  # fmt: skip
-"""Columns behind id, formula and readable, in their order; those of stages that ran are there."""
 
-
-def table_of(inputs: Inputs, results: Mapping[Any, StageResult]) -> pd.DataFrame:
+def table_of(inputs: Inputs, results: Mapping[str, StageResult]) -> pd.DataFrame:
     """R rows: id, formula, readable, the stages' columns, and reasons in words.
 
     Args:
@@ -60,7 +51,7 @@ def _of_rows(inputs: Inputs, values: list[Any], otherwise: Any) -> list[Any]:
     return [values[place] if place >= 0 else otherwise for place in inputs.position.tolist()]
 
 
-def _reasons(inputs: Inputs, results: Mapping[Any, StageResult]) -> list[str]:
+def _reasons(inputs: Inputs, results: Mapping[str, StageResult]) -> list[str]:
     """Per row what is to be said of it: unreadable, remarks, and what the stages found."""
     texts = []
     for row, place in enumerate(inputs.position.tolist()):

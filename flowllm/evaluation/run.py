@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -13,40 +13,22 @@ from typing import TYPE_CHECKING, Any
 from flowllm.evaluation.reference import Reference
 from flowllm.evaluation.report import Report
 from flowllm.evaluation.rows import table_of
-from flowllm.evaluation.settings import EvaluateSettings, Stage, chosen_stages
-from flowllm.evaluation.stages.base import Progress, StageResult, Work
-from flowllm.evaluation.stages.novelty import novelty
-from flowllm.evaluation.stages.prediction import prediction
-from flowllm.evaluation.stages.proxies import (
-    coverage_stage,
-    distributions,
-    diversity_stage,
-    validity,
-)
-from flowllm.evaluation.stages.relaxation import relaxation
-from flowllm.evaluation.stages.stability import stability
+from flowllm.evaluation.settings import EvaluateSettings
+from flowllm.evaluation.stages import REGISTRY, chosen_stages
+from flowllm.evaluation.stages.base import StageResult, Work
 from flowllm.inputs import Inputs, read_inputs
-from flowllm.parallel import available_cores
-from flowllm.pool import WorkerPool
-from flowllm.runs import flat_settings, open_run
+from flowllm.parallel.map import available_cores
+from flowllm.parallel.pool import WorkerPool
+from flowllm.runs.identity import flat_settings, open_run
+from flowllm.runs.progress import Progress
 
 if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
 
-    from flowllm.crystal import CrystalBatch
+    from flowllm.crystals.batch import CrystalBatch
 
 COMMAND = "evaluate"
-STAGE_FUNCTIONS: dict[Stage, Callable[[Work], StageResult]] = {
-    "validity": validity,
-    "distributions": distributions,
-    "coverage": coverage_stage,
-    "diversity": diversity_stage,
-    "novelty": novelty,
-    "relaxation": relaxation,
-    "stability": stability,
-    "prediction": prediction,
-}
 
 
 def evaluate(
@@ -72,7 +54,7 @@ def evaluate(
         out: folder for summary.json, per_crystal.csv, report.html and finished stages, from which
             the same call goes on after an interruption; None keeps nothing.
         settings: conventions, thresholds, tolerances.
-        only: names of `flowllm.evaluation.settings.STAGES`; what they need runs with them. Stages
+        only: names of `flowllm.evaluation.stages.STAGES`; what they need runs with them. Stages
             that the folder holds already stay in the report.
         name: of the system, for legends; default that of the source.
         executor: any `concurrent.futures` executor, as of a cluster; default processes here.
@@ -85,7 +67,7 @@ def evaluate(
             another run.
     """
     settings = settings or EvaluateSettings()
-    stages = chosen_stages(list(only) if only else None)
+    stages = chosen_stages(only)
     compared = reference if isinstance(reference, Reference) else Reference.load(reference)
     inputs = read_inputs(
         source,
@@ -122,7 +104,7 @@ def evaluate(
 
 
 def _run_stages(
-    stages: tuple[Stage, ...],
+    stages: tuple[str, ...],
     inputs: Inputs,
     reference: Reference,
     settings: EvaluateSettings,
@@ -130,25 +112,25 @@ def _run_stages(
     executor: Executor | None,
     workers: int | None,
     progress: Progress | None,
-) -> dict[Stage, StageResult]:
+) -> dict[str, StageResult]:
     """The stages asked for and those that the folder holds, in their order."""
-    results: dict[Stage, StageResult] = {}
-    for stage, function in STAGE_FUNCTIONS.items():
-        file = folder / "stages" / f"{stage}.json"
+    results: dict[str, StageResult] = {}
+    for stage in REGISTRY:
+        file = folder / "stages" / f"{stage.name}.json"
         if file.is_file():
-            results[stage] = StageResult.load(file)
-        elif stage in stages:
+            results[stage.name] = StageResult.load(file)
+        elif stage.name in stages:
             work = Work(
-                inputs, reference, settings, folder / "stages" / stage, results, executor, workers,
-                progress, stage,
+                inputs, reference, settings, folder / "stages" / stage.name, results, executor,
+                workers, progress, stage.name,
             )  # fmt: skip
             file.parent.mkdir(parents=True, exist_ok=True)
-            result = function(work)
+            result = stage.run(work)
             for place, metric in enumerate(result.metrics):  # what the training split scores
                 if metric.data is None and metric.name in reference.floor:
                     result.metrics[place] = replace(metric, data=reference.floor[metric.name])
             result.save(file)
-            results[stage] = StageResult.load(file)  # as a later call will find it
+            results[stage.name] = StageResult.load(file)  # as a later call will find it
     return results
 
 

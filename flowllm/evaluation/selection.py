@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from flowllm.crystal import CrystalBatch
-from flowllm.errors import InputError
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.errors import InputError, first_line
 from flowllm.evaluation.report import SUMMARY, TABLE, Report
 from flowllm.evaluation.stages.relaxation import RELAXED
-from flowllm.export import ids_where
 from flowllm.inputs import read_inputs
 
 FLAG_OF = {"valid": "valid_structure"}
@@ -68,3 +67,41 @@ def _relaxed(folder: Path, given: CrystalBatch) -> CrystalBatch:
         after[place[str(crystal.ids[0])]] if str(crystal.ids[0]) in place else crystal
         for crystal in given
     )
+
+
+def ids_where(table: str | Path, where: str) -> list[str]:
+    """The ids of an evaluation's `per_crystal.csv` whose flags are all true.
+
+    Args:
+        table: the file, or the folder that holds it.
+        where: names of columns joined by commas, as in "sun" or "stable,novel".
+
+    Raises:
+        InputError: no such table or column, a column is no flag or was not computed, or no crystal
+            has all the flags.
+    """
+    import pandas as pd
+
+    path = Path(table) / "per_crystal.csv" if Path(table).is_dir() else Path(table)
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError as error:
+        raise InputError(f"no such file: {path}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not a readable table: {first_line(error)}") from error
+    flags = [name.strip() for name in where.split(",") if name.strip()]
+    if not flags or "id" not in rows:
+        raise InputError(f"{path} has no column id" if flags else "no flag is named")
+    kept = pd.Series(True, index=rows.index)
+    for flag in flags:
+        if flag not in rows:
+            raise InputError(f"{path} has no column {flag}; its columns are {', '.join(rows)}")
+        values = rows[flag].str.strip().str.lower()
+        if not values.isin(["true", "false", ""]).all():
+            raise InputError(f"{path}: column {flag} is no flag of true and false")
+        if not values.isin(["true", "false"]).any():
+            raise InputError(f"{path}: {flag} was not computed")
+        kept &= values == "true"
+    if not kept.any():
+        raise InputError(f"{path}: no crystal is {' and '.join(flags)}")
+    return rows["id"][kept].tolist()

@@ -9,27 +9,7 @@ from flowllm.errors import InputError
 from flowllm.metrics.composition import SmactSettings
 from flowllm.metrics.matching import MatchSettings
 from flowllm.relax.settings import RelaxSettings
-
-Stage = Literal[
-    "validity", "distributions", "coverage", "diversity", "novelty", "relaxation", "stability",
-    "prediction",
-]  # fmt: skip
-STAGES: tuple[Stage, ...] = (
-    "validity", "distributions", "coverage", "diversity", "novelty", "relaxation", "stability",
-    "prediction",
-)  # fmt: skip
-"""All stages, in the order in which they run."""
-DEFAULT_STAGES: tuple[Stage, ...] = STAGES[:-1]
-"""Without the prediction of structures, which needs crystals made for the test compositions."""
-NEEDS: dict[Stage, tuple[Stage, ...]] = {
-    "distributions": ("validity",),
-    "coverage": ("validity",),
-    "diversity": ("validity",),
-    "novelty": ("validity",),
-    "relaxation": ("validity",),
-    "stability": ("relaxation",),
-}
-"""Stage -> the stages whose results it reads; they run with it."""
+from flowllm.settings import setting
 
 PAPERS_MATCHER = MatchSettings(stol=0.3, angle_tol=5.0, ltol=0.2)
 """StructureMatcher's defaults, by which the papers decide whether two crystals are the same."""
@@ -42,30 +22,30 @@ class EvaluateSettings:
     Attributes:
         composition: of the composition test.
         same: when two crystals count as one: for uniqueness, novelty and the relaxed state.
-        hull: the shipped hull ("" for the reference's own) or a file of `flowllm hull convert`.
+        hull: a hull of "flowllm hull convert"; default the reference's own.
         thresholds: E_hull in eV/atom below which S.U.N. is counted.
-        known: the splits that make a crystal known: "train", or "train+val".
-        novelty: "exact" by StructureMatcher, "index" by the shipped one, "auto" for the better one
-            that can be had.
+        known: splits whose crystals are not novel: "train", or "train+val".
+        novelty: "exact" compares structures and needs the data; "index" does without them; "auto"
+            takes the better one that can be had.
         relaxation: how crystals are relaxed.
-        relax_num: relax a random sample of so many; 0 for all.
+        relax_num: relax a random sample of so many; 0 relaxes all.
         prediction: tolerances of crystal structure prediction.
-        seconds: the longest that one crystal may take in one stage; `relaxation` has its own.
-        seed: of everything random.
+        seconds: the longest that one crystal may take in one stage; relaxation has its own.
+        seed: of samples and intervals.
 
     Raises:
         InputError: a value that cannot be.
     """
 
-    composition: SmactSettings = field(default_factory=SmactSettings)
-    same: MatchSettings = PAPERS_MATCHER
+    composition: SmactSettings = setting(factory=SmactSettings, option=False)
+    same: MatchSettings = setting(PAPERS_MATCHER, option=False)
     hull: str = ""
-    thresholds: tuple[float, ...] = (0.0, 0.08, 0.1)
+    thresholds: tuple[float, ...] = setting((0.0, 0.08, 0.1), option=False)
     known: Literal["train", "train+val"] = "train"
     novelty: Literal["auto", "exact", "index"] = "auto"
     relaxation: RelaxSettings = field(default_factory=RelaxSettings)
     relax_num: int = 0
-    prediction: MatchSettings = field(default_factory=MatchSettings)
+    prediction: MatchSettings = setting(factory=MatchSettings, option=False)
     seconds: float = 60.0
     seed: int = 0
 
@@ -82,18 +62,3 @@ class EvaluateSettings:
             raise InputError(f"novelty must be auto, exact or index, not {self.novelty}")
         if not self.thresholds:
             raise InputError("at least one threshold of the energy above the hull is needed")
-
-
-def chosen_stages(only: tuple[str, ...] | list[str] | None) -> tuple[Stage, ...]:
-    """The stages to run, what they need among them, in their order.
-
-    Raises:
-        InputError: there is no stage of that name.
-    """
-    wanted = set(only if only else DEFAULT_STAGES)
-    for name in sorted(wanted - set(STAGES)):
-        raise InputError(f"no stage {name!r}; there are {', '.join(STAGES)}")
-    for stage in reversed(STAGES):  # the later ones first: what they need may need more
-        if stage in wanted:
-            wanted |= set(NEEDS.get(stage, ()))
-    return tuple(stage for stage in STAGES if stage in wanted)

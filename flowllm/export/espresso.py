@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import NUMBER_OF
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
-from flowllm.export import Exported, Files, structure_of, write_folders
+from flowllm.export.folders import Exported, Files, structure_of, write_folders
 from flowllm.export.vasp import F_BLOCK
-from flowllm.parallel import Progress
+from flowllm.runs.progress import ItemProgress
 
 INPUT = "pw.in"
 
@@ -114,7 +114,7 @@ def export_espresso(
     crystals: CrystalBatch,
     out: str | Path,
     settings: EspressoSettings | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> list[Exported]:
     """Write pw.in and README.txt for each crystal.
 

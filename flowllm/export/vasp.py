@@ -11,13 +11,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import NUMBER_OF
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
-from flowllm.export import Exported, Files, structure_of, write_folders
-from flowllm.parallel import Progress
-
-FILES = ("POSCAR", "INCAR", "KPOINTS", "POTCAR.spec")
+from flowllm.export.folders import Exported, Files, structure_of, write_folders
+from flowllm.runs.progress import ItemProgress
 
 ABOUT = """\
 Input files of VASP, one folder a crystal, with the settings of the Materials Project
@@ -37,7 +35,7 @@ F_BLOCK = range(58, 72), range(90, 104)  # La and Ac have no f electrons
 
 
 def export_vasp(
-    crystals: CrystalBatch, out: str | Path, progress: Progress | None = None
+    crystals: CrystalBatch, out: str | Path, progress: ItemProgress | None = None
 ) -> list[Exported]:
     """Write POSCAR, INCAR, KPOINTS, POTCAR.spec and README.txt for each crystal.
 

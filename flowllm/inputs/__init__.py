@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystal import MAX_ATOMS, CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.inputs.arrays import read_npz
 from flowllm.inputs.cif import read_cif, read_folder
-from flowllm.inputs.found import Found, Reader, is_run
-from flowllm.inputs.memory import from_python
+from flowllm.inputs.objects import from_python
+from flowllm.inputs.rows import InputRows, Reader, is_run
 from flowllm.inputs.runs import read_run
 from flowllm.inputs.tables import read_csv, read_xyz
-from flowllm.parallel import Progress
-from flowllm.runs import digest
+from flowllm.runs.identity import digest
+from flowllm.runs.progress import ItemProgress
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Inputs", "read_inputs"]
 
-_READERS: dict[str, Callable[[Path, Reader], Found]] = {
+LARGE = 20  # atoms of the largest cells of MP-20, with which most figures are compared
+
+_READERS: dict[str, Callable[[Path, Reader], InputRows]] = {
     ".cif": read_cif,
     ".xyz": read_xyz,
     ".extxyz": read_xyz,
@@ -86,7 +88,7 @@ def read_inputs(
     ids: Sequence[str] | None = None,
     executor: Executor | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> Inputs:
     """Read crystals of any program.
 
@@ -115,7 +117,7 @@ def read_inputs(
     return _finish(found, origin)
 
 
-def _from_path(path: Path, reader: Reader) -> Found:
+def _from_path(path: Path, reader: Reader) -> InputRows:
     if path.is_dir():
         return read_run(path, reader) if is_run(path) else read_folder(path, reader)
     if not path.exists():
@@ -127,7 +129,7 @@ def _from_path(path: Path, reader: Reader) -> Found:
     return read(path, reader)
 
 
-def _finish(found: Found, origin: str) -> Inputs:
+def _finish(found: InputRows, origin: str) -> Inputs:
     if not found.names:
         raise InputError(f"{origin}: no crystals in it")
     ids, again = _unique(found.names)
@@ -137,16 +139,16 @@ def _finish(found: Found, origin: str) -> Inputs:
     crystals = found.crystals.replace(ids=np.array(ids, dtype=np.str_)[readable])
     sizes = np.zeros(len(ids), dtype=np.int64)
     sizes[readable] = crystals.num_atoms
-    oversized = sizes > MAX_ATOMS
+    oversized = sizes > LARGE
     notes = list(found.notes)
     if again:
         first = next(iter(again.values()))
         notes.append(f"{len(again)} inputs share their id with an earlier one, as {first}: renamed")
     if oversized.any():
-        notes.append(f"{oversized.sum()} crystals have more than {MAX_ATOMS} atoms")
+        notes.append(f"{oversized.sum()} crystals have more than {LARGE} atoms")
     remarks = [""] * len(ids)
     for row in np.flatnonzero(oversized):
-        remarks[row] = f"{sizes[row]} atoms, more than {MAX_ATOMS}"
+        remarks[row] = f"{sizes[row]} atoms, more than {LARGE}"
     for row, name in again.items():
         remarks[row] = "; ".join(filter(None, [f"the id {name} is used before", remarks[row]]))
     prompts = found.prompts if found.prompts is not None else [""] * len(ids)

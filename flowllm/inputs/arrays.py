@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import NUMBER_OF, SYMBOLS
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.errors import InputError, first_line
-from flowllm.inputs.found import Found, Reader
+from flowllm.inputs.rows import InputRows, Reader
+from flowllm.runs.archive import open_archive
 
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "frac_coords": ("frac_coords", "frac_coord", "fractional_coords", "fractional_coordinates"),
@@ -27,7 +26,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
 """What is read from an `.npz` -> the names under which programs write it, the first counts."""
 
 
-def read_npz(path: Path, reader: Reader) -> Found:
+def read_npz(path: Path, reader: Reader) -> InputRows:
     """The crystals of an archive of arrays; the reader is not needed."""
     arrays, notes = _load_arrays(path)
     found = _from_arrays(arrays, str(path))
@@ -38,31 +37,26 @@ def read_npz(path: Path, reader: Reader) -> Found:
 def _load_arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     """Arrays under our names; of a trajectory the last frame."""
     arrays, notes = {}, []
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            for name, candidates in SPELLINGS.items():
-                key = next((c for c in candidates if c in archive.files), None)
-                if key is None:
-                    continue
-                try:
-                    arrays[name] = archive[key]
-                except ValueError:
-                    if name not in ("ids", "prompts"):
-                        raise
-                    notes.append(f"{key} is pickled and was not read; rows are numbered")
-            if "times" in archive.files and arrays["frac_coords"].ndim == 3:
-                for name in ("frac_coords", "lengths", "angles"):
-                    arrays[name] = arrays[name][-1]
-                notes.append("of a trajectory, the last frame")
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} is not an archive of crystals: {first_line(error)}") from error
-    except (AttributeError, TypeError) as error:  # a single array, not an archive
-        raise InputError(f"{path} is not an archive of crystals") from error
+    with open_archive(path, "is not an archive of crystals") as archive:
+        for name, candidates in SPELLINGS.items():
+            key = next((c for c in candidates if c in archive.files), None)
+            if key is None:
+                continue
+            try:
+                arrays[name] = archive[key]
+            except ValueError:
+                if name not in ("ids", "prompts"):
+                    raise
+                notes.append(f"{key} is pickled and was not read; rows are numbered")
+        if "times" in archive.files and arrays["frac_coords"].ndim == 3:
+            for name in ("frac_coords", "lengths", "angles"):
+                arrays[name] = arrays[name][-1]
+            notes.append("of a trajectory, the last frame")
     return arrays, notes
 
 
-def _from_arrays(arrays: dict[str, np.ndarray], origin: str) -> Found:
-    """Rows out of named arrays; leading dimensions, as of several samples, are flattened."""
+def _from_arrays(arrays: dict[str, np.ndarray], origin: str) -> InputRows:
+    """InputRows out of named arrays; leading dimensions, as of several samples, are flattened."""
     needed = ["frac_coords", "atomic_numbers", "num_atoms"]
     if "lengths" in arrays or "lattices" not in arrays:
         needed += ["lengths", "angles"]
@@ -106,7 +100,7 @@ def _from_arrays(arrays: dict[str, np.ndarray], origin: str) -> Found:
         numbers[kept], frac[kept], lengths[good], angles[good], counts[good],
         np.array(labels, dtype=np.str_)[good],
     )  # fmt: skip
-    return Found(labels, reasons, crystals, prompts if len(prompts) == size else None)
+    return InputRows(labels, reasons, crystals, prompts if len(prompts) == size else None)
 
 
 def _whole(values: np.ndarray, name: str, origin: str) -> np.ndarray:
@@ -155,6 +149,6 @@ def _array_reasons(
     return reasons
 
 
-def of_batch(crystals: CrystalBatch) -> Found:
+def of_batch(crystals: CrystalBatch) -> InputRows:
     """The crystals of a batch; one with an open type cannot be evaluated."""
     return _from_arrays({f.name: getattr(crystals, f.name) for f in fields(crystals)}, "the batch")

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.cif import parse_cif
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cif import parse_cif
+from flowllm.crystals.elements import NUMBER_OF
 from flowllm.data.sources import cif_files
-from flowllm.elements import NUMBER_OF
 from flowllm.errors import InputError
-from flowllm.inputs.found import NAME, Found, Reader, is_run, read_text
+from flowllm.inputs.rows import NAME, InputRows, Reader, is_run, read_text
 
 
-def read_folder(folder: Path, reader: Reader) -> Found:
+def read_folder(folder: Path, reader: Reader) -> InputRows:
     """The `.cif` files of a folder at any depth, sorted by path; the id is the path in it."""
     files = cif_files(folder)
     for parent in sorted({place for f in files for place in f.parents}):
@@ -33,7 +33,7 @@ def read_folder(folder: Path, reader: Reader) -> Found:
     return found
 
 
-def read_cif(path: Path, reader: Reader) -> Found:
+def read_cif(path: Path, reader: Reader) -> InputRows:
     """The structures of one CIF file."""
     blocks = list(_blocks(read_text(path)))
     found = reader.parse(crystal_from_cif, [text for _, text in blocks])
@@ -61,7 +61,7 @@ def crystal_from_cif(text: str) -> CrystalBatch:
     """The crystal of one CIF text in its given cell, as a batch of one.
 
     A text that lists every atom is read without pymatgen, which would also bend angles that span
-    no cell into some that do; the rest by `flowllm.cif.parse_cif`.
+    no cell into some that do; the rest by `flowllm.crystals.cif.parse_cif`.
 
     Raises:
         InputError: it does not parse, has partial occupancy, no atoms or unknown elements.

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from flowllm.checkpoint import read_json
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.inputs.arrays import of_batch
 from flowllm.inputs.cif import read_folder
-from flowllm.inputs.found import Found, Reader
+from flowllm.inputs.rows import InputRows, Reader
 from flowllm.inputs.tables import table_of
-from flowllm.run_folder import RunFolder
-from flowllm.trajectory import Trajectory
+from flowllm.runs.archive import open_archive
+from flowllm.runs.files import read_json
+from flowllm.runs.folder import RunFolder
 
 RUNS_OF_CRYSTALS = ("generate", "refine")
 
 
-def read_run(folder: Path, reader: Reader) -> Found:
+def read_run(folder: Path, reader: Reader) -> InputRows:
     """The refined crystals of a run: exact arrays where they are there, else its CIF files."""
     record = RunFolder.read(folder)
     if record["command"] not in RUNS_OF_CRYSTALS:
@@ -58,7 +57,7 @@ def _of_parts(parts: list[Path]) -> tuple[list[str], int]:
     prompts: list[str] = []
     rejected = 0
     for part in parts:
-        with np.load(part, allow_pickle=False) as archive:
+        with open_archive(part, "is no part of a run") as archive:
             prompts += [str(prompt).strip() for prompt in archive["prompts"]]
             rejected += int(archive["stage_counts"][:, 1].sum())
     return prompts, rejected

@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.sources import ID_COLUMNS
 from flowllm.errors import InputError, first_line
 from flowllm.inputs.cif import crystal_from_cif
-from flowllm.inputs.found import Found, Reader, read_text
-from flowllm.inputs.memory import from_atoms
+from flowllm.inputs.objects import from_atoms
+from flowllm.inputs.rows import InputRows, Reader, read_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def read_csv(path: Path, reader: Reader) -> Found:
+def read_csv(path: Path, reader: Reader) -> InputRows:
     """The rows of a CSV file with a column `cif`, gzipped or not."""
     table = table_of(path)
     if "cif" not in table:
@@ -44,7 +44,7 @@ def table_of(path: Path) -> DataFrame:
         raise InputError(f"{path} is not a readable CSV file: {first_line(error)}") from error
 
 
-def read_xyz(path: Path, reader: Reader) -> Found:
+def read_xyz(path: Path, reader: Reader) -> InputRows:
     """The frames of an extended-XYZ file, gzipped or not."""
     frames = list(_frames(read_text(path).splitlines()))
     found = reader.parse(crystal_from_xyz, [text for text, _ in frames])

@@ -1,7 +1,6 @@
 """Geometry: the flat torus, the cell's flat coordinates, and their product. Knows no models."""
 
 from flowllm.manifolds.base import Manifold
-from flowllm.manifolds.comparison import parametrisation_errors
 from flowllm.manifolds.crystal import CrystalManifold, CrystalState
 from flowllm.manifolds.euclidean import Euclidean
 from flowllm.manifolds.lattice import CELL_MAPS, DEFAULT_CELL_MAP, CellMap, cell_map, metric_tensor
@@ -21,5 +20,4 @@ __all__ = [
     "SymmetryOperations",
     "cell_map",
     "metric_tensor",
-    "parametrisation_errors",
 ]

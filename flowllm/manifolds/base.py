@@ -15,7 +15,7 @@ class Manifold(ABC, Generic[Point]):
     """A Riemannian manifold with closed-form exponential and logarithm.
 
     All manifolds here are flat, so parallel transport is the identity: tangents at different
-    points may be added, which the solvers in `flowllm.flow.ode` use.
+    points may be added, which the solvers in `flowllm.methods.flow.ode` use.
     """
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 The flow of the cell is Euclidean (FlowMM, section 3.2), so the cell needs flat coordinates in which
 a straight line is a sensible path and an error of one unit means about the same everywhere.
-Three are here; `flowllm.manifolds.comparison` measures them against each other.
+Three are here; `flowllm.teaching.lattice_maps` measures them against each other.
 """
 
 from __future__ import annotations

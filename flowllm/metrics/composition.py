@@ -15,8 +15,8 @@ from math import gcd
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import SYMBOLS
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import SYMBOLS
 
 
 @dataclass(frozen=True)

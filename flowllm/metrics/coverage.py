@@ -65,14 +65,6 @@ class Coverage:
         """Covered share of all generated crystals, those without fingerprints included."""
         return estimate(self.precise)
 
-    def table(self) -> list[tuple[str, str]]:
-        """Rows (name, value) for a printed table."""
-        within = f"(structure {self.structure_cutoff:g}, composition {self.composition_cutoff:g})"
-        return [
-            (f"coverage recall {within}", self.recall.as_percent()),
-            (f"coverage precision {within}", self.precision.as_percent()),
-        ]
-
     def _covered(self, structure: np.ndarray, composition: np.ndarray) -> np.ndarray:
         return (structure <= self.structure_cutoff) & (composition <= self.composition_cutoff)
 

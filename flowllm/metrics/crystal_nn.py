@@ -15,8 +15,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import SYMBOLS
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
 from flowllm.metrics.order_parameters import motifs, order_parameters
 from flowllm.metrics.voronoi import VoronoiFaces, voronoi_faces

@@ -8,95 +8,12 @@ prints 0.278 for CDVAE and 0.125 for DiffCSP under N_el, these are the systems' 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.errors import InputError
-from flowllm.metrics.composition import compositional_validity
-from flowllm.metrics.properties import density, n_elements
 from flowllm.metrics.statistics import Estimate, bootstrap_interval
-from flowllm.metrics.validity import structural_validity
 
 PAPERS_SAMPLE = 1_000
 RESAMPLES = 500
-
-
-@dataclass(frozen=True)
-class PropertyDistances:
-    """Wasserstein distances to the reference, each with its interval and sample size.
-
-    Attributes:
-        density: g/cm³, of the papers' random sample of the valid crystals.
-        n_elements: number of elements, of the same sample.
-        density_all: g/cm³, of all valid crystals.
-        n_elements_all: number of elements, of all valid crystals.
-        sample: size of the papers' sample.
-        seed: that it was drawn with.
-        n_reference: reference crystals.
-    """
-
-    density: Estimate
-    n_elements: Estimate
-    density_all: Estimate
-    n_elements_all: Estimate
-    sample: int
-    seed: int
-    n_reference: int
-
-    def table(self) -> list[tuple[str, str]]:
-        """Rows (name, value) for a printed table."""
-        return [
-            (f"wdist density, {self.sample} valid", self.density.as_number()),
-            (f"wdist N_el, {self.sample} valid", self.n_elements.as_number()),
-            ("wdist density, all valid", self.density_all.as_number()),
-            ("wdist N_el, all valid", self.n_elements_all.as_number()),
-        ]
-
-
-def wasserstein(
-    generated: CrystalBatch,
-    reference: CrystalBatch,
-    valid: np.ndarray | None = None,
-    sample: int = PAPERS_SAMPLE,
-    seed: int = 0,
-) -> PropertyDistances:
-    """Distances of density and number of elements between generated and reference crystals.
-
-    Args:
-        generated: G crystals.
-        reference: R crystals, the test split in the papers; all that span a volume are used.
-        valid: (G,) bool, generated crystals to use; by default those of valid structure (without
-            self-images) and valid composition, as in CDVAE's code.
-        sample: crystals in the papers' random sample; all if there are fewer.
-        seed: of the sample and of the bootstrap.
-
-    Raises:
-        InputError: `valid` has another length, a sample below 1, or no reference crystal.
-    """
-    if valid is None:
-        valid = structural_validity(generated, self_images=False)
-        valid &= compositional_validity(generated)
-    valid = np.asarray(valid, dtype=bool).reshape(-1)
-    if len(valid) != len(generated):
-        raise InputError(f"{len(valid)} flags of validity for {len(generated)} crystals")
-    if sample < 1:
-        raise InputError(f"sample must be at least 1, not {sample}")
-    solid = reference.volumes > 0
-    if not solid.any():
-        raise InputError("no reference crystals to compare with")
-    rows = np.flatnonzero(valid & (generated.volumes > 0))
-    drawn = rows
-    if len(rows) > sample:
-        drawn = np.random.default_rng(seed).choice(rows, sample, replace=False)
-    values: dict[str, Estimate] = {}
-    for name, measure in (("density", density), ("n_elements", n_elements)):
-        theirs = measure(reference).astype(np.float64)[solid]
-        ours = measure(generated).astype(np.float64)
-        values[name] = distance_estimate(ours[drawn], theirs, seed)
-        values[f"{name}_all"] = distance_estimate(ours[rows], theirs, seed)
-    return PropertyDistances(**values, sample=sample, seed=seed, n_reference=int(solid.sum()))
 
 
 def distance_estimate(values: np.ndarray, reference: np.ndarray, seed: int = 0) -> Estimate:

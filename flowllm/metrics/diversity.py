@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.coverage import BLOCK, CompositionScaler
 from flowllm.metrics.fingerprints import Fingerprints
@@ -35,17 +35,6 @@ class Diversity:
     chemical_systems: int
     prototypes: int | None
     n: int
-
-    def table(self) -> list[tuple[str, str]]:
-        """Rows (name, value) for a printed table."""
-        rows = [
-            ("diversity, structure (mean pairwise distance)", self.structure.as_number()),
-            ("diversity, composition (mean pairwise distance)", self.composition.as_number()),
-            ("distinct chemical systems", f"{self.chemical_systems} of {self.n}"),
-        ]
-        if self.prototypes is not None:
-            rows.append(("distinct prototypes", f"{self.prototypes} of {self.n}"))
-        return rows
 
 
 def diversity(

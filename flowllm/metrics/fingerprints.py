@@ -7,9 +7,7 @@ diversity (Xie et al., ICLR 2022; Gruver et al., ICLR 2024) are computed from th
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +15,15 @@ from typing import Literal
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.crystal_nn import SIZE as STRUCTURE_SIZE
 from flowllm.metrics.crystal_nn import site_fingerprints
 from flowllm.metrics.magpie import COMPOSITION_SIZE, composition_fingerprints
 from flowllm.metrics.validity import structural_faults
-from flowllm.parallel import Failure, Progress, map_parts
+from flowllm.parallel.map import Failure, map_parts
+from flowllm.runs.archive import open_archive, write_archive
+from flowllm.runs.progress import ItemProgress
 
 CHUNK = 50  # crystals that are computed together
 _ARRAYS = ("structure", "composition", "reasons", "ids")
@@ -104,13 +104,29 @@ class Fingerprints:
             dtype: float16 takes a quarter of the room and moves distances by about 0.001, which
                 matters for crystals that lie as near as that to a cutoff of coverage.
         """
-        np.savez_compressed(
-            path,
-            structure=self.structure.astype(dtype),
-            composition=self.composition.astype(dtype),
-            reasons=np.array(self.reasons, dtype=np.str_),
-            ids=self.ids,
-        )
+        write_archive(path, self.arrays(dtype))
+
+    def arrays(
+        self, dtype: Literal["float64", "float32", "float16"] = "float64"
+    ) -> dict[str, np.ndarray]:
+        """The four arrays by name, as in a file."""
+        return {
+            "structure": self.structure.astype(dtype),
+            "composition": self.composition.astype(dtype),
+            "reasons": np.array(self.reasons, dtype=np.str_),
+            "ids": self.ids,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Fingerprints:
+        """From what `arrays` gave.
+
+        Raises:
+            KeyError: one is missing.
+            InputError: they do not belong together.
+        """
+        structure, composition, reasons, ids = (arrays[name] for name in _ARRAYS)
+        return cls(structure, composition, reasons.tolist(), ids)
 
     @classmethod
     def load(cls, path: str | Path) -> Fingerprints:
@@ -119,21 +135,15 @@ class Fingerprints:
         Raises:
             InputError: no such file, or not such an archive.
         """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                structure, composition, reasons, ids = (archive[name] for name in _ARRAYS)
-        except FileNotFoundError as error:
-            raise InputError(f"no such file: {path}") from error
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{path} is not an archive of fingerprints: {error}") from error
-        return cls(structure, composition, reasons.tolist(), ids)
+        with open_archive(path, "is not an archive of fingerprints") as archive:
+            return cls.from_arrays(archive)
 
 
 def fingerprint_crystals(
     crystals: CrystalBatch,
     executor: Executor | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     seconds: float | None = None,
 ) -> Fingerprints:
     """Both fingerprints of B crystals.

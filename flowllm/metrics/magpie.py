@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import SYMBOLS
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
+from flowllm.runs.files import atomic_write
 
 COMPOSITION_SIZE = 132
 
@@ -113,7 +114,7 @@ class CompositionScaler:
     def save(self, path: str | Path) -> None:
         """Write it as JSON."""
         values = {"mean": self.mean.tolist(), "std": self.std.tolist()}
-        Path(path).write_text(json.dumps(values) + "\n", encoding="utf-8")
+        atomic_write(path, json.dumps(values) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> CompositionScaler:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.statistics import Estimate, estimate
 from flowllm.metrics.validity import structural_validity
-from flowllm.parallel import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
+from flowllm.runs.progress import ItemProgress
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def match(
     valid: np.ndarray | None = None,
     executor: Executor | None = None,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> MatchResult:
     """Match each prediction with the true crystal at its position.
 

@@ -18,17 +18,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.metrics.matching import MatchResult, MatchSettings
-from flowllm.metrics.metre import (
+from flowllm.metrics.match_everyone import (
     ReferenceResult,
     best_of_each,
     match_all,
     match_everyone,
     validity_of,
 )
-from flowllm.parallel import Failure, Progress
+from flowllm.metrics.matching import MatchResult, MatchSettings
+from flowllm.parallel.map import Failure
+from flowllm.runs.progress import ItemProgress
 
 __all__ = [
     "PredictionResult",
@@ -173,7 +174,7 @@ def score_predictions(
     valid_truth: np.ndarray | None = None,
     executor: Executor | None = None,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> PredictionResult:
     """Score P predictions of T test structures: match rates for 1 and k tries, METRe and cRMSE.
 

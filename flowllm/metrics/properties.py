@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import ATOMIC_MASSES
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import ATOMIC_MASSES
 
 GRAMS_PER_CM3 = 1.66053906660  # 1 u/Å^3 in g/cm^3 (CODATA 2018)
 

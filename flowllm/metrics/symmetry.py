@@ -12,10 +12,11 @@ from importlib.resources import files
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.statistics import Estimate
-from flowllm.parallel import Failure, Progress, map_parts
+from flowllm.parallel.map import Failure, map_parts
+from flowllm.runs.progress import ItemProgress
 
 SYMPREC = 0.1  # Å, as the space groups of MP-20 were found
 GROUPS = 230
@@ -65,7 +66,7 @@ def symmetry(
     symprec: float = SYMPREC,
     executor: Executor | None = None,
     workers: int | None = 1,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     seconds: float | None = None,
 ) -> Symmetry:
     """Space groups and prototypes of B crystals.

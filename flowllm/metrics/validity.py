@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.distances import shortest_distances
 from flowllm.metrics.composition import (
     PAPERS_SETTINGS,
     SmactSettings,
     compositional_validity,
     is_valid_composition,
 )
-from flowllm.metrics.distances import shortest_distances
 
 __all__ = [
     "MIN_DISTANCE",

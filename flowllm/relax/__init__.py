@@ -6,7 +6,7 @@ crystals before and after.
 """
 
 from flowllm.relax.closeness import Closeness, closeness
-from flowllm.relax.potential import ChgnetPotential, Evaluation, Potential, evaluate
+from flowllm.relax.potential import ChgnetPotential, Potential, PotentialResult, evaluate
 from flowllm.relax.record import RelaxationPath
 from flowllm.relax.relaxation import Relaxation, relax
 from flowllm.relax.settings import RelaxSettings
@@ -14,8 +14,8 @@ from flowllm.relax.settings import RelaxSettings
 __all__ = [
     "ChgnetPotential",
     "Closeness",
-    "Evaluation",
     "Potential",
+    "PotentialResult",
     "RelaxSettings",
     "Relaxation",
     "RelaxationPath",

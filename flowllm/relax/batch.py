@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError, first_line
 from flowllm.relax.optimizer import Deformable, Fire
 from flowllm.relax.potential import Potential

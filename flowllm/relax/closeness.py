@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings, match
 from flowllm.metrics.statistics import Estimate, estimate
-from flowllm.parallel import Progress
 from flowllm.relax.relaxation import Relaxation
+from flowllm.runs.progress import ItemProgress
 
 DEFAULT_TOLERANCES = MatchSettings(stol=0.3, angle_tol=5.0, ltol=0.2)
 """pymatgen's own, which differ from those of crystal structure prediction."""
@@ -81,20 +81,6 @@ class Closeness:
         """Mean number of steps of those that did not fail."""
         return estimate(self.steps[self.relaxed])
 
-    def table(self) -> list[tuple[str, str]]:
-        """Rows (name, value) for a printed table."""
-        s = self.settings
-        return [
-            ("protocol", f"stol {s.stol:g}, angle_tol {s.angle_tol:g}, ltol {s.ltol:g}"),
-            ("relaxations failed", f"{(~self.relaxed).sum()} of {len(self.relaxed)}"),
-            ("relaxations converged", self.convergence_rate.as_percent()),
-            ("match rate, failures count as no match", self.match_rate.as_percent()),
-            ("RMSD over (V/n)^(1/3), matches", self.rmsd.as_number(4)),
-            ("RMSD in Å, matches", self.rmsd_angstrom.as_number(4)),
-            ("energy drop in eV/atom, failures left out", self.energy_drop.as_number(4)),
-            ("steps, failures left out", self.mean_steps.as_number(1)),
-        ]
-
 
 def closeness(
     before: CrystalBatch,
@@ -103,7 +89,7 @@ def closeness(
     *,
     executor: Executor | None = None,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> Closeness:
     """Compare crystals with what became of them.
 

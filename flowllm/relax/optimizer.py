@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.data.reduce import cell_parameters
+from flowllm.crystals.batch import CrystalBatch, cell_parameters
 
 
 class Fire:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.relax.graphs import ATOM_CUTOFF, Bonds, find_bonds, join_bonds
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ MAX_IMAGES = 20_000
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class PotentialResult:
     """Energies of B crystals with N atoms and their derivatives.
 
     Attributes:
@@ -59,7 +59,7 @@ class Potential(Protocol):
         frac_coords: np.ndarray,
         lattices: np.ndarray,
         num_atoms: np.ndarray,
-    ) -> Evaluation:
+    ) -> PotentialResult:
         """Evaluate B crystals with N atoms in all.
 
         Args:
@@ -71,7 +71,7 @@ class Potential(Protocol):
         ...
 
 
-def evaluate(crystals: CrystalBatch, potential: Potential | None = None) -> Evaluation:
+def evaluate(crystals: CrystalBatch, potential: Potential | None = None) -> PotentialResult:
     """Energies, forces and stresses of crystals as they are; by CHGNet unless another is given.
 
     Raises:
@@ -98,7 +98,7 @@ class ChgnetPotential:
         frac_coords: np.ndarray,
         lattices: np.ndarray,
         num_atoms: np.ndarray,
-    ) -> Evaluation:
+    ) -> PotentialResult:
         """See `Potential`; a crystal that CHGNet cannot take is named in the reasons."""
         energies = np.full(len(num_atoms), np.nan)
         forces = np.full((len(atomic_numbers), 3), np.nan)
@@ -120,7 +120,7 @@ class ChgnetPotential:
             for i, energy, pull, virial in zip(group, *parts, strict=True):
                 energies[i], forces[atoms[i]] = energy, pull
                 stresses[i] = (virial + virial.T) / 2 / abs(np.linalg.det(lattices[i]))
-        return Evaluation(energies, forces, stresses, tuple(reasons))
+        return PotentialResult(energies, forces, stresses, tuple(reasons))
 
     def _evaluate(
         self, numbers: np.ndarray, bonds: list[Bonds]

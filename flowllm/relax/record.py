@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class RelaxationPath:
         energies: (T,) eV/atom; NaN for a crystal that could not be evaluated.
 
     Raises:
-        InputError: another number of energies than frames.
+        InputError: another number of energies than frames, or a species that changes.
     """
 
     trajectory: Trajectory
@@ -32,6 +32,8 @@ class RelaxationPath:
         object.__setattr__(self, "energies", energies)
         if len(energies) != len(self.trajectory):
             raise InputError(f"{len(energies)} energies for {len(self.trajectory)} frames")
+        if self.trajectory.species_change:
+            raise InputError(f"{self.trajectory.ids[0]}: a relaxation does not change species")
 
     def __len__(self) -> int:
         """The number of frames."""

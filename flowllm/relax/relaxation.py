@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.parallel import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
 from flowllm.relax.batch import Chunk, Row, relax_chunk
 from flowllm.relax.potential import ChgnetPotential, Potential
 from flowllm.relax.record import RelaxationPath, load_paths, path_arrays
 from flowllm.relax.settings import RelaxSettings
+from flowllm.runs.archive import open_archive, write_archive
+from flowllm.runs.progress import ItemProgress
 
 CHUNK_SIZE = 16
 """Crystals that one process relaxes together; fixed, so that results do not depend on workers."""
@@ -102,14 +104,28 @@ class Relaxation:
         crystals = CrystalBatch.concatenate(p.crystals for p in several)
         return cls(crystals, **arrays, reasons=reasons, paths=paths)
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything as plain arrays by name."""
+        columns = [f.name for f in fields(self) if f.name not in ("crystals", "paths")]
+        own = {name: getattr(self, name) for name in columns}
+        return self.crystals.arrays() | own | path_arrays(self.paths)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Relaxation:
+        """From what `arrays` gave.
+
+        Raises:
+            KeyError: one is missing.
+            InputError: they do not belong together.
+        """
+        crystals = CrystalBatch.from_arrays(arrays)
+        columns = [f.name for f in fields(cls) if f.name not in ("crystals", "paths")]
+        own = {name: arrays[name] for name in columns}
+        return cls(crystals, **own, paths=load_paths(arrays, crystals))
+
     def save(self, path: str | Path) -> None:
         """Write an .npz of plain arrays, no pickle."""
-        columns = [f.name for f in fields(self) if f.name not in ("crystals", "paths")]
-        arrays: dict[str, Any]
-        arrays = {f.name: getattr(self.crystals, f.name) for f in fields(CrystalBatch)}
-        arrays |= {name: getattr(self, name) for name in columns}
-        arrays |= path_arrays(self.paths)
-        np.savez_compressed(path, **arrays)
+        write_archive(path, self.arrays())
 
     @classmethod
     def load(cls, path: str | Path) -> Relaxation:
@@ -118,14 +134,8 @@ class Relaxation:
         Raises:
             InputError: no such file, or not such an archive.
         """
-        crystals = CrystalBatch.load(path)
-        columns = [f.name for f in fields(cls) if f.name not in ("crystals", "paths")]
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in columns}
-                return cls(crystals, **arrays, paths=load_paths(archive, crystals))
-        except (KeyError, ValueError) as error:
-            raise InputError(f"{path} is not a relaxation: {error}") from error
+        with open_archive(path, "is not a relaxation") as archive:
+            return cls.from_arrays(archive)
 
 
 def relax(
@@ -134,7 +144,7 @@ def relax(
     potential: Potential | None = None,
     executor: Executor | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> Relaxation:
     """Relax crystals, CHGNet's energy and FIRE by default; one that fails stops no other.
 
@@ -181,7 +191,7 @@ def _outcomes(
     items: list[Chunk],
     executor: Executor | None,
     workers: int | None,
-    report: Progress | None = None,
+    report: ItemProgress | None = None,
 ) -> list[list[Row]]:
     """Rows of each chunk; where its process was lost, its crystals are tried one by one."""
     outcomes = map_crystals(relax_chunk, items, executor, workers, report)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from flowllm.errors import InputError
+from flowllm.settings import setting
 
 OPTIMIZERS = ("fire",)
 
@@ -20,27 +21,29 @@ class RelaxSettings:
         steps: most steps of the optimiser.
         optimizer: "fire", with the constants of ASE.
         relax_cell: move the cell too, not only the atoms.
-        time_limit: most seconds a crystal; of a batch each crystal is charged its share of atoms.
+        time_limit: most seconds that one crystal may take to relax; of a batch each crystal is
+            charged its share of atoms.
         max_force: a crystal leaves when an atom's force exceeds it, in eV/Å.
         max_energy: a crystal leaves when its energy is further from 0, in eV/atom.
         max_volume_ratio: a crystal leaves when its volume has grown or shrunk by this factor.
         max_batch_atoms: atoms that are evaluated together.
-        record: keep every step's structure and energy.
+        record: keep structure and energy of every step of every relaxation, as in an evaluation's
+            stages/relaxation/relaxed.npz.
 
     Raises:
         InputError: a number out of range, or an unknown optimiser.
     """
 
     fmax: float = 0.1
-    steps: int = 1500
-    optimizer: str = "fire"
-    relax_cell: bool = True
-    time_limit: float = 600.0
-    max_force: float = 1e4
-    max_energy: float = 100.0
-    max_volume_ratio: float = 10.0
-    max_batch_atoms: int = 100
-    record: bool = False
+    steps: int = setting(1500, option="relax_steps")
+    optimizer: str = setting("fire", option=False)
+    relax_cell: bool = setting(True, option=False)
+    time_limit: float = setting(600.0, option="relax_seconds")
+    max_force: float = setting(1e4, option=False)
+    max_energy: float = setting(100.0, option=False)
+    max_volume_ratio: float = setting(10.0, option=False)
+    max_batch_atoms: int = setting(100, option=False)
+    record: bool = setting(False, option="trajectories")
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:

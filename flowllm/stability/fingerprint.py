@@ -12,8 +12,8 @@ import itertools
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.metrics.distances import cell_heights, safe_lattices
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.distances import cell_heights, safe_lattices
 
 NEIGHBOURS = 6
 CUTOFF = 4.0  # over (V/n)^(1/3); longer distances count as this

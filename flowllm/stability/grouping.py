@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
-from flowllm.parallel import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
+from flowllm.parallel.time_limit import time_limit
+from flowllm.runs.progress import ItemProgress
 from flowllm.stability.same_formula import (
     SAME,
     by_formula,
@@ -25,7 +27,6 @@ from flowllm.stability.same_formula import (
     same,
     unmatchable,
 )
-from flowllm.time_limit import time_limit
 
 SECONDS = 60.0  # that one crystal may take
 
@@ -70,7 +71,7 @@ def group_crystals(
     *,
     executor: Executor | None = None,
     workers: int | None = 1,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     seconds: float | None = SECONDS,
 ) -> Groups:
     """Group equal crystals; only crystals of equal reduced formula are compared.

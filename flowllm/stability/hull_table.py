@@ -8,17 +8,16 @@ which is a face of the larger one. So every hull energy is that of the full tabl
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.hull import FormationEnergyHull
 from flowllm.errors import InputError
+from flowllm.runs.archive import open_archive, write_archive
 from flowllm.stability.reference_energies import ElementalReferences, checked_energies
 
 REFERENCE_FOLDER = Path(__file__).parents[1] / "reference"
@@ -130,14 +129,14 @@ class HullTable:
         """Write an .npz of plain arrays, the same bytes for the same table."""
         elements = sorted(self.references.energies)
         about = {"version": VERSION, **asdict(self.provenance)}
-        np.savez_compressed(
-            path,
-            formulas=_as_bytes("\n".join(self.formulas.tolist())),
-            energies=self.energies,
-            elements=_as_bytes("\n".join(elements)),
-            reference_energies=np.array([self.references.energies[e] for e in elements]),
-            provenance=_as_bytes(json.dumps(about)),
-        )
+        arrays = {
+            "formulas": _as_bytes("\n".join(self.formulas.tolist())),
+            "energies": self.energies,
+            "elements": _as_bytes("\n".join(elements)),
+            "reference_energies": np.array([self.references.energies[e] for e in elements]),
+            "provenance": _as_bytes(json.dumps(about)),
+        }
+        write_archive(path, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> HullTable:
@@ -146,29 +145,18 @@ class HullTable:
         Raises:
             InputError: no such file, or no such table.
         """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                about = json.loads(_as_text(archive["provenance"]))
-                if about.pop("version") != VERSION:
-                    raise InputError(f"{path} is a hull of another version of flowllm")
-                elements = _as_text(archive["elements"]).split()
-                references = dict(
-                    zip(elements, archive["reference_energies"].tolist(), strict=True)
-                )
-                return cls(
-                    np.array(_as_text(archive["formulas"]).split(), dtype=np.str_),
-                    archive["energies"],
-                    ElementalReferences(references),
-                    HullProvenance(**about),
-                )
-        except FileNotFoundError as error:
-            raise InputError(f"no such file: {path}") from error
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
-        except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
-            raise InputError(f"{path} is no hull: {error}") from error
-        except (zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{path} is no hull: {error}") from error
+        with open_archive(path, "is no hull") as archive:
+            about = json.loads(_as_text(archive["provenance"]))
+            if about.pop("version") != VERSION:
+                raise InputError("another version of flowllm wrote it")
+            elements = _as_text(archive["elements"]).split()
+            references = dict(zip(elements, archive["reference_energies"].tolist(), strict=True))
+            return cls(
+                np.array(_as_text(archive["formulas"]).split(), dtype=np.str_),
+                archive["energies"],
+                ElementalReferences(references),
+                HullProvenance(**about),
+            )
 
 
 def load_hull(name_or_path: str | Path = "mp_20") -> HullTable:

@@ -10,8 +10,6 @@ agrees with StructureMatcher was measured and is kept in the file.
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
@@ -20,10 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
-from flowllm.parallel import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
+from flowllm.runs.archive import open_archive, write_archive
+from flowllm.runs.progress import ItemProgress
 from flowllm.stability.entries import Entry, can_map, entry_of
 from flowllm.stability.grouping import SECONDS
 from flowllm.stability.hull_table import REFERENCE_FOLDER
@@ -82,7 +82,7 @@ class NoveltyIndex:
         *,
         executor: Executor | None = None,
         workers: int | None = 1,
-        progress: Progress | None = None,
+        progress: ItemProgress | None = None,
         seconds: float | None = SECONDS,
     ) -> Novelty:
         """As `flowllm.stability.novelty`, by the index; `matched` is the nearest entry's id."""
@@ -102,7 +102,7 @@ class NoveltyIndex:
         crystals: CrystalBatch,
         executor: Executor | None = None,
         workers: int | None = 1,
-        progress: Progress | None = None,
+        progress: ItemProgress | None = None,
         seconds: float | None = SECONDS,
     ) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """The entry that each of B crystals is most like.
@@ -182,7 +182,7 @@ class NoveltyIndex:
         }
         arrays = pack_entries(self.ids, self.formulas, self.entries, self.settings.cutoff)
         text = np.frombuffer(json.dumps(about).encode("utf-8"), dtype=np.uint8)
-        np.savez_compressed(path, about=text, **arrays)  # type: ignore[arg-type]
+        write_archive(path, {"about": text, **arrays})
 
     @classmethod
     def load(cls, path: str | Path) -> NoveltyIndex:
@@ -191,23 +191,14 @@ class NoveltyIndex:
         Raises:
             InputError: no such file, or no such index.
         """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                about: dict[str, Any] = json.loads(archive["about"].tobytes().decode("utf-8"))
-                if about["version"] != VERSION:
-                    raise InputError(f"{path} is an index of another version of flowllm")
-                kept = about["settings"]
-                settings = IndexSettings(**{**kept, "match": MatchSettings(**kept["match"])})
-                unpacked = unpack_entries(archive, settings.neighbours, settings.cutoff)
+        with open_archive(path, "is no novelty index") as archive:
+            about: dict[str, Any] = json.loads(archive["about"].tobytes().decode("utf-8"))
+            if about["version"] != VERSION:
+                raise InputError("another version of flowllm wrote it")
+            kept = about["settings"]
+            settings = IndexSettings(**{**kept, "match": MatchSettings(**kept["match"])})
+            unpacked = unpack_entries(archive, settings.neighbours, settings.cutoff)
             return cls(*unpacked, settings, tuple(Agreement(**a) for a in about["agreements"]))
-        except FileNotFoundError as error:
-            raise InputError(f"no such file: {path}") from error
-        except InputError:
-            raise
-        except (KeyError, TypeError, ValueError, IndexError, OSError, EOFError) as error:
-            raise InputError(f"{path} is no novelty index: {error}") from error
-        except (zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{path} is no novelty index: {error}") from error
 
 
 def load_novelty_index(name_or_path: str | Path = "mp_20") -> NoveltyIndex:

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.parallel import Failure, Progress, map_crystals
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.parallel.map import Failure, map_crystals
+from flowllm.runs.progress import ItemProgress
 from flowllm.stability.entries import entry_of
 from flowllm.stability.grouping import SECONDS
 from flowllm.stability.index import NoveltyIndex
@@ -72,7 +73,7 @@ def build_novelty_index(
     *,
     executor: Executor | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     seconds: float | None = SECONDS,
 ) -> NoveltyIndex:
     """The index of B training crystals; one that cannot be reduced has no entry.

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
-from flowllm.parallel import Failure, Progress, map_crystals
+from flowllm.parallel.map import Failure, map_crystals
+from flowllm.parallel.time_limit import time_limit
+from flowllm.runs.progress import ItemProgress
 from flowllm.stability.grouping import SECONDS
 from flowllm.stability.same_formula import (
     SAME,
@@ -26,7 +28,6 @@ from flowllm.stability.same_formula import (
     same,
     unmatchable,
 )
-from flowllm.time_limit import time_limit
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def novelty(
     *,
     executor: Executor | None = None,
     workers: int | None = 1,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
     seconds: float | None = SECONDS,
 ) -> Novelty:
     """Compare each crystal with all training crystals of equal reduced formula.

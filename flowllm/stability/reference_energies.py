@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import NUMBER_OF
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
 
 REFERENCE_FILE = "hull/2023-02-07-mp-elemental-reference-entries.json"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
 from flowllm.metrics.validity import MIN_VOLUME

@@ -38,13 +38,6 @@ class BelowHull:
     stable_rate: Estimate
     sun_rate: Estimate
 
-    @property
-    def names(self) -> tuple[str, str]:
-        """What the literature calls the two rates."""
-        if self.threshold <= 0:
-            return f"stable (E_hull < {self.threshold:g})", "S.U.N."
-        return f"metastable (E_hull < {self.threshold:g})", f"M.S.U.N. ({self.threshold:g})"
-
 
 @dataclass(frozen=True)
 class SunRates:
@@ -81,18 +74,6 @@ class SunRates:
                 return part
         known = ", ".join(f"{part.threshold:g}" for part in self.below)
         raise InputError(f"no rates at {threshold:g} eV/atom; there are {known}")
-
-    def table(self) -> list[tuple[str, str]]:
-        """Rows (name, value) for a printed table; intervals are bootstrap, 95 %."""
-        rows = [
-            ("unique", self.unique_rate.as_percent()),
-            ("novel", self.novel_rate.as_percent()),
-            ("unique and novel", self.unique_novel_rate.as_percent()),
-        ]
-        for part in self.below:
-            stable, sun = part.names
-            rows += [(stable, part.stable_rate.as_percent()), (sun, part.sun_rate.as_percent())]
-        return [*rows, ("crystals without an energy", f"{self.unknown} of {self.total}")]
 
 
 def is_stable(

@@ -2,42 +2,18 @@
 
 A crystal is written from the coarse to the fine: first which atoms its cell holds, then the space
 group, then the cell and the places of the atoms. A state walks along the value of one sentence and
-says which tokens may come next, as `CrystalState` does for the crystal's text.
+says which tokens may come next, as the state of a format does for the crystal's text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
-from flowllm.text.composition_rule import CompositionRule
-from flowllm.text.token_table import TokenTable
-
-
-class DecodingState(Protocol):
-    """Where one text stands, and which tokens may follow."""
-
-    rule: CompositionRule
-
-    @property
-    def end(self) -> int:
-        """The token that ends the text."""
-        ...
-
-    @property
-    def longest(self) -> int:
-        """The most tokens that the text can have, the end's among them."""
-        ...
-
-    def allowed(self) -> np.ndarray:
-        """(K,) ids of the tokens that may come next, at least one."""
-        ...
-
-    def advance(self, token: int) -> None:
-        """Take the next token of the text."""
-        ...
+from flowllm.conditions.composition_rule import CompositionRule
+from flowllm.text.decoding_state import DecodingState
+from flowllm.text.token_table import PromptTable
 
 
 class CompositionState:
@@ -48,7 +24,7 @@ class CompositionState:
         rule: which compositions are allowed.
     """
 
-    def __init__(self, table: TokenTable, rule: CompositionRule) -> None:
+    def __init__(self, table: PromptTable, rule: CompositionRule) -> None:
         self.table, self.rule = table, rule
         self.parts: list[tuple[int, int]] = []  # (rank, atoms) of the elements so far
         self.rank: int | None = None  # an element whose count comes next
@@ -61,7 +37,7 @@ class CompositionState:
     @property
     def longest(self) -> int:
         """The most tokens of the value, its full stop among them."""
-        return 2 * min(self.rule.largest, len(self.table.elements)) + 1
+        return 2 * min(self.rule.largest, len(self.table.prompt_elements)) + 1
 
     def allowed(self) -> np.ndarray:
         """(K,) ids of the tokens that may come next, at least one."""
@@ -99,7 +75,7 @@ class CompositionState:
         last = last if self.rank is None else self.rank
         left = self.rule.largest - sum(count for _, count in self.parts)
         if self.rule.ranks is None:
-            following, must_follow = list(range(last + 1, len(self.table.elements))), 0
+            following, must_follow = list(range(last + 1, len(self.table.prompt_elements))), 0
         else:
             following = [rank for rank in self.rule.ranks if rank > last]
             must_follow = len(following)
@@ -121,7 +97,7 @@ class SpaceGroupState:
         rule: which compositions are allowed; says nothing about space groups.
     """
 
-    def __init__(self, table: TokenTable, rule: CompositionRule) -> None:
+    def __init__(self, table: PromptTable, rule: CompositionRule) -> None:
         self.table, self.rule = table, rule
         self.written = False
 
@@ -144,8 +120,8 @@ class SpaceGroupState:
         self.written = True
 
 
-OUTLINE_STATES: dict[str, Callable[[TokenTable, CompositionRule], DecodingState]] = {
+OUTLINE_STATES: dict[str, Callable[[PromptTable, CompositionRule], DecodingState]] = {
     "composition": CompositionState,
     "space_group": SpaceGroupState,
 }
-"""The state of each sentence of `flowllm.text.prompts.OUTLINE`."""
+"""The state of each sentence that a format's outline may have."""

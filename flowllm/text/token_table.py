@@ -1,4 +1,4 @@
-"""Which tokens of the compact tokenizer play which role in a crystal's text."""
+"""Which tokens of a compact tokenizer play which role in a prompt."""
 
 from __future__ import annotations
 
@@ -7,67 +7,50 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystal import MAX_ATOMS, cell_volumes
-from flowllm.elements import ELECTRONEGATIVITY_ORDER
+from flowllm.crystals.elements import ELECTRONEGATIVITY_ORDER
 from flowllm.errors import InputError
-from flowllm.text import words
-from flowllm.text.strings import MIN_VOLUME_FRACTION
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SPACE_GROUPS = range(1, 231)
-LEGAL_ANGLES = range(59, 122)  # what Niggli reduction leaves, with a degree of rounding
 
 
-class TokenTable:
-    """The ids of the crystal's words in a compact tokenizer, by their role.
+class PromptTable:
+    """The ids of the words that values of a prompt's sentences are made of, by their role.
 
-    Arrays of ids stand in the order of what they mean: lengths 1 to 99, decimals 0 to 9, angles as
-    in `LEGAL_ANGLES`, elements by electronegativity, coordinates 0.00 to 0.99.
+    Arrays of ids stand in the order of what they mean: elements by electronegativity, counts from
+    1, space groups from 1. Formats add the words of their own texts.
+
+    Args:
+        tokenizer: a compact one.
+        max_atoms: of the largest cell.
 
     Raises:
-        InputError: the tokenizer is another one.
+        InputError: the tokenizer lacks such a word.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        def ids(texts: Sequence[str]) -> np.ndarray:
-            found = [tokenizer.convert_tokens_to_ids(text) for text in texts]
-            if None in found or tokenizer.unk_token_id in found:
-                raise InputError("constrained decoding needs the compact tokenizer")
-            return np.array(found)
-
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_atoms: int) -> None:
         if tokenizer.eos_token_id is None:
             raise InputError("constrained decoding needs a tokenizer with an end token")
+        self._tokenizer = tokenizer
         self.end = int(tokenizer.eos_token_id)
-        self.first_lengths, self.lengths = ids(words.FIRST_LENGTHS), ids(words.LENGTHS)
-        self.decimals = ids(words.DECIMALS)
-        self.first_angles = ids([f"\n{n}" for n in LEGAL_ANGLES])
-        self.next_angles = ids([f" {n}" for n in LEGAL_ANGLES])
-        self.elements = ids([f"\n{s}" for s in ELECTRONEGATIVITY_ORDER])
-        self.first_coords, self.next_coords = ids(words.FIRST_COORDS), ids(words.NEXT_COORDS)
-        # in a prompt: " Sr" and "1" of a composition, " 221", and what ends a sentence
-        self.prompt_elements = ids([f" {s}" for s in ELECTRONEGATIVITY_ORDER])
-        self.counts = ids([str(n) for n in range(1, MAX_ATOMS + 1)])
-        self.space_groups = ids([f" {n}" for n in SPACE_GROUPS])
-        self.stop = int(ids([". "])[0])
+        # " Sr" and "1" of a composition, " 221", and what ends a sentence
+        self.prompt_elements = self.ids([f" {s}" for s in ELECTRONEGATIVITY_ORDER])
+        self.counts = self.ids([str(n) for n in range(1, max_atoms + 1)])
+        self.space_groups = self.ids([f" {n}" for n in SPACE_GROUPS])
+        self.stop = int(self.ids([". "])[0])
         self.prompt_rank_of = {int(t): r for r, t in enumerate(self.prompt_elements)}
         self.count_of = {int(t): n for n, t in enumerate(self.counts, start=1)}
-        self.rank_of = {int(t): r for r, t in enumerate(self.elements)}
-        self.angle_of = {int(t): n for n, t in zip(LEGAL_ANGLES, self.first_angles, strict=True)}
-        self.angle_of |= {int(t): n for n, t in zip(LEGAL_ANGLES, self.next_angles, strict=True)}
-        self.step_of = {int(t): n for n, t in enumerate(self.first_coords)}
-        self.step_of |= {int(t): n for n, t in enumerate(self.next_coords)}
-        wholes = (self.first_lengths, self.lengths)
-        self.whole_of = {int(t): n for ids_ in wholes for n, t in enumerate(ids_, start=1)}
-        self.decimal_of = {int(t): n / 10 for n, t in enumerate(self.decimals)}
-        self._last_angles: dict[tuple[int, int], np.ndarray] = {}
 
-    def last_angles(self, alpha: int, beta: int) -> np.ndarray:
-        """Ids of the third angles that span a volume with the first two."""
-        key = (alpha, beta)
-        if key not in self._last_angles:
-            trial = np.array([[alpha, beta, gamma] for gamma in LEGAL_ANGLES], dtype=float)
-            fraction = cell_volumes(np.ones_like(trial), trial)
-            self._last_angles[key] = self.next_angles[fraction > 2 * MIN_VOLUME_FRACTION]
-        return self._last_angles[key]
+    def ids(self, words: Sequence[str]) -> np.ndarray:
+        """(K,) ids of K words.
+
+        Raises:
+            InputError: the tokenizer has no token for one of them.
+        """
+        tokenizer = self._tokenizer
+        found = [tokenizer.convert_tokens_to_ids(word) for word in words]
+        if None in found or tokenizer.unk_token_id in found:
+            raise InputError("constrained decoding needs the compact tokenizer of its text format")
+        return np.array(found)

@@ -1,9 +1,9 @@
-"""The compact tokenizer: one token an element, a coordinate, an angle or a prompt sentence.
+"""The compact tokenizer: one token for each word of a text format and for a prompt sentence.
 
 It is a `PreTrainedTokenizerFast` whose vocabulary of crystal words stands above a byte-level base:
-a crystal takes 10 + 4n tokens instead of some 400, and any other text still encodes, byte by byte.
-Words carry the separator before them ("\\nSr", " 0.25"), so text and tokens correspond to the
-letter.
+a crystal takes some 60 tokens instead of 400 (10 + 4n in the format of Gruver et al.), and any
+other text still encodes, byte by byte. Words carry the separator before them ("\\nSr", " 0.25"), so
+text and tokens correspond to the letter.
 """
 
 from __future__ import annotations
@@ -12,17 +12,25 @@ import warnings
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from flowllm.errors import InputError
+from flowllm.text.formats.base import TextFormat
+from flowllm.text.formats.registry import make_format
 from flowllm.text.prompts import STEMS, foreign_text
-from flowllm.text.words import crystal_words
 
 PAD, END = "<pad>", "</s>"
+CONTEXT = 512  # tokens
+PROMPT_TOKENS = 256  # of a prompt, with some 100 elements in its composition
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The compact tokenizer, the same on every call."""
+def build_tokenizer(chosen: TextFormat | None = None) -> PreTrainedTokenizerFast:
+    """The compact tokenizer of a text format, the same on every call.
+
+    Args:
+        chosen: the format; by default that of Gruver et al. for cells of up to 20 atoms.
+    """
+    chosen = chosen or make_format()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     base = {token: index for index, token in enumerate([PAD, END, *alphabet])}
     tokenizer = Tokenizer(models.BPE(vocab=base, merges=[]))
@@ -31,16 +39,23 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.add_special_tokens([PAD, END])
     # single characters stay bytes of the base: an added "H" would hide the byte that spells it
     tokenizer.add_tokens(
-        [AddedToken(word, normalized=False) for word in crystal_words() if word not in base]
+        [AddedToken(word, normalized=False) for word in chosen.words() if word not in base]
     )
-    return PreTrainedTokenizerFast(
+    made = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
         eos_token=END,
         clean_up_tokenization_spaces=False,
         padding_side="left",
-        model_max_length=512,
+        model_max_length=CONTEXT,
     )
+    made.model_max_length = max(CONTEXT, longest_text(chosen, made))
+    return made
+
+
+def longest_text(chosen: TextFormat, tokenizer: PreTrainedTokenizerBase | None = None) -> int:
+    """Room for a prompt and the longest crystal, in tokens of the format's compact tokenizer."""
+    return PROMPT_TOKENS + chosen.longest(tokenizer or build_tokenizer(chosen))
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:

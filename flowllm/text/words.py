@@ -1,29 +1,29 @@
-"""The words of the compact tokenizer: pieces of prompts and of crystals that are one token each.
-
-Saved tokenizers and models depend on these lists and their order.
-"""
+"""The words of prompts that are one token each in a compact tokenizer, whatever the text format."""
 
 from __future__ import annotations
 
-from flowllm.elements import SYMBOLS
+from flowllm.crystals.elements import SYMBOLS
 from flowllm.text.prompts import OPENING, REQUEST, STEMS
 
-MAX_WHOLE = 99  # the largest whole number of Å that is one token
-ANGLES = range(55, 126)  # degrees that are one token; Niggli cells lie between 60 and 120
-
-FIRST_LENGTHS = [str(n) for n in range(1, MAX_WHOLE + 1)]
-LENGTHS = [f" {n}" for n in range(1, MAX_WHOLE + 1)]
-DECIMALS = [f".{n}" for n in range(10)]
-FIRST_ANGLES = [f"\n{n}" for n in ANGLES]
-NEXT_ANGLES = [f" {n}" for n in ANGLES]
-ELEMENTS = [f"\n{s}" for s in SYMBOLS[1:]]
-FIRST_COORDS = [f"\n0.{n:02d}" for n in range(100)]
-NEXT_COORDS = [f" 0.{n:02d}" for n in range(100)]
+FRAME = [OPENING, REQUEST, *STEMS.values(), ". "]
+"""The fixed pieces: opening, request, the beginnings of the sentences, and what ends one."""
 
 
-def crystal_words() -> list[str]:
-    """All words above the bytes, in the order of their ids."""
-    words = [OPENING, REQUEST, *STEMS.values(), ". ", *FIRST_LENGTHS, *LENGTHS, *DECIMALS]
-    words += [*FIRST_ANGLES, *NEXT_ANGLES, *ELEMENTS, *SYMBOLS[1:], *(f" {s}" for s in SYMBOLS[1:])]
-    words += [*FIRST_COORDS, *NEXT_COORDS, *(f" {n}" for n in range(100, 231))]
-    return list(dict.fromkeys(words))
+def value_words(max_atoms: int) -> list[str]:
+    """What the values of the outline's sentences and of the number of atoms are made of.
+
+    Args:
+        max_atoms: of the largest cell.
+    """
+    numbers = range(1, max(230, max_atoms) + 1)
+    words = [*SYMBOLS[1:], *(f" {symbol}" for symbol in SYMBOLS[1:])]
+    return [*words, *(f" {n}" for n in numbers), *(str(n) for n in range(1, max_atoms + 1))]
+
+
+def prompt_words(max_atoms: int) -> list[str]:
+    """All words of prompts; a format's own follow them.
+
+    Args:
+        max_atoms: of the largest cell.
+    """
+    return [*FRAME, *value_words(max_atoms)]

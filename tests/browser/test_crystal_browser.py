@@ -13,7 +13,7 @@ from tests.browser.waiting import brightness, expect, picture_of, until
 pytestmark = pytest.mark.browser
 
 MAKE = """from tests.widgets.reports import spread_report, textbook
-from flowllm.trajectory import Trajectory
+from flowllm.crystals.trajectory import Trajectory
 from flowllm_widgets.browser.widget import CrystalBrowser
 report = spread_report("example", num=120, seed=1)
 report.rows["space_group"] = [221 if n == 5 else 225 for n in report.rows["num_atoms"]]
@@ -23,7 +23,7 @@ browser = CrystalBrowser(report, trajectory=path)
 browser"""
 MANY = """import time
 import numpy as np
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 many = CrystalBatch.concatenate([textbook(100)] * 100)
 many = many.replace(ids=np.array([f"m{index:05d}" for index in range(len(many))]))
 large = CrystalBrowser(many)

@@ -10,7 +10,7 @@ CELLS = [
     """import os, tempfile
 os.environ["FLOWLLM_CACHE_DIR"] = tempfile.mkdtemp()
 from flowllm import FlowLLM
-from flowllm.data import textbook_structures
+from flowllm.teaching.textbook import textbook_structures
 from flowllm_widgets import EmbeddingMap
 made = FlowLLM.from_pretrained(device="cpu").generate(20, seed=3).refined
 known = textbook_structures()""",

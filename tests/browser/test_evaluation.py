@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation.metric import SHARE, Metric
 from flowllm.evaluation.report import Report
 from tests.browser.waiting import expect, until

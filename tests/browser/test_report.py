@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowllm.crystal import CrystalBatch
-from flowllm.report import write_report
-from flowllm.report.figures import histograms
-from flowllm.trajectory import Trajectory
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.viz.bins import histograms
+from flowllm.viz.run_page import write_report
 from tests.browser.waiting import expect, picture_of, settled, until
 
 pytestmark = pytest.mark.browser
@@ -95,6 +95,24 @@ def test_bars_are_drawn_with_the_computed_heights(visit):
     expected = (100 * np.array(histograms(REFINED)["num_atoms"])).tolist()
     until(lambda: page.evaluate(heights), pytest.approx(expected))
     until(lambda: page.locator("#num_atoms .bars path").count() >= 4)
+
+
+def test_the_legend_has_the_colours_of_the_charts(visit):
+    page, _, _ = visit
+    shown = (
+        "['.prior', '.refined', '.reference'].map((key) => getComputedStyle("
+        "document.querySelector('.legend ' + key)).backgroundColor)"
+    )
+    tints = "document.getElementById('density').data.map((t) => (t.marker ?? t.line).color)"
+
+    def named():
+        behind, prior, refined = page.evaluate(tints)
+        return [
+            f"rgb({', '.join(str(int(tint[k : k + 2], 16)) for k in (1, 3, 5))})"
+            for tint in (prior, refined, behind)
+        ]
+
+    until(lambda: page.evaluate(shown) == named())
 
 
 def test_arrow_keys_turn_both_views(visit):

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.browser
 
 SETUP = """
 import numpy as np
-from flowllm.crystal import CrystalBatch
-from flowllm.trajectory import Trajectory
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm_widgets import StructureView
 from flowllm_widgets.structure.player_view import PlayerView
 end = CrystalBatch(

@@ -8,13 +8,13 @@ import ase.io
 import pytest
 from PIL import Image, ImageSequence
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from tests.browser.waiting import box, expect, picture_of, settled, until
 
 pytestmark = pytest.mark.browser
 
 GENERATED = """from flowllm import FlowLLM
-from flowllm.flow.refine import RefineSettings
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm_widgets.trajectory.widget import TrajectoryViewer
 result = FlowLLM.from_pretrained().generate(4, refinement=RefineSettings(steps=50, record=True))
 viewer = TrajectoryViewer(result)

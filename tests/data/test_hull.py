@@ -90,7 +90,7 @@ def test_what_is_no_formula_is_named(formula):
 
 
 def test_input_that_cannot_be_used():
-    with pytest.raises(InputError, match=r"energy of LiF"):
+    with pytest.raises(InputError, match=r"the formation energy of LiF is nan, not a number"):
         FormationEnergyHull(["NaCl", "LiF"], [-1.0, float("nan")])
     with pytest.raises(InputError, match=r"2 formulas and 1 energies"):
         FormationEnergyHull(["NaCl", "LiF"], [-1.0])

@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import CrystalSet, ReduceSettings, load_dataset, prepare, reduce_cif
-from flowllm.data.chunks import Part
+from flowllm.data.chunks import PreparedChunk
 from flowllm.data.hull import FormationEnergyHull
 from flowllm.data.prepare import fill_e_above_hull, summary_of
 from flowllm.errors import InputError
+from flowllm.runs.archive import read_archive, write_archive
+from flowllm.runs.parts import Parts
 
 RESULTS = ("train.npz", "val.npz", "test.npz", "rejected.csv")
 
@@ -104,6 +106,7 @@ def test_threads_chunks_and_processes_give_the_same_bytes(own_table, tmp_path):
 
 SCRIPT = """
 import sys
+from flowllm.runs.archive import read_archive, write_archive
 from flowllm.data import prepare
 
 if __name__ == "__main__":
@@ -139,6 +142,30 @@ def test_a_run_killed_in_the_middle_goes_on_and_ends_the_same(
     prepare("mp_20", out, progress=look, **options)
     assert seen[0] == 10 * len(parts) and seen[-1] == 70
     prepare("mp_20", tmp_path / "whole", **options)
+    assert results_of(out) == results_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("damage", ["cut", "of other rows"])
+def test_a_damaged_part_is_made_again(own_table, tmp_path, monkeypatch, damage):
+    """Cut off, or another part's file: its rows are reduced again, and no others."""
+    write = Parts.write
+
+    def stop(self, wanted, part):
+        if wanted.name == "train-00003":
+            raise KeyboardInterrupt
+        write(self, wanted, part)
+
+    out, options = tmp_path / "out", {"workers": 1, "chunk_size": 10}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Parts, "write", stop)
+        prepare(own_table, out, **options)
+    part = out / "parts" / "train-00001.npz"
+    whole, other = part.read_bytes(), (out / "parts" / "train-00002.npz").read_bytes()
+    part.write_bytes(whole[: len(whole) // 2] if damage == "cut" else other)
+    seen = []
+    prepare(own_table, out, progress=lambda *a: seen.append(a), **options)
+    assert seen == [(20, 40), (30, 40), (40, 40)]
+    prepare(own_table, tmp_path / "whole", **options)
     assert results_of(out) == results_of(tmp_path / "whole")
 
 
@@ -251,7 +278,7 @@ def test_a_set_refuses_what_does_not_fit():
 
 def test_a_part_comes_back_with_its_rejected_rows(tmp_path):
     for rejected in ([(3, "mp-1", "no CIF text"), (5, "mp-2", "Å")], []):
-        Part(small_set(), rejected).save(tmp_path / "part.npz")
-        back = Part.load(tmp_path / "part.npz")
+        write_archive(tmp_path / "part.npz", PreparedChunk(small_set(), rejected).arrays())
+        back = PreparedChunk.from_arrays(read_archive(tmp_path / "part.npz", "is no part"))
         assert back.rejected == rejected
         assert back.kept.crystals.ids.tolist() == ["a", "b", "c"]

@@ -5,11 +5,11 @@ import pytest
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import DummySpecies, Lattice, Structure
 
-from flowllm.cif import parse_cif
-from flowllm.crystal import CrystalBatch
-from flowllm.data.canonical import off_the_fence, text_steps
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.canonical import off_the_fence, text_steps
+from flowllm.crystals.cif import parse_cif
+from flowllm.crystals.elements import RANK_OF
 from flowllm.data.reduce import ReduceSettings, reduce_cif, reduce_structure
-from flowllm.elements import RANK_OF
 from flowllm.errors import InputError
 
 ROCK_SALT = Structure.from_spacegroup(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation.build import build_reference
 from flowllm.evaluation.settings import EvaluateSettings
 from flowllm.relax import RelaxSettings

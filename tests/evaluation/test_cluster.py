@@ -51,7 +51,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_table_of_a_process_pool(
 
 def test_an_address_where_no_scheduler_answers():
     from flowllm.errors import InputError
-    from flowllm.executors import dask_executor
+    from flowllm.parallel.dask import dask_executor
 
     with dask_executor(None) as executor:
         assert executor is None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flowllm.cli import main
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation.reference import RECORD, Reference, shipped
 
 pytestmark = pytest.mark.data

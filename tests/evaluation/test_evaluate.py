@@ -8,9 +8,11 @@ import pytest
 
 from flowllm import evaluate
 from flowllm.errors import InputError
-from flowllm.evaluation import run
 from flowllm.evaluation.report import Report
-from flowllm.evaluation.settings import STAGES, EvaluateSettings, chosen_stages
+from flowllm.evaluation.settings import EvaluateSettings
+from flowllm.evaluation.stages import COLUMNS, REGISTRY, STAGES
+from flowllm.evaluation.stages.base import StageResult
+from flowllm.evaluation.stages.stage import EvaluationStage
 
 pytestmark = pytest.mark.data
 PROXIES = ["validity", "distributions", "coverage", "diversity", "novelty"]
@@ -98,6 +100,17 @@ def test_the_files_say_what_the_report_says(evaluated):
     assert "lower bound" in summary["protocol"]["stability"]["hull"]
 
 
+def test_stages_leave_the_columns_and_figures_that_their_entries_name(evaluated):
+    out, report = evaluated
+    for stage in REGISTRY[:-1]:
+        found = StageResult.load(out / "stages" / f"{stage.name}.json")
+        assert tuple(found.columns) == stage.columns
+        named = {metric.name for metric in found.metrics}
+        assert {*stage.tiles, *stage.rates} <= named
+    ran = [column for column in COLUMNS if column not in REGISTRY[-1].columns]
+    assert list(report.rows) == ["id", "formula", "readable", *ran, "reason"]
+
+
 def test_a_report_that_is_read_again_is_the_same(evaluated):
     out, report = evaluated
     again = Report.load(out)
@@ -120,11 +133,11 @@ def test_the_same_call_goes_on_and_computes_nothing_twice(
 ):
     out, report = evaluated
 
-    def refuse(work):
+    def refuse(stage, work):
         raise AssertionError(f"{work.stage} is computed a second time")
 
     before = {p: p.stat().st_mtime_ns for p in (out / "stages").rglob("*") if p.is_file()}
-    monkeypatch.setattr(run, "STAGE_FUNCTIONS", dict.fromkeys(run.STAGE_FUNCTIONS, refuse))
+    monkeypatch.setattr(EvaluationStage, "run", refuse)
     again = evaluate(known_faults, reference_folder, out, settings=fast, workers=1)
     assert again.table() == report.table()
     assert before == {p: p.stat().st_mtime_ns for p in (out / "stages").rglob("*") if p.is_file()}
@@ -150,11 +163,13 @@ def test_an_evaluation_killed_in_the_middle_ends_as_one_that_was_not(
 ):
     out = tmp_path / "out"
 
-    def killed(work):
-        raise KeyboardInterrupt
+    def killed(stage, work):
+        if stage.name == "relaxation":
+            raise KeyboardInterrupt
+        return stage.load()(work)
 
     with monkeypatch.context() as patch:
-        patch.setitem(run.STAGE_FUNCTIONS, "relaxation", killed)
+        patch.setattr(EvaluationStage, "run", killed)
         with pytest.raises(KeyboardInterrupt):
             evaluate(known_faults, reference_folder, out, settings=fast, workers=1)
     assert (out / "stages" / "novelty.json").is_file()
@@ -167,7 +182,7 @@ def test_an_evaluation_killed_in_the_middle_ends_as_one_that_was_not(
 def test_crystals_of_any_kind_of_source_get_the_same_figures(
     parts, reference_folder, tmp_path, known_faults
 ):
-    from flowllm.output import write_cifs, write_extxyz
+    from flowllm.workflows.results import write_cifs, write_extxyz
 
     crystals = parts["train"][:6]
     write_cifs(tmp_path / "cifs", crystals)
@@ -225,13 +240,6 @@ def test_workers_and_threads_give_the_table_of_one_process(
                 assert one == pytest.approx(other, rel=1e-9, nan_ok=True), column
             else:
                 assert str(one) == str(other), column
-
-
-def test_stages_bring_along_what_they_need():
-    assert chosen_stages(["stability"]) == ("validity", "relaxation", "stability")
-    assert chosen_stages(None) == STAGES[:-1]
-    with pytest.raises(InputError, match="no stage 'spin'"):
-        chosen_stages(["spin"])
 
 
 @pytest.mark.parametrize(

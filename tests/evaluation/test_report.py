@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plotly.offline import get_plotlyjs
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.evaluation.bins import BINS, shares
 from flowllm.evaluation.metric import SHARE, Metric
 from flowllm.evaluation.report import Report, csv_text
+from flowllm.viz.bins import shares
 
 CRYSTALS = CrystalBatch(
     [11, 17, 29, 3],
@@ -88,13 +88,6 @@ def test_a_figure_survives_json(value, n, unit, data):
     again = Metric.from_json(json.loads(json.dumps(metric.to_json(), allow_nan=False)))
     assert again.text == metric.text and again.data_text == metric.data_text
     assert again.note == metric.note
-
-
-@given(st.sampled_from(sorted(BINS)), st.lists(st.floats(-50, 50), max_size=40))
-def test_shares_add_up_to_one_whatever_lies_outside_the_bins(column, values):
-    found = shares(column, np.array([*values, np.nan]))
-    assert len(found) == len(BINS[column]) - 1
-    assert sum(found) == pytest.approx(1 if values else 0)
 
 
 def test_a_figure_is_found_by_its_name(report):

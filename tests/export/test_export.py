@@ -6,9 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.export import choose, export_crystals, folder_names, ids_where
+from flowllm.evaluation.selection import ids_where
+from flowllm.export import choose, export_crystals, folder_names
 from flowllm.export.espresso import EspressoSettings
 
 

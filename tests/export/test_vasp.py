@@ -6,8 +6,8 @@ import warnings
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
-from flowllm.export.vasp import FILES, export_vasp, vasp_files
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.export.vasp import export_vasp, vasp_files
 
 ROCK_SALT = CrystalBatch(
     [11, 17], [(0, 0, 0), (0.5, 0.5, 0.5)], [(4, 4, 4)], [(60, 60, 60)], [2], ["NaCl"]
@@ -74,7 +74,7 @@ def test_skewed_cell_and_mixed_order_read_back(tmp_path):
     lines = (tmp_path / "mp-x" / "POSCAR").read_text().splitlines()
     assert lines[0] == "mp-x Fe2O3" and lines[5:7] == ["Fe O", "2 3"]
     files = {f.name for f in (tmp_path / "mp-x").iterdir()}
-    assert files == {*FILES, "README.txt"}
+    assert files == {"POSCAR", "INCAR", "KPOINTS", "POTCAR.spec", "README.txt"}
     assert (tmp_path / "mp-x" / "POTCAR.spec").read_text().split() == ["Fe_pv", "O"]
 
 

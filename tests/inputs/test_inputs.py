@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.inputs import Inputs, read_inputs
-from flowllm.trajectory import Trajectory
 
 SALT = CrystalBatch(
     [11, 17], [(0, 0, 0), (0.5, 0.5, 0.5)], [(4, 4.1, 4.2)], [(62, 75, 80.5)], [2], ["salt"]
@@ -400,9 +400,9 @@ def test_the_digest_changes_with_anything_that_counts(tmp_path):
 @pytest.fixture(scope="module")
 def runs(system, tmp_path_factory):
     """A folder with a run of generate, and one of refine that left one file out."""
-    from flowllm.flow.refine import RefineSettings
-    from flowllm.generate import GenerateSettings, generate_run, refine_run
-    from flowllm.text.request import Request
+    from flowllm.conditions.request import Request
+    from flowllm.methods.flow.settings import RefineSettings
+    from flowllm.workflows.generate import GenerateSettings, generate_run, refine_run
 
     folder = tmp_path_factory.mktemp("runs")
     steps = RefineSettings(steps=1)
@@ -411,7 +411,9 @@ def runs(system, tmp_path_factory):
     files[0].write_text(cif())
     files[1].write_text(cif("Fe", occupancy="0.5"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flowllm.output.write_report", lambda page, **_: page.write_text("page"))
+        patch.setattr(
+            "flowllm.workflows.results.write_report", lambda page, **_: page.write_text("page")
+        )
         wanted = GenerateSettings(5, request, refinement=steps, part_size=2)
         made = generate_run(system, wanted, folder / "made")
         refine_run(system, files, steps, folder / "refined")

@@ -11,15 +11,15 @@ import torch
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from flowllm.crystal import lattice_matrices
+from flowllm.crystals.batch import lattice_matrices
 from flowllm.errors import InputError
 from flowllm.manifolds import (
     CELL_MAPS,
     DEFAULT_CELL_MAP,
     cell_map,
     metric_tensor,
-    parametrisation_errors,
 )
+from flowllm.teaching.lattice_maps import parametrisation_errors
 
 CELLS = {
     "cubic": ((4.0, 4.0, 4.0), (90.0, 90.0, 90.0)),

@@ -42,8 +42,7 @@ def test_hand_made_distances():
     assert found.precise.tolist() == [True, False, False]
     assert (found.recall.value, found.recall.n) == (0.5, 4)
     assert (found.precision.value, found.precision.n) == (pytest.approx(1 / 3), 3)
-    rows = dict(found.table())
-    assert rows["coverage recall (structure 0.4, composition 10)"].startswith("50.0 %")
+    assert (found.structure_cutoff, found.composition_cutoff) == (0.4, 10)
 
 
 def test_structure_and_composition_may_be_near_different_crystals():

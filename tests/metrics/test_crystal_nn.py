@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.metrics.crystal_nn import site_fingerprints
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Composition
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import NUMBER_OF, SYMBOLS
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.errors import InputError
 from flowllm.metrics.magpie import CompositionScaler, composition_fingerprints
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Composition
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import NUMBER_OF, SYMBOLS
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.metrics.validity import (
     PAPERS_SETTINGS,
     SmactSettings,
@@ -139,7 +139,7 @@ def test_equals_smact_itself(composition, oxidation_states, pauling):
 def test_mp20_training_set_scores_as_in_the_papers(data_dir):
     import pandas as pd
 
-    from flowllm.cif import parse_cif
+    from flowllm.crystals.cif import parse_cif
 
     cifs = pd.read_csv(data_dir / "mp_20" / "train.csv.gz", usecols=["cif"])["cif"]
     structures = [parse_cif(text, "row") for text in cifs.sample(2_000, random_state=0)]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.relax.potential import Evaluation
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.relax.potential import PotentialResult
 
 EDGE = 4.0
 STIFFNESS, BULK = 3.0, 0.6  # eV/Å^2, eV/Å^3
@@ -56,7 +56,7 @@ class Springs:
     nan: int = 0
     kill: int = 0
 
-    def __call__(self, atomic_numbers, frac_coords, lattices, num_atoms) -> Evaluation:
+    def __call__(self, atomic_numbers, frac_coords, lattices, num_atoms) -> PotentialResult:
         time.sleep(self.delay * len(atomic_numbers))
         if self.kill in num_atoms:
             os._exit(1)
@@ -76,6 +76,6 @@ class Springs:
             energies.append(np.nan if count == self.nan else energy)
             forces.append(-STIFFNESS * away @ cube.T @ np.linalg.inv(lattice).T)
             stresses.append(stress / abs(np.linalg.det(lattice)))
-        return Evaluation(
+        return PotentialResult(
             np.array(energies), np.concatenate(forces), np.stack(stresses), ("",) * len(energies)
         )

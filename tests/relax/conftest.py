@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
-from flowllm.relax.bench import perturbed
+from flowllm.bench.relaxation import perturbed
+from flowllm.crystals.batch import CrystalBatch
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from ase.optimize import FIRE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.relax.optimizer import Deformable, Fire
 from tests.relax.artificial import Springs, shaken, target

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.relax import ChgnetPotential, evaluate
 from flowllm.relax import potential as potential_module
 from flowllm.relax.graphs import find_bonds, join_bonds

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
-from flowllm.relax.bench import bench_relaxation, perturbed
+from flowllm.bench.relaxation import bench_relaxation, perturbed
+from flowllm.crystals.batch import CrystalBatch
 
 
 def test_perturbation_has_the_size_that_was_asked_for():

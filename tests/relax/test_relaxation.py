@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.bench.relaxation import relax_by_chgnet
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.relax import Relaxation, RelaxSettings, evaluate, relax, relaxation
-from flowllm.relax.bench import relax_by_chgnet
+from flowllm.relax.record import RelaxationPath
 from tests.relax.artificial import EDGE, Springs, shaken, target
 
 SIZES = [3, 6, 1, 5, 2, 8, 4]
@@ -190,6 +191,14 @@ def test_each_crystal_is_charged_its_share_of_time_and_given_up_after_the_limit(
 
 
 # ---- records, files, settings ------------------------------------------------------------------
+
+
+def test_a_path_on_which_species_change_is_refused():
+    start = target(2)
+    changed = start.replace(atomic_numbers=[6, 7])
+    assert len(RelaxationPath.of([start, start], [-1.0, -2.0])) == 2
+    with pytest.raises(InputError, match="does not change species"):
+        RelaxationPath.of([start, changed], [-1.0, -2.0])
 
 
 def test_paths_are_recorded_and_come_back_from_a_file(tmp_path):

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.hull import HULL_FILE, parse_formula
 from flowllm.errors import InputError
 from flowllm.stability import HullProvenance, convert_hull, load_hull

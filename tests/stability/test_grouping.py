@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.metrics.matching import MatchSettings
 from flowllm.stability import group_crystals
 from flowllm.stability import grouping as module

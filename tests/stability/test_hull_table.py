@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.hull import HULL_FILE, FormationEnergyHull, parse_formula
 from flowllm.errors import InputError
 from flowllm.stability import HullProvenance, HullTable, hull_agreement, load_hull

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.stability import NoveltyIndex, load_novelty_index, novelty
 from flowllm.stability.entries import can_map, entry_of

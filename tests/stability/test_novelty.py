@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.stability.reference_energies import REFERENCE_FILE, ElementalReferences
 

@@ -96,13 +96,13 @@ def test_sun_counts_groups_with_a_stable_and_novel_crystal(crystals, rejected):
         assert not (part.sun & ~part.stable).any()
 
 
-def test_the_table_names_thresholds_and_denominator():
-    table = dict(sun_rates(ENERGIES, GROUPS, NOVEL, N_ELEMENTS, total=10).table())
-    assert table["stable (E_hull < 0)"].startswith("30.0 %")
-    assert table["S.U.N."].endswith("n = 10)")
-    assert "metastable (E_hull < 0.08)" in table
-    assert table["M.S.U.N. (0.1)"].startswith("40.0 %")
-    assert table["crystals without an energy"] == "3 of 10"
+def test_all_that_was_generated_is_the_denominator_at_every_threshold():
+    rates = sun_rates(ENERGIES, GROUPS, NOVEL, N_ELEMENTS, total=10)
+    assert [part.threshold for part in rates.below] == [0, 0.08, 0.1]
+    assert rates.at(0.0).stable_rate.value == pytest.approx(0.3)
+    assert rates.at(0.1).sun_rate.value == pytest.approx(0.4)
+    assert {part.sun_rate.n for part in rates.below} == {10}
+    assert (rates.unknown, rates.total) == (3, 10)
 
 
 def test_nothing_generated_has_no_rates():

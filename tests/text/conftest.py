@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import reduce_cif
-from flowllm.text.token_table import TokenTable
+from flowllm.text.formats.gruver.table import GruverTable
 from flowllm.text.tokenizer import build_tokenizer
 
 
@@ -18,7 +18,7 @@ def tokenizer():
 
 @pytest.fixture(scope="session")
 def table(tokenizer):
-    return TokenTable(tokenizer)
+    return GruverTable(tokenizer, 20)
 
 
 @pytest.fixture(scope="session")

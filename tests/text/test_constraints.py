@@ -7,13 +7,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flowllm.elements import RANK_OF, SYMBOLS
+from flowllm.conditions.composition_rule import CompositionRule
+from flowllm.crystals.elements import RANK_OF, SYMBOLS
 from flowllm.errors import InputError
-from flowllm.text import CompositionRule, CrystalState, build_tokenizer, parse_text, to_text
-from flowllm.text.token_table import TokenTable
+from flowllm.text import build_tokenizer, parse_text, to_text
+from flowllm.text.formats.gruver.state import GruverState
+from flowllm.text.formats.gruver.table import GruverTable
 
 COMPACT = build_tokenizer()
-TABLE = TokenTable(COMPACT)
+TABLE = GruverTable(COMPACT, 20)
 MOST_TOKENS = 9 + 4 * 20 + 1
 
 symbols = st.sampled_from(SYMBOLS[1:])
@@ -22,13 +24,14 @@ compositions = few.flatmap(
     lambda found: st.fixed_dictionaries({s: st.integers(1, 5) for s in found})
 )
 rules = st.one_of(
-    st.just(CompositionRule()),
-    st.builds(CompositionRule, num_atoms=st.integers(1, 20)),
-    st.builds(CompositionRule, elements=few),
-    st.builds(CompositionRule, elements=few, num_atoms=st.integers(4, 20)),
-    st.builds(lambda *c: CompositionRule(c), compositions, compositions),
+    st.just(CompositionRule(20)),
+    st.builds(CompositionRule, st.just(20), num_atoms=st.integers(1, 20)),
+    st.builds(CompositionRule, st.just(20), elements=few),
+    st.builds(CompositionRule, st.just(20), elements=few, num_atoms=st.integers(4, 20)),
+    st.builds(lambda *c: CompositionRule(20, c), compositions, compositions),
     compositions.map(
         lambda unit: CompositionRule(
+            20,
             tuple({s: n * k for s, n in unit.items()} for k in (1, 2, 3))
         )
     ),
@@ -37,7 +40,7 @@ rules = st.one_of(
 
 def walk(rule, choose) -> list[int]:
     """Tokens drawn by `choose(state, allowed)` until the end."""
-    state, tokens = CrystalState(TABLE, rule), []
+    state, tokens = GruverState(TABLE, rule), []
     while not state.finished:
         allowed = state.allowed()
         assert len(allowed) > 0 and len(set(allowed.tolist())) == len(allowed)
@@ -74,10 +77,10 @@ def test_a_random_walk_gives_a_crystal_as_asked(rule, seed):
 
 
 @given(rules, st.integers(0, 2**32))
-@example(CompositionRule(elements=("O",), num_atoms=20), 0)
-@example(CompositionRule(({"O": 20},)), 0)
-@example(CompositionRule(({"O": 1}, {"O": 2}, {"O": 20})), 0)
-@example(CompositionRule(num_atoms=20), 0)
+@example(CompositionRule(20, elements=("O",), num_atoms=20), 0)
+@example(CompositionRule(20, ({"O": 20},)), 0)
+@example(CompositionRule(20, ({"O": 1}, {"O": 2}, {"O": 20})), 0)
+@example(CompositionRule(20, num_atoms=20), 0)
 def test_so_does_a_walk_into_the_last_corner_of_the_cell(rule, seed):
     # the largest coordinates leave no room for a further atom of the same element
     rng = np.random.default_rng(seed)
@@ -96,12 +99,12 @@ def test_no_real_crystal_is_forbidden(reduced):
         tokens = [*COMPACT(text)["input_ids"], TABLE.end]
         count = sum(composition.values())
         for rule in (
-            CompositionRule(),
-            CompositionRule(num_atoms=count),
-            CompositionRule(elements=tuple(composition)),
-            CompositionRule(({"H": 1}, composition)),
+            CompositionRule(20),
+            CompositionRule(20, num_atoms=count),
+            CompositionRule(20, elements=tuple(composition)),
+            CompositionRule(20, ({"H": 1}, composition)),
         ):
-            state = CrystalState(TABLE, rule)
+            state = GruverState(TABLE, rule)
             for token in tokens:
                 assert token in state.allowed()
                 state.advance(token)
@@ -109,24 +112,24 @@ def test_no_real_crystal_is_forbidden(reduced):
 
 
 def test_the_choice_left_open_is_all_of_it():
-    rule = CompositionRule(({"Na": 1, "Cl": 1}, {"Na": 2, "Cl": 2}))
+    rule = CompositionRule(20, ({"Na": 1, "Cl": 1}, {"Na": 2, "Cl": 2}))
     rng, sizes = np.random.default_rng(0), set()
     for _ in range(40):
         tokens = walk(rule, lambda state, allowed: rng.choice(allowed))
         sizes.add((len(tokens) - 10) // 4)
     assert sizes == {2, 4}
     # at the very beginning of an open text any element may come, and no end
-    state = CrystalState(TABLE, CompositionRule())
+    state = GruverState(TABLE, CompositionRule(20))
     for token in COMPACT("3.9 3.9 3.9\n90 90 90")["input_ids"]:
         state.advance(token)
     assert set(state.allowed().tolist()) == set(TABLE.elements.tolist())
 
 
 def test_a_rule_of_any_size_keeps_the_rest():
-    rule = CompositionRule(elements=("Li", "O"), num_atoms=6).any_size()
+    rule = CompositionRule(20, elements=("Li", "O"), num_atoms=6).any_size()
     assert rule.num_atoms is None and rule.largest == 6 and set(rule.elements) == {"Li", "O"}
-    whole = CompositionRule(({"O": 2}, {"O": 4}), num_atoms=4)
-    assert whole.any_size() is whole and CompositionRule().any_size() == CompositionRule()
+    whole = CompositionRule(20, ({"O": 2}, {"O": 4}), num_atoms=4)
+    assert whole.any_size() is whole and CompositionRule(20).any_size() == CompositionRule(20)
     assert whole.allows({"O": 4}) and not whole.allows({"O": 2})
 
 
@@ -149,15 +152,15 @@ def test_the_third_angle_spans_a_volume():
 )
 def test_rules_that_nothing_satisfies(wishes, said):
     with pytest.raises(InputError, match=said):
-        CompositionRule(**wishes)
+        CompositionRule(20, **wishes)
 
 
 def test_a_rule_knows_its_paths_and_its_largest_cell():
-    rule = CompositionRule(({"O": 3, "Ti": 1, "Sr": 1}, {"O": 24, "Ti": 8, "Sr": 8}))
+    rule = CompositionRule(20, ({"O": 3, "Ti": 1, "Sr": 1}, {"O": 24, "Ti": 8, "Sr": 8}))
     assert rule.paths == (((RANK_OF["Sr"], 1), (RANK_OF["Ti"], 1), (RANK_OF["O"], 3)),)
     assert rule.largest == 5
-    assert CompositionRule().largest == 20
-    assert CompositionRule(elements=("O", "Fe", "O"), num_atoms=2).largest == 2
+    assert CompositionRule(20).largest == 20
+    assert CompositionRule(20, elements=("O", "Fe", "O"), num_atoms=2).largest == 2
 
 
 def test_another_tokenizer_is_refused():
@@ -173,4 +176,4 @@ def test_another_tokenizer_is_refused():
             unk_token="?" if isinstance(model, models.WordLevel) else None,
         )  # fmt: skip
         with pytest.raises(InputError, match="compact tokenizer"):
-            TokenTable(other)
+            GruverTable(other, 20)

@@ -4,25 +4,27 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flowllm.elements import SYMBOLS
-from flowllm.text import CompositionRule, Conditions, build_prompt, build_tokenizer, parse_prompt
+from flowllm.conditions.composition_rule import CompositionRule
+from flowllm.conditions.conditions import Conditions
+from flowllm.crystals.elements import SYMBOLS
+from flowllm.text import build_prompt, build_tokenizer, parse_prompt
 from flowllm.text.outline import OUTLINE_STATES, CompositionState, SpaceGroupState
 from flowllm.text.prompts import OUTLINE, STEMS, add_sentence
-from flowllm.text.token_table import TokenTable
+from flowllm.text.token_table import PromptTable
 
 COMPACT = build_tokenizer()
-TABLE = TokenTable(COMPACT)
+TABLE = PromptTable(COMPACT, 20)
 
 few = st.lists(st.sampled_from(SYMBOLS[1:]), min_size=1, max_size=4, unique=True).map(tuple)
 compositions = few.flatmap(
     lambda found: st.fixed_dictionaries({s: st.integers(1, 5) for s in found})
 )
 rules = st.one_of(
-    st.just(CompositionRule()),
-    st.builds(CompositionRule, num_atoms=st.integers(1, 20)),
-    st.builds(CompositionRule, elements=few),
-    st.builds(CompositionRule, elements=few, num_atoms=st.integers(4, 20)),
-    st.builds(lambda *c: CompositionRule(c), compositions, compositions),
+    st.just(CompositionRule(20)),
+    st.builds(CompositionRule, st.just(20), num_atoms=st.integers(1, 20)),
+    st.builds(CompositionRule, st.just(20), elements=few),
+    st.builds(CompositionRule, st.just(20), elements=few, num_atoms=st.integers(4, 20)),
+    st.builds(lambda *c: CompositionRule(20, c), compositions, compositions),
 )
 
 
@@ -40,10 +42,10 @@ def walk(state, choose) -> list[int]:
 
 @given(rules, st.integers(0, 2**32), st.sampled_from(["any", "first", "last"]))
 @example(
-    CompositionRule(({"H": 4}, {"H": 4, "He": 1})), 0, "first"
+    CompositionRule(20, ({"H": 4}, {"H": 4, "He": 1})), 0, "first"
 )  # one ends where another goes on
-@example(CompositionRule(num_atoms=20), 0, "last")  # tungsten to lawrencium: the order's last
-@example(CompositionRule(elements=("O",), num_atoms=20), 0, "first")
+@example(CompositionRule(20, num_atoms=20), 0, "last")  # tungsten to lawrencium: the order's last
+@example(CompositionRule(20, elements=("O",), num_atoms=20), 0, "first")
 def test_a_walk_gives_a_composition_that_is_allowed(rule, seed, how):
     rng = np.random.default_rng(seed)
     choose = {"any": rng.choice, "first": lambda a: a[0], "last": lambda a: a[-1]}[how]
@@ -66,10 +68,10 @@ def test_no_real_composition_is_forbidden(reduced):
         value = text.split(STEMS["composition"])[1].split(". ")[0] + ". "
         tokens = COMPACT(STEMS["composition"] + value)["input_ids"][1:]
         for rule in (
-            CompositionRule(),
-            CompositionRule(num_atoms=count),
-            CompositionRule(elements=tuple(composition)),
-            CompositionRule(({"H": 1}, composition)),
+            CompositionRule(20),
+            CompositionRule(20, num_atoms=count),
+            CompositionRule(20, elements=tuple(composition)),
+            CompositionRule(20, ({"H": 1}, composition)),
         ):
             state = CompositionState(TABLE, rule)
             for token in tokens:
@@ -78,9 +80,9 @@ def test_no_real_composition_is_forbidden(reduced):
 
 
 def test_a_space_group_is_one_of_230():
-    assert SpaceGroupState(TABLE, CompositionRule()).allowed().tolist() == [
+    assert SpaceGroupState(TABLE, CompositionRule(20)).allowed().tolist() == [
         COMPACT(STEMS["space_group"] + f" {n}")["input_ids"][1] for n in range(1, 231)
     ]
-    tokens = walk(SpaceGroupState(TABLE, CompositionRule()), lambda allowed: allowed[-1])
+    tokens = walk(SpaceGroupState(TABLE, CompositionRule(20)), lambda allowed: allowed[-1])
     assert COMPACT.decode(tokens) == " 230. "
     assert set(OUTLINE_STATES) == set(OUTLINE)

@@ -8,8 +8,8 @@ from ase.data import covalent_radii
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowllm.crystal import lattice_matrices
-from flowllm.text.overlap import CLOSEST_CONTACT, Sites
+from flowllm.crystals.batch import lattice_matrices
+from flowllm.text.formats.overlap import CLOSEST_CONTACT, Sites
 
 
 def nearest(lattice, a, b):
@@ -65,12 +65,13 @@ def test_real_crystals_stay_possible(mp20_crystals):
 
 @pytest.mark.parametrize("overlap", [False, True])
 def test_decoding_masks_the_last_coordinate(tokenizer, overlap):
-    from flowllm.text.constraints import CompositionRule, CrystalState
-    from flowllm.text.token_table import TokenTable
+    from flowllm.conditions.composition_rule import CompositionRule
+    from flowllm.text.formats.gruver.state import GruverState
+    from flowllm.text.formats.gruver.table import GruverTable
 
-    table = TokenTable(tokenizer)
-    rule = CompositionRule(({"Na": 1, "Cl": 1},))
-    state = CrystalState(table, rule, overlap)
+    table = GruverTable(tokenizer, 20)
+    rule = CompositionRule(20, ({"Na": 1, "Cl": 1},))
+    state = GruverState(table, rule, overlap)
     text = "3.9 3.9 3.9\n60 60 60\nNa\n0.00 0.00 0.00\nCl\n0.00 0.00"
     for token in tokenizer(text)["input_ids"]:
         assert token in state.allowed()
@@ -83,11 +84,12 @@ def test_decoding_masks_the_last_coordinate(tokenizer, overlap):
 
 
 def test_a_full_line_leaves_its_roomiest_place(tokenizer):
-    from flowllm.text.constraints import CompositionRule, CrystalState
-    from flowllm.text.token_table import TokenTable
+    from flowllm.conditions.composition_rule import CompositionRule
+    from flowllm.text.formats.gruver.state import GruverState
+    from flowllm.text.formats.gruver.table import GruverTable
 
-    table = TokenTable(tokenizer)
-    state = CrystalState(table, CompositionRule(({"Cs": 1, "I": 1},)))
+    table = GruverTable(tokenizer, 20)
+    state = GruverState(table, CompositionRule(20, ({"Cs": 1, "I": 1},)))
     text = "3.0 3.0 3.0\n90 90 90\nCs\n0.00 0.00 0.00\nI\n0.00 0.00"
     for token in tokenizer(text)["input_ids"]:
         state.advance(token)

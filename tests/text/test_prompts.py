@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowllm.elements import SYMBOLS
+from flowllm.conditions.conditions import Conditions
+from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
-from flowllm.text import Conditions, build_prompt, parse_prompt
+from flowllm.text import build_prompt, parse_prompt
 from flowllm.text.prompts import (
     OPENING,
     REQUEST,
@@ -98,10 +99,8 @@ def test_only_keeps_the_named_conditions():
         ({"elements": ()}, "empty"),
         ({"composition": {"Qq": 1}}, "'Qq'"),
         ({"composition": {"Fe": 0}}, "0 atoms of Fe"),
-        ({"composition": {"Fe": 21}}, "21 atoms"),
-        ({"composition": {}}, "0 atoms"),
+        ({"composition": {}}, "no atoms"),
         ({"num_atoms": 0}, "number of atoms 0"),
-        ({"num_atoms": 21}, "number of atoms 21"),
         ({"space_group": 231}, "space group 231"),
         ({"band_gap": float("nan")}, "band_gap nan"),
         ({"e_above_hull": float("inf")}, "e_above_hull inf"),

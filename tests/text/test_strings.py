@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import RANK_OF, SYMBOLS
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import RANK_OF, SYMBOLS
 from flowllm.errors import InputError
 from flowllm.text import TextError, parse_text, to_text
 

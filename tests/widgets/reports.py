@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation import Report
-from flowllm.evaluation.bins import BINS
 from flowllm.evaluation.metric import SHARE, Metric
 from flowllm.metrics.properties import density, n_elements
 from flowllm.metrics.statistics import Estimate
+from flowllm.viz.bins import BINS
 
 METALS = (11, 12, 19, 20, 37, 38, 55, 56)  # Na Mg K Ca Rb Sr Cs Ba
 HALIDES = (8, 9, 16, 17, 35)  # O F S Cl Br

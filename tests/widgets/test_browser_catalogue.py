@@ -5,14 +5,14 @@ import shutil
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.conditions.request import Request
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.evaluation import Report
-from flowllm.flow.refine import RefineSettings
-from flowllm.generate import GenerateSettings, generate_run
+from flowllm.methods.flow.settings import RefineSettings
 from flowllm.metrics.properties import density
-from flowllm.text.request import Request
-from flowllm.trajectory import Trajectory
+from flowllm.workflows.generate import GenerateSettings, generate_run
 from flowllm_widgets.browser.catalogue import SLOW, read_catalogue, slow_columns
 from tests.widgets.reports import made_report, spread_report, textbook
 
@@ -26,7 +26,9 @@ def run(system, tmp_path_factory):
         part_size=3,
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:  # the page is no matter here
-        patch.setattr("flowllm.output.write_report", lambda page, **_: page.write_text("page"))
+        patch.setattr(
+            "flowllm.workflows.results.write_report", lambda page, **_: page.write_text("page")
+        )
         return out, generate_run(system, settings, out)
 
 

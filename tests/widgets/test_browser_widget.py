@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.inputs import read_inputs
-from flowllm.trajectory import Trajectory
 from flowllm_widgets.browser.widget import UNASKED, CrystalBrowser
 from tests.widgets.reports import spread_report, textbook
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowllm.crystal import CrystalBatch
-from flowllm.data import textbook_structures
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.evaluation import Report
 from flowllm.metrics.fingerprints import Fingerprints
+from flowllm.teaching.textbook import textbook_structures
 from flowllm_widgets.embedding import features
 from flowllm_widgets.embedding.data import read_points
 from flowllm_widgets.embedding.figure import (

@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from flowllm.data import textbook_structures
 from flowllm.errors import InputError
+from flowllm.teaching.textbook import textbook_structures
 from flowllm_widgets.embedding import widget
 from flowllm_widgets.embedding.widget import EmbeddingMap
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowllm.errors import InputError
-from flowllm.evaluation.bins import BINS, shares
 from flowllm.stability import sun_rates
+from flowllm.viz.bins import BINS, shares
 from flowllm_widgets.histograms.data import below, bin_text, bins_of, left_out, systems_of
 from tests.widgets.reports import made_report, spread_report
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from flowllm.evaluation.bins import BINS
+from flowllm.viz.bins import BINS
 from flowllm_widgets.histograms.data import systems_of
 from flowllm_widgets.histograms.figure import (
     bars,

@@ -6,7 +6,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.manifolds import CELL_MAPS, cell_map
 from flowllm_widgets.lattice.data import (

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.manifolds import CELL_MAPS
 from flowllm_widgets.lattice import figure

@@ -4,17 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowllm.elements import SYMBOLS
+from flowllm.conditions.conditions import Conditions
+from flowllm.conditions.ranges import Range, TrainingRanges
+from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
-from flowllm.text import Conditions, build_prompt, parse_prompt
+from flowllm.text import build_prompt, parse_prompt
 from flowllm.text.prompts import OPENING, REQUEST, STEMS
-from flowllm.text.ranges import Range, TrainingRanges
 from flowllm_widgets.playground.conditions import FIELDS, canonical, check, values_of, with_value
 from flowllm_widgets.playground.form import PromptForm
 
 EMPTY = build_prompt()
 FULL = Conditions(
-    "SrTiO3", {"Sr": 1, "Ti": 1, "O": 3}, ("Sr", "Ti", "O"), 5, 221, -3.4, 0.01, 1.8
+    formula="SrTiO3", composition={"Sr": 1, "Ti": 1, "O": 3}, elements=("Sr", "Ti", "O"),
+    num_atoms=5, space_group=221, formation_energy=-3.4, e_above_hull=0.01, band_gap=1.8,
 )  # fmt: skip
 
 ELEMENTS = st.lists(st.sampled_from(SYMBOLS[1:]), min_size=1, max_size=4, unique=True)
@@ -82,11 +84,11 @@ def test_values_are_written_as_in_the_training_data(name, text, written):
         ("elements", ",", "empty"),
         ("composition", "Sr1 tI1", "write it as Sr1 Ti1 O3"),
         ("composition", "Sr1 Sr2", "write it as Sr1 Ti1 O3"),
-        ("composition", "Sr30", "holds 1 to 20"),
+        ("composition", "Sr30", "at most 20 atoms"),
         ("composition", "Sr0", "at least 1"),
         ("composition", "Qq1", "unknown element 'Qq'"),
-        ("num_atoms", "0", "between 1 and 20"),
-        ("num_atoms", "21", "between 1 and 20"),
+        ("num_atoms", "0", "at least 1"),
+        ("num_atoms", "21", "at most 20 atoms"),
         ("num_atoms", "5.5", "no whole number"),
         ("space_group", "231", "between 1 and 230"),
         ("space_group", "Pm-3m", "no whole number"),
@@ -99,8 +101,9 @@ def test_a_bad_value_is_named_beside_its_field_and_no_other(name, text, message)
     found = check(with_value(EMPTY, name, text))
     assert set(found.problems) == {name} and message in found.problems[name]
     assert found.values[name] == text
-    with pytest.raises(InputError):
-        canonical(name, text)
+    if "at most 20" not in message:  # which is for the model to say
+        with pytest.raises(InputError):
+            canonical(name, text)
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,27 @@
 
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.conditions.conditions import Conditions
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.streaming import Asked, Drawn, Refined, Rejected, Sentence, Token
-from flowllm.text import Conditions, build_prompt
-from flowllm.trajectory import Trajectory
+from flowllm.methods.flow.settings import RefineSettings
+from flowllm.methods.language_model.decoding.events import Sentence, Token
+from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.settings import setting
+from flowllm.systems.events import Asked, Drawn, Refined, Rejected
+from flowllm.text import build_prompt
 from flowllm_widgets.playground.figure import sweep_figure, sweep_values
 from flowllm_widgets.playground.run import carry_out, patiently
 from flowllm_widgets.playground.sweep import Point, point_of, sweep, temperatures
 from flowllm_widgets.playground.tokens import TokenStream, encode
-from flowllm_widgets.playground.tries import COLUMNS, Sample, Settings, Try, facts_of, table
+from flowllm_widgets.playground.tries import Sample, Settings, Try, columns, facts_of, table
 from flowllm_widgets.shared.background import Cancelled, Stop
 
 SALT = CrystalBatch([11, 17], [[0.0] * 3, [0.5] * 3], [[3.99] * 3], [[60.0] * 3], [2], ["salt"])
@@ -25,7 +30,8 @@ CLASH = CrystalBatch([11, 17], [[0.0] * 3, [0.01] * 3], [[4.0] * 3], [[60.0] * 3
 ODD = CrystalBatch(
     [11, 9, 9], [[0.0] * 3, [0.3] * 3, [0.7] * 3], [[5.0] * 3], [[90.0] * 3], [3], ["odd"]
 )
-SETTINGS = Settings(build_prompt(), num=3, steps=2)
+SETTINGS = Settings(build_prompt(), refinement=RefineSettings(2, record=True), num=3)
+COLUMNS = columns(SamplingSettings, RefineSettings)
 
 
 def way(crystal: CrystalBatch) -> Trajectory:
@@ -98,7 +104,7 @@ def test_a_sample_has_facts_of_what_there_is():
 
 def test_events_reach_their_own_sample():
     one = Try(1, SETTINGS)
-    one.take(Asked(2, "other"))
+    one.take(Asked(2, Conditions(), "other"))
     one.take(Refined(1, SALT, way(SALT)))
     assert [s.prompt for s in one.samples] == [SETTINGS.prompt, SETTINGS.prompt, "other"]
     assert one.refined.ids.tolist() == ["salt"] and one.trajectory.num_crystals == 1
@@ -107,9 +113,16 @@ def test_events_reach_their_own_sample():
 
 
 def test_the_table_shows_settings_and_counts():
-    one = Try(1, replace(SETTINGS, prompt=build_prompt(Conditions(formula="NaCl")), noise=0.05))
+    one = Try(
+        1,
+        replace(
+            SETTINGS,
+            prompt=build_prompt(Conditions(formula="NaCl")),
+            sampling=SamplingSettings(noise=0.05),
+        ),
+    )
     carry_out(Shelf(SALT, CLASH, SALT), one, Stop())
-    half = Try(2, replace(SETTINGS, symprec=0.1), state="cancelled")
+    half = Try(2, replace(SETTINGS, refinement=RefineSettings(symprec=0.1)), state="cancelled")
     half.take(Drawn(0, 0, "", SALT))
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in table([one, half])]
     assert rows[0]["Asked for"] == "The chemical formula is NaCl." and rows[0]["Noise"] == "0.05"
@@ -124,7 +137,7 @@ def test_the_table_shows_settings_and_counts():
 
 
 def test_a_model_that_only_generates_is_asked_with_the_settings():
-    shelf, one = Shelf(SALT, ODD), Try(1, replace(SETTINGS, seed=4, temperature=1.1))
+    shelf, one = Shelf(SALT, ODD), Try(1, replace(SETTINGS, seed=4, sampling=SamplingSettings(1.1)))
     carry_out(shelf, one, Stop())
     assert shelf.asked == [(3, [SETTINGS.prompt], 4, 1.1, 2)]
     assert [s.best.formula for s in one.samples] == ["NaCl", "NaF2", "NaCl"]
@@ -147,7 +160,7 @@ def test_flowllm_streams_what_it_would_generate(system):
     )
     assert np.array_equal(one.refined.frac_coords, made.refined.frac_coords)
     assert np.array_equal(one.trajectory.lengths, made.trajectory.lengths)
-    assert len(one.trajectory) == SETTINGS.steps + 1
+    assert len(one.trajectory) == SETTINGS.refinement.steps + 1
     assert sum(isinstance(event, Token) for event in told) >= sum(
         len(s.tokens) for s in one.samples
     )
@@ -264,14 +277,17 @@ def test_a_stream_of_tokens_is_named_by_its_key():
     assert stream.shown["key"] == "1/0" and [t[1] for t in stream.shown["tokens"]] == ["4", ".0"]
 
 
-def test_settings_are_those_of_the_package():
-    settings = Settings("p", 1.2, 0.8, 0.01, 7, 3, 9, 0.05)
-    assert (settings.sampling.temperature, settings.sampling.top_p) == (1.2, 0.8)
-    assert settings.sampling.noise == 0.01 and settings.refinement.steps == 7
-    assert settings.refinement.symprec == 0.05 and Settings("p").refinement.symprec == 0
-    assert settings.refinement.frames == list(range(8))
-    with pytest.raises(InputError):
-        _ = replace(settings, temperature=0.0).sampling
+def test_a_table_has_columns_for_the_settings_of_other_parts():
+    @dataclass(frozen=True)
+    class Other:
+        depth_of_field: float = 2.5
+        on: bool = True
+        secret: int = setting(1, form=False)
+
+    assert columns(Other, None)[2:-4] == ("Depth of field", "On")
+    assert COLUMNS[2:-4] == ("τ", "P", "Noise", "Steps", "Symprec")
+    (row,) = table([Try(1, Settings("p", Other(), None))])
+    assert row[2:4] == ["2.5", "True"] and len(row) == len(columns(Other, None))
 
 
 def test_nothing_is_heard_of_a_model_after_it_was_left(monkeypatch):

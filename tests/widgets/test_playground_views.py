@@ -1,23 +1,30 @@
 """The parts of the playground by themselves: sliders, the result of a try, history, the chart."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
-from flowllm.streaming import Alternative, Drawn, Refined, Rejected, Token
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.methods.flow.settings import RefineSettings
+from flowllm.methods.language_model.decoding.events import Alternative, Token
+from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.settings import setting
+from flowllm.systems.events import Drawn, Refined, Rejected
 from flowllm.text import build_prompt
-from flowllm.trajectory import Trajectory
 from flowllm_widgets.playground.controls import SettingsForm
 from flowllm_widgets.playground.figure import SHADES, sweep_figure
 from flowllm_widgets.playground.history import HistoryTable
 from flowllm_widgets.playground.result import ResultView, describe
 from flowllm_widgets.playground.sweeping import SweepPanel
 from flowllm_widgets.playground.tokens import encode
-from flowllm_widgets.playground.tries import COLUMNS, Facts, Settings, Try, facts_of, table
+from flowllm_widgets.playground.tries import Facts, Settings, Try, columns, facts_of, table
 
 SALT = CrystalBatch([11, 17], [[0.0] * 3, [0.5] * 3], [[3.99] * 3], [[60.0] * 3], [2], ["salt"])
 CLOSE = SALT.replace(frac_coords=[[0.0] * 3, [0.01] * 3])
-SETTINGS = Settings(build_prompt(), num=3, steps=2)
+SETTINGS = Settings(build_prompt(), refinement=RefineSettings(2, record=True), num=3)
 
 
 def token(text, attempt=0, draw=0, part="crystal"):
@@ -37,12 +44,18 @@ def view():
 # ---- settings
 
 
+def settings_of(sampling, refinement, num, seed):
+    steps, symprec = refinement
+    refinement = RefineSettings(steps, record=True, symprec=symprec)
+    return Settings("asked", SamplingSettings(*sampling), refinement, num, seed)
+
+
 @pytest.mark.parametrize(
     "settings",
     [
-        Settings("asked", 0.05, 0.05, 0.0, 1, 1, 0),
-        Settings("asked", 2.0, 1.0, 0.2, 100, 32, 2**31 - 1, 0.5),
-        Settings("asked", 1.15, 0.65, 0.015, 42, 7, 12345, 0.01),
+        settings_of((0.05, 0.05, 0.0), (1, 0.0), 1, 0),
+        settings_of((2.0, 1.0, 0.2), (100, 0.5), 32, 2**31 - 1),
+        settings_of((1.15, 0.65, 0.015), (42, 0.01), 7, 12345),
     ],
 )
 def test_controls_give_back_what_was_set(settings):
@@ -55,6 +68,47 @@ def test_controls_begin_with_the_defaults_of_the_package():
     read = SettingsForm(num=5, seed=3).read("asked")
     assert read == Settings("asked", num=5, seed=3)
     assert (read.sampling, read.refinement.steps) == (type(read.sampling)(), 25)
+
+
+def test_controls_of_the_shipped_model_have_their_ranges():
+    form = SettingsForm()
+    sliders = {
+        "temperature": (0.05, 2.0, 0.05, ".2f"), "top_p": (0.05, 1.0, 0.05, ".2f"),
+        "noise": (0.0, 0.2, 0.005, ".3f"), "symprec": (0.0, 0.5, 0.01, ".2f"),
+    }  # fmt: skip
+    for name, expected in sliders.items():
+        slider = getattr(form, name)
+        assert (slider.min, slider.max, slider.step, slider.readout_format) == expected
+    assert (form.steps.min, form.steps.max) == (1, 100)
+    assert [control.description for control in form.children] == [
+        "Temperature τ", "Nucleus P", "Noise σ", "Integration steps", "Symprec (Å)", "Samples",
+        "Seed",
+    ]  # fmt: skip
+
+
+def test_another_model_shows_the_settings_of_its_parts():
+    @dataclass(frozen=True)
+    class Drawing:
+        depth: int = setting(3, low=1, high=9)
+        steps: int = 7
+        mode: Literal["fast", "slow"] = "fast"
+        secret: int = setting(1, form=False)
+
+    @dataclass(frozen=True)
+    class Moving:
+        steps: int = 11
+        gentle: bool = False
+
+    form = SettingsForm(2, 5, Drawing, Moving)
+    names = [control.description for control in form.children]
+    assert names == ["Depth", "Steps", "Mode", "Steps", "Gentle", "Samples", "Seed"]
+    form.controls["refinement", "steps"].value = 12
+    form.controls["sampling", "mode"].value = "slow"
+    assert form.read("p") == Settings("p", Drawing(mode="slow"), Moving(12), 2, 5)
+    form.write(Settings("p", Drawing(4), Moving(gentle=True), 1, 6))
+    assert form.read("p") == Settings("p", Drawing(4), Moving(gentle=True), 1, 6)
+    alone = SettingsForm(2, 5, Drawing, None)
+    assert alone.read("p").refinement is None and len(alone.children) == 5
 
 
 def test_every_control_has_a_name_that_can_be_seen():
@@ -172,10 +226,10 @@ def test_facts_are_written_with_their_units_and_verdicts():
 
 
 def test_history_holds_text_only():
-    shown = HistoryTable(label="Tries", columns=list(COLUMNS))
+    shown = HistoryTable(label="Tries", columns=list(columns(SamplingSettings, RefineSettings)))
     shown.rows = table([Try(1, SETTINGS), Try(2, SETTINGS, state="failed")])
     assert shown.selected == -1
-    assert all(len(row) == len(COLUMNS) for row in shown.rows)
+    assert all(len(row) == len(columns(SamplingSettings, RefineSettings)) for row in shown.rows)
     assert [row[0] for row in shown.rows] == ["1", "2"] and shown.rows[1][-1] == "failed"
 
 

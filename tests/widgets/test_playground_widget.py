@@ -6,11 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.conditions.conditions import Conditions
+from flowllm.conditions.ranges import Range, TrainingRanges
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.text import Conditions, build_prompt
-from flowllm.text.ranges import Range, TrainingRanges
+from flowllm.systems.system import FlowLLM
+from flowllm.text import build_prompt
 from flowllm_widgets.playground.widget import PromptPlayground
+from tests.systems.toys import RocksaltPrior, SwellRefiner, SwellSettings
 
 WAIT = 60  # seconds; far more than any of these needs
 SALT = CrystalBatch([11, 17], [[0.0] * 3, [0.5] * 3], [[3.99] * 3], [[60.0] * 3], [2], ["salt"])
@@ -219,3 +222,24 @@ def test_what_the_model_was_not_trained_on_is_said_beside_the_field():
     older = PromptPlayground(SimpleNamespace(generate=lambda **_: None, training=None))
     older.form.fields["band_gap"].value = "7"
     assert older.form.notes["band_gap"].text == ""
+
+
+def test_a_model_of_other_parts_is_asked_with_their_settings():
+    model = FlowLLM(RocksaltPrior(), SwellRefiner(), [0, 1], "toy")
+    playground = PromptPlayground(model, num=2)
+    playground.settings.controls["refinement", "factor"].value = 1.5
+    one = press(playground)
+    assert playground.state == "finished" and one.settings.refinement == SwellSettings(factor=1.5)
+    path = playground.trajectory
+    assert np.allclose(path.last.lengths, 1.5 * path.first.lengths)
+    names = ["Spread", "Refuse", "Factor", "Frames"]
+    assert [c.description for c in playground.settings.children][:4] == names
+    assert playground.history.columns[2:6] == names
+    assert playground.sweep not in playground.children  # it has no temperature
+
+
+def test_a_model_without_a_refiner_has_no_controls_of_one():
+    playground = PromptPlayground(FlowLLM(RocksaltPrior(), None, [0, 1], "toy"), num=2)
+    one = press(playground)
+    assert playground.state == "finished" and one.settings.refinement is None
+    assert one.counts()[0] == 2 and len(playground.settings.children) == 4

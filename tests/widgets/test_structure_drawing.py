@@ -4,14 +4,16 @@ import itertools
 
 import numpy as np
 import pytest
+from ase.data import covalent_radii
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowllm.crystal import CrystalBatch, lattice_matrices
+from flowllm.crystals.batch import CrystalBatch, lattice_matrices
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.report.structure3d import BOUNDARY, draw
-from flowllm.trajectory import Trajectory
+from flowllm.viz.structure3d import BOUNDARY, OPEN_RADIUS, SPHERE, draw
 from flowllm_widgets.structure.drawing import MAX_ATOMS, draw_moving, draw_still
+from tests.widgets.trajectory_samples import changing
 
 TRICLINIC = CrystalBatch(
     [38, 22, 8, 8, 8],
@@ -111,16 +113,12 @@ def test_an_atom_at_rest_in_the_middle_has_no_image():
     assert drawing.positions.shape == (4, 1, 3) and drawing.needed.all()
 
 
-def test_a_bond_that_breaks_collapses_into_an_atom():
+def test_a_bond_that_breaks_is_not_drawn():
     gap = [0.2, 0.3, 0.45]  # of 10 Å: bonded at 2 Å only
     trajectory = moving([[(0.3, 0.5, 0.5), (0.3 + g, 0.5, 0.5)] for g in gap], [11, 17], (10,) * 3)
     drawing = draw_moving(trajectory)
     assert drawing.bonds.tolist() == [[0, 1]]
     assert drawing.bonded[:, 0].tolist() == [True, True, False]
-    ends = drawing.bond_ends()
-    np.testing.assert_array_equal(ends[0, 0], drawing.positions[0, :2])
-    np.testing.assert_array_equal(ends[2, 0, 0], drawing.positions[2, 0])
-    np.testing.assert_array_equal(ends[2, 0, 1], drawing.positions[2, 0])
     assert len(drawing.at(0).bonds) == 1 and len(drawing.at(2).bonds) == 0
 
 
@@ -138,7 +136,7 @@ def test_a_supercell_repeats_atoms_and_edges():
     assert as_set(eight.positions[0, eight.source == 1]) == as_set(middle @ lattice)
     assert len(eight.edges) == 54 and eight.corners.shape == (1, 27, 3)
     assert eight.extent > 1.9 * one.extent - 1.0
-    assert eight.labels.count("Ti2") == 8 and set(eight.labels) == set(one.labels)
+    assert eight.labels().count("Ti2") == 8 and set(eight.labels()) == set(one.labels())
 
 
 def test_everything_lies_within_the_extent():
@@ -172,4 +170,47 @@ def test_a_cell_without_volume_is_refused():
 
 def test_an_open_type_is_drawn():
     drawing = draw_moving(moving([[(0.5, 0.5, 0.5), (0.2, 0.2, 0.2)]], [0, 8]))
-    assert len(drawing.labels) == 2 and drawing.radii[0] > 0
+    assert len(drawing.labels()) == 2 and drawing.radii[0, 0] > 0
+
+
+# ---- species that change ------------------------------------------------------------------------
+
+
+def test_colours_radii_and_labels_are_those_of_the_frame():
+    drawing = draw_moving(changing())
+    assert drawing.species_change and not draw_moving(random_trajectory(1)).species_change
+    assert drawing.labels(2) == ["Na1", "Cl2", "X3"] and drawing.labels(3) == ["K1", "Cl2", "O3"]
+    sizes = SPHERE * np.array([covalent_radii[[11, 17]], covalent_radii[[19, 17]]])
+    np.testing.assert_allclose(drawing.radii[[0, 5], :2], sizes)
+    assert drawing.radii[0, 2] == pytest.approx(SPHERE * OPEN_RADIUS)
+    assert drawing.at(0).numbers.tolist() == [11, 17, 0]
+    assert drawing.at(5).numbers.tolist() == [19, 17, 8]
+
+
+def test_bonds_follow_the_species():
+    drawing = draw_moving(changing())
+    by_frame = [drawing.at(frame).bonds.tolist() for frame in range(6)]
+    assert by_frame == [[[0, 1]]] * 3 + [[[0, 1], [0, 2]]] * 3  # an open species has no bonds
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_frame_of_changing_species_is_drawn_as_the_report_draws_that_crystal(seed):
+    path = random_trajectory(seed)
+    rng = np.random.default_rng(seed)
+    numbers = rng.choice([0, 8, 22, 38, 56, 17], path.atomic_numbers.shape)
+    path = Trajectory(**{**vars(path), "atomic_numbers": numbers})
+    drawing = draw_moving(path)
+    for frame in range(len(path)):
+        mine, report = drawing.at(frame), draw(path.frame(frame))
+        assert sorted(mine.numbers) == sorted(report.numbers)
+        ends = [np.sort(np.sort(d.numbers[d.bonds], axis=1), axis=0) for d in (mine, report)]
+        np.testing.assert_array_equal(*ends)
+
+
+def test_images_and_copies_change_with_their_atom():
+    path = changing()
+    shifted = Trajectory(**{**vars(path), "frac_coords": path.frac_coords - [0.25, 0.5, 0.3]})
+    drawing = draw_moving(shifted, (2, 1, 1))
+    mine = drawing.source == 0
+    assert mine.sum() > 2
+    assert (drawing.numbers[0, mine] == 11).all() and (drawing.numbers[-1, mine] == 19).all()

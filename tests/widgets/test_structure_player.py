@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from ase.data import covalent_radii
 
-from flowllm.crystal import CrystalBatch
-from flowllm.report.structure3d import SPHERE, colour
-from flowllm.trajectory import Trajectory
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.viz.structure3d import SPHERE, colour
 from flowllm_widgets.structure.drawing import draw_moving, draw_still
 from flowllm_widgets.structure.legend import legend
 from flowllm_widgets.structure.player import Player, scene
+from flowllm_widgets.structure.player_view import PlayerView
 from flowllm_widgets.structure.projection import FIRST_ORIENTATION
+from tests.widgets.trajectory_samples import changing
 
 SALT = CrystalBatch(
     [11, 17], [(0, 0, 0), (0.5, 0.5, 0.5)], [(4, 4.5, 5)], [(80, 95, 110)], [2], ["s"]
@@ -25,7 +27,7 @@ def test_a_scene_holds_all_frames_about_the_middle_of_the_cell():
     frames = [SALT, SALT.replace(lengths=SALT.lengths * 1.5)]
     drawing = draw_moving(Trajectory.from_frames([0, 1], frames), (2, 1, 1))
     data = scene(drawing, "moves")
-    count = len(drawing.numbers)
+    count = drawing.numbers.shape[1]
     positions = numbers(data, "positions").reshape(2, count, 3)
     np.testing.assert_allclose(positions + drawing.centres[:, None], drawing.positions, atol=1e-5)
     corners = numbers(data, "corners").reshape(2, -1, 3)
@@ -43,10 +45,10 @@ def test_colours_and_radii_are_those_of_the_report():
     drawing = draw_still(SALT)
     data = scene(drawing)
     tints = numbers(data, "colours").reshape(-1, 3)
-    for number, tint in zip(drawing.numbers, tints, strict=True):
+    for number, tint in zip(drawing.numbers[0], tints, strict=True):
         assert "#" + "".join(f"{round(255 * x):02x}" for x in tint) == colour(int(number))
     np.testing.assert_allclose(
-        numbers(data, "radii"), SPHERE * covalent_radii[drawing.numbers], rtol=1e-6
+        numbers(data, "radii"), SPHERE * covalent_radii[drawing.numbers[0]], rtol=1e-6
     )
     assert data["labels"][:2] == ["Na1", "Cl2"]
 
@@ -84,3 +86,44 @@ def test_the_legend_names_each_element_once():
     text = legend([17, 11, 17, 17])
     assert text.count(">Na<") == text.count(">Cl<") == 1
     assert colour(11) in text and text.index(">Na<") < text.index(">Cl<")
+
+
+# ---- species that change ------------------------------------------------------------------------
+
+
+def test_species_go_to_the_browser_only_where_they_change():
+    still = scene(draw_moving(Trajectory.from_frames([0, 1], [SALT, SALT])))
+    assert not {"kinds", "elements", "source"} & set(still)
+    data = scene(draw_moving(changing()))
+    kinds = numbers(data, "kinds", np.uint8).reshape(6, 3)
+    symbols = np.array([element["symbol"] for element in data["elements"]])
+    assert symbols.tolist() == ["X", "O", "Na", "Cl", "K"]
+    assert symbols[kinds[0]].tolist() == ["Na", "Cl", "X"]
+    assert symbols[kinds[-1]].tolist() == ["K", "Cl", "O"]
+    assert data["source"] == [0, 1, 2] and data["labels"] == ["Na1", "Cl2", "X3"]
+    for element, number in zip(data["elements"], (0, 8, 11, 17, 19), strict=True):
+        tint = "#" + "".join(f"{round(255 * x):02x}" for x in element["colour"])
+        assert tint == colour(number)
+    assert data["elements"][2]["radius"] == pytest.approx(SPHERE * covalent_radii[11])
+    assert data["description"] == "1 X, 1 Na, 1 Cl in the cell, 1 O, 1 Cl, 1 K at the end"
+
+
+def test_the_legend_has_every_species_of_the_trajectory():
+    view = PlayerView(changing(), renderer="flat")
+    text = view._legend.value
+    assert [text.count(f"</span>{symbol}<") for symbol in ("X", "O", "Na", "Cl", "K")] == [1] * 5
+    assert colour(0) in text
+
+
+def test_a_flat_picture_and_plotly_s_change_with_the_species():
+    flat = PlayerView(changing(), renderer="flat")
+    before = flat.display.svg()
+    flat.frame = 4
+    assert colour(11) in before and colour(19) not in before
+    assert colour(19) in flat.display.svg() and colour(11) not in flat.display.svg()
+    view = PlayerView(changing(), renderer="plotly")
+    figure = view.display._slot.children[0]
+    names = {trace.name for trace in figure.data if trace.type == "mesh3d"}
+    view.frame = 4
+    later = {trace.name for trace in figure.data if trace.type == "mesh3d"}
+    assert (names, later) == ({"Na", "Cl", "X"}, {"K", "Cl", "O"})

@@ -4,9 +4,9 @@ import ipywidgets
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.trajectory import Trajectory
 from flowllm_widgets import StructureView
 from flowllm_widgets.structure.player_view import PlayerView
 

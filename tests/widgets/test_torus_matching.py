@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.manifolds import Euclidean, FlatTorus
 from flowllm_widgets.torus import distributions as d

@@ -8,7 +8,7 @@ import traitlets
 
 import flowllm_widgets.torus.steps as steps
 import flowllm_widgets.torus.training as training
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.manifolds import FlatTorus
 from flowllm_widgets.torus.views import FlowView, GeodesicView

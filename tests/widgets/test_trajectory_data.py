@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.distances import shortest_distances
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.metrics.distances import shortest_distances
-from flowllm.trajectory import Trajectory
 from flowllm_widgets.shared.background import Cancelled
 from flowllm_widgets.trajectory.data import (
     FRAMES_TOGETHER,
@@ -118,7 +118,6 @@ def test_lattice_at_rest_has_no_speed():
 def test_a_straight_path_is_as_long_as_the_geodesic():
     curves = make_curves(triclinic())
     assert curves.path_length == pytest.approx(curves.geodesic_length)
-    assert curves.straightness == pytest.approx(1)
 
 
 def test_a_path_there_and_back_has_length_and_leads_nowhere():
@@ -129,13 +128,12 @@ def test_a_path_there_and_back_has_length_and_leads_nowhere():
     curves = make_curves(Trajectory(times, back, lengths, angles, [11, 17], [2], ["back"]))
     assert curves.path_length[-1] == pytest.approx(0.2)
     assert curves.geodesic_length[-1] == pytest.approx(0, abs=1e-12)
-    assert curves.straightness == pytest.approx(0, abs=1e-9)
 
 
-def test_nothing_that_moves_has_no_straightness():
+def test_where_nothing_moves_paths_have_no_length():
     still = straight([[0, 0, 0], [0.5, 0.5, 0.5]], np.zeros((2, 3)))
     curves = make_curves(still)
-    assert curves.path_length[-1] == 0 and np.isnan(curves.straightness)
+    assert curves.path_length[-1] == 0 and curves.geodesic_length[-1] == 0
 
 
 @settings(max_examples=60)

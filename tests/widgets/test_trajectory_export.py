@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.report.structure3d import draw
-from flowllm.trajectory import Trajectory
+from flowllm.viz.structure3d import draw
 from flowllm_widgets.shared.background import Cancelled
 from flowllm_widgets.trajectory.data import EnergyCurve, make_curves
 from flowllm_widgets.trajectory.export import FORMATS, MIME, export, file_stem
 from flowllm_widgets.trajectory.gif import MAX_FRAMES, make_gif, view_axes, view_box
 from flowllm_widgets.trajectory.page import make_page, player_data
-from tests.widgets.trajectory_samples import straight, triclinic
+from tests.widgets.trajectory_samples import changing, straight, triclinic
 
 
 @pytest.fixture(scope="module")
@@ -220,3 +220,44 @@ def test_an_id_that_is_code_stays_text():
     bad = straight([[0, 0, 0]], [[0, 0, 0]], numbers=[29], name="</script><b>")
     page = make_page(bad, make_curves(bad))
     assert "</script><b>" not in page and "&lt;b&gt;" in page
+
+
+# ---- species that change ------------------------------------------------------------------------
+
+
+def test_extended_xyz_of_changing_species_reads_back(tmp_path):
+    path = changing()
+    file = export(path, "extxyz", make_curves(path)).write(tmp_path)
+    images = ase.io.read(file, index=":")
+    assert [image.get_chemical_formula() for image in images] == ["ClNaX"] * 3 + ["ClKO"] * 3
+    assert np.array_equal([image.numbers for image in images], path.atomic_numbers)
+
+
+def test_the_cif_of_a_frame_with_an_open_species_is_refused_and_the_frame_named():
+    path = changing()
+    curves = make_curves(path)
+    with pytest.raises(InputError, match=r"frame 3 has no CIF: c000000: the species of atom 3"):
+        export(path, "cif", curves, frame=2)
+    text = export(path, "cif", curves, frame=3).content.decode()
+    assert CrystalBatch.from_cif([text]).formulas == path.last.formulas
+
+
+def test_the_page_has_the_species_of_each_frame():
+    path = changing()
+    curves = make_curves(path)
+    data = player_data(path, curves, None)
+    symbols = [element["symbol"] for element in data["elements"]]
+    assert symbols == ["X", "O", "Na", "Cl", "K"]
+    named = [[symbols[kind] for kind in frame["kinds"]] for frame in data["frames"]]
+    assert named == [["Na", "Cl", "X"]] * 3 + [["K", "Cl", "O"]] * 3
+    assert [len(frame["bonds"]) for frame in data["frames"]] == [1] * 3 + [2] * 3
+    formulas = [line.split(" · ")[0] for line in data["says"]]
+    assert formulas == [path.first.formulas[0]] * 3 + [path.last.formulas[0]] * 3
+    assert f"{path.first.formulas[0]} → {path.last.formulas[0]}" in make_page(path, curves)
+
+
+def test_the_gif_shows_the_colours_of_its_frames_over_one_legend():
+    first, *_, last = pictures(make_gif(changing()))
+    legend = slice(-30, None)
+    assert np.abs(first[legend].astype(int) - last[legend]).mean() < 1
+    assert (first[40:-40] != last[40:-40]).any()

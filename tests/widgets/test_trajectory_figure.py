@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from flowllm.trajectory import Trajectory
+from flowllm.crystals.trajectory import Trajectory
 from flowllm_widgets.trajectory.data import EnergyCurve, make_curves
 from flowllm_widgets.trajectory.figure import (
     ENERGY,

@@ -9,15 +9,16 @@ import ase.io
 import numpy as np
 import pytest
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.generation import Generation
-from flowllm.trajectory import Trajectory
+from flowllm.systems.generation import Generation
+from flowllm_widgets.trajectory.data import energy_curve
 from flowllm_widgets.trajectory.download import DownloadLink
 from flowllm_widgets.trajectory.figure import ENERGY
 from flowllm_widgets.trajectory.source import Source
 from flowllm_widgets.trajectory.widget import TrajectoryViewer
-from tests.widgets.trajectory_samples import Springs, straight, triclinic, two_crystals
+from tests.widgets.trajectory_samples import Springs, changing, straight, triclinic, two_crystals
 
 
 @pytest.fixture
@@ -376,3 +377,33 @@ def test_a_link_offers_and_withdraws():
     assert (link.name, link.content, link.mime) == ("a.cif", b"data", "chemical/x-cif")
     link.withdraw()
     assert (link.name, link.content) == ("", b"")
+
+
+# ---- species that change ------------------------------------------------------------------------
+
+
+def test_the_formula_is_that_of_the_frame_and_the_label_that_of_the_last():
+    viewer = TrajectoryViewer(changing(), renderer="flat")
+    first, last = (frame.formulas[0] for frame in (changing().first, changing().last))
+    assert viewer.source.labels == [f"c000000  {last}"]
+    assert f">{first} · 3 atoms" in viewer.status.value
+    viewer.frame = 3
+    assert f">{last} · 3 atoms" in viewer.status.value
+
+
+def test_what_stands_beside_changing_species_fits_the_end_that_it_belongs_to():
+    way = changing()
+    source = Source.of(way, prior=way.first, refined=way.last, reference=way.last)
+    stills = source.stills(0)
+    assert stills["prior (t = 0)"].atomic_numbers.tolist() == [11, 17, 0]
+    assert stills["refined (t = 1)"].atomic_numbers.tolist() == [19, 17, 8]
+    assert stills["relaxed"].atomic_numbers.tolist() == [19, 17, 8]
+    with pytest.raises(InputError, match=r"refined: c000000 is \?, not"):
+        Source.of(way, refined=way.first)
+
+
+def test_frames_with_an_open_species_have_no_energy():
+    energy = energy_curve(changing(), potential=Springs())
+    assert np.isfinite(energy.energies).all()  # Springs takes anything; CHGNet does not:
+    reasons = energy_curve(changing()).reasons
+    assert [bool(reason) for reason in reasons] == [True] * 3 + [False] * 3

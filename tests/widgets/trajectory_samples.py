@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from flowllm.relax import Evaluation
-from flowllm.trajectory import Trajectory
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.relax import PotentialResult
 
 
 def straight(
@@ -44,11 +44,26 @@ class Springs:
     def __init__(self, refuse: str = "") -> None:
         self.calls, self.refuse = [], refuse
 
-    def __call__(self, atomic_numbers, frac_coords, lattices, num_atoms) -> Evaluation:
+    def __call__(self, atomic_numbers, frac_coords, lattices, num_atoms) -> PotentialResult:
         self.calls.append(len(num_atoms))
         if self.refuse == "raise":
             raise RuntimeError("no potential today")
         reasons = [self.refuse] * len(num_atoms)
         energies = np.where([bool(r) for r in reasons], np.nan, np.abs(np.linalg.det(lattices)))
         stresses = np.zeros((len(num_atoms), 3, 3))
-        return Evaluation(energies, np.zeros((len(atomic_numbers), 3)), stresses, tuple(reasons))
+        return PotentialResult(
+            energies, np.zeros((len(atomic_numbers), 3)), stresses, tuple(reasons)
+        )
+
+
+def changing(frames=6, name="c000000") -> Trajectory:
+    """Na, Cl and an open species; halfway sodium becomes potassium and the open species oxygen.
+
+    Na and Cl lie 3 Å from each other and O, too far for the bond Na-O, near enough for K-O.
+    """
+    half = frames // 2
+    numbers = np.array([[11, 17, 0]] * half + [[19, 17, 8]] * (frames - half))
+    return straight(
+        [[0.25, 0.5, 0.3], [0.25, 0.5, 0.6], [0.55, 0.5, 0.3]], [[0, 0, 0]] * 3, (10.0,) * 3,
+        frames=frames, numbers=numbers, name=name,
+    )  # fmt: skip

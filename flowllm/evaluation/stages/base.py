@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from flowllm.checkpoint import friendly_os_errors, read_json, write_json
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation.metric import Metric
+from flowllm.runs.files import read_json, write_json
+from flowllm.runs.identity import digest
+from flowllm.runs.parts import Parts, Wanted
+from flowllm.runs.progress import ItemProgress, Progress
 
 if TYPE_CHECKING:
     from flowllm.evaluation.reference import Reference
-    from flowllm.evaluation.settings import EvaluateSettings, Stage
+    from flowllm.evaluation.settings import EvaluateSettings
     from flowllm.inputs import Inputs
 
-Progress = Callable[[str, int, int], None]
-"""Called as progress(stage, done, total)."""
-Part = TypeVar("Part")
+
+class Arrays(Protocol):
+    """A result that a file can hold: it becomes arrays by name, and is made of them again."""
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """The result as arrays."""
+        ...
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """The result out of what `arrays` gave."""
+        ...
+
+
+R = TypeVar("R", bound=Arrays)
 PART = 256  # crystals whose results are kept together while a stage runs
 
 
@@ -94,7 +109,7 @@ class Work:
     reference: Reference
     settings: EvaluateSettings
     folder: Path
-    results: dict[Stage, StageResult]
+    results: dict[str, StageResult]
     executor: Executor | None
     workers: int | None
     progress: Progress | None
@@ -123,54 +138,64 @@ class Work:
     def in_parts(
         self,
         places: np.ndarray,
-        compute: Callable[[np.ndarray, Callable[[int, int], None]], Part],
-        load: Callable[[Path], Part],
+        compute: Callable[[np.ndarray, ItemProgress], R],
+        kind: type[R],
         size: int = PART,
-    ) -> Iterator[tuple[np.ndarray, Part]]:
+    ) -> list[R]:
         """Compute in parts that are kept: what is there already is read, not computed again.
 
         Args:
             places: (K,) places of the crystals in question.
-            compute: makes the result of some places, given a callback for progress; the result has
-                `save(path)`.
-            load: reads it.
+            compute: makes the result of some places, given a callback for progress.
+            kind: the results' class.
             size: crystals a part.
+
+        Returns:
+            The results of the parts in the order of the places.
         """
-        return in_parts(self.folder, places, compute, load, size, self.report)
+        crystals = self.inputs.digest
+        return in_parts(self.folder, crystals, places, compute, kind, size, self.report)
 
 
 def in_parts(
     folder: Path,
+    crystals: str,
     places: np.ndarray,
-    compute: Callable[[np.ndarray, Callable[[int, int], None]], Part],
-    load: Callable[[Path], Part],
+    compute: Callable[[np.ndarray, ItemProgress], R],
+    kind: type[R],
     size: int,
-    report: Callable[[int, int], None],
-) -> Iterator[tuple[np.ndarray, Part]]:
-    """Yield (places, result) of part after part; see `Work.in_parts`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, start in enumerate(range(0, len(places), size)):
-        part = places[start : start + size]
-        file = folder / f"part-{number:05d}.npz"
-        if file.is_file():
-            result = load(file)
-        else:
+    report: ItemProgress,
+) -> list[R]:
+    """Results of part after part, kept in a folder; see `Work.in_parts`.
 
-            def count(done: int, _total: int, before: int = start) -> None:
-                report(before + done, len(places))
+    Args:
+        folder: where they are kept.
+        crystals: a hash of the crystals.
+        places: as there, and so are compute, kind and size.
+        compute: makes the result of some places.
+        kind: the results' class.
+        size: crystals a part.
+        report: called with (crystals done, crystals in all).
+    """
+    chosen = [places[start : start + size] for start in range(0, len(places), size)]
+    wanted = [
+        Wanted(f"part-{number:05d}", f"{digest(part.astype(np.int64).tobytes())} of {crystals}")
+        for number, part in enumerate(chosen)
+    ]
+    results: dict[int, R] = {}
+    done = 0
 
-            result = compute(part, count)
-            save_whole(result, file)
-        report(start + len(part), len(places))
-        yield part, result
+    def count(inside: int, _total: int) -> None:
+        report(done + inside, len(places))
 
+    def make(missing: list[int]) -> Iterator[tuple[int, R]]:
+        return ((number, compute(chosen[number], count)) for number in missing)
 
-def save_whole(result: Any, file: Path, **options: Any) -> None:
-    """`result.save(path, **options)`, such that the file is there whole or not at all."""
-    partial = file.with_name(f".{file.stem}.partial{file.suffix}")
-    with friendly_os_errors(file):
-        result.save(partial, **options)
-        partial.replace(file)
+    for number, result, _ in Parts(folder, kind.arrays, kind.from_arrays).each(wanted, make):
+        results[number] = result
+        done += len(chosen[number])
+        report(done, len(places))
+    return [results[number] for number in range(len(chosen))]
 
 
 def spread(places: np.ndarray, values: Sequence[Any] | np.ndarray, total: int) -> list[Any]:

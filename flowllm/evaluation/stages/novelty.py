@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.evaluation.metric import Metric
 from flowllm.evaluation.stages.base import StageResult, Work, spread

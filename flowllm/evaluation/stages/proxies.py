@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flowllm.evaluation.metric import SHARE, Metric
-from flowllm.evaluation.stages.base import StageResult, Work, save_whole
+from flowllm.evaluation.stages.base import StageResult, Work
 from flowllm.metrics.composition import compositional_validity
 from flowllm.metrics.coverage import COMPOSITION_CUTOFF, STRUCTURE_CUTOFF, coverage
 from flowllm.metrics.distributions import PAPERS_SAMPLE, distance_estimate
@@ -140,11 +140,11 @@ def _fingerprints(work: Work) -> Fingerprints:
         lambda places, report: fingerprint_crystals(
             work.crystals[places], work.executor, work.workers, report, work.settings.seconds
         ),
-        Fingerprints.load,
+        Fingerprints,
         size=500,
     )
-    prints = Fingerprints.concatenate([part for _, part in parts])
-    save_whole(prints, work.folder / FINGERPRINTS)
+    prints = Fingerprints.concatenate(parts)
+    prints.save(work.folder / FINGERPRINTS)
     return prints
 
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowllm.checkpoint import atomic_write, read_json, write_json
 from flowllm.evaluation.metric import Metric
-from flowllm.evaluation.stages.base import StageResult, Work, save_whole, spread
+from flowllm.evaluation.stages.base import StageResult, Work, spread
 from flowllm.relax import Relaxation, closeness, relax
+from flowllm.runs.files import atomic_write, read_json, write_json
+from flowllm.seeds import Stream, generator
 
 RELAXED, RELAXED_XYZ, SECONDS = "relaxed.npz", "relaxed.extxyz", "seconds.json"
 
@@ -33,9 +34,7 @@ def relaxation(work: Work) -> StageResult:
         write_json(clock, {"seconds": before + time.perf_counter() - started})
         return done
 
-    relaxed = Relaxation.concatenate(
-        [part for _, part in work.in_parts(places, compute, Relaxation.load)]
-    )
+    relaxed = Relaxation.concatenate(work.in_parts(places, compute, Relaxation))
     write_relaxed(work, relaxed)
     near = closeness(
         work.crystals[places], relaxed, replace(work.settings.same), executor=work.executor,
@@ -87,7 +86,7 @@ def sample_of(work: Work) -> tuple[np.ndarray, int]:
     wanted = work.settings.relax_num
     if not wanted or wanted >= work.total:
         return np.arange(len(work.crystals)), work.total
-    drawn = np.random.default_rng([work.settings.seed, 7]).permutation(work.total)[:wanted]
+    drawn = generator(Stream.RELAXED, work.settings.seed).permutation(work.total)[:wanted]
     rows = np.sort(drawn[drawn < len(work.inputs)])
     places = work.inputs.position[rows]
     return places[places >= 0], wanted
@@ -98,7 +97,7 @@ def write_relaxed(work: Work, relaxed: Relaxation) -> None:
     from ase.io import write
 
     work.folder.mkdir(parents=True, exist_ok=True)
-    save_whole(relaxed, work.folder / RELAXED)
+    relaxed.save(work.folder / RELAXED)
     atoms = relaxed.crystals.to_ase()
     for one, energy, done in zip(atoms, relaxed.energies, relaxed.converged, strict=True):
         one.info.update(energy_per_atom=float(energy), converged=bool(done))

@@ -17,8 +17,8 @@ METASTABLE = 0.1  # eV/atom; the column "metastable" of the table of crystals
 
 def stability(work: Work) -> StageResult:
     """E_hull, stable and metastable, S.U.N. and M.S.U.N. at each threshold."""
-    from flowllm.checkpoint import read_json
     from flowllm.relax import Relaxation
+    from flowllm.runs.files import read_json
 
     beside = work.folder.parent / "relaxation"
     relaxed = Relaxation.load(beside / RELAXED)

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.elements import SYMBOLS
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import SYMBOLS
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.evaluation import Report
-from flowllm.evaluation.report import FLAGS, SUMMARY, TABLE
+from flowllm.evaluation.report import SUMMARY, TABLE
+from flowllm.evaluation.stages import FLAGS
 from flowllm.inputs import read_inputs
-from flowllm.inputs.found import is_run
+from flowllm.inputs.rows import is_run
 from flowllm.inputs.runs import RUNS_OF_CRYSTALS
 from flowllm.inputs.tables import table_of
 from flowllm.metrics.properties import density, n_elements
-from flowllm.run_folder import RunFolder
-from flowllm.trajectory import Trajectory
+from flowllm.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd

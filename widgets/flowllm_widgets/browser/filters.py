@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.elements import NUMBER_OF
-from flowllm.evaluation.report import FLAGS
-from flowllm.text.formula import read_elements
+from flowllm.conditions.formula import read_elements
+from flowllm.crystals.elements import NUMBER_OF
+from flowllm.evaluation.stages import FLAGS
 from flowllm_widgets.browser.catalogue import Catalogue
 from flowllm_widgets.browser.table import is_number
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Rows that meet all wishes; what is left as it is by default wishes nothing.
+    """Rows that meet all conditions; what is left at its default asks for nothing.
 
     Attributes:
         text: part of the id, the formula or the elements, in any case.

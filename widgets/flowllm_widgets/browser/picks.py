@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import ase.io
 
-from flowllm.checkpoint import friendly_os_errors
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.evaluation.report import csv_text
 from flowllm.export import KINDS, export_crystals, folder_names
+from flowllm.runs.files import friendly_os_errors
 
 if TYPE_CHECKING:
     import pandas as pd

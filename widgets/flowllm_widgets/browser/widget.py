@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm_widgets.browser.catalogue import Catalogue, read_catalogue, slow_columns
 from flowllm_widgets.browser.controls import FilterControls
@@ -22,8 +22,8 @@ from flowllm_widgets.shared.style import Panel
 from flowllm_widgets.structure.view import StructureView
 
 if TYPE_CHECKING:
+    from flowllm.crystals.trajectory import Trajectory
     from flowllm.evaluation import Report
-    from flowllm.trajectory import Trajectory
 
 COLUMNS = (
     "id", "formula", "elements", "num_atoms", "e_above_hull", "density", "space_group",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.download import cache_dir
 from flowllm.errors import InputError
 from flowllm.evaluation.reference import Reference
@@ -71,12 +70,10 @@ def _kept(file: Path, crystals: CrystalBatch) -> Fingerprints | None:
 
 
 def _keep(file: Path, prints: Fingerprints) -> None:
-    partial = file.with_suffix(f".{os.getpid()}.npz")
     # without a place to write, the next time takes as long
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, InputError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        prints.save(partial)
-        partial.replace(file)
+        prints.save(file)
 
 
 def feature_matrix(prints: Fingerprints, features: str) -> np.ndarray:

@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.evaluation.bins import BINS
-from flowllm.evaluation.report import FLAGS
+from flowllm.evaluation.stages import FLAGS, STAGE_OF
 from flowllm.metrics.statistics import Estimate, estimate
 from flowllm.stability import is_stable
 from flowllm.stability.grouping import first_of_each
+from flowllm.viz.bins import BINS, WHOLE
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from flowllm.evaluation import Report
 
-STAGE_OF = {"e_above_hull": "stability", "n_elements": "validity"}
-"""Column -> the stage of an evaluation that computes it."""
 COUNT_OF_STABLE = "stable (< 0)"
 MAX_SYSTEMS = 6  # colours that can be told apart
 
@@ -162,7 +160,7 @@ def bin_text(column: str, at: int) -> str:
     edges = BINS[column]
     low, high = edges[at], edges[at + 1]
     last = at == len(edges) - 2
-    if column in ("n_elements", "num_atoms"):
+    if column in WHOLE:
         whole = f"{(low + high) / 2:.0f}"
         return f"{whole} or more" if last else whole
     if at == 0:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowllm.evaluation.bins import BINS
+from flowllm.viz.bins import BINS
+from flowllm.viz.charts import shares_behind
 from flowllm_widgets.histograms.data import System, bin_text
 from flowllm_widgets.shared.style import COLOURS, GREY, themed
 
@@ -42,11 +43,7 @@ def histogram(
     edges = BINS[column]
     figure = themed(go.Figure(), HEIGHT)
     if len(data):
-        figure.add_scatter(
-            x=np.repeat(edges, 2)[1:-1], y=np.repeat(100 * np.asarray(data), 2), mode="lines",
-            line={"color": GREY, "width": 1.5}, fill="tozeroy",
-            fillcolor="rgba(138,148,166,0.22)", name=data_name, hoverinfo="skip",
-        )  # fmt: skip
+        figure.add_scatter(**shares_behind(edges, data, data_name, GREY, 0.22))
     for system in systems:
         figure.add_bar(
             x=(edges[:-1] + edges[1:]) / 2,

@@ -157,7 +157,7 @@ class HistogramPanel(Panel):
 
     @shows_errors
     def _offer_bins(self, at: int | None = None) -> None:
-        """Fill the list of bars; without a wish the bar stays, or the fullest is chosen."""
+        """Fill the list of bars; without one asked for the bar stays, or the fullest is chosen."""
         if self._filling:
             return
         place = self.system.value
@@ -168,11 +168,11 @@ class HistogramPanel(Panel):
             for b in np.flatnonzero(counts)
         ]
         there = [value for _, value in options]
-        wish = self.bin.value if at is None else at
+        asked = self.bin.value if at is None else at
         self._filling = True
         self.bin.options = options
         if there:
-            self.bin.value = wish if wish in there else int(np.argmax(counts))
+            self.bin.value = asked if asked in there else int(np.argmax(counts))
         self._filling = False
         self._list()
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import ipywidgets
 import numpy as np
 
-from flowllm.evaluation.charts import TITLES
 from flowllm.metrics.statistics import Estimate, estimate
 from flowllm.stability import is_stable
+from flowllm.viz.bins import TITLES
 from flowllm_widgets.histograms.data import System, below, flags_of
 from flowllm_widgets.histograms.figure import line_at, moved_to, x_range
 from flowllm_widgets.histograms.panel import HistogramPanel

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from flowllm.crystal import CrystalBatch, cell_volumes, lattice_matrices
+from flowllm.crystals.batch import CrystalBatch, cell_volumes, lattice_matrices
 from flowllm.errors import InputError
 from flowllm.manifolds import CELL_MAPS, CellMap, Euclidean
 from flowllm.manifolds.lattice import LogitCell
-from flowllm.report.structure3d import cell_edges
+from flowllm.viz.structure3d import cell_edges
 
 PRINTED = "as printed"
 MAPS: dict[str, CellMap] = {

@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.manifolds import CELL_MAPS, DEFAULT_CELL_MAP
 from flowllm_widgets.lattice import figure

@@ -7,37 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
+from flowllm.conditions.conditions import KINDS, Conditions
+from flowllm.conditions.contradictions import contradictions
+from flowllm.conditions.ranges import TrainingRanges
 from flowllm.errors import InputError
-from flowllm.text.contradictions import contradictions
-from flowllm.text.formula import multiples_of, read_composition, read_elements
 from flowllm.text.prompts import (
     OPENING,
     REQUEST,
     STEMS,
-    Conditions,
     build_prompt,
     foreign_text,
     parse_prompt,
     value_of,
 )
-from flowllm.text.ranges import TrainingRanges
-from flowllm.text.request import reduced_formula
 
-FIELDS = {
-    "formula": ("Formula", "SrTiO3"),
-    "elements": ("Elements", "Li, Fe, O"),
-    "composition": ("Unit cell", "Sr1 Ti1 O3"),
-    "num_atoms": ("Number of atoms", "1 to 20"),
-    "space_group": ("Space group", "1 to 230"),
-    "e_above_hull": ("E_hull (eV/atom)", "0.00"),
-    "formation_energy": ("Formation energy (eV/atom)", "-1.50"),
-    "band_gap": ("Band gap (eV)", "0.00"),
-}
+FIELDS = {name: (kind.label, kind.example) for name, kind in KINDS.items()}
 """The conditions that have a field, with the field's label and an example."""
+MAX_ATOMS = 20  # of a model that does not say how large its cells are
 
 
 @dataclass(frozen=True)
@@ -90,16 +78,19 @@ def canonical(name: str, text: str) -> str:
     Raises:
         InputError: it cannot be read, or is out of its range.
     """
-    written = build_prompt(Conditions(**{name: _READERS[name](text)}))
+    written = build_prompt(Conditions(**{name: KINDS[name].read(text)}))
     return values_of(written)[name]
 
 
-def check(prompt: str, training: TrainingRanges | None = None) -> Checked:
+def check(
+    prompt: str, training: TrainingRanges | None = None, max_atoms: int = MAX_ATOMS
+) -> Checked:
     """What a prompt says, what is wrong with it, and what training did not have.
 
     Args:
         prompt: the text.
         training: what the model has seen, where it says so.
+        max_atoms: of the model's largest cell.
     """
     values = values_of(prompt)
     if not prompt.strip():
@@ -114,7 +105,7 @@ def check(prompt: str, training: TrainingRanges | None = None) -> Checked:
         except InputError as error:
             problems[name] = str(error)
     asked = _asked({name: v for name, v in values.items() if v and name not in problems})
-    problems = contradictions(asked) | problems
+    problems = contradictions(asked, max_atoms) | problems
     strange = {} if training is None else training.outside(asked)
     notes = {name: text for name, text in strange.items() if name not in problems}
     return Checked(values, problems, notes, _strangeness(prompt))
@@ -122,7 +113,7 @@ def check(prompt: str, training: TrainingRanges | None = None) -> Checked:
 
 def _asked(values: dict[str, str]) -> Conditions:
     """The conditions that values state, each fine by itself."""
-    return Conditions(**{name: _READERS[name](value) for name, value in values.items()})
+    return Conditions(**{name: KINDS[name].read(value) for name, value in values.items()})
 
 
 def _strangeness(prompt: str) -> str:
@@ -137,41 +128,6 @@ def _strangeness(prompt: str) -> str:
         return ""
     known = " · ".join(f"{stem} …" for stem in STEMS.values())
     return f"The compact model was not trained on “{foreign[:80]}”. It knows: {known}"
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise InputError(f"{text!r} is no whole number") from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"{text!r} is no number") from None
-
-
-def _formula(text: str) -> str:
-    multiples_of(text)  # raises where one formula unit is larger than a cell may be
-    return reduced_formula(text)
-
-
-def _elements(text: str) -> tuple[str, ...]:
-    return read_elements(text.replace(" ", ","))
-
-
-_READERS: dict[str, Callable[[str], Any]] = {
-    "formula": _formula,
-    "elements": _elements,
-    "composition": read_composition,
-    "num_atoms": _whole,
-    "space_group": _whole,
-    "e_above_hull": _number,
-    "formation_energy": _number,
-    "band_gap": _number,
-}
 
 
 def _sentence(stem: str) -> str:

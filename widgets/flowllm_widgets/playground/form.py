@@ -5,9 +5,15 @@ from __future__ import annotations
 import ipywidgets
 import traitlets
 
+from flowllm.conditions.ranges import TrainingRanges
 from flowllm.text.prompts import build_prompt
-from flowllm.text.ranges import TrainingRanges
-from flowllm_widgets.playground.conditions import FIELDS, Checked, check, with_value
+from flowllm_widgets.playground.conditions import (
+    FIELDS,
+    MAX_ATOMS,
+    Checked,
+    check,
+    with_value,
+)
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 
 
@@ -16,6 +22,7 @@ class PromptForm(ipywidgets.VBox):
 
     Args:
         training: what the model has seen; a condition outside is warned of beside its field.
+        max_atoms: of its largest cell.
 
     Attributes:
         prompt: the text.
@@ -25,8 +32,8 @@ class PromptForm(ipywidgets.VBox):
     prompt = traitlets.Unicode()
     valid = traitlets.Bool(True)
 
-    def __init__(self, training: TrainingRanges | None = None) -> None:
-        self._training = training
+    def __init__(self, training: TrainingRanges | None = None, max_atoms: int = MAX_ATOMS) -> None:
+        self._training, self._max_atoms = training, max_atoms
         self.message = MessageLine()
         self.warning = MessageLine()
         self.text = ipywidgets.Textarea(
@@ -77,7 +84,7 @@ class PromptForm(ipywidgets.VBox):
 
     def _write(self, prompt: str, author: str) -> None:
         """Show a prompt everywhere but in the field that a person is typing into."""
-        found = check(prompt, self._training)
+        found = check(prompt, self._training, self._max_atoms)
         self._writing = True
         try:
             if author != "prompt":

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
-from flowllm.crystal import CrystalBatch
-from flowllm.streaming import Event
-from flowllm.trajectory import Trajectory
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.systems.events import Event, Refining
 from flowllm_widgets.playground.tries import Settings, Try
 from flowllm_widgets.shared.background import Stop
 
@@ -20,8 +20,8 @@ class Generates(Protocol):
     """What the playground needs of a model.
 
     The result has `refined`, a `CrystalBatch`; `prior` and `trajectory` are shown if it has them.
-    If the model has `stream` too, with the arguments of `flowllm.streaming.stream`, its tokens
-    appear as they are drawn.
+    If the model has `stream` too, with the arguments of
+    `flowllm.systems.system.FlowLLM.stream`, its tokens appear as they are drawn.
     """
 
     def generate(self, num: int, *, prompts: Any, seed: int, sampling: Any, refinement: Any) -> Any:
@@ -33,7 +33,7 @@ def carry_out(
     model: Generates,
     one: Try,
     stop: Stop,
-    told: Callable[[Event], None] = lambda event: None,
+    told: Callable[[Event | Refining], None] = lambda event: None,
     alternatives: int = 8,
 ) -> None:
     """Fill a try with what the model makes of its settings.
@@ -58,7 +58,9 @@ def carry_out(
     stop.check()
 
 
-def _streamed(model: Any, settings: Settings, stop: Stop, alternatives: int) -> Iterator[Event]:
+def _streamed(
+    model: Any, settings: Settings, stop: Stop, alternatives: int
+) -> Iterator[Event | Refining]:
     return model.stream(**_arguments(settings), stop=lambda: stop.wanted, alternatives=alternatives)
 
 

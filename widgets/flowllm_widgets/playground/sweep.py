@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm_widgets.playground.run import Generates, carry_out, patiently
 from flowllm_widgets.playground.tries import Settings, Try
@@ -77,7 +77,8 @@ def sweep(
     with warnings.catch_warnings():  # of strange prompts the form has said what there is to say
         warnings.simplefilter("ignore")
         for temperature in chosen:
-            one = Try(0, replace(settings, temperature=temperature))
+            sampling = replace(settings.sampling, temperature=temperature)
+            one = Try(0, replace(settings, sampling=sampling))
             carry_out(model, one, stop, alternatives=0)
             told(patiently(partial(point_of, temperature, one), stop))
 

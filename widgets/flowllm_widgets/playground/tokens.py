@@ -9,7 +9,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from flowllm.streaming import Token
+from flowllm.methods.language_model.decoding.events import Token
 from flowllm.text.prompts import STEMS
 
 HERE = Path(__file__).parent

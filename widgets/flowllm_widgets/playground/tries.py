@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field
+from typing import Any
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
-from flowllm.flow.refine import RefineSettings
-from flowllm.lm.settings import SamplingSettings
-from flowllm.streaming import Asked, Drawn, Event, Refined, Rejected, Sentence, Token
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.methods.flow.settings import RefineSettings
+from flowllm.methods.language_model.decoding.events import Sentence, Token
+from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.settings import shown_fields
+from flowllm.systems.events import Asked, Drawn, Event, Refined, Refining, Rejected
 from flowllm.text.prompts import without_frame
-from flowllm.trajectory import Trajectory
 
 RUNNING, FINISHED, CANCELLED, FAILED = "running", "finished", "cancelled", "failed"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What one try is made with; the fields of `SamplingSettings` and `RefineSettings`."""
+    """What one try is made with.
+
+    Attributes:
+        prompt: the text.
+        sampling: how the prior draws, an instance of its `Settings`.
+        refinement: how the refiner works, an instance of its `Settings`; None where there is none.
+        num: crystals.
+        seed: the same seed gives the same crystals.
+    """
 
     prompt: str
-    temperature: float = 0.7
-    top_p: float = 0.9
-    noise: float = 0.0
-    steps: int = 25
+    sampling: Any = SamplingSettings()  # noqa: RUF009 - frozen
+    refinement: Any = RefineSettings(record=True)  # noqa: RUF009 - frozen
     num: int = 4
     seed: int = 0
-    symprec: float = 0.0
-
-    @property
-    def sampling(self) -> SamplingSettings:
-        """How the language model draws."""
-        return SamplingSettings(self.temperature, self.top_p, self.noise)
-
-    @property
-    def refinement(self) -> RefineSettings:
-        """How the flow is integrated; every step is kept."""
-        return RefineSettings(self.steps, record=True, symprec=self.symprec)
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,7 @@ class Try:
         if not self.samples:
             self.samples = [Sample(self.settings.prompt) for _ in range(self.settings.num)]
 
-    def take(self, event: Event) -> None:
+    def take(self, event: Event | Refining) -> None:
         """Note what happened to one of the samples."""
         index = getattr(event, "index", None)
         if index is not None:
@@ -196,24 +194,50 @@ class Try:
         return len(known), sum(f.valid for f in known), len({f.formula for f in known})
 
 
-COLUMNS = (
-    "Try", "Asked for", "τ", "P", "Noise", "Steps", "Symprec", "Seed", "Valid", "Formulas", "State",
-)  # fmt: skip
+def columns(*settings: type[Any] | None) -> tuple[str, ...]:
+    """Headings of the table of tries whose parts have these classes of settings."""
+    named = [
+        one.metadata.get("short") or in_words(one)
+        for part in settings
+        if part is not None
+        for one, _ in shown_fields(part)
+    ]
+    return ("Try", "Asked for", *named, "Seed", "Valid", "Formulas", "State")
+
+
+def in_words(one: Field[Any]) -> str:
+    """What a field is called in a form or a table where its class does not say it."""
+    name = one.name.replace("_", " ")
+    return name[0].upper() + name[1:]
 
 
 def table(tries: Sequence[Try]) -> list[list[str]]:
-    """A row of text for each try, in the order of `COLUMNS`."""
+    """A row of text for each try, in the order of `columns` of its settings."""
     rows = []
     for one in tries:
         s = one.settings
         made, valid, formulas = one.counts()
+        values = [
+            _written(field, getattr(part, field.name))
+            for part in (s.sampling, s.refinement)
+            if part is not None
+            for field, _ in shown_fields(type(part))
+        ]
         rows.append([
-            str(one.number), without_frame(s.prompt) or "anything", f"{s.temperature:.2f}",
-            f"{s.top_p:.2f}", f"{s.noise:g}", str(s.steps),
-            f"{s.symprec:g}" if s.symprec else "off", str(s.seed), _share(valid, made, s.num),
-            str(formulas), one.state,
+            str(one.number), without_frame(s.prompt) or "anything", *values, str(s.seed),
+            _share(valid, made, s.num), str(formulas), one.state,
         ])  # fmt: skip
     return rows
+
+
+def _written(one: Field[Any], value: Any) -> str:
+    """A setting as the table has it."""
+    about = one.metadata
+    if about.get("zero") and not value:
+        return str(about["zero"])
+    if about.get("written"):
+        return format(value, about["written"])
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _share(valid: int, made: int, asked: int) -> str:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import threading
 import time
 import warnings
+from dataclasses import fields
+from typing import Any
 
 import ipywidgets
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.conditions.ranges import TrainingRanges
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.streaming import Drawn, Event, Refined, Refining, Token
-from flowllm.text.ranges import TrainingRanges
-from flowllm.trajectory import Trajectory
+from flowllm.methods.flow.settings import RefineSettings
+from flowllm.methods.language_model.decoding.events import Token
+from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.systems.events import Drawn, Event, Refined, Refining
+from flowllm_widgets.playground.conditions import MAX_ATOMS
 from flowllm_widgets.playground.controls import LAST_SEED, SettingsForm
 from flowllm_widgets.playground.form import PromptForm
 from flowllm_widgets.playground.history import HistoryTable
@@ -22,11 +28,11 @@ from flowllm_widgets.playground.run import Generates, carry_out
 from flowllm_widgets.playground.sweeping import SweepPanel
 from flowllm_widgets.playground.tries import (
     CANCELLED,
-    COLUMNS,
     FAILED,
     FINISHED,
     Settings,
     Try,
+    columns,
     facts_of,
     table,
 )
@@ -72,15 +78,20 @@ class PromptPlayground(Panel):
         self._model = model
         self.message, self.progress = MessageLine(), MessageLine()
         training = getattr(model, "training", None)  # other models say nothing of their training
-        self.form = PromptForm(training if isinstance(training, TrainingRanges) else None)
-        self.settings, self.result = SettingsForm(num, seed), ResultView()
+        self.form = PromptForm(
+            training if isinstance(training, TrainingRanges) else None,
+            getattr(model, "max_atoms", MAX_ATOMS),
+        )
+        sampling, refinement = _classes(model)
+        self.settings = SettingsForm(num, seed, sampling, refinement)
+        self.result = ResultView()
         self.generate = ipywidgets.Button(
             description="Generate", icon="play", button_style="primary", layout={"width": "130px"}
         )
         self.cancel = ipywidgets.Button(
             description="Cancel", icon="stop", disabled=True, layout={"width": "110px"}
         )
-        self.history = HistoryTable(label="Tries", columns=list(COLUMNS))
+        self.history = HistoryTable(label="Tries", columns=list(columns(sampling, refinement)))
         heading = _heading("Tries (choose one to restore its settings and crystals)")
         self._past = ipywidgets.VBox([heading, self.history], layout={"display": "none"})
         self.sweep = SweepPanel(model, self._read, self._set_buttons)
@@ -92,6 +103,7 @@ class PromptPlayground(Panel):
         self.cancel.on_click(lambda _: self._background.cancel())
         self.form.observe(lambda _: self._set_buttons(), "valid")
         self.history.observe(self._restore, "selected")
+        swept = any(one.name == "temperature" for one in fields(sampling))
         right = ipywidgets.VBox(
             [self.settings, ipywidgets.HBox([self.generate, self.cancel]), self.progress]
         )
@@ -103,8 +115,7 @@ class PromptPlayground(Panel):
                 self.message,
                 self.result,
                 self._past,
-                _heading("Sweep over temperatures"),
-                self.sweep,
+                *([_heading("Sweep over temperatures"), self.sweep] if swept else []),
                 Frame(),
             ]
         )
@@ -169,7 +180,7 @@ class PromptPlayground(Panel):
     def _work(self, one: Try, stop: Stop) -> None:
         tokens = written = 0
 
-        def told(event: Event) -> None:
+        def told(event: Event | Refining) -> None:
             nonlocal tokens, written
             now = time.perf_counter()
             tokens += isinstance(event, Token)
@@ -236,6 +247,14 @@ class PromptPlayground(Panel):
         self.form.set(one.settings.prompt)
         self.settings.write(one.settings)
         self.result.show(one)
+
+
+def _classes(model: Generates) -> tuple[type[Any], type[Any] | None]:
+    """The settings classes of a model's parts; those of FlowLLM where it does not say them."""
+    prior, refiner = getattr(model, "prior", None), getattr(model, "refiner", None)
+    if prior is None:
+        return SamplingSettings, RefineSettings
+    return prior.Settings, None if refiner is None else refiner.Settings
 
 
 def _heading(text: str) -> ipywidgets.HTML:

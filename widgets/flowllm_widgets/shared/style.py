@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
+from flowllm.viz.colours import COLOURS, GREY, see_through
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-COLOURS = ("#2f7bd9", "#e08a1e", "#1d9a76", "#b0489b", "#7d6ae0", "#c2503f")
-"""Systems beside each other, the same as in the report of an evaluation."""
-GREY = "#8a94a6"
-"""Legible on light and on dark; for the data behind, thresholds and the cell."""
+__all__ = ["COLOURS", "GREY", "Panel", "themed"]
 
 
 @lru_cache(maxsize=1)
@@ -52,6 +51,7 @@ def themed(figure: go.Figure, height: int = 300) -> go.Figure:
         margin={"l": 56, "r": 14, "t": 30, "b": 46},
         hoverlabel={"font": {"color": "#1f2733"}, "bgcolor": "#f5f7fa"},
     )
-    figure.update_xaxes(gridcolor="rgba(138,148,166,0.3)", zeroline=False)
-    figure.update_yaxes(gridcolor="rgba(138,148,166,0.3)", zeroline=False)
+    grid = see_through(GREY, 0.3)
+    figure.update_xaxes(gridcolor=grid, zeroline=False)
+    figure.update_yaxes(gridcolor=grid, zeroline=False)
     return figure

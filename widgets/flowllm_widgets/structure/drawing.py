@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from flowllm.crystal import CrystalBatch, lattice_matrices
-from flowllm.elements import SYMBOLS
+from flowllm.crystals.batch import CrystalBatch, lattice_matrices
+from flowllm.crystals.elements import SYMBOLS
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.report.structure3d import SHORTEST_BOND, SPHERE, Drawing, bond_reach, boundary
-from flowllm.trajectory import Trajectory
+from flowllm.viz.structure3d import SHORTEST_BOND, Drawing, ball_radii, bond_reach, boundary
 
 MAX_ATOMS = 600  # in the repeated cell; more of them are no longer told apart
 SHIFTS = np.array(list(itertools.product((0, 1, -1), repeat=3)))
@@ -31,7 +31,7 @@ class MovingDrawing:
         positions: (T, M, 3) float32 Å: the atoms of the repeated cell, then their images on its
             faces, edges and corners. An image that a frame does not need lies in its atom.
         needed: (T, M) bool, whether an atom or image belongs to the frame.
-        numbers: (M,) int64 atomic numbers.
+        numbers: (T, M) int64 atomic numbers; 0 where a species is open.
         source: (M,) int64, the atom of the crystal that each one is or repeats.
         corners: (T, P, 3) float32 Å, the corners of all cells, P = 8 for one.
         edges: (E, 2) int64, pairs of corners that an edge joins, E = 12 for one cell.
@@ -57,17 +57,19 @@ class MovingDrawing:
         return len(self.positions)
 
     @property
-    def labels(self) -> list[str]:
+    def species_change(self) -> bool:
+        """Whether an atom has another species at some frame than at the first."""
+        return bool((self.numbers != self.numbers[0]).any())
+
+    def labels(self, frame: int = 0) -> list[str]:
         """Element and number of each atom, as in "Ti1"; images carry that of their atom."""
-        pairs = zip(self.numbers, self.source, strict=True)
+        pairs = zip(self.numbers[frame], self.source, strict=True)
         return [f"{SYMBOLS[number]}{index + 1}" for number, index in pairs]
 
     @property
     def radii(self) -> np.ndarray:
-        """(M,) Å, radii of the balls."""
-        from ase.data import covalent_radii
-
-        return SPHERE * covalent_radii[self.numbers]
+        """(T, M) Å, radii of the balls."""
+        return ball_radii(self.numbers)
 
     @property
     def extent(self) -> float:
@@ -76,19 +78,14 @@ class MovingDrawing:
         corners = np.linalg.norm(self.corners - self.centres[:, None], axis=-1)
         return float(max(atoms.max(initial=0.0), corners.max()))
 
-    def bond_ends(self) -> np.ndarray:
-        """(T, K, 2, 3) float32 Å; of a pair that is not bonded, both lie in its first atom."""
-        ends = self.positions[:, self.bonds]
-        return np.where(self.bonded[..., None, None], ends, ends[:, :, :1])
-
     def at(self, frame: int) -> Drawing:
         """What belongs to one frame, about the middle of the repeated cell."""
         kept = np.flatnonzero(self.needed[frame])
-        place = np.full(len(self.numbers), -1)
+        place = np.full(len(self.source), -1)
         place[kept] = np.arange(len(kept))
         return Drawing(
             self.positions[frame, kept] - self.centres[frame],
-            self.numbers[kept],
+            self.numbers[frame, kept],
             self.source[kept],
             place[self.bonds[self.bonded[frame]]],
             (self.corners[frame] - self.centres[frame])[self.edges],
@@ -117,10 +114,10 @@ def draw_moving(trajectory: Trajectory, supercell: Sequence[int] = (1, 1, 1)) ->
     """
     if trajectory.num_crystals != 1:
         raise InputError(f"one crystal is drawn at a time, not {trajectory.num_crystals}")
-    repeats = _checked(supercell, len(trajectory.atomic_numbers))
+    count = int(trajectory.num_atoms[0])
+    repeats = _checked(supercell, count)
     lattices = lattice_matrices(trajectory.lengths[:, 0], trajectory.angles[:, 0])
     cells = np.array(list(itertools.product(*map(range, repeats))))
-    count = len(trajectory.atomic_numbers)
     # (T, C N, 3) in units of the repeated cell, whose lattice has the rows repeats * lattice
     copies = (trajectory.frac_coords[:, None] + cells[None, :, None]).reshape(
         len(trajectory), -1, 3
@@ -139,7 +136,7 @@ def draw_moving(trajectory: Trajectory, supercell: Sequence[int] = (1, 1, 1)) ->
     moved = copies[:, atom] + np.where(needed[..., None], SHIFTS[shift], 0)
     positions = (moved @ large).astype(np.float32)
     source = atom % count
-    numbers = trajectory.atomic_numbers[source]
+    numbers = trajectory.atomic_numbers[:, source]
     grid = np.array(list(itertools.product(*(range(n + 1) for n in repeats))))
     bonds, bonded = _bonds(positions, needed, numbers)
     return MovingDrawing(
@@ -174,9 +171,11 @@ def _bonds(
     positions: np.ndarray, needed: np.ndarray, numbers: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs (K, 2) bonded at any frame, and whether they are (T, K)."""
-    reach = bond_reach(numbers)
-    size, found = len(numbers), []
-    for frame, at in zip(positions, needed, strict=True):
+    reach, size = bond_reach(numbers[0]), numbers.shape[1]
+    found, before = [], numbers[0]
+    for frame, at, kinds in zip(positions, needed, numbers, strict=True):
+        if (kinds != before).any():
+            reach, before = bond_reach(kinds), kinds
         pairs = cKDTree(frame).query_pairs(reach.max(initial=0.0), output_type="ndarray")
         one, other = np.sort(pairs, axis=1).T
         distances = np.linalg.norm(frame[one] - frame[other], axis=-1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from flowllm.report.structure3d import Drawing, traces
+from flowllm.viz.structure3d import Drawing, traces
 from flowllm_widgets.structure.projection import EYE
 
 ZOOM = 1.75  # under orthographic projection the aspect ratio is the zoom

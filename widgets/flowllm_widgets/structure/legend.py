@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from flowllm.elements import SYMBOLS
-from flowllm.report.structure3d import colour
+from flowllm.crystals.elements import SYMBOLS
+from flowllm.viz.structure3d import colour
 
 
 def legend(numbers: Iterable[int]) -> str:
-    """HTML: a dot in its colour and the symbol of each element, by atomic number."""
+    """HTML: a dot in its colour and the symbol of each element, by atomic number; X is open."""
     items = (
         f'<span style="white-space:nowrap"><span aria-hidden="true" style="{_dot(number)}"></span>'
         f"{html.escape(SYMBOLS[number])}</span>"

@@ -14,8 +14,8 @@ import anywidget
 import numpy as np
 import traitlets
 
-from flowllm.elements import SYMBOLS
-from flowllm.report.structure3d import colour
+from flowllm.crystals.elements import SYMBOLS
+from flowllm.viz.structure3d import ball_radii, colour
 from flowllm_widgets.structure.drawing import MovingDrawing
 from flowllm_widgets.structure.projection import FIRST_ORIENTATION
 
@@ -79,23 +79,34 @@ def scene(drawing: MovingDrawing, caption: str = "") -> dict[str, Any]:
     """One picture of the player: plain values, and arrays as bytes (float32, int32, uint8).
 
     Positions and corners are about the middle of the repeated cell at each frame, so that a cell
-    that changes its shape does so on the spot and all pictures share one camera.
+    that changes its shape does so on the spot and all pictures share one camera. Labels, colours
+    and radii are those of the first frame. Only where species change, `elements` and (T, M) `kinds`
+    give the element of each atom at each frame.
     """
     middle = drawing.centres[:, None]
-    return {
+    data = {
         "caption": caption,
         "description": _description(drawing),
         "frames": len(drawing),
-        "labels": drawing.labels,
+        "labels": drawing.labels(),
         "extent": drawing.extent,
         "edges": drawing.edges.ravel().tolist(),
         "positions": _bytes(drawing.positions - middle, np.float32),
         "corners": _bytes(drawing.corners - middle, np.float32),
-        "colours": _bytes([_rgb(int(n)) for n in drawing.numbers], np.float32),
-        "radii": _bytes(drawing.radii, np.float32),
+        "colours": _bytes([_rgb(int(n)) for n in drawing.numbers[0]], np.float32),
+        "radii": _bytes(drawing.radii[0], np.float32),
         "bonds": _bytes(drawing.bonds, np.int32),
         "bonded": _bytes(drawing.bonded, np.uint8),
     }
+    if drawing.species_change:
+        species = np.unique(drawing.numbers)
+        data["elements"] = [
+            {"symbol": SYMBOLS[n], "colour": _rgb(int(n)), "radius": float(ball_radii(n))}
+            for n in species
+        ]
+        data["kinds"] = _bytes(np.searchsorted(species, drawing.numbers), np.uint8)
+        data["source"] = drawing.source.tolist()
+    return data
 
 
 def _bytes(array: Any, kind: type) -> bytes:
@@ -111,5 +122,10 @@ def _rgb(number: int) -> tuple[float, ...]:
 def _description(drawing: MovingDrawing) -> str:
     """For those who do not see the picture, as in "2 Na, 2 Cl in the cell"."""
     atoms = np.unique(drawing.source, return_index=True)[1]
-    counts = zip(*np.unique(drawing.numbers[atoms], return_counts=True), strict=True)
-    return ", ".join(f"{n} {SYMBOLS[number]}" for number, n in counts) + " in the cell"
+    first, last = _counts(drawing.numbers[0, atoms]), _counts(drawing.numbers[-1, atoms])
+    return f"{first} in the cell" + (f", {last} at the end" if last != first else "")
+
+
+def _counts(numbers: np.ndarray) -> str:
+    pairs = zip(*np.unique(numbers, return_counts=True), strict=True)
+    return ", ".join(f"{count} {SYMBOLS[number]}" for number, count in pairs)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import ipywidgets
+import numpy as np
 import traitlets
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.trajectory import Trajectory
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
 from flowllm_widgets.structure.display import Display
@@ -151,7 +152,7 @@ class PlayerView(Panel):
         self.supercell = repeats
         for box, count in zip(self._repeats, repeats, strict=True):
             box.value = count
-        self._legend.value = legend(n for d in pictures.values() for n in d.numbers)
+        self._legend.value = legend(n for d in pictures.values() for n in np.unique(d.numbers))
         if not same:
             self.display.player.shown = [True] * len(pictures)
             self._panels.children = [self._choice(caption) for caption in pictures]

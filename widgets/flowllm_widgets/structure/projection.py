@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.report.structure3d import CELL_COLOUR, SPHERE, Drawing, colour
+from flowllm.viz.structure3d import CELL_COLOUR, Drawing, ball_radii, colour
 
 EYE = np.array([1.25, 0.75, 0.5])  # the report's, in the crystal's axes
 PIECES = 8  # of an edge of the cell, so that an atom may hide a part of it
@@ -54,11 +54,9 @@ def marks(drawing: Drawing, orientation: Sequence[float] = FIRST_ORIENTATION) ->
         drawing: about the middle of its cell, as `MovingDrawing.at` gives it.
         orientation: nine numbers, see `FIRST_ORIENTATION`.
     """
-    from ase.data import covalent_radii
-
     turn = np.array(orientation, dtype=float).reshape(3, 3).T
     atoms = drawing.positions @ turn
-    radii = SPHERE * covalent_radii[drawing.numbers]
+    radii = ball_radii(drawing.numbers)
     found: list[tuple[float, Ball | Line]] = []
     for (x, y, depth), radius, number in zip(atoms, radii, drawing.numbers, strict=True):
         ball = Ball(float(x), float(y), float(radius), colour(int(number)))

@@ -1,5 +1,6 @@
 // One 3-D picture: an NGL stage with atoms, bonds and the cell as three components. Everything of a
-// scene is handed to the graphics card once; a frame only moves it.
+// scene is handed to the graphics card once; a frame only moves it, and colours it anew where species
+// change.
 
 const GREY = [0x8a, 0x94, 0xa6].map((x) => x / 255); // of the cell: legible on light and on dark
 const LINE = { linewidth: 2 }; // pixels
@@ -53,6 +54,37 @@ class Scene {
     this.bonds = numbers(data.bonds, Int32Array);
     this.bonded = numbers(data.bonded, Uint8Array);
     this.count = this.radii.length;
+    this.kinds = data.kinds ? numbers(data.kinds, Uint8Array) : null; // only if species change
+  }
+
+  // colours, radii and labels of the atoms; those of the first frame were sent as they are
+  appearance(frame) {
+    const { kinds, count, data } = this;
+    if (!kinds) return { colours: this.colours, radii: this.radii, labels: data.labels };
+    const elements = Array.from(kinds.subarray(frame * count, (frame + 1) * count),
+      (kind) => data.elements[kind]);
+    return {
+      colours: new Float32Array(elements.flatMap((element) => element.colour)),
+      radii: new Float32Array(elements.map((element) => element.radius)),
+      labels: elements.map((element, k) => element.symbol + (data.source[k] + 1)),
+    };
+  }
+
+  sameSpecies(one, other) {
+    const { kinds, count } = this;
+    for (let k = 0; kinds && k < count; k++) {
+      if (kinds[one * count + k] !== kinds[other * count + k]) return false;
+    }
+    return true;
+  }
+
+  // the colours at both ends of the bonds
+  bondColours(colours) {
+    const ends = [0, 1].map((end) => new Float32Array(1.5 * this.bonds.length));
+    this.bonds.forEach((atom, k) => {
+      ends[k % 2].set(colours.subarray(3 * atom, 3 * atom + 3), 3 * (k >> 1));
+    });
+    return { color: ends[0], color2: ends[1] };
   }
 
   atoms(frame) {
@@ -126,12 +158,13 @@ class Picture {
     const old = [...this.stage.compList];
     this.scene = scene;
     const { NGL } = this;
+    this.appearance = scene.appearance(0);
+    const { colours, radii } = this.appearance;
     const atoms = new NGL.Shape("atoms");
-    const colour = (k) => scene.colours.subarray(3 * k, 3 * k + 3);
     const place = scene.atoms(0);
     for (let k = 0; k < scene.count; k++) {
-      atoms.addSphere([...place.subarray(3 * k, 3 * k + 3)], [...colour(k)], scene.radii[k],
-        scene.data.labels[k]);
+      const [at, colour] = [place, colours].map((a) => [...a.subarray(3 * k, 3 * k + 3)]);
+      atoms.addSphere(at, colour, radii[k], `${k}`); // its name is found by this number
     }
     const cell = new NGL.Shape("cell");
     const edges = scene.edges(0);
@@ -140,11 +173,14 @@ class Picture {
     this.parts = { atoms: this._add(atoms), cell: this._add(cell) };
     if (scene.bonds.length) {
       const shape = new NGL.Shape("bonds");
-      const tint = (k, end) => colour(scene.bonds[2 * k + end]);
-      shape.addBuffer(this._cylinders(scene.bondEnds(0), BOND_RADIUS, tint));
+      shape.addBuffer(new NGL.CylinderBuffer({
+        ...scene.bondEnds(0), ...scene.bondColours(colours),
+        radius: new Float32Array(scene.bonds.length / 2).fill(BOND_RADIUS),
+      }));
       this.parts.bonds = this._add(shape);
     }
     this._frame = 0;
+    this._coloured = 0; // the frame whose species are drawn
     this.setLabels(labels);
     if (old.length) {
       // drawn once together, or the shaders are thrown away with the old and compiled again
@@ -156,21 +192,12 @@ class Picture {
   }
 
   _name(picked) {
-    const name = picked?.sphere?.name;
+    const name = picked?.sphere && this.appearance.labels[Number(picked.sphere.name)];
     this.tip.textContent = name ?? "";
     this.tip.style.display = name ? "" : "none";
     if (!name) return;
     const { x, y } = this.stage.mouseObserver.canvasPosition; // y from below
     Object.assign(this.tip.style, { left: `${x + 10}px`, bottom: `${y + 8}px` });
-  }
-
-  _cylinders(ends, radius, colour) {
-    const count = ends.position1.length / 3;
-    const colours = [new Float32Array(3 * count), new Float32Array(3 * count)];
-    for (let k = 0; k < count; k++) colours.forEach((c, end) => c.set(colour(k, end), 3 * k));
-    return new this.NGL.CylinderBuffer({
-      ...ends, color: colours[0], color2: colours[1], radius: new Float32Array(count).fill(radius),
-    });
   }
 
   _add(shape) {
@@ -198,7 +225,7 @@ class Picture {
       const shape = new NGL.Shape("labels");
       shape.addBuffer(new NGL.TextBuffer({
         position: scene.atoms(Math.min(this._frame, scene.frames - 1)),
-        text: scene.data.labels,
+        text: this.appearance.labels,
         size: new Float32Array(scene.count).fill(LABEL),
         color: new Float32Array(3 * scene.count).fill(0.08),
       }, {
@@ -214,10 +241,20 @@ class Picture {
     this._frame = frame;
     const k = Math.min(frame, this.scene.frames - 1);
     const position = this.scene.atoms(k);
-    this._move("atoms", { position });
-    this._move("labels", { position });
+    const [atoms, bonds] = [{ position }, this.scene.bondEnds(k)];
+    const changed = !this.scene.sameSpecies(k, this._coloured);
+    if (changed) {
+      this._coloured = k;
+      this.appearance = this.scene.appearance(k);
+      const { colours, radii } = this.appearance;
+      Object.assign(atoms, { color: colours, radius: radii });
+      Object.assign(bonds, this.scene.bondColours(colours));
+    }
+    this._move("atoms", atoms);
     this._move("cell", this.scene.edges(k));
-    this._move("bonds", this.scene.bondEnds(k));
+    this._move("bonds", bonds);
+    if (changed && this.parts.labels) this.setLabels(true); // at their places at this frame
+    else this._move("labels", { position });
     this.stage.viewer.requestRender();
   }
 
@@ -268,8 +305,9 @@ class Picture {
     const { array } = geometry.attributes[attribute];
     const { count, data, bonds } = this.scene;
     const items = { atoms: count, cell: data.edges.length / 2, bonds: bonds.length / 2 }[part];
-    const copies = array.length / 3 / items; // a flat box for each ball, of several points
-    const item = (_, k) => [...array.subarray(3 * k * copies, 3 * k * copies + 3)];
+    const { itemSize } = geometry.attributes[attribute];
+    const copies = array.length / itemSize / items; // a flat box for each ball, of several points
+    const item = (_, k) => [...array.subarray(itemSize * k * copies, itemSize * (k * copies + 1))];
     return Array.from({ length: items }, item);
   }
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import html
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from flowllm.crystal import CrystalBatch
 from flowllm_widgets.shared.style import GREY
-from flowllm_widgets.structure.drawing import MovingDrawing, draw_still
+from flowllm_widgets.structure.drawing import MovingDrawing
 from flowllm_widgets.structure.projection import FIRST_ORIENTATION, Ball, marks
 
 if TYPE_CHECKING:
@@ -111,26 +109,6 @@ def still_image(
             ]
             pen.line(ends, mark.colour, max(FINER, round(scale * mark.width)))
     return image.resize(size, Image.Resampling.LANCZOS)
-
-
-def still_png(
-    crystal: CrystalBatch,
-    size: tuple[int, int] = (480, 360),
-    *,
-    supercell: Sequence[int] = (1, 1, 1),
-    orientation: Sequence[float] = FIRST_ORIENTATION,
-    background: str = "white",
-) -> bytes:
-    """A crystal, a batch of one, as PNG.
-
-    Raises:
-        InputError: as `draw_moving`.
-    """
-    drawing = draw_still(crystal, supercell)
-    image = still_image(drawing, size=size, orientation=orientation, background=background)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def _shaded(pen: object, x: float, y: float, radius: float, tint: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import ipywidgets
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
 from flowllm_widgets.structure.display import Display

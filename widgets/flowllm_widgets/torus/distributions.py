@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.manifolds import FlatTorus
 
@@ -55,7 +55,7 @@ def crystal_sites(crystals: CrystalBatch | None = None) -> Draw:
     """Coordinates x and y of atoms in real crystals, each blurred by `JITTER`.
 
     Args:
-        crystals: whose atoms; left out, those of `flowllm.data.textbook_structures`, which takes
+        crystals: whose atoms; left out, those of `flowllm.teaching.textbook`, which takes
             some seconds at the first draw.
 
     Raises:
@@ -66,7 +66,7 @@ def crystal_sites(crystals: CrystalBatch | None = None) -> Draw:
 
     @cache
     def places() -> torch.Tensor:
-        from flowllm.data import textbook_structures
+        from flowllm.teaching.textbook import textbook_structures
 
         known = textbook_structures().crystals if crystals is None else crystals
         return torch.from_numpy(known.frac_coords[:, :2]).float()

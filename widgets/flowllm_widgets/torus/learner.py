@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from flowllm.errors import InputError
-from flowllm.flow.ode import integrate
 from flowllm.manifolds import Euclidean, FlatTorus
 from flowllm.manifolds.base import TensorManifold
+from flowllm.methods.flow.ode import integrate
 from flowllm_widgets.torus.matching import Pairs
 
 HARMONICS = 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipywidgets
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
 from flowllm_widgets.torus.distributions import distributions
 from flowllm_widgets.torus.matching import Pairs, draw_pairs
 

@@ -39,7 +39,7 @@ A small network sees sines and cosines of {X} and learns <i>v</i>({T}, {X}) from
 pairs by the loss |<i>v</i>({T}, {XT}) − {LOG}|², {T} uniform (Chen &amp; Lipman, section 3). It
 cannot reach 0: where paths cross, one velocity must do for all. The dotted line is the loss of the
 exact marginal velocity, the dashed one that of the best constant. Samples flow from the base by
-<code>flowllm.flow.ode.integrate</code>."""
+<code>flowllm.methods.flow.ode.integrate</code>."""
 
 WRAP = f"""
 The same training twice, the second time with straight lines {X1} − {X0} and a network for which

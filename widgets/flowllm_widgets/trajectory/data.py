@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.distances import safe_lattices, shortest_distances
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.manifolds import DEFAULT_CELL_MAP, CrystalManifold, CrystalState, cell_map
-from flowllm.metrics.distances import safe_lattices, shortest_distances
 from flowllm.relax import Potential, evaluate
-from flowllm.trajectory import Trajectory
 
 FRAMES_TOGETHER = 4
 """Frames that CHGNet evaluates in one call, between two looks at whether to go on."""
@@ -52,12 +52,6 @@ class TrajectoryCurves:
     path_length: np.ndarray
     geodesic_length: np.ndarray
 
-    @property
-    def straightness(self) -> float:
-        """Geodesic over path length at the end, 1 for a straight path; NaN if nothing moved."""
-        path = self.path_length[-1]
-        return float(self.geodesic_length[-1] / path) if path > 0 else float("nan")
-
 
 @dataclass(frozen=True)
 class EnergyCurve:
@@ -93,7 +87,7 @@ def frames_as_batch(trajectory: Trajectory) -> CrystalBatch:
         raise InputError(f"one crystal is needed, the trajectory holds {trajectory.num_crystals}")
     count = len(trajectory)
     return CrystalBatch(
-        np.tile(trajectory.atomic_numbers, count),
+        trajectory.atomic_numbers.reshape(-1),
         trajectory.frac_coords.reshape(-1, 3),
         trajectory.lengths[:, 0],
         trajectory.angles[:, 0],
@@ -142,12 +136,12 @@ def make_curves(trajectory: Trajectory) -> TrajectoryCurves:
 
 
 def describe(trajectory: Trajectory, curves: TrajectoryCurves, frame: int) -> str:
-    """A line about one frame of one crystal's trajectory."""
-    first, atoms = trajectory.first, int(trajectory.num_atoms[0])
+    """A line about one frame of one crystal's trajectory; its formula has X for open species."""
+    there, atoms = trajectory.frame(frame), int(trajectory.num_atoms[0])
     distance, volume = curves.shortest_distance[frame], curves.volume[frame]
     return " · ".join(
         [
-            first.formulas[0] if (first.atomic_numbers > 0).all() else "open types",
+            there.formulas[0] if (there.atomic_numbers > 0).any() else "open types",
             f"{atoms} atom{'s' if atoms > 1 else ''}",
             f"t = {curves.times[frame]:.2f}, frame {frame + 1} of {len(curves.times)}",
             "no volume" if np.isnan(distance) else f"shortest distance {distance:.2f} Å",

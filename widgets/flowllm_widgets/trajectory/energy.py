@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import ipywidgets
 
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.relax import Potential
-from flowllm.trajectory import Trajectory
 from flowllm_widgets.shared.background import Background, Stop
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.trajectory.data import EnergyCurve, energy_curve

@@ -7,9 +7,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowllm.checkpoint import atomic_write, friendly_os_errors
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.trajectory import Trajectory
+from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm_widgets.trajectory.data import EnergyCurve, TrajectoryCurves
 from flowllm_widgets.trajectory.gif import Tick, make_gif
 from flowllm_widgets.trajectory.page import make_page
@@ -75,7 +75,8 @@ def export(
         tick: progress of a GIF; what it raises ends the work.
 
     Raises:
-        InputError: an unknown kind, or a cell that spans no volume.
+        InputError: an unknown kind, a cell that spans no volume, or an open species in the frame
+            that a CIF should hold.
     """
     if kind not in FORMATS:
         raise InputError(f"no format {kind!r}; there are {', '.join(FORMATS)}")
@@ -84,7 +85,10 @@ def export(
         content = _extended_xyz(trajectory)
     elif kind == "cif":
         name += f"-t{trajectory.times[frame]:.3f}"
-        content = trajectory.frame(frame).to_cif()[0].encode()
+        try:
+            content = trajectory.frame(frame).to_cif()[0].encode()
+        except InputError as error:  # of a frame in which species are open, for example
+            raise InputError(f"frame {frame + 1} has no CIF: {error}") from error
     elif kind == "html":
         content = make_page(trajectory, curves, energy).encode()
     else:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import ipywidgets
 
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.trajectory import Trajectory
 from flowllm_widgets.shared.background import Background, Stop
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.trajectory.data import EnergyCurve, TrajectoryCurves

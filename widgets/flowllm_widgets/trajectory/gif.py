@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.elements import SYMBOLS
-from flowllm.report.structure3d import CELL_COLOUR, SPHERE, Drawing, colour, draw
-from flowllm.trajectory import Trajectory
+from flowllm.crystals.elements import SYMBOLS
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.viz.structure3d import CELL_COLOUR, Drawing, ball_radii, colour, draw
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
@@ -44,10 +44,11 @@ def make_gif(trajectory: Trajectory, seconds: float = 4.0, tick: Tick | None = N
     chosen = np.round(np.linspace(0, len(trajectory) - 1, count)).astype(int)
     drawings = [draw(trajectory.frame(int(k))) for k in chosen]
     box = view_box(drawings)
-    formula = trajectory.first.formulas[0]
     images = []
     for done, (frame, drawing) in enumerate(zip(chosen, drawings, strict=True)):
-        picture = paint(drawing, box, formula, f"t = {trajectory.times[frame]:.2f}")
+        formula = trajectory.frame(int(frame)).formulas[0]
+        note = f"t = {trajectory.times[frame]:.2f}"
+        picture = paint(drawing, box, formula, note, np.unique(trajectory.atomic_numbers))
         images.append(picture.quantize(COLOURS))
         if tick:
             tick(done + 1, count)
@@ -75,7 +76,9 @@ def view_box(drawings: list[Drawing]) -> np.ndarray:
     return np.stack([middle - half, middle + half], axis=1)
 
 
-def paint(drawing: Drawing, box: np.ndarray, title: str, note: str) -> Image.Image:
+def paint(
+    drawing: Drawing, box: np.ndarray, title: str, note: str, species: np.ndarray
+) -> Image.Image:
     """One frame: what is nearer over what is farther, a title, a note and the elements below.
 
     Args:
@@ -83,8 +86,8 @@ def paint(drawing: Drawing, box: np.ndarray, title: str, note: str) -> Image.Ima
         box: what `view_box` gave, in Å.
         title: at the left of the head.
         note: at its right.
+        species: (S,) atomic numbers in the legend, the same for all frames.
     """
-    from ase.data import covalent_radii
     from PIL import Image, ImageDraw
 
     width, height = FINER * SIZE, FINER * (TITLE + SIZE + LEGEND)
@@ -109,14 +112,14 @@ def paint(drawing: Drawing, box: np.ndarray, title: str, note: str) -> Image.Ima
             layers.append((depth, partial(_line, pen, half, INK, 6)))
             layers.append((depth, partial(_line, pen, half, tint, 4.4)))
     for centre, number in zip(atoms, drawing.numbers, strict=True):
-        radius = SPHERE * covalent_radii[number] * scale
+        radius = float(ball_radii(number)) * scale
         layers.append((centre[2], partial(_ball, pen, centre, radius, _tint(number))))
     for _, put in sorted(layers, key=lambda layer: layer[0]):
         put()
     edge, line = 16 * FINER, FINER * TITLE / 2
     pen.text((edge, line), title, INK, _font(17 * FINER), "lm")
     pen.text((width - edge, line), note, INK, _font(15 * FINER), "rm")
-    _legend(pen, np.unique(drawing.numbers), width, height - FINER * LEGEND / 2)
+    _legend(pen, species, width, height - FINER * LEGEND / 2)
     return picture.resize((SIZE, TITLE + SIZE + LEGEND), Image.Resampling.LANCZOS)
 
 

@@ -1,31 +1,31 @@
 """A page of one file in which a trajectory plays, offline: 3-D view, slider and curves.
 
-The page is the report's (`flowllm.report.page`): its style, its script and plotly inside. Frames
+The page is the report's (`flowllm.viz.page`): its style, its script and plotly inside. Frames
 travel as coordinates; `page.js` makes spheres and lines of them.
 """
 
 from __future__ import annotations
 
-import json
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
-from flowllm.elements import SYMBOLS
-from flowllm.report.page import figure_place, render
-from flowllm.report.structure3d import (
+from flowllm.crystals.elements import SYMBOLS
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.viz.page import figure_place, render, script_json
+from flowllm.viz.structure3d import (
     CELL_COLOUR,
     LIGHT,
     LIGHTING,
-    SPHERE,
     Drawing,
+    ball_radii,
     colour,
     draw,
     unit_sphere,
 )
-from flowllm.trajectory import Trajectory
 from flowllm_widgets.trajectory.data import EnergyCurve, TrajectoryCurves, describe
 from flowllm_widgets.trajectory.figure import make_figure, make_marks
 from flowllm_widgets.trajectory.marks import SCRIPT as MARKS
@@ -55,8 +55,9 @@ def make_page(
     Raises:
         InputError: a cell spans no volume.
     """
-    first = trajectory.first
-    formula, name = first.formulas[0], str(first.ids[0])
+    first, last = (frame.formulas[0] for frame in (trajectory.first, trajectory.last))
+    formula = first if first == last else f"{first} → {last}"
+    name = str(trajectory.ids[0])
     label = f"Cell and atoms of {formula} along the flow"
     keys = "".join(
         f'<span><i style="background:{colour(int(n))}"></i>{SYMBOLS[n]}</span>'
@@ -65,7 +66,7 @@ def make_page(
     speeds = "".join(
         f"<option{' selected' if speed == 20 else ''}>{speed}</option>" for speed in SPEEDS
     )
-    data = json.dumps(player_data(trajectory, curves, energy)).replace("</", "<\\/")
+    data = script_json(player_data(trajectory, curves, energy))
     paths = (MARKS, Path(__file__).parent / "page.js")
     script = "\n".join(path.read_text(encoding="utf-8") for path in paths)
     sections = [
@@ -85,15 +86,13 @@ def make_page(
         f"<script>\n{script}</script>\n",
     ]
     lead = f"{name}: {len(trajectory)} frames from the prior (t = 0) to the refined crystal."
-    return render(formula, lead, sections)
+    return render(formula, lead, map(Markup, sections))  # built above of escaped text
 
 
 def player_data(
     trajectory: Trajectory, curves: TrajectoryCurves, energy: EnergyCurve | None
 ) -> dict[str, Any]:
     """What the page's script needs, as plain JSON."""
-    from ase.data import covalent_radii
-
     numbers = [int(n) for n in np.unique(trajectory.atomic_numbers)]
     drawings = [draw(frame) for frame in trajectory]
     points = np.concatenate([p for d in drawings for p in (d.positions, d.edges.reshape(-1, 3))])
@@ -105,7 +104,7 @@ def player_data(
             {
                 "symbol": SYMBOLS[n],
                 "colour": colour(n),
-                "radius": round(float(SPHERE * covalent_radii[n]), 3),
+                "radius": round(float(ball_radii(np.array(n))), 3),
             }
             for n in numbers
         ],

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from flowllm.generation import Generation
+    from flowllm.systems.generation import Generation
 
 ENDS = ("prior", "refined")
 
@@ -77,8 +77,8 @@ class Source:
         return cls(
             moving,
             first if prior is None else _by_id(prior, first, "prior"),
-            last if refined is None else _by_id(refined, first, "refined"),
-            _references(reference, first, reference_name, crystal),
+            last if refined is None else _by_id(refined, last, "refined"),
+            _references(reference, last, reference_name, crystal),
             reference_name,
             ends,
         )
@@ -96,10 +96,10 @@ class Source:
 
     @property
     def labels(self) -> list[str]:
-        """Per crystal its id and formula."""
-        first = self.trajectory.first
-        formulas = [_formula(one) for one in first]
-        return [f"{name}  {formula}" for name, formula in zip(first.ids, formulas, strict=True)]
+        """Per crystal its id and formula, at the last frame."""
+        last = self.trajectory.last
+        formulas = [_formula(one) for one in last]
+        return [f"{name}  {formula}" for name, formula in zip(last.ids, formulas, strict=True)]
 
 
 def check_position(crystal: int, count: int) -> None:
@@ -126,25 +126,25 @@ def _by_id(crystals: CrystalBatch, wanted: CrystalBatch, name: str) -> CrystalBa
 
 
 def _references(
-    reference: CrystalBatch | None, first: CrystalBatch, name: str, crystal: int
+    reference: CrystalBatch | None, last: CrystalBatch, name: str, crystal: int
 ) -> tuple[CrystalBatch | None, ...]:
     """Per crystal its reference; reduced formulas must agree, the size of the cell need not."""
     if reference is None:
-        return (None,) * len(first)
+        return (None,) * len(last)
     if not len(reference):
         raise InputError(f"{name}: it holds no crystal")
-    formulas = [_formula(one) for one in first]
+    formulas = [_formula(one) for one in last]
     places = {str(i): place for place, i in enumerate(reference.ids)}
-    found = [places.get(str(i)) for i in first.ids]
-    if len(reference) == 1 and found == [None] * len(first):
+    found = [places.get(str(i)) for i in last.ids]
+    if len(reference) == 1 and found == [None] * len(last):
         own = _formula(reference)
         if own != formulas[crystal]:
-            raise InputError(f"{name} is {own}, but {first.ids[crystal]} is {formulas[crystal]}")
+            raise InputError(f"{name} is {own}, but {last.ids[crystal]} is {formulas[crystal]}")
         return tuple(reference if formula == own else None for formula in formulas)
-    if found == [None] * len(first):
+    if found == [None] * len(last):
         raise InputError(f"{name}: none of its ids is in the trajectory ({reference.ids[0]}, …)")
     result = tuple(None if place is None else reference[place] for place in found)
-    for one, formula, crystal_id in zip(result, formulas, first.ids, strict=True):
+    for one, formula, crystal_id in zip(result, formulas, last.ids, strict=True):
         if one is not None and _formula(one) != formula:
             raise InputError(f"{name}: {crystal_id} is {_formula(one)}, not {formula}")
     return result

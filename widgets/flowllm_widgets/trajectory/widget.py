@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
-from flowllm.crystal import CrystalBatch
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.relax import Potential
-from flowllm.trajectory import Trajectory
 from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.plot import Plot
@@ -32,7 +32,7 @@ from flowllm_widgets.trajectory.marks import PlotMarks
 from flowllm_widgets.trajectory.source import ENDS, Source, check_position
 
 if TYPE_CHECKING:
-    from flowllm.generation import Generation
+    from flowllm.systems.generation import Generation
 
 
 class TrajectoryViewer(Panel):

@@ -1,0 +1,1 @@
+"""How fast generation, relaxation and evaluation are."""

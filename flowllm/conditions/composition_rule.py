@@ -1,0 +1,80 @@
+"""Which compositions a text may have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from flowllm.conditions.formula import too_large
+from flowllm.crystals.elements import RANK_OF
+from flowllm.errors import InputError
+
+
+@dataclass(frozen=True)
+class CompositionRule:
+    """Which compositions a text may have.
+
+    Attributes:
+        max_atoms: the most atoms that a cell may have.
+        compositions: the text has exactly one of these {element: atoms}; None leaves it open.
+        elements: the text has exactly these elements; None leaves it open.
+        num_atoms: the text has exactly this many atoms; None allows up to `max_atoms`.
+
+    Raises:
+        InputError: no composition satisfies the rule.
+    """
+
+    max_atoms: int
+    compositions: tuple[dict[str, int], ...] | None = None
+    elements: tuple[str, ...] | None = None
+    num_atoms: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.elements is not None:
+            if not self.elements:
+                raise InputError("the list of elements is empty")
+            object.__setattr__(self, "elements", tuple(dict.fromkeys(self.elements)))
+        most = self.num_atoms or self.max_atoms
+        if most > self.max_atoms:
+            raise InputError(too_large(f"number of atoms {most}", self.max_atoms))
+        if self.compositions is not None:
+            kept = tuple(c for c in self.compositions if self.allows(c))
+            if not kept:
+                raise InputError("no composition fits what is asked together")
+            object.__setattr__(self, "compositions", kept)
+        elif self.elements is not None and len(self.elements) > most:
+            raise InputError(f"{len(self.elements)} elements do not fit in {most} atoms")
+
+    def allows(self, composition: dict[str, int]) -> bool:
+        """Whether a composition has the elements and the number of atoms asked for."""
+        count = sum(composition.values())
+        return (
+            0 < count <= self.max_atoms
+            and self.num_atoms in (None, count)
+            and (self.elements is None or set(self.elements) == set(composition))
+        )
+
+    def any_size(self) -> CompositionRule:
+        """The same with up to as many atoms as are asked for."""
+        if self.num_atoms is None or self.compositions is not None:
+            return self
+        return CompositionRule(self.num_atoms, elements=self.elements)
+
+    @property
+    def largest(self) -> int:
+        """The most atoms that a text under this rule can have."""
+        if self.compositions is not None:
+            return max(sum(c.values()) for c in self.compositions)
+        return self.num_atoms or self.max_atoms
+
+    @cached_property
+    def paths(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """The compositions as ((rank, atoms), …) in the order of the text."""
+        return tuple(
+            tuple(sorted((RANK_OF[s], n) for s, n in c.items())) for c in self.compositions or ()
+        )
+
+    @cached_property
+    def ranks(self) -> tuple[int, ...] | None:
+        """The elements asked for, in the order of the text."""
+        return None if self.elements is None else tuple(sorted(RANK_OF[s] for s in self.elements))

@@ -1,0 +1,176 @@
+"""What a condition is: its names, unit and sentence, how its value is read, written and checked.
+
+A condition is written down once, as a field of `flowllm.conditions.conditions.Conditions` with one
+of these beside it; prompts, commands, ranges, adherence and forms are made of them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flowllm.conditions.formula import read_elements
+from flowllm.crystals.elements import NUMBER_OF, RANK_OF
+from flowllm.errors import InputError
+
+_COMPOSITION = re.compile(r"[A-Z][a-z]?\d+( [A-Z][a-z]?\d+)*")
+
+
+@dataclass(frozen=True)
+class ConditionKind:
+    """One kind of condition.
+
+    Attributes:
+        title: as in a sentence of English, "band gap".
+        sentence: how its sentence in a prompt begins; the value and a full stop follow.
+        about: help for whoever asks for it, units included.
+        example: a value as a person would type it.
+        share: how often training prompts state it, where it is known, 0 to 1.
+        unit: of its values; empty for one without.
+        number: whether its values are numbers with a unit of their own or a count, of which a
+            range in training can be told.
+        measured: whether a data set holds it as a column of its own, not as part of the crystal.
+        read: a value as a person types it -> the value; raises InputError.
+        parse: a value as a prompt's sentence has it -> the value; raises ValueError.
+        write: the value -> as the sentence has it.
+        check: raises InputError for a value out of its range.
+    """
+
+    title: str
+    sentence: str
+    about: str
+    example: str
+    share: float
+    unit: str = ""
+    number: bool = False
+    measured: bool = False
+    read: Callable[[str], Any] = str
+    parse: Callable[[str], Any] = str
+    write: Callable[[Any], str] = str
+    check: Callable[[Any], None] = lambda value: None
+
+    @property
+    def label(self) -> str:
+        """The title with its unit, for a form, as in "Band gap (eV)"."""
+        title = self.title[0].upper() + self.title[1:]
+        return f"{title} ({self.unit})" if self.unit else title
+
+
+def whole(text: str) -> int:
+    """A whole number as a person types it.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"{text!r} is no whole number") from None
+
+
+def real(text: str) -> float:
+    """A number as a person types it.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{text!r} is no number") from None
+
+
+def two_decimals(value: float) -> str:
+    """As in "-1.50"; never "-0.00"."""
+    text = f"{value:.2f}"
+    return "0.00" if text == "-0.00" else text
+
+
+def finite(name: str) -> Callable[[float], None]:
+    """Checks that a value is finite."""
+
+    def check(value: float) -> None:
+        if not math.isfinite(value):
+            raise InputError(f"{name} {value} is not finite")
+
+    return check
+
+
+def between(title: str, low: int, high: int) -> Callable[[int], None]:
+    """Checks that a whole number lies in a range, ends included."""
+
+    def check(value: int) -> None:
+        if not low <= value <= high:
+            raise InputError(f"{title} {value} is not between {low} and {high}")
+
+    return check
+
+
+def positive(title: str) -> Callable[[int], None]:
+    """Checks that a whole number is at least 1."""
+
+    def check(value: int) -> None:
+        if value < 1:
+            raise InputError(f"{title} {value} is not at least 1")
+
+    return check
+
+
+def elements_of(text: str) -> tuple[str, ...]:
+    """Elements separated by commas or spaces."""
+    return read_elements(text.replace(" ", ","))
+
+
+def check_elements(elements: tuple[str, ...]) -> None:
+    """Refuse unknown elements and an empty list."""
+    _check_symbols(elements)
+    if not elements:
+        raise InputError("the list of elements is empty")
+
+
+def check_composition(composition: dict[str, int]) -> None:
+    """Refuse unknown elements, counts that are not whole, and cells of no atoms."""
+    _check_symbols(tuple(composition))
+    for symbol, count in composition.items():
+        if count != int(count):
+            raise InputError(f"composition: {count} atoms of {symbol} is no whole number")
+        if count < 1:
+            raise InputError(f"composition: {count} atoms of {symbol}; at least 1 is needed")
+    if not composition:
+        raise InputError("the composition has no atoms")
+
+
+def written_elements(elements: tuple[str, ...]) -> str:
+    """As in "Sr, Ti, O", in the order of the text."""
+    return ", ".join(sorted(elements, key=RANK_OF.__getitem__))
+
+
+def written_composition(composition: dict[str, int]) -> str:
+    """As in "Sr1 Ti1 O3", in the order of the text."""
+    return " ".join(f"{s}{composition[s]}" for s in sorted(composition, key=RANK_OF.__getitem__))
+
+
+def parsed_composition(text: str) -> dict[str, int]:
+    """The composition that `written_composition` wrote.
+
+    Raises:
+        ValueError: it is another text.
+    """
+    pairs = re.findall(r"([A-Z][a-z]?)(\d+)", text)
+    if not _COMPOSITION.fullmatch(text) or len(dict(pairs)) < len(pairs):
+        raise ValueError(text)
+    return {symbol: int(count) for symbol, count in pairs}
+
+
+def parsed_elements(text: str) -> tuple[str, ...]:
+    """The elements that `written_elements` wrote."""
+    return tuple(text.split(", "))
+
+
+def _check_symbols(symbols: tuple[str, ...]) -> None:
+    for symbol in symbols:
+        if symbol not in NUMBER_OF:
+            raise InputError(f"unknown element {symbol!r}")

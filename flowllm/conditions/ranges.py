@@ -1,0 +1,188 @@
+"""What the training data have of each condition, and warnings of what lies outside."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flowllm.conditions.conditions import KINDS, Conditions
+from flowllm.conditions.formula import read_formula
+from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
+from flowllm.errors import InputError
+
+if TYPE_CHECKING:
+    from flowllm.data.dataset import CrystalSet
+
+UNITS = {name: kind.unit for name, kind in KINDS.items() if kind.number}
+"""The conditions whose values are numbers, and their units."""
+FEW = 10  # a space group or an element that fewer training crystals have is called rare
+
+
+class OutOfRangeWarning(UserWarning):
+    """A condition asks for what the training data do not have, or hardly have."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values of one condition in training, in its unit (see `UNITS`).
+
+    Attributes:
+        known: crystals whose value is known.
+        min: the smallest.
+        q01: 1 % quantile.
+        q99: 99 % quantile.
+        max: the largest.
+    """
+
+    known: int
+    min: float
+    q01: float
+    q99: float
+    max: float
+
+
+@dataclass(frozen=True)
+class TrainingRanges:
+    """What a model has seen of each condition.
+
+    Attributes:
+        crystals: in the training split.
+        ranges: of `num_atoms`, `formation_energy`, `e_above_hull`, `band_gap` where known.
+        elements: element -> crystals that hold it.
+        space_groups: space group -> {atoms in the cell: crystals}.
+    """
+
+    crystals: int
+    ranges: Mapping[str, Range]
+    elements: Mapping[str, int]
+    space_groups: Mapping[int, Mapping[int, int]]
+
+    @classmethod
+    def of(cls, data: CrystalSet) -> TrainingRanges:
+        """Of a training split."""
+        columns = {"num_atoms": data.crystals.num_atoms.astype(np.float64)}
+        columns |= {name: data.properties[name] for name in UNITS if name in data.properties}
+        ranges = {}
+        for name, values in columns.items():
+            known = values[np.isfinite(values)]
+            if len(known):
+                ends = np.quantile(known, [0, 0.01, 0.99, 1]).round(6).tolist()
+                ranges[name] = Range(len(known), *ends)
+        elements = Counter(symbol for cell in data.crystals.compositions for symbol in cell)
+        groups: dict[int, Counter[int]] = {}
+        numbers = data.properties.get("space_group", np.full(len(data), np.nan))
+        for number, atoms in zip(numbers, data.crystals.num_atoms.tolist(), strict=True):
+            if np.isfinite(number) and 1 <= number <= 230:
+                groups.setdefault(int(number), Counter())[atoms] += 1
+        return cls(
+            len(data),
+            ranges,
+            {symbol: elements[symbol] for symbol in sorted(elements, key=NUMBER_OF.__getitem__)},
+            {group: dict(sorted(groups[group].items())) for group in sorted(groups)},
+        )
+
+    @classmethod
+    def from_json(cls, value: Any) -> TrainingRanges:
+        """From what `to_json` gave.
+
+        Raises:
+            InputError: it is something else.
+        """
+        try:
+            ranges = {str(name): Range(**numbers) for name, numbers in value["ranges"].items()}
+            return cls(
+                int(value["crystals"]),
+                {name: ranges[name] for name in UNITS if name in ranges},
+                {s: int(value["elements"][s]) for s in value["elements"] if NUMBER_OF[s]},
+                {
+                    int(group): {int(atoms): int(count) for atoms, count in sizes.items()}
+                    for group, sizes in value["space_groups"].items()
+                },
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError("the ranges of the training data are damaged") from error
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {
+            "crystals": self.crystals,
+            "ranges": {name: asdict(found) for name, found in self.ranges.items()},
+            "elements": dict(self.elements),
+            "space_groups": {
+                str(group): {str(atoms): count for atoms, count in sizes.items()}
+                for group, sizes in self.space_groups.items()
+            },
+        }
+
+    def sizes_of(self, space_group: int, max_atoms: int) -> np.ndarray:
+        """(max_atoms,) float64: how many crystals of a group have 1, 2, … atoms in the cell."""
+        weights = np.zeros(max_atoms)
+        for atoms, count in self.space_groups.get(space_group, {}).items():
+            if 1 <= atoms <= max_atoms:
+                weights[atoms - 1] = count
+        return weights
+
+    def outside(self, asked: Conditions) -> dict[str, str]:
+        """{condition: that training had no such value, or few, and the range it had}."""
+        found = {
+            name: self._about_number(name, float(getattr(asked, name)))
+            for name in self.ranges
+            if getattr(asked, name) is not None
+        }
+        for name, symbols in (
+            ("formula", read_formula(asked.formula) if asked.formula else ()),
+            ("composition", asked.composition or ()),
+            ("elements", asked.elements or ()),
+        ):
+            found[name] = self._about_elements(symbols)
+        if asked.space_group is not None and self.space_groups:
+            found["space_group"] = self._about_group(asked.space_group)
+        return {name: text for name, text in found.items() if text}
+
+    def _about_number(self, name: str, value: float) -> str:
+        seen, unit = self.ranges[name], UNITS[name] and f" {UNITS[name]}"
+        digits = 0 if name == "num_atoms" else 2
+
+        def span(low: float, high: float) -> str:
+            # ends are rounded outwards, so that a value at an end is never called outside
+            ends = math.floor(low * 10**digits), math.ceil(high * 10**digits)
+            return " to ".join(f"{end / 10**digits:.{digits}f}" for end in ends) + unit
+
+        asked = f"{KINDS[name].title} {value:.{digits}f}{unit}"
+        middle = f"98 % of the training crystals have {span(seen.q01, seen.q99)}"
+        tolerance = 0.5 * 10**-digits  # prompts round
+        if not seen.min - tolerance <= value <= seen.max + tolerance:
+            return f"{asked} is out of the range of training, {span(seen.min, seen.max)} ({middle})"
+        if not seen.q01 - tolerance <= value <= seen.q99 + tolerance:
+            return f"{asked} is rare in training: {middle}"
+        return ""
+
+    def _about_elements(self, symbols: Any) -> str:
+        if not self.elements:
+            return ""
+        strange = [s for s in symbols if not self.elements.get(s)]
+        if strange:
+            return f"no training crystal holds {', '.join(strange)}; they have {self._kinds()}"
+        rare = [f"{s} ({self.elements[s]})" for s in symbols if self.elements[s] < FEW]
+        return f"few of {self.crystals:,} training crystals hold {', '.join(rare)}" if rare else ""
+
+    def _about_group(self, group: int) -> str:
+        count = sum(self.space_groups.get(group, {}).values())
+        if count >= FEW:
+            return ""
+        kinds = f"{len(self.space_groups)} space groups, {min(self.space_groups)} to"
+        many = f"{count or 'none'} of {self.crystals:,} training crystals"
+        has = "has" if count < 2 else "have"
+        return f"space group {group}: {many} {has} it; they have {kinds} {max(self.space_groups)}"
+
+    def _kinds(self) -> str:
+        """As in "85 elements, H to Pu without Ne, Po"."""
+        seen = sorted(NUMBER_OF[symbol] for symbol, count in self.elements.items() if count)
+        between = [SYMBOLS[n] for n in range(seen[0], seen[-1]) if n not in seen]
+        without = f" without {', '.join(between)}" if between else ""
+        return f"{len(seen)} elements, {SYMBOLS[seen[0]]} to {SYMBOLS[seen[-1]]}{without}"

@@ -1,0 +1,1 @@
+"""Crystals as arrays: the batch that every room shares, trajectories, elements, CIF, distances."""

@@ -1,0 +1,120 @@
+"""Shortest distances between atoms under periodic boundaries, exact in skewed cells.
+
+Two atoms whose fractional difference along an axis is x are at least |x| h apart, where h is the
+cell's height along that axis (volume over the area of the opposite face). So images beyond
+cutoff / h along an axis cannot lie within the cutoff, whatever the cell's shape; in a cell that is
+thicker than twice the cutoff only the nearest image is left to look at.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from flowllm.crystals.batch import CrystalBatch, lattice_matrices
+
+MIN_HEIGHT = 1e-4  # Å; a thinner cell counts as one without volume
+MAX_IMAGES = 125  # more images than this: reduce the cell first
+CHUNK = 2_000_000  # distances held in memory at a time
+
+
+def shortest_distances(
+    crystals: CrystalBatch, cutoff: float, self_images: bool = True
+) -> np.ndarray:
+    """The shortest distance between atoms of each crystal, as far as it is below a cutoff.
+
+    Args:
+        crystals: B crystals.
+        cutoff: Å; longer distances are not looked for.
+        self_images: count the distance between an atom and its own periodic images.
+
+    Returns:
+        (B,) Å: exact where at most the cutoff; `inf` where no distance is; NaN where the cell spans
+        no volume (a height below 1e-4 Å).
+    """
+    result = np.full(len(crystals), np.nan)
+    lattices, heights = safe_lattices(crystals)
+    sound = np.flatnonzero(heights.min(-1, initial=np.inf) >= MIN_HEIGHT)
+    ranges = np.zeros((len(crystals), 3), dtype=np.int64)
+    ranges[sound] = _image_range(heights[sound], cutoff)
+    thin = sound[np.prod(2 * ranges[sound] + 1, axis=-1) > MAX_IMAGES]
+    for index in thin:
+        result[index] = _in_reduced_cell(crystals[int(index)], cutoff, self_images)
+    rest = np.setdiff1d(sound, thin)
+    keys = np.column_stack([crystals.num_atoms[rest], ranges[rest]])
+    groups, member = np.unique(keys, axis=0, return_inverse=True)
+    for group, (count, *reach) in enumerate(groups):
+        chosen = rest[member.ravel() == group]
+        atoms = crystals.offsets[chosen][:, None] + np.arange(count)
+        result[chosen] = _shortest(
+            crystals.frac_coords[atoms], lattices[chosen], tuple(reach), self_images
+        )
+    result[result > cutoff] = np.inf
+    return result
+
+
+def safe_lattices(crystals: CrystalBatch) -> tuple[np.ndarray, np.ndarray]:
+    """Lattices (B, 3, 3) in Å and heights (B, 3) in Å along a, b, c; zeros without volume."""
+    lattices = np.zeros((len(crystals), 3, 3))
+    heights = np.zeros((len(crystals), 3))
+    solid = np.flatnonzero(crystals.volumes > 0)
+    if len(solid):
+        lattices[solid] = lattice_matrices(crystals.lengths[solid], crystals.angles[solid])
+        heights[solid] = cell_heights(lattices[solid])
+    return lattices, heights
+
+
+def cell_heights(lattices: np.ndarray) -> np.ndarray:
+    """(B, 3) heights in Å over the faces bc, ca and ab of lattices (B, 3, 3)."""
+    a, b, c = np.moveaxis(lattices, -2, 0)
+    faces = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=-2)
+    volumes = np.abs((a * faces[:, 0]).sum(-1, keepdims=True))
+    areas = np.linalg.norm(faces, axis=-1)
+    return np.divide(volumes, areas, out=np.zeros_like(areas), where=areas > 0)
+
+
+def _image_range(heights: np.ndarray, cutoff: float) -> np.ndarray:
+    """Images to either side along each axis, for differences wrapped into [-1/2, 1/2]."""
+    return np.floor(cutoff / heights + 0.5 + 1e-9).astype(np.int64)
+
+
+def _shortest(
+    coords: np.ndarray, lattices: np.ndarray, reach: tuple[int, ...], self_images: bool
+) -> np.ndarray:
+    """(b,) shortest distances of b crystals of n atoms (b, n, 3) over images up to `reach`."""
+    images = np.array(list(itertools.product(*(range(-r, r + 1) for r in reach))), dtype=float)
+    result = np.full(len(coords), np.inf)
+    others = images[(images != 0).any(-1)]
+    if self_images and len(others):
+        vectors = np.einsum("mi,bij->bmj", others, lattices)
+        result = np.sqrt((vectors**2).sum(-1)).min(-1)
+    first, second = np.triu_indices(coords.shape[1], 1)
+    if not len(first):
+        return result
+    step = max(1, CHUNK // (len(first) * len(images)))
+    width = max(1, CHUNK // len(first))
+    for start in range(0, len(coords), step):
+        part = slice(start, start + step)
+        delta = coords[part][:, first] - coords[part][:, second]
+        delta -= np.round(delta)
+        nearest = delta @ lattices[part]
+        for begin in range(0, len(images), width):
+            shifts = images[begin : begin + width] @ lattices[part]
+            vectors = nearest[:, :, None, :] + shifts[:, None, :, :]
+            squared = np.einsum("bpmj,bpmj->bpm", vectors, vectors)
+            result[part] = np.minimum(result[part], np.sqrt(squared.min((1, 2))))
+    return result
+
+
+def _in_reduced_cell(crystal: CrystalBatch, cutoff: float, self_images: bool) -> float:
+    """The same for one crystal of a thin or very skewed cell, in its LLL-reduced cell."""
+    from pymatgen.core import Lattice
+
+    lattice = Lattice(crystal.lattices[0]).get_lll_reduced_lattice()
+    coords = lattice.get_fractional_coords(crystal.frac_coords @ crystal.lattices[0])
+    heights = cell_heights(lattice.matrix[None])
+    if heights.min() < MIN_HEIGHT:
+        return float("nan")
+    reach = tuple(_image_range(heights, cutoff)[0])
+    return float(_shortest(coords[None], lattice.matrix[None], reach, self_images)[0])

@@ -1,0 +1,241 @@
+"""Trajectory: the path of a batch of crystals from the prior's sample to the refined crystal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from flowllm.crystals.batch import CrystalBatch, concatenated_ranges, wrap
+from flowllm.errors import InputError
+from flowllm.runs.archive import open_archive, write_archive
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """T frames of B crystals with N atoms in all; an atom's species may differ between frames.
+
+    Attributes:
+        times: (T,) float64, rising, 0 at the start of the flow and 1 at its end.
+        frac_coords: (T, N, 3) float64, in [0, 1); rows are atoms, one crystal's beside each other.
+        lengths: (T, B, 3) float64, cell lengths in Å.
+        angles: (T, B, 3) float64, cell angles in degrees.
+        atomic_numbers: (T, N) int64; 0 marks a species that is open at that frame. The constructor
+            also takes (N,), species that stay; those are kept once and cannot be written to.
+        num_atoms: (B,) int64; its sum is N.
+        ids: (B,) str.
+
+    Raises:
+        InputError: shapes disagree, there is no frame, or a value is not finite.
+    """
+
+    times: np.ndarray
+    frac_coords: np.ndarray
+    lengths: np.ndarray
+    angles: np.ndarray
+    atomic_numbers: np.ndarray
+    num_atoms: np.ndarray
+    ids: np.ndarray
+
+    def __post_init__(self) -> None:
+        times = np.asarray(self.times, dtype=np.float64).reshape(-1)
+        if not len(times):
+            raise InputError("a trajectory needs at least one frame")
+        numbers = np.asarray(self.atomic_numbers, dtype=np.int64)
+        counts = np.asarray(self.num_atoms, dtype=np.int64).reshape(-1)
+        cast = {
+            "times": times,
+            "frac_coords": wrap(np.asarray(self.frac_coords, dtype=np.float64)),
+            "lengths": np.asarray(self.lengths, dtype=np.float64),
+            "angles": np.asarray(self.angles, dtype=np.float64),
+            "atomic_numbers": _per_frame(numbers, len(times)),
+            "num_atoms": counts,
+            "ids": np.asarray(self.ids, dtype=np.str_).reshape(-1),
+        }
+        for name, value in cast.items():
+            object.__setattr__(self, name, value)
+        atoms = self.atomic_numbers.shape[1]
+        if atoms != counts.sum() or len(self.ids) != len(counts):
+            raise InputError(
+                f"num_atoms counts {counts.sum()} atoms of {len(counts)} crystals, but there are "
+                f"species of {atoms} atoms and {len(self.ids)} ids"
+            )
+        shapes = {"frac_coords": atoms, "lengths": len(counts), "angles": len(counts)}
+        for name, rows in shapes.items():
+            if cast[name].shape != (len(times), rows, 3):
+                raise InputError(
+                    f"{name} has shape {cast[name].shape}, not {(len(times), rows, 3)}"
+                )
+            if not np.isfinite(cast[name]).all():
+                raise InputError(f"{name} holds a value that is not finite")
+
+    # ---- frames and crystals ---------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return len(self.times)
+
+    def __iter__(self) -> Iterator[CrystalBatch]:
+        return (self.frame(i) for i in range(len(self)))
+
+    def frame(self, index: int) -> CrystalBatch:
+        """All crystals at one frame; negative positions count from the end."""
+        return CrystalBatch(
+            np.array(self.atomic_numbers[index]),  # a copy: those that stay cannot be written to
+            self.frac_coords[index],
+            self.lengths[index],
+            self.angles[index],
+            self.num_atoms,
+            self.ids,
+        )
+
+    @property
+    def first(self) -> CrystalBatch:
+        """The crystals that went in."""
+        return self.frame(0)
+
+    @property
+    def last(self) -> CrystalBatch:
+        """The crystals that came out."""
+        return self.frame(-1)
+
+    @property
+    def species_change(self) -> bool:
+        """Whether an atom has another species at some frame than at the first."""
+        return bool((self.atomic_numbers != self.atomic_numbers[0]).any())
+
+    @property
+    def num_crystals(self) -> int:
+        """The number of crystals, B."""
+        return len(self.num_atoms)
+
+    def crystal(self, index: int) -> Trajectory:
+        """The trajectory of one crystal, by its position.
+
+        Raises:
+            InputError: there is no such crystal.
+        """
+        if not -self.num_crystals <= index < self.num_crystals:
+            raise InputError(f"no crystal {index}; the trajectory holds {self.num_crystals}")
+        return self.select(np.array([index % self.num_crystals]))
+
+    def select(self, positions: np.ndarray) -> Trajectory:
+        """The trajectory of some crystals, by positions (C,), in that order."""
+        positions = np.asarray(positions, dtype=np.int64)
+        starts = np.cumsum(self.num_atoms) - self.num_atoms
+        atoms = concatenated_ranges(starts[positions], self.num_atoms[positions])
+        return Trajectory(
+            self.times,
+            self.frac_coords[:, atoms],
+            self.lengths[:, positions],
+            self.angles[:, positions],
+            self.atomic_numbers[:, atoms],
+            self.num_atoms[positions],
+            self.ids[positions],
+        )
+
+    @classmethod
+    def from_frames(cls, times: Iterable[float], frames: Iterable[CrystalBatch]) -> Trajectory:
+        """Out of the same crystals at several times; the species of their atoms may differ.
+
+        Raises:
+            InputError: num_atoms or ids differ between frames, or there is none.
+        """
+        parts = list(frames)
+        if not parts:
+            raise InputError("a trajectory needs at least one frame")
+        head = parts[0]
+        for part in parts[1:]:
+            for name in ("num_atoms", "ids"):
+                if not np.array_equal(getattr(part, name), getattr(head, name)):
+                    raise InputError(f"{name} differs between frames")
+        names = ("frac_coords", "lengths", "angles", "atomic_numbers")
+        moving = {name: np.stack([getattr(part, name) for part in parts]) for name in names}
+        return cls(times=np.array(list(times)), num_atoms=head.num_atoms, ids=head.ids, **moving)
+
+    @classmethod
+    def concatenate(cls, trajectories: Iterable[Trajectory]) -> Trajectory:
+        """The crystals of several trajectories beside each other, in their order.
+
+        Raises:
+            InputError: the times differ, or there is no trajectory.
+        """
+        parts = list(trajectories)
+        if not parts:
+            raise InputError("no trajectory to concatenate")
+        for part in parts[1:]:
+            if not np.array_equal(part.times, parts[0].times):
+                raise InputError("trajectories of different times cannot stand beside each other")
+        along = {
+            "frac_coords": 1,
+            "lengths": 1,
+            "angles": 1,
+            "atomic_numbers": 1,
+            "num_atoms": 0,
+            "ids": 0,
+        }
+        joined = {
+            n: np.concatenate([getattr(p, n) for p in parts], axis) for n, axis in along.items()
+        }
+        return cls(times=parts[0].times, **joined)
+
+    # ---- files -----------------------------------------------------------------------------
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The seven arrays by name, as in the file: species that stay as (N,), once."""
+        result = {f.name: getattr(self, f.name) for f in fields(self)}
+        if not self.species_change:
+            result["atomic_numbers"] = self.atomic_numbers[0]
+        return result
+
+    def save(self, path: str | Path) -> None:
+        """Write an .npz that holds the seven arrays and no pickle."""
+        write_archive(path, self.arrays())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Trajectory:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the file is missing or is no such archive.
+        """
+        with open_archive(path, "is not a trajectory") as archive:
+            return cls(**{f.name: archive[f.name] for f in fields(cls)})
+
+    def to_extxyz(self, path: str | Path) -> None:
+        """Write extended XYZ, crystal after crystal, each frame with `id` and time `t`.
+
+        Each frame has its own species; an open one is written as X.
+
+        Raises:
+            InputError: a cell spans no volume.
+        """
+        import ase.io
+
+        frames = [frame.to_ase() for frame in self]
+        images = []
+        for index in range(self.num_crystals):
+            for time, atoms in zip(self.times, frames, strict=True):
+                atoms[index].info["t"] = float(time)
+                images.append(atoms[index])
+        ase.io.write(str(path), images, format="extxyz")
+
+
+def _per_frame(numbers: np.ndarray, frames: int) -> np.ndarray:
+    """Species (T, N) out of (T, N) or (N,); those that stay take the memory of one frame.
+
+    Raises:
+        InputError: another shape.
+    """
+    if numbers.ndim == 2 and len(numbers) == frames:
+        if frames < 2 or (numbers != numbers[0]).any():
+            return numbers
+        numbers = numbers[0]
+    if numbers.ndim != 1:
+        raise InputError(
+            f"atomic_numbers has shape {numbers.shape}: one species for each atom, or one for each "
+            f"of {frames} frames and each atom"
+        )
+    return np.broadcast_to(numbers, (frames, len(numbers)))

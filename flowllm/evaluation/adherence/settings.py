@@ -1,0 +1,101 @@
+"""What is measured of a system's adherence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from flowllm.conditions.conditions import KINDS
+from flowllm.errors import InputError
+from flowllm.methods.flow.settings import RefineSettings
+from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.settings import setting
+from flowllm.systems.sampling import check_num
+
+ALL = "all"
+DEFAULT_KINDS = (
+    "formula", "composition", "elements", "num-atoms", "space-group", "formula+space-group",
+    "formation-energy", "e-above-hull", "band-gap", ALL,
+)  # fmt: skip
+MODES = ("without", "with")  # decoding constraints
+SPLITS = ("train", "val", "test")
+
+
+def names_of(kind: str) -> tuple[str, ...]:
+    """The conditions of a kind: one, several joined as in "formula+space-group", or "all".
+
+    Raises:
+        InputError: a condition that does not exist, or one twice.
+    """
+    if kind == ALL:
+        return tuple(KINDS)
+    names = tuple(word.strip().replace("-", "_") for word in kind.split("+"))
+    for name in names:
+        if name not in KINDS:
+            known = ", ".join(n.replace("_", "-") for n in KINDS)
+            raise InputError(f"no condition {name.replace('_', '-')!r}; there are {known}, {ALL}")
+    if len(set(names)) < len(names):
+        raise InputError(f"{kind!r} names a condition twice")
+    return names
+
+
+def modes_of(constraints: str) -> tuple[str, ...]:
+    """The modes that the command line calls "both", "with" or "without"."""
+    return MODES if constraints == "both" else (constraints,)
+
+
+def kinds_of(text: str) -> tuple[str, ...]:
+    """Kinds of prompts, separated by commas."""
+    return tuple(word.strip() for word in text.split(","))
+
+
+@dataclass(frozen=True)
+class AdherenceSettings:
+    """What is measured.
+
+    Attributes:
+        model: a folder with weights, or the name of a model that ships with the package.
+        data: mp_20, or a folder that "flowllm data" wrote.
+        split: the split whose crystals' conditions are asked for; "val" for choices, so that "test"
+            stays untouched.
+        kinds: what is asked for, separated by commas: a condition, several joined as in
+            formula+space-group, or all of them as in all; the conditions are formula, composition,
+            elements, num-atoms, space-group, formation-energy, e-above-hull and band-gap; default
+            each alone, formula+space-group, and all.
+        num: prompts of each kind, one sample each.
+        modes: with or without the constraints of the decoding, which hold the model to formula,
+            elements and number of atoms; default both.
+        sampling: how the prior draws.
+        refinement: how the refiner works.
+        relax_num: so many crystals of each kind with an energy are relaxed too, seconds a crystal.
+        seed: of everything random.
+
+    Raises:
+        InputError: no such kind or split, or a number out of its range.
+    """
+
+    model: str = "mp20-compact"
+    data: str = "mp_20"
+    split: Literal["train", "val", "test"] = "test"
+    kinds: tuple[str, ...] = setting(DEFAULT_KINDS, type=str, read=kinds_of)
+    num: int = 1000
+    modes: tuple[str, ...] = setting(
+        MODES, option="constraints", type=Literal["both", "with", "without"], read=modes_of
+    )
+    sampling: Any = setting(factory=SamplingSettings, part="prior")
+    refinement: Any = setting(factory=RefineSettings, part="refiner")
+    relax_num: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_num(self.num, self.seed)
+        if not self.kinds:
+            raise InputError("no kind of prompt is named")
+        for kind in self.kinds:
+            names_of(kind)
+        if self.split not in SPLITS:
+            raise InputError(f"no split {self.split!r}; there are {', '.join(SPLITS)}")
+        if not self.modes or not set(self.modes) <= set(MODES):
+            raise InputError(f"modes {self.modes} are not of {', '.join(MODES)}")
+        if self.relax_num < 0:
+            raise InputError(f"relax_num must be at least 0, not {self.relax_num}")

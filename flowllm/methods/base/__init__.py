@@ -1,0 +1,15 @@
+"""Base distributions beside the language model: what the refiner starts from can be exchanged."""
+
+from flowllm.methods.base.geometry import Geometry, SimpleBase, Substitution
+from flowllm.methods.base.prior import BasePrior
+from flowllm.methods.base.species import SpeciesSource, TrainingSpecies, WrittenSpecies
+
+__all__ = [
+    "BasePrior",
+    "Geometry",
+    "SimpleBase",
+    "SpeciesSource",
+    "Substitution",
+    "TrainingSpecies",
+    "WrittenSpecies",
+]

@@ -1,0 +1,1 @@
+"""Couplings of prior samples and training crystals: sampled, aligned, kept."""

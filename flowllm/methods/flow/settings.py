@@ -1,0 +1,179 @@
+"""Settings of the flow: how it is integrated and trained. Kept apart from what needs torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from flowllm.errors import InputError
+from flowllm.networks.settings import VelocityConfig
+from flowllm.settings import setting
+
+Solver = Literal["euler", "midpoint", "rk4"]
+"""The names of `flowllm.methods.flow.ode.SOLVERS`."""
+
+FREE = ("device", "log_steps", "half")
+"""Settings that may differ when a run is taken up again; the others change the result."""
+
+
+@dataclass(frozen=True)
+class RefineSettings:
+    """How the flow is integrated; checks itself.
+
+    Attributes:
+        steps: equal steps from t = 0 to 1; more are slower and more exact.
+        solver: "euler", "midpoint" (twice its time) or "rk4" (four times).
+        anti_annealing: s in the factor 1 + s t on the velocity of the coordinates; 0 is off.
+        record: keep the frame of every step, not only the first and the last; or a number of frames
+            (2 or more), spread evenly over the steps.
+        batch_size: crystals computed together; None takes what suits the device.
+        symprec: keep the space group that spglib finds in each crystal, before it is refined,
+            within this tolerance in Å; 0 lets the flow break it.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    steps: int = setting(25, low=1, high=100, label="Integration steps", short="Steps")
+    solver: Solver = setting("euler", form=False)
+    anti_annealing: float = setting(0.0, form=False)
+    record: bool | int = setting(False, form=False, type=bool)
+    batch_size: int | None = setting(None, option=False, form=False)
+    # the network is not equivariant under rotations: without this, atoms leave their Wyckoff
+    # positions by a little
+    symprec: float = setting(
+        0.0, low=0.0, high=0.5, step=0.01, label="Symprec (Å)", short="Symprec", zero="off"
+    )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
+            raise InputError(f"steps must be a whole number above 0, not {self.steps!r}")
+        if self.solver not in get_args(Solver):
+            known = ", ".join(get_args(Solver))
+            raise InputError(f"no solver {self.solver!r}; there are {known}")
+        if not (math.isfinite(self.anti_annealing) and self.anti_annealing >= 0):
+            raise InputError(f"anti_annealing must be 0 or more, not {self.anti_annealing!r}")
+        if not isinstance(self.record, bool) and self.record < 2:
+            raise InputError(
+                f"record must be true, false or at least 2 frames, not {self.record!r}"
+            )
+        if self.batch_size is not None and self.batch_size < 1:
+            raise InputError(f"batch_size must be 1 or more, not {self.batch_size!r}")
+        if not 0 <= self.symprec < 1:
+            raise InputError(
+                f"symprec must be a distance in Å from 0 to below 1, not {self.symprec!r}"
+            )
+
+    @classmethod
+    def paper(cls) -> RefineSettings:
+        """FlowLLM's 250 Euler steps with an anti-annealing of 5."""
+        return cls(steps=250, anti_annealing=5.0)
+
+    @property
+    def frames(self) -> list[int]:
+        """The steps after which a frame is kept, from 0 to `steps`."""
+        if self.record is True:
+            return list(range(self.steps + 1))
+        count = 2 if self.record is False else min(int(self.record), self.steps + 1)
+        return sorted({round(k * self.steps / (count - 1)) for k in range(count)})
+
+
+@dataclass(frozen=True)
+class FlowTrainSettings:
+    """How the flow is trained; checks itself.
+
+    Attributes:
+        network: size and inputs of the network.
+        epochs: passes over the pairs.
+        batch_size: pairs per step and device.
+        learning_rate: highest rate, after the warm-up; a cosine brings it to 0.
+        warmup_share: share of the steps in which the rate rises.
+        weight_decay: decoupled.
+        optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
+        max_grad_norm: gradients longer than this are cut.
+        coord_weight: lambda_f on coordinates in fractional units.
+        cell_weight: lambda_l on the standardised cell.
+        max_distance: pairs with a larger mean squared torus distance per atom are left out; 0.25 is
+            what uniform noise has, and 1 leaves none out.
+        max_strain: pairs whose cells differ by a larger relative stretch are left out.
+        coord_noise: Gaussian noise on c0's coordinates, fractional, anew at each step.
+        cell_noise: Gaussian noise on c0's flat cell, in standard deviations.
+        ema_decay: of the moving average of the weights, which is what is kept in the end.
+        validation_share: share of the pairs held out (never of a target that is trained on).
+        eval_steps: steps between validations.
+        save_steps: steps between checkpoints.
+        log_steps: steps between lines of the log.
+        seed: of weights, order, times and noise.
+        device: "auto", "cpu", "cuda" or "mps".
+        bf16: mixed precision, on CUDA only (on CPUs bf16 was measured 400 times slower).
+        half: final weights in float16 on disk.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    network: VelocityConfig = field(default_factory=VelocityConfig)
+    epochs: int = 16
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    warmup_share: float = 0.03
+    weight_decay: float = 0.1
+    optimizer: Literal["muon", "adamw"] = "muon"
+    max_grad_norm: float = 1.0
+    coord_weight: float = 6000.0
+    cell_weight: float = 1.0
+    max_distance: float = 0.02
+    max_strain: float = 0.1
+    coord_noise: float = 0.0
+    cell_noise: float = 0.0
+    ema_decay: float = 0.999
+    validation_share: float = 0.02
+    eval_steps: int = 500
+    save_steps: int = 500
+    log_steps: int = 50
+    seed: int = 0
+    device: str = setting("auto", option=False)
+    bf16: bool = False
+    half: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "eval_steps", "save_steps", "log_steps"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} must be a whole number above 0, not {value!r}")
+        for name in ("weight_decay", "coord_weight", "cell_weight", "coord_noise", "cell_noise"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name} must be 0 or more, not {getattr(self, name)!r}")
+        for name in ("warmup_share", "ema_decay", "validation_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} must be in [0, 1), not {getattr(self, name)!r}")
+        for name in ("learning_rate", "max_grad_norm", "max_distance", "max_strain"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be above 0, not {getattr(self, name)!r}")
+        if self.optimizer not in ("muon", "adamw"):
+            raise InputError(f"optimizer {self.optimizer!r} is neither muon nor adamw")
+        if self.bf16 and self.device in ("cpu", "mps"):
+            raise InputError("bf16 is for CUDA only; on a CPU it is hundreds of times slower")
+        if self.seed < 0:
+            raise InputError(f"seed must be 0 or more, not {self.seed}")
+
+    @classmethod
+    def paper(cls) -> FlowTrainSettings:
+        """FlowLLM's loss weights and training (section 4 and appendix); no pair is left out.
+
+        The paper's learning rate is one of 1e-3 to 1e-4; this is the highest of them.
+        """
+        return cls(
+            network=VelocityConfig.paper(), epochs=20, batch_size=256, learning_rate=1e-3,
+            weight_decay=0.0, optimizer="adamw", coord_weight=200.0, max_distance=1.0,
+            max_strain=10.0,
+        )  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    def binding(self) -> dict[str, Any]:
+        """The values that a run may not change half-way."""
+        return {name: value for name, value in self.to_dict().items() if name not in FREE}

@@ -1,0 +1,123 @@
+"""A composition for a space group that is asked for.
+
+The model writes the composition of a cell first and its space group then: it knows
+p(group | composition), but not p(composition | group). By Bayes' rule the latter is proportional to
+p(composition) p(group | composition): so several compositions are drawn, and one of them is chosen
+with the probability that the model gives the space group behind it (sampling-importance
+resampling, Rubin, J. Am. Stat. Assoc. 82, 543 (1987)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from flowllm.conditions.conditions import Conditions
+from flowllm.crystals.wyckoff import has_sites
+from flowllm.methods.language_model.decoding.loop import left_padded
+from flowllm.seeds import Stream, child_seed, generator
+from flowllm.text.formats.base import TextFormat
+from flowllm.text.prompts import (
+    OUTLINE,
+    REQUEST,
+    add_sentence,
+    prompt_of,
+    with_sentence,
+    without_sentence,
+)
+from flowllm.text.token_table import PromptTable
+
+Complete = Callable[[list[Conditions], list[int]], list[Conditions]]
+"""Conditions with prompts, and seeds, in; the same with a composition out."""
+CANDIDATES = 24  # compositions that are drawn for one space group
+BATCH = 256  # prompts that are scored together
+
+
+def needs_composition(asked: Conditions, outline: Sequence[str] = OUTLINE) -> bool:
+    """Whether a space group is asked for, the composition is open, and would stand before it."""
+    if not {"composition", "space_group"} <= set(outline):
+        return False
+    is_open = asked.composition is None and asked.space_group is not None
+    before = outline.index("composition") < outline.index("space_group")
+    return is_open and before and prompt_of(asked).endswith(REQUEST)
+
+
+def with_compositions(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    text_format: TextFormat,
+    asked: Sequence[Conditions],
+    seeds: Sequence[int],
+    complete: Complete,
+) -> list[Conditions]:
+    """P conditions; those that ask for a space group alone get a composition that goes with it.
+
+    The sentence of the space group then stands last, as in training. Compositions that the space
+    group has no sites for are chosen only where there are no others.
+
+    Args:
+        model: a compact model.
+        tokenizer: its tokenizer.
+        text_format: in which it writes.
+        asked: P conditions, each with its prompt.
+        seeds: P seeds.
+        complete: writes compositions.
+    """
+    completed = list(asked)
+    outline = text_format.outline
+    chosen = [i for i, conditions in enumerate(asked) if needs_composition(conditions, outline)]
+    if not chosen:
+        return completed
+    groups = [asked[i].space_group or 0 for i in chosen]
+    heads = [without_sentence(asked[i], "space_group") for i in chosen]
+    copies = [head for head in heads for _ in range(CANDIDATES)]
+    streams = [child_seed(Stream.CANDIDATE, seeds[i], k) for i in chosen for k in range(CANDIDATES)]
+    grown = complete(copies, streams)
+    weights = group_log_probabilities(
+        model, tokenizer, [prompt_of(each) for each in grown],
+        [group for group in groups for _ in range(CANDIDATES)],
+    )  # fmt: skip
+    for place, (index, group) in enumerate(zip(chosen, groups, strict=True)):
+        own = slice(place * CANDIDATES, (place + 1) * CANDIDATES)
+        cells = [each.composition for each in grown[own]]
+        if not all(cells):
+            continue  # the model came to no end; the prompt stays as it is
+        sites = np.array([has_sites(group, cell.values()) for cell in cells if cell])
+        scores = np.where(sites, weights[own], -np.inf) if sites.any() else weights[own]
+        noise = generator(Stream.CANDIDATE_CHOICE, seeds[index]).gumbel(size=CANDIDATES)
+        best = int((scores + noise).argmax())  # a draw by the weights (Gumbel's trick)
+        completed[index] = with_sentence(grown[own][best], "space_group", str(group))
+    return completed
+
+
+@torch.inference_mode()
+def group_log_probabilities(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    groups: Sequence[int],
+) -> np.ndarray:
+    """(P,) log p(space group | prompt), base e, by the model, among all 230 groups.
+
+    Args:
+        model: a compact model.
+        tokenizer: its tokenizer.
+        prompts: P prompts without the sentence of a space group.
+        groups: P international numbers.
+    """
+    model.eval()
+    device, table = model.device, PromptTable(tokenizer, 1)
+    result = []
+    for start in range(0, len(prompts), BATCH):
+        stems = [add_sentence(p, "space_group") for p in prompts[start : start + BATCH]]
+        encoded = tokenizer(stems, add_special_tokens=True)["input_ids"]
+        ids, mask = left_padded(encoded, tokenizer.pad_token_id or 0, device)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        output = model(input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=1)
+        scores = output.logits[:, -1].float()[:, torch.as_tensor(table.space_groups)]
+        wanted = torch.as_tensor(groups[start : start + BATCH], device=device) - 1
+        result.append(scores.log_softmax(-1).gather(1, wanted[:, None])[:, 0].cpu().numpy())
+    return np.concatenate(result).astype(np.float64)

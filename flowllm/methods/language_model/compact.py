@@ -1,0 +1,107 @@
+"""The compact language model: a small Llama-architecture model, built, loaded and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+from transformers.utils import logging
+
+from flowllm.errors import InputError, first_line
+from flowllm.methods.language_model.settings import CompactConfig
+from flowllm.text.tokenizer import load_tokenizer
+
+
+def build_compact(
+    tokenizer: PreTrainedTokenizerBase, config: CompactConfig, seed: int = 0
+) -> LlamaForCausalLM:
+    """A compact model with random weights; embeddings and output share one matrix."""
+    set_seed(seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=config.hidden,
+            intermediate_size=config.feed_forward,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.heads,
+            max_position_embeddings=config.context,
+            tie_word_embeddings=True,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            attention_dropout=0.0,
+        )
+    )
+
+
+def load_compact(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A compact model from a folder, in float32 whatever it was stored in, and its tokenizer.
+
+    Raises:
+        InputError: the folder holds no such model, or a damaged one.
+    """
+    for name in ("config.json", "model.safetensors"):
+        if not (Path(folder) / name).is_file():
+            raise InputError(f"{folder} is no language model: it holds no {name}")
+    tokenizer = load_tokenizer(folder)
+    try:
+        with no_bars():
+            model, report = AutoModelForCausalLM.from_pretrained(
+                str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True,
+                trust_remote_code=False, output_loading_info=True,
+            )  # fmt: skip
+    except Exception as error:  # safetensors and transformers raise errors of many kinds
+        raise InputError(f"{folder} cannot be loaded: {first_line(error)}") from error
+    if model.config.vocab_size != len(tokenizer):
+        raise InputError(
+            f"{folder}: the model has {model.config.vocab_size} tokens, its tokenizer "
+            f"{len(tokenizer)}"
+        )
+    lacking = sorted(map(str, report["missing_keys"]))
+    if lacking:  # transformers would go on with random numbers in their place
+        raise InputError(
+            f"{Path(folder) / 'model.safetensors'} lacks {len(lacking)} weights of the model "
+            f"({lacking[0]}, …)"
+        )
+    for weight, tensor in model.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise InputError(f"{folder}: {weight} holds a value that is not finite")
+    return model, tokenizer
+
+
+def save_compact(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: str | Path,
+    half: bool = False,
+) -> None:
+    """Save model and tokenizer; in float16 where `half`."""
+    state = model.state_dict()
+    if half:
+        state = {name: weight.half() for name, weight in state.items()}
+    with no_bars():
+        model.save_pretrained(folder, state_dict=state)
+    tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Loading and saving without progress bars of transformers, for models this small."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

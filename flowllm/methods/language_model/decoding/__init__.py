@@ -1,0 +1,1 @@
+"""Texts written token by token: batches, caches, nucleus sampling, events."""

@@ -1,0 +1,1 @@
+"""Pretrained causal language models: loaded, fine-tuned with LoRA, merged."""

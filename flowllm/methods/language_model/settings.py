@@ -1,0 +1,147 @@
+"""What can be set about the language model: its sizes, its training and how texts are drawn.
+
+Kept apart from the code that needs torch, so that the command line knows them without loading it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from flowllm.errors import InputError
+from flowllm.settings import setting
+from flowllm.text.formats.registry import DEFAULT_FORMAT, FORMATS
+
+Optimizer = Literal["muon", "adamw"]
+Augmentation = Literal["none", "translation"]
+FEWEST_TOKENS = 128  # that a text may take, however small the cells
+
+
+@dataclass(frozen=True)
+class CompactConfig:
+    """Sizes of the compact model.
+
+    Attributes:
+        hidden: width of the residual stream.
+        layers: transformer blocks.
+        heads: attention heads; must divide `hidden`.
+        feed_forward: width inside the gated feed-forward blocks.
+        context: the longest prompt and crystal together, in tokens.
+    """
+
+    hidden: int = 224
+    layers: int = 6
+    heads: int = 7
+    feed_forward: int = 576
+    context: int = 512
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "layers", "heads", "feed_forward", "context"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.hidden % self.heads or (self.hidden // self.heads) % 2:
+            raise InputError(f"{self.heads} heads do not divide hidden {self.hidden} evenly")
+
+
+@dataclass(frozen=True)
+class LMTrainSettings:
+    """How the language model is trained.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: crystals a step, of all processes together.
+        learning_rate: peak; linear warm-up, then a cosine to a hundredth of it.
+        warmup_steps: steps of warm-up.
+        weight_decay: decoupled decay of the matrices; the more epochs, the more of it is needed.
+        optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
+        augmentation: "none", or "translation": crystals moved by random vectors.
+        text_format: in which crystals are written, a name in `flowllm.text.formats.registry`.
+        seed: of weights, order and prompts.
+        validation_rows: crystals of the validation split that are scored during training.
+        checkpoint_steps: steps between validations, and between the checkpoints from which an
+            interrupted run goes on.
+        threads: processor threads; 0 takes all.
+
+    Raises:
+        InputError: a value out of its range.
+    """
+
+    epochs: int = 6
+    batch_size: int = 64
+    learning_rate: float = 2.5e-3
+    warmup_steps: int = 100
+    weight_decay: float = 0.5
+    optimizer: Optimizer = "muon"
+    augmentation: Augmentation = "none"
+    text_format: str = DEFAULT_FORMAT
+    seed: int = 0
+    validation_rows: int = 512
+    checkpoint_steps: int = 200
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "validation_rows", "checkpoint_steps"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.learning_rate < math.inf:
+            raise InputError(f"learning_rate must be above 0, not {self.learning_rate}")
+        if self.optimizer not in get_args(Optimizer):
+            raise InputError(f"optimizer {self.optimizer!r} is neither muon nor adamw")
+        if self.text_format not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise InputError(f"no text format {self.text_format!r}; there are {known}")
+        if self.augmentation not in get_args(Augmentation):
+            raise InputError(f"augmentation {self.augmentation!r} is neither none nor translation")
+        if self.seed < 0:
+            raise InputError(f"the seed must be at least 0, not {self.seed}")
+
+    @classmethod
+    def paper(cls) -> LMTrainSettings:
+        """How FlowLLM fine-tunes LLaMA-2 (section 3.1 and appendix)."""
+        return cls(
+            epochs=10, batch_size=16, learning_rate=5e-4, weight_decay=0.0, optimizer="adamw"
+        )
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How texts are drawn.
+
+    Attributes:
+        temperature: logits are divided by it; above 0, and the lower, the likelier the crystals.
+        top_p: nucleus, in (0, 1]; tokens are drawn from the likeliest that add up to this
+            probability.
+        noise: standard deviation of Gaussian noise on the sampled values, in each value's own unit
+            (fractional, Å, degrees).
+        overlap: allow atoms on top of each other; otherwise decoding keeps them apart.
+        batch_size: texts at a time.
+        max_new_tokens: a text that has not ended by then is cut and rejected; None gives it as many
+            as the largest cell of the model takes in its text format.
+
+    Raises:
+        InputError: a value out of its range.
+    """
+
+    temperature: float = setting(
+        0.7, low=0.05, high=2.0, step=0.05, label="Temperature τ", short="τ", written=".2f"
+    )
+    top_p: float = setting(
+        0.9, low=0.05, high=1.0, step=0.05, label="Nucleus P", short="P", written=".2f"
+    )
+    noise: float = setting(0.0, low=0.0, high=0.2, step=0.005, label="Noise σ", short="Noise")
+    overlap: bool = setting(False, form=False)
+    batch_size: int = setting(256, option=False, form=False)
+    max_new_tokens: int | None = setting(None, form=False)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise InputError(f"temperature must be above 0 and finite, not {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"top-p must be in (0, 1], not {self.top_p}")
+        if not 0 <= self.noise < math.inf:
+            raise InputError(f"noise must be at least 0 and finite, not {self.noise}")
+        for name in ("batch_size", "max_new_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, not {value}")

@@ -1,0 +1,1 @@
+"""Functions over crystals on many processes, of which one may die or hang."""

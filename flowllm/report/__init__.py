@@ -1,5 +1,0 @@
-"""The report: one HTML page that opens without any network."""
-
-from flowllm.report.page import write_report
-
-__all__ = ["write_report"]

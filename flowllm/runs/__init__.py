@@ -1,0 +1,1 @@
+"""Runs on disk: folders that resume, whole files, identities and progress."""

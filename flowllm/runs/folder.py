@@ -1,0 +1,220 @@
+"""Folders of runs: go on with the same run, refuse another, overwrite on request."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import shutil
+from pathlib import Path
+from typing import IO, Any
+
+from flowllm.errors import InputError
+from flowllm.runs.files import friendly_os_errors, read_json, remove_leftovers, write_json
+
+RUN, LOCK = "run.json", ".lock"
+
+
+def package_version() -> str:
+    """The installed version of flowllm, or "unknown" in a bare checkout."""
+    try:
+        return importlib.metadata.version("flowllm")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+class RunFolder:
+    """A command's output folder: go on with the same run, refuse another, overwrite on request.
+
+    `run.json` in the folder says which command with which settings fills it. Settings are what
+    the result depends on; numbers of workers and the like do not belong in them.
+
+    Attributes:
+        path: the folder.
+        record: what run.json holds: command, settings, version, status "running" or "finished",
+            and what `finish` added.
+    """
+
+    def __init__(self, path: Path, record: dict[str, Any]) -> None:
+        self.path = path
+        self.record = record
+        self._lock: IO[bytes] | None = None
+        self._made: list[Path] = []  # folders that opening it made, the innermost first
+
+    @classmethod
+    def open(
+        cls,
+        out: str | Path,
+        command: str,
+        settings: dict[str, Any],
+        overwrite: bool = False,
+        wait: bool = False,
+    ) -> RunFolder:
+        """The folder of this run, new or continued, locked against a second process.
+
+        Args:
+            out: the folder; made if need be.
+            command: name of the command, as in "generate".
+            settings: what JSON can hold; the same settings go on, others are refused.
+            overwrite: empty a folder that holds a run of ours and start anew.
+            wait: wait for another process that works there instead of refusing.
+
+        Raises:
+            InputError: the folder is a file, cannot be written, holds another run or files that
+                are no run's, or is in use.
+        """
+        path = Path(out)
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path} is a file; the output needs a folder")
+        made = [p for p in (path, *path.parents) if not p.exists()]
+        with friendly_os_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+            names = [p.name for p in path.iterdir() if not _is_leftover(p.name)]
+        if names and RUN not in names:
+            raise InputError(
+                f"{path} holds files that no run of flowllm wrote ({min(names)}); "
+                "choose another output folder"
+            )
+        run = cls(path, {})
+        run._made = made
+        run._take_lock(wait)
+        try:
+            run._begin(command, json.loads(json.dumps(settings)), overwrite)
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    def _begin(self, command: str, settings: dict[str, Any], overwrite: bool) -> None:
+        file = self.path / RUN
+        fresh = {
+            "command": command,
+            "settings": settings,
+            "version": package_version(),
+            "status": "running",
+        }
+        if file.exists():
+            old = self.read(self.path)
+            if not overwrite:
+                different = _differences(old, fresh)
+                if different:
+                    raise InputError(
+                        f"{self.path} holds another run ({'; '.join(different)}); "
+                        "use --overwrite to replace it, or another output folder"
+                    )
+                self.record = old
+                remove_leftovers(self.path)
+                return
+            # run.json goes last, so that an interrupted clearing is still recognised as ours
+            with friendly_os_errors(self.path):
+                self._clear()
+        self.record = fresh
+        write_json(file, fresh)
+
+    @staticmethod
+    def read(folder: str | Path) -> dict[str, Any]:
+        """The record in a folder's run.json.
+
+        Raises:
+            InputError: there is none, or it is not ours.
+        """
+        file = Path(folder) / RUN
+        record = read_json(file)
+        keys = {"command", "settings", "status"}
+        if not isinstance(record, dict) or not keys <= set(record):
+            raise InputError(f"{file} was not written by flowllm; choose another output folder")
+        return record
+
+    @classmethod
+    def is_finished(cls, folder: str | Path, command: str, settings: dict[str, Any]) -> bool:
+        """Whether a folder holds this very run, brought to its end; touches nothing."""
+        if not (Path(folder) / RUN).is_file():
+            return False
+        record = cls.read(folder)
+        now = {"command": command, "settings": json.loads(json.dumps(settings))}
+        return record["status"] == "finished" and not _differences(record, now)
+
+    @property
+    def digest(self) -> str:
+        """A short hash of the command and its settings: what parts of this run are parts of."""
+        identity = json.dumps([self.record["command"], self.record["settings"]], sort_keys=True)
+        return hashlib.sha256(identity.encode()).hexdigest()[:12]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run was brought to its end before."""
+        return self.record["status"] == "finished"
+
+    def finish(self, **results: Any) -> None:
+        """Mark the run as finished, with results that JSON can hold, and let go of the folder."""
+        self.record = {**self.record, "status": "finished", **results}
+        write_json(self.path / RUN, self.record)
+        self.close()
+
+    def discard(self) -> None:
+        """Remove everything that the run wrote, for a run that came to nothing."""
+        with friendly_os_errors(self.path):
+            self._clear()
+            (self.path / RUN).unlink(missing_ok=True)
+            self.close()
+            (self.path / LOCK).unlink(missing_ok=True)
+            for folder in self._made or [self.path]:
+                if any(folder.iterdir()):
+                    break
+                folder.rmdir()
+
+    def _clear(self) -> None:
+        """Remove all but run.json and the lock."""
+        for entry in self.path.iterdir():
+            if entry.name in (RUN, LOCK):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+    def close(self) -> None:
+        """Let go of the folder; the run can be continued later."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _take_lock(self, wait: bool) -> None:
+        try:
+            import fcntl
+        except ImportError:  # Windows: two runs in one folder are not noticed
+            return
+        with friendly_os_errors(self.path):
+            handle = open(self.path / LOCK, "wb")  # noqa: SIM115 - held while the run lasts
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            handle.close()
+            raise InputError(f"another process is working in {self.path}") from error
+        except OSError:  # file systems without locks
+            handle.close()
+            return
+        self._lock = handle
+
+
+def _is_leftover(name: str) -> bool:
+    """What a run that was killed before its run.json can have left."""
+    return name == LOCK or (name.startswith(f".{RUN}.") and name.endswith(".tmp"))
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """In words: what an existing run and the present one differ in."""
+    if old["command"] != new["command"]:
+        return [f"of the command {old['command']}, not {new['command']}"]
+    before, now = old["settings"], new["settings"]
+    return [
+        f"{name} is {json.dumps(before.get(name))} there and {json.dumps(now.get(name))} now"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]

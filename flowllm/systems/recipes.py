@@ -1,0 +1,89 @@
+"""Systems by name: which prior, which refiner, and what both are trained on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from flowllm.errors import InputError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a system is made of.
+
+    Attributes:
+        about: what it is, in a line.
+        prior: a kind of prior, see `flowllm.systems.registry`.
+        refiner: a kind of refiner; None leaves the prior's crystals as they are.
+        trained_on: what the refiner learns from: "pairs" of prior samples and crystals, which are
+            sampled before, or "crystals" alone.
+        start: the time in [0, 1) at which the prior's crystals enter the refiner.
+
+    Raises:
+        InputError: a start that is no time of a refiner.
+    """
+
+    about: str
+    prior: str
+    refiner: str | None
+    trained_on: Literal["pairs", "crystals"] = "pairs"
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start) and 0 <= self.start < 1):
+            raise InputError(f"start must be in [0, 1), not {self.start}")
+        if self.start and self.refiner is None:
+            raise InputError("a system without a refiner has no start")
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What is made one after the other in training: prior, pairs, refiner."""
+        if self.refiner is None:
+            return ("prior",)
+        return ("prior", "pairs", "refiner") if self.trained_on == "pairs" else ("prior", "refiner")
+
+
+SYSTEMS: dict[str, Recipe] = {
+    "flowllm": Recipe(
+        "FlowLLM: a language model's crystals, refined by a flow", "language-model", "flow"
+    ),
+    "crystalllm": Recipe(
+        "CrystalLLM: a language model's crystals", "language-model", None, "crystals"
+    ),
+    "flowllm-types": Recipe(
+        "FlowLLM's ablation: a language model's species in a simple base", "types", "flow"
+    ),
+    "flowllm-substitution": Recipe(
+        "a language model's species on the positions of the nearest training crystal",
+        "substitution",
+        "flow",
+    ),
+    "flowllm-compositions": Recipe(
+        "species of a random training crystal in a simple base", "compositions", "flow"
+    ),
+}
+"""Name -> recipe; other packages add theirs."""
+
+
+def recipe(name: str) -> Recipe:
+    """A system's recipe by its name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in SYSTEMS:
+        raise InputError(f"no system {name!r}; there are {', '.join(SYSTEMS)}")
+    return SYSTEMS[name]
+
+
+def help_text() -> str:
+    """Which systems there are, for the command line."""
+    return "; ".join(f"{name}: {one.about}" for name, one in SYSTEMS.items()) + "."
+
+
+def name_of(prior: str, refiner: str | None) -> str:
+    """The name of the first recipe with these kinds; "" where none has them."""
+    made_of = (prior, refiner)
+    return next((n for n, r in SYSTEMS.items() if (r.prior, r.refiner) == made_of), "")

@@ -1,0 +1,145 @@
+"""Where systems lie, and `system.json`: what a system's folder holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowllm.conditions.ranges import TrainingRanges
+from flowllm.errors import InputError
+from flowllm.runs.files import atomic_write, read_json
+
+SYSTEM_FILE = "system.json"
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+DEFAULT_MODEL = "mp20-compact"
+LEVELS = 3  # of the file that get lines of their own; what lies deeper stands in one line
+VERSION = 2
+ROLES = ("prior", "refiner")
+
+
+@dataclass(frozen=True)
+class PartRecord:
+    """One part of a system on disk.
+
+    Attributes:
+        kind: its name in `flowllm.systems.registry`.
+        folder: where it lies in the system's folder.
+    """
+
+    kind: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class SystemRecord:
+    """The content of `system.json`.
+
+    Attributes:
+        parts: "prior" and, where there is one, "refiner".
+        num_atoms_histogram: weights of 1, 2, … atoms per cell in the training data; as long as the
+            largest cell of the system has atoms.
+        training: what the training data have of each condition; None where that is not known.
+        recipe: the name of the system's recipe; "" for one of another making.
+        start: the time at which the prior's crystals enter the refiner.
+    """
+
+    parts: Mapping[str, PartRecord]
+    num_atoms_histogram: Any
+    training: TrainingRanges | None = None
+    recipe: str = ""
+    start: float = 0.0
+
+    @classmethod
+    def read(cls, folder: Path) -> SystemRecord:
+        """Read it from a system's folder, of this version or the first.
+
+        Raises:
+            InputError: it is missing or damaged.
+        """
+        path = folder / SYSTEM_FILE
+        content = read_json(path)
+        if not isinstance(content, dict) or "num_atoms_histogram" not in content:
+            raise InputError(f"{path} does not describe a system of flowllm")
+        training = content.get("training")
+        try:
+            ranges = None if training is None else TrainingRanges.from_json(training)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        parts = _parts(content, path) if "parts" in content else first_version(content)
+        start = content.get("start", 0.0)
+        if isinstance(start, bool) or not isinstance(start, (int, float)):
+            raise InputError(f"{path}: start is no number")
+        recipe = str(content.get("recipe", ""))
+        return cls(parts, content["num_atoms_histogram"], ranges, recipe, float(start))
+
+    def write(self, folder: Path) -> None:
+        """Write it into a system's folder."""
+        content: dict[str, Any] = {
+            "version": VERSION,
+            "recipe": self.recipe,
+            "parts": {
+                role: {"kind": part.kind, "folder": part.folder}
+                for role, part in self.parts.items()
+            },
+            "start": self.start,
+            "num_atoms_histogram": self.num_atoms_histogram,
+        }
+        if self.training is not None:
+            content["training"] = self.training.to_json()
+        atomic_write(folder / SYSTEM_FILE, _lines(content, LEVELS) + "\n")
+
+
+def first_version(content: Mapping[str, Any]) -> dict[str, PartRecord]:
+    """The parts of a system as version 1 wrote it: a language model in lm/, a flow in flow/.
+
+    Its other priors had their files beside these and their numbers in `system.json` itself, which
+    `flowllm.methods.base.prior.BasePrior.load` still finds.
+    """
+    kind = str(content.get("prior", "language-model"))
+    folder = "lm" if kind == "language-model" else "."
+    return {"prior": PartRecord(kind, folder), "refiner": PartRecord("flow", "flow")}
+
+
+def find_model(name: str | Path) -> Path:
+    """The folder of a model, given as a path or as the name of one that ships with the package.
+
+    Raises:
+        InputError: there is none.
+    """
+    for folder in (Path(name), PRETRAINED / str(name)):
+        if (folder / SYSTEM_FILE).is_file():
+            return folder
+    shipped = sorted(p.parent.name for p in PRETRAINED.glob(f"*/{SYSTEM_FILE}"))
+    raise InputError(
+        f"{name} is no model: no folder of that name with a {SYSTEM_FILE}; "
+        f"with the package comes {', '.join(shipped) or 'none'}"
+    )
+
+
+def _parts(content: dict[str, Any], path: Path) -> dict[str, PartRecord]:
+    """The parts that a file of this version names; none of them lies outside its folder."""
+    try:
+        parts = {
+            str(role): PartRecord(str(part["kind"]), str(part["folder"]))
+            for role, part in content["parts"].items()
+        }
+    except (TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: the parts of the system are damaged") from error
+    for part in parts.values():
+        if Path(part.folder).is_absolute() or ".." in Path(part.folder).parts:
+            raise InputError(f"{path}: {part.folder} lies outside the system's folder")
+    if "prior" not in parts or set(parts) - set(ROLES):
+        raise InputError(f"{path}: a system has a prior and at most a refiner, not {sorted(parts)}")
+    return parts
+
+
+def _lines(value: Any, levels: int, indent: str = "") -> str:
+    """JSON whose upper levels stand in lines of their own."""
+    if not levels or not isinstance(value, dict) or not value:
+        return json.dumps(value)
+    inner = indent + "  "
+    items = (f"{inner}{json.dumps(k)}: {_lines(v, levels - 1, inner)}" for k, v in value.items())
+    return "{\n" + ",\n".join(items) + f"\n{indent}}}"

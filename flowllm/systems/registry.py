@@ -1,0 +1,184 @@
+"""Priors and refiners by kind: where their classes are, imported on use.
+
+Other packages add kinds by `register_prior` and `register_refiner`, or without being imported by
+the entry points "flowllm.priors" and "flowllm.refiners" (name = kind, value = "module:Class").
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from flowllm.errors import InputError
+from flowllm.systems.training import Training
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of part.
+
+    Attributes:
+        about: what it is, in a line.
+        part: "module:Class" of the part, or the class itself.
+        settings: "module:Class" of its settings, in a module that imports nothing heavy: the
+            command line makes its options of them first. None takes the part's own.
+        training: "module:function" that trains the part, see `flowllm.systems.training`, or the
+            function itself; None for a kind that `flowllm train` cannot train.
+        training_settings: "module:Class" of the settings of that training, or the class itself.
+    """
+
+    about: str
+    part: str | type
+    settings: str | type | None = None
+    training: str | Training | None = None
+    training_settings: str | type | None = None
+
+
+LM_SETTINGS = "flowllm.methods.language_model.settings:SamplingSettings"
+LM_TRAINING = "flowllm.workflows.train.settings:LanguageModelSettings"
+BASE = "flowllm.methods.base.prior:BasePrior"
+BASE_TRAINING = "flowllm.workflows.train.base:train_base"
+PRIORS: dict[str, Kind] = {
+    "language-model": Kind(
+        "species and positions written by the language model",
+        "flowllm.methods.language_model.prior:LanguageModelPrior",
+        LM_SETTINGS,
+        "flowllm.workflows.train.language_model:train_prior",
+        LM_TRAINING,
+    ),
+    "types": Kind(
+        "species written by the language model, positions from FlowMM's simple base",
+        BASE,
+        LM_SETTINGS,
+        BASE_TRAINING,
+        LM_TRAINING,
+    ),
+    "substitution": Kind(
+        "species written by the language model, positions of the nearest training crystal",
+        BASE,
+        LM_SETTINGS,
+        BASE_TRAINING,
+        LM_TRAINING,
+    ),
+    "compositions": Kind(
+        "species of a random training crystal, positions from FlowMM's simple base",
+        BASE,
+        LM_SETTINGS,
+        BASE_TRAINING,
+    ),
+}
+"""Kind -> prior, in the order of the ablation's table."""
+REFINERS: dict[str, Kind] = {
+    "flow": Kind(
+        "Riemannian flow matching",
+        "flowllm.methods.flow.refiner:FlowRefiner",
+        "flowllm.methods.flow.settings:RefineSettings",
+        "flowllm.workflows.train.flow:train_refiner",
+        "flowllm.methods.flow.settings:FlowTrainSettings",
+    ),
+}
+"""Kind -> refiner."""
+
+
+def register_prior(
+    kind: str,
+    part: str | type,
+    about: str = "",
+    settings: str | type | None = None,
+    training: str | Training | None = None,
+    training_settings: str | type | None = None,
+) -> None:
+    """Make a prior known by the name of its kind.
+
+    Args:
+        kind: the name, as in "language-model".
+        part: the class, or "module:Class".
+        about: what it is, in a line.
+        settings: see `Kind`, and so for the others.
+        training: what trains it.
+        training_settings: of that training.
+
+    Raises:
+        InputError: another class has the name.
+    """
+    _register(PRIORS, kind, Kind(about, part, settings, training, training_settings))
+
+
+def register_refiner(
+    kind: str,
+    part: str | type,
+    about: str = "",
+    settings: str | type | None = None,
+    training: str | Training | None = None,
+    training_settings: str | type | None = None,
+) -> None:
+    """Make a refiner known by the name of its kind; as `register_prior`."""
+    _register(REFINERS, kind, Kind(about, part, settings, training, training_settings))
+
+
+def prior_kind(kind: str) -> Kind:
+    """A kind of prior.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    return _find(PRIORS, "flowllm.priors", "prior", kind)
+
+
+def refiner_kind(kind: str) -> Kind:
+    """A kind of refiner.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    return _find(REFINERS, "flowllm.refiners", "refiner", kind)
+
+
+def load_class(place: str | type | Training) -> Any:
+    """A class or function, imported by "module:name".
+
+    Raises:
+        InputError: the module, or the name in it, is not there.
+    """
+    if not isinstance(place, str):
+        return place
+    module, _, name = place.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"{place} cannot be imported: {error}") from error
+
+
+def part_class(kind: Kind) -> Any:
+    """The class of a part."""
+    return load_class(kind.part)
+
+
+def settings_class(kind: Kind) -> Any:
+    """The class of a part's settings."""
+    return load_class(kind.settings) if kind.settings else load_class(kind.part).Settings
+
+
+def _register(known: dict[str, Kind], name: str, kind: Kind) -> None:
+    before = known.get(name)
+    if before is not None and before.part != kind.part:
+        raise InputError(f"the kind {name!r} is registered already")
+    known[name] = kind
+
+
+def _find(known: dict[str, Kind], group: str, role: str, name: str) -> Kind:
+    if name not in known:
+        for kind, part in _from_elsewhere(group):
+            known.setdefault(kind, Kind(f"of {part.partition('.')[0]}", part))
+    if name not in known:
+        raise InputError(f"no {role} {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
+@lru_cache
+def _from_elsewhere(group: str) -> tuple[tuple[str, str], ...]:
+    """(kind, "module:Class") of the parts that installed packages declare."""
+    return tuple((point.name, point.value) for point in entry_points(group=group))

@@ -1,0 +1,37 @@
+"""What decoding needs to know of a text that is being written: which tokens may follow."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from flowllm.conditions.composition_rule import CompositionRule
+
+
+class DecodingState(Protocol):
+    """Where one text stands, and which tokens may follow.
+
+    Attributes:
+        rule: which compositions the text may have.
+    """
+
+    rule: CompositionRule
+
+    @property
+    def end(self) -> int:
+        """The token that ends the text."""
+        ...
+
+    @property
+    def longest(self) -> int:
+        """The most tokens that the text can have, the end's among them."""
+        ...
+
+    def allowed(self) -> np.ndarray:
+        """(K,) ids of the tokens that may come next, at least one."""
+        ...
+
+    def advance(self, token: int) -> None:
+        """Take the next token of the text."""
+        ...

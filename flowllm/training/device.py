@@ -1,0 +1,45 @@
+"""Where torch computes: the device, and the number of processor threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from flowllm.errors import InputError
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that "auto", "cpu", "cuda" or "mps" stands for.
+
+    Raises:
+        InputError: no such device here.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind = name.split(":")[0]
+    usable = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if kind not in usable:
+        raise InputError(f"no device {name!r}; there are auto, cpu, cuda and mps")
+    if not usable[kind]:
+        raise InputError(f"this machine or this build of torch has no {kind}; use --device cpu")
+    return torch.device(name)
+
+
+@contextmanager
+def used_threads(threads: int) -> Iterator[None]:
+    """A number of processor threads while the context lasts; 0 leaves torch's choice."""
+    before = torch.get_num_threads()
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

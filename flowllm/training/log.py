@@ -1,0 +1,39 @@
+"""The log of a training run, `log.jsonl`: one JSON object a line.
+
+Every line holds `step`, `epoch` (passes over the data) and `seconds` (of training so far, over all
+starts of the run). Training lines add `loss`, the parts of the loss (`…_loss`), `grad_norm` and
+`learning_rate`: losses are means over the steps since the line before. Validation lines add
+`eval_loss`, the parts of it (`eval_…_loss`) and further figures (`eval_…`).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+LOG = "log.jsonl"
+
+
+def read_log(path: str | Path) -> list[dict[str, Any]]:
+    """The lines of a log, without a last one that a kill cut off; none if there is no file.
+
+    Older logs of flows, that of the shipped weights among them, call validation `val_…` and the
+    learning rate `lr`; they are returned under the present names.
+    """
+    lines: list[dict[str, Any]] = []
+    if not Path(path).exists():
+        return lines
+    for text in Path(path).read_text(encoding="utf-8").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            break
+        lines.append({_present_name(name): value for name, value in line.items()})
+    return lines
+
+
+def _present_name(name: str) -> str:
+    if name == "lr":
+        return "learning_rate"
+    return f"eval_{name.removeprefix('val_')}" if name.startswith("val_") else name

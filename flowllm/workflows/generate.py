@@ -1,0 +1,256 @@
+"""A run of generation or refinement on disk: finished parts stay, the same command goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cif import parse_cif
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.data.reduce import ReduceSettings, reduce_structures
+from flowllm.errors import InputError
+from flowllm.runs.folder import RunFolder
+from flowllm.runs.identity import digest, flat_settings, open_run
+from flowllm.runs.parts import Parts, Wanted
+from flowllm.runs.progress import Progress
+from flowllm.systems.decoding_figures import DecodingFigures
+from flowllm.systems.generation import Generation, Stage
+from flowllm.systems.sampling import crystal_id
+from flowllm.systems.system import FlowLLM
+from flowllm.workflows.results import RESULTS, write_results
+from flowllm.workflows.settings import PART_SIZE, GenerateSettings
+from flowllm.workflows.targets import with_targets
+
+
+def generate_run(
+    model: FlowLLM,
+    settings: GenerateSettings,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Generation:
+    """Generate into a folder: parts of `part_size` crystals, then everything a person opens.
+
+    A run that was interrupted goes on after its last finished part and ends as an uninterrupted
+    one would.
+
+    Raises:
+        InputError: the folder holds another run, cannot be written, or the disk is full.
+    """
+    names: tuple[str, ...] = ()
+    if settings.targets:
+        settings, names = with_targets(settings)
+    model.check(settings.request, settings.seed)
+    identity = flat_settings(settings, model=model.digest(), names=names)
+
+    def make(indices: range) -> Generation:
+        made = model.generate_range(
+            indices,
+            settings.request,
+            settings.seed,
+            settings.sampling,
+            settings.refinement,
+            _shifted(progress, indices.start, settings.num),
+        )
+        return renamed(made, names[indices.start : indices.stop]) if names else made
+
+    with open_run(out, "generate", identity, overwrite) as run:
+        generation = in_parts(run, settings.num, settings.part_size, make)
+        _write_once(run, generation, identity)
+    return generation
+
+
+def refine_run(
+    model: FlowLLM,
+    files: Sequence[Path],
+    settings: Any,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    part_size: int = PART_SIZE,
+) -> tuple[Generation, list[str]]:
+    """Refine structures from CIF files into a folder laid out as `generate_run` does.
+
+    Returns:
+        The crystals, and one message for each file that was left out: it does not parse, has
+        partial occupancy, or more atoms in the primitive cell than the system allows.
+
+    Raises:
+        InputError: a file is missing, nothing is left to refine, or the folder cannot be used.
+    """
+    crystals, refused, content = read_crystals(files, model.max_atoms)
+    if not len(crystals):
+        raise InputError("nothing to refine: " + "; ".join(refused))
+    if model.refiner is None:
+        raise InputError(f"{model.name} has no refiner")
+    label = model.refiner.label
+    identity = flat_settings(
+        settings,
+        model=model.digest(),
+        files=f"{len(files)} ({content})",
+        part_size=part_size,
+    )
+    total = len(crystals)
+    ids = np.array([crystal_id(index) for index in range(total)])
+
+    def make(indices: range) -> Generation:
+        chosen = slice(indices.start, indices.stop)
+        batch = crystals[chosen].replace(ids=ids[chosen])
+        began = time.perf_counter()
+        trajectory = model.refine(batch, settings, _shifted(progress, indices.start, total))
+        seconds = time.perf_counter() - began
+        left_out = len(refused) if not indices.start else 0
+        sources = [f"refined from {name}" for name in crystals.ids[chosen]]
+        stages = [Stage(label, len(batch), left_out, seconds)]
+        return Generation(sources, batch, trajectory, stages)
+
+    with open_run(out, "refine", identity, overwrite, inputs=files) as run:
+        generation = in_parts(run, total, part_size, make)
+        _write_once(run, generation, identity, refused)
+    return generation, refused
+
+
+def read_crystals(files: Sequence[Path], max_atoms: int) -> tuple[CrystalBatch, list[str], str]:
+    """The crystals of CIF files, each reduced to its primitive Niggli cell.
+
+    Args:
+        files: what is read.
+        max_atoms: larger primitive cells are refused.
+
+    Returns:
+        The crystals with the files' names as ids, a message for each file that is no such crystal,
+        and a hash of names and contents.
+
+    Raises:
+        InputError: no file is given, or some cannot be read; all of these are named.
+    """
+    if not files:
+        raise InputError("no CIF file is given")
+    texts, unreadable = {}, []
+    for file in files:
+        try:
+            texts[str(file)] = Path(file).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            unreadable.append(f"no such file: {file}")
+        except OSError as error:
+            unreadable.append(f"{file} cannot be read: {error.strerror}")
+    if unreadable:
+        raise InputError("; ".join(unreadable))
+    structures, names, refused = [], [], []
+    for name, text in texts.items():
+        try:
+            structures.append(parse_cif(text, name))
+            names.append(name)
+        except InputError as error:
+            refused.append(str(error))
+    crystals, too_large = reduce_structures(structures, names, ReduceSettings(max_atoms=max_atoms))
+    return crystals, refused + too_large, digest(*texts, *texts.values())
+
+
+def in_parts(
+    run: RunFolder, total: int, part_size: int, make: Callable[[range], Generation]
+) -> Generation:
+    """Crystals 0 to `total`, made part by part; parts that are in the folder are read instead.
+
+    Args:
+        run: the run, which keeps them.
+        total: crystals in all.
+        part_size: crystals in a part.
+        make: makes the crystals of some positions.
+    """
+    ranges = [range(s, min(s + part_size, total)) for s in range(0, total, part_size)]
+    wanted = [
+        Wanted(f"{part.start:06d}", f"{part.start}:{part.stop} of {run.digest}") for part in ranges
+    ]
+
+    def missing(places: list[int]) -> Iterator[tuple[int, Generation]]:
+        return ((place, make(ranges[place])) for place in places)
+
+    kept = Parts(run.path / "parts", _to_arrays, _from_arrays)
+    parts = {place: part for place, part, _ in kept.each(wanted, missing)}
+    return join(parts[place] for place in range(len(ranges)))
+
+
+def join(parts: Iterable[Generation]) -> Generation:
+    """One generation out of consecutive parts; seconds and rejections add up."""
+    parts = list(parts)
+    stages = [
+        Stage(
+            same[0].name,
+            sum(stage.crystals for stage in same),
+            sum(stage.rejected for stage in same),
+            sum(stage.seconds for stage in same),
+        )
+        for same in zip(*(part.stages for part in parts), strict=True)
+    ]
+    return Generation(
+        [prompt for part in parts for prompt in part.prompts],
+        CrystalBatch.concatenate(part.prior for part in parts),
+        Trajectory.concatenate([part.trajectory for part in parts]),
+        stages,
+        sum((part.decoding for part in parts), DecodingFigures()),
+    )
+
+
+def renamed(made: Generation, names: Sequence[str]) -> Generation:
+    """The same crystals under other ids."""
+    ids = np.array(names, dtype=np.str_)
+    return replace(
+        made, prior=made.prior.replace(ids=ids), trajectory=replace(made.trajectory, ids=ids)
+    )
+
+
+def _write_once(
+    run: RunFolder, generation: Generation, settings: dict[str, Any], left_out: Sequence[str] = ()
+) -> None:
+    """Write the results and finish the run, unless it was finished and all is still there."""
+    if run.finished and all((run.path / name).exists() for name in RESULTS):
+        return
+    began = time.perf_counter()
+    write_results(run.path, generation, settings, left_out)
+    run.finish(seconds_of_files=round(time.perf_counter() - began, 3))
+
+
+def _shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
+    """Progress over the whole run, from that of one part."""
+    if progress is None:
+        return None
+    report = progress
+
+    def shifted(stage: str, done: int, _: int) -> None:
+        report(stage, start + done, total)
+
+    return shifted
+
+
+_TRAJECTORY = ("times", "frac_coords", "lengths", "angles", "atomic_numbers", "num_atoms", "ids")
+
+
+def _to_arrays(part: Generation) -> dict[str, np.ndarray]:
+    arrays = part.trajectory.arrays()
+    arrays["prompts"] = np.array(part.prompts)
+    arrays["stage_names"] = np.array([stage.name for stage in part.stages])
+    arrays["stage_counts"] = np.array([[s.crystals, s.rejected] for s in part.stages])
+    arrays["stage_seconds"] = np.array([stage.seconds for stage in part.stages])
+    arrays["decoding"] = np.array(astuple(part.decoding), dtype=np.float64)
+    return arrays
+
+
+def _from_arrays(arrays: Mapping[str, np.ndarray]) -> Generation:
+    trajectory = Trajectory(*(arrays[name] for name in _TRAJECTORY))
+    columns = (arrays[f"stage_{name}"] for name in ("names", "counts", "seconds"))
+    stages = [
+        Stage(str(name), int(counts[0]), int(counts[1]), float(seconds))
+        for name, counts, seconds in zip(*columns, strict=True)
+    ]
+    prompts = [str(prompt) for prompt in arrays["prompts"]]
+    decoding = DecodingFigures.of(arrays["decoding"])
+    return Generation(prompts, trajectory.first, trajectory, stages, decoding)

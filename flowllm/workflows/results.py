@@ -1,0 +1,148 @@
+"""What a run leaves for people: CIF files, extended XYZ, a table, trajectories and a page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.metrics.composition import compositional_validity
+from flowllm.metrics.validity import structural_validity
+from flowllm.runs.files import atomic_write, friendly_os_errors, whole_file, write_json
+from flowllm.systems.generation import Generation
+from flowllm.viz.run_page import write_report
+
+CSV_COLUMNS = ("id", "formula", "prompt", "valid_structure", "valid_composition")
+RESULTS = (
+    "crystals",
+    "prior",
+    "crystals.extxyz",
+    "crystals.csv",
+    "trajectories.npz",
+    "summary.json",
+    "report.html",
+)
+"""What a finished run holds."""
+
+
+def write_results(
+    out: Path,
+    generation: Generation,
+    settings: dict[str, Any],
+    left_out: Sequence[str] = (),
+) -> None:
+    """Write the layout that every run has, each file whole or not at all.
+
+    ``crystals/*.cif`` refined crystals, ``prior/*.cif`` the same before refinement (without those
+    of which the prior left a species open: ``trajectories.npz`` has them),
+    ``crystals.extxyz``, ``crystals.csv`` (id, formula, prompt, both validities),
+    ``trajectories.npz``, ``summary.json`` and ``report.html``.
+
+    Args:
+        out: the folder, which exists.
+        generation: the crystals.
+        settings: names and values for the page.
+        left_out: a message for each input that is not among the crystals.
+
+    Raises:
+        InputError: the disk is full, the folder cannot be written, or a refined crystal has an
+            open species.
+    """
+    refined, trajectory = generation.refined, generation.trajectory
+    rows = crystal_rows(generation)
+    stages = [asdict(stage) for stage in generation.stages]
+    with friendly_os_errors(out):
+        write_cifs(out / "crystals", refined)
+        write_cifs(out / "prior", _without_open_species(generation.prior))
+        write_extxyz(out / "crystals.extxyz", refined)
+        trajectory.save(out / "trajectories.npz")
+        atomic_write(out / "crystals.csv", table(rows))
+        summary = {
+            "crystals": len(rows),
+            "valid_structures": sum(row["valid_structure"] for row in rows),
+            "valid_compositions": sum(row["valid_composition"] for row in rows),
+            "stages": stages,
+            "decoding": generation.decoding.summary() if generation.decoding.texts else None,
+            "left_out": list(left_out),
+            "settings": settings,
+        }
+        write_json(out / "summary.json", summary)
+        with whole_file(out / "report.html") as page:
+            write_report(
+                page,
+                title=f"{len(rows)} crystals",
+                prior=generation.prior,
+                refined=refined,
+                rows=rows,
+                stages=[{"stage": stage.pop("name"), **stage} for stage in stages],
+                settings=settings,
+                trajectories=trajectory,
+            )
+
+
+def _without_open_species(crystals: CrystalBatch) -> CrystalBatch:
+    """Those without an open species, which CIF cannot say."""
+    undecided = np.zeros(len(crystals), dtype=bool)
+    undecided[crystals.crystal_of_atom[crystals.atomic_numbers < 1]] = True
+    return crystals[~undecided]
+
+
+def crystal_rows(generation: Generation) -> list[dict[str, Any]]:
+    """Per crystal: id, formula, prompt and both validities of the refined crystal."""
+    refined = generation.refined
+    structure, composition = structural_validity(refined), compositional_validity(refined)
+    return [
+        {
+            "id": str(name),
+            "formula": formula,
+            "prompt": prompt.strip(),
+            "valid_structure": bool(sound),
+            "valid_composition": bool(neutral),
+        }
+        for name, formula, prompt, sound, neutral in zip(
+            refined.ids, refined.formulas, generation.prompts, structure, composition, strict=True
+        )
+    ]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as CSV text; true and false in small letters."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: str(v).lower() if isinstance(v, bool) else v for k, v in row.items()})
+    return buffer.getvalue()
+
+
+def write_cifs(folder: Path, crystals: CrystalBatch) -> None:
+    """A folder with one CIF a crystal, named by its id, in the place of what was there before."""
+    texts = crystals.to_cif()
+    partial = folder.with_name(f".{folder.name}.partial")
+    for old in (partial, folder):
+        if old.is_dir():
+            shutil.rmtree(old)
+    try:
+        partial.mkdir(parents=True)
+        for name, text in zip(crystals.ids, texts, strict=True):
+            (partial / f"{name}.cif").write_text(text, encoding="utf-8")
+        partial.rename(folder)
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def write_extxyz(path: Path, crystals: CrystalBatch) -> None:
+    """All crystals in one extended-XYZ file, id in each comment line."""
+    from ase.io import write
+
+    buffer = io.StringIO()
+    write(buffer, crystals.to_ase(), format="extxyz")
+    atomic_write(path, buffer.getvalue())

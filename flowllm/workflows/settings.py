@@ -1,0 +1,103 @@
+"""Settings of the runs that make crystals; kept apart from the code that needs torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flowllm.conditions.conditions import Conditions
+from flowllm.conditions.formula import read_elements
+from flowllm.conditions.request import Request
+from flowllm.crystals.elements import MP20_ELEMENTS
+from flowllm.errors import InputError
+from flowllm.methods.flow.settings import RefineSettings
+from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.settings import setting
+from flowllm.systems.sampling import DEFAULT_NUM, check_num
+
+PART_SIZE = 256  # crystals that are finished, and kept, together
+
+
+def sites_of(text: str) -> tuple[int, ...]:
+    """Numbers of sites, separated by commas.
+
+    Raises:
+        InputError: something else.
+    """
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise InputError(f"--sites takes numbers as in 3,4, not {text!r}") from None
+
+
+@dataclass(frozen=True)
+class GenerateSettings:
+    """Everything that a run of generation depends on.
+
+    Attributes:
+        num: accepted crystals.
+        request: what they shall be.
+        sampling: how the prior draws.
+        refinement: how the refiner works.
+        seed: of everything random; the same seed gives the same crystals.
+        targets: crystal structure prediction: ask for the composition of each crystal of this data
+            set (mp_20, or a folder of "flowllm data"), under its id, and for nothing else.
+        split: of the targets; val for choices, so that test stays untouched.
+        part_size: crystals that are finished, and kept, together.
+
+    Raises:
+        InputError: a count below 1, or a negative seed.
+    """
+
+    num: int = setting(DEFAULT_NUM, option=False)
+    request: Request = field(default_factory=Request)
+    sampling: Any = setting(factory=SamplingSettings, part="prior")
+    refinement: Any = setting(factory=RefineSettings, part="refiner")
+    seed: int = 0
+    targets: str = ""
+    split: Literal["test", "val"] = "test"
+    part_size: int = setting(PART_SIZE, option=False)
+
+    def __post_init__(self) -> None:
+        check_num(self.num, self.seed)
+        if self.part_size < 1:
+            raise InputError(f"part_size must be at least 1, not {self.part_size}")
+
+
+@dataclass(frozen=True)
+class InfillSettings:
+    """What is to be filled in, and how; exactly one of `sites`, `element` and `keep` is given.
+
+    Attributes:
+        sites: mask these, as in 3,4; counted from 1 in the order of the file.
+        element: or mask all sites of this element.
+        keep: or keep only so many atoms, the least electronegative first, and complete the crystal.
+        num: how many proposals, or completions, are refined and kept.
+        candidates: choose only from these, as in Li,Na,K.
+        allow_present: propose elements that the other sites hold, too.
+        conditions: what a completed crystal shall be.
+        sampling: how the language model draws, for completion.
+        refinement: how the refiner works.
+        seed: of completion.
+
+    Raises:
+        InputError: nothing, or more than one thing, is to be filled in.
+    """
+
+    sites: tuple[int, ...] | None = setting(None, type=str, read=sites_of)
+    element: str | None = None
+    keep: int | None = None
+    num: int = 10
+    candidates: tuple[str, ...] = setting(
+        MP20_ELEMENTS, type=str, read=read_elements, option="elements"
+    )
+    allow_present: bool = False
+    conditions: Conditions = setting(factory=Conditions, only=("formula", "num_atoms"))
+    sampling: Any = setting(factory=SamplingSettings, part="prior")
+    refinement: Any = setting(factory=RefineSettings, part="refiner")
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_num(self.num, self.seed)
+        if sum(x is not None for x in (self.sites, self.element, self.keep)) != 1:
+            raise InputError("say what to fill in: sites, an element, or how many atoms to keep")

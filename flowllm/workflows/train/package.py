@@ -1,0 +1,156 @@
+"""Trained parts put together into a system on disk."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+from pathlib import Path
+
+from flowllm.conditions.ranges import TrainingRanges
+from flowllm.data import load_dataset
+from flowllm.errors import InputError
+from flowllm.methods.base import BasePrior, WrittenSpecies
+from flowllm.methods.language_model.prior import LanguageModelPrior
+from flowllm.runs.files import atomic_write, friendly_os_errors
+from flowllm.systems.protocols import Prior
+from flowllm.systems.recipes import Recipe
+from flowllm.systems.record import ROLES, SYSTEM_FILE
+from flowllm.systems.registry import part_class, refiner_kind
+from flowllm.systems.system import FlowLLM
+from flowllm.systems.training import MODEL
+from flowllm.workflows.train.source import LANGUAGE_MODEL, load_prior
+from flowllm.workflows.train.splits import num_atoms_histogram
+
+PARTS = (*ROLES, "lm", "flow", "training.npz", SYSTEM_FILE)
+"""What a system's folder holds, those of the first version among them."""
+
+
+def combine(
+    lm: Path,
+    flow: Path,
+    data: str | Path,
+    out: Path,
+    *,
+    prior_kind: str = LANGUAGE_MODEL,
+    half: bool = True,
+    overwrite: bool = False,
+) -> FlowLLM:
+    """Join a language model and a flow into a folder that `FlowLLM.from_pretrained` reads.
+
+    As `package`, with a prior that is made of the language model, and the flow as its refiner.
+
+    Args:
+        lm: folder of the language model.
+        flow: folder that training wrote, or its `model/`.
+        data: the training data.
+        out: the system's folder.
+        prior_kind: a kind of prior.
+        half: weights in float16.
+        overwrite: replace the system in `out`.
+    """
+    made_of = Recipe("", prior_kind, "flow")
+    return package(made_of, lm, flow, data, out, half=half, overwrite=overwrite)
+
+
+def largest_written(prior: Prior) -> int | None:
+    """Atoms of the largest cell that a prior's language model can write; None without one."""
+    if isinstance(prior, BasePrior) and isinstance(prior.species, WrittenSpecies):
+        prior = prior.species.prior
+    return prior.format.max_atoms if isinstance(prior, LanguageModelPrior) else None
+
+
+def package(
+    made_of: Recipe,
+    prior: Path,
+    refiner: Path | None,
+    data: str | Path,
+    out: Path,
+    *,
+    half: bool = True,
+    overwrite: bool = False,
+) -> FlowLLM:
+    """Put trained parts together into a folder that `FlowLLM.from_pretrained` reads.
+
+    A folder that holds the very system already is left as it is.
+
+    Args:
+        made_of: the kinds of the parts, and where the refiner starts.
+        prior: folder of the prior, or of the language model that it is made of.
+        refiner: folder of the run that trained the refiner, or of the refiner itself.
+        data: whose training split says how often a cell has 1, 2, … atoms, and which values of
+            each condition it has.
+        out: the system's folder; other files in it, such as a model card, stay.
+        half: weights in float16.
+        overwrite: replace the system in `out`.
+
+    Raises:
+        InputError: a part is missing or damaged, `out` cannot be used or holds another system.
+    """
+    drawn_by = load_prior(made_of.prior, prior, data, as_stored=True)
+    logs, moved_by = {"prior": _log(prior)}, None
+    if refiner is not None and made_of.refiner is not None:
+        trained = refiner / MODEL if (refiner / MODEL).is_dir() else refiner
+        moved_by = part_class(refiner_kind(made_of.refiner)).load(trained, "cpu")
+        logs["refiner"] = _log(refiner if (refiner / "log.jsonl").is_file() else trained.parent)
+    training = load_dataset(data, "train")
+    most = largest_written(drawn_by)
+    if most is not None and most < training.max_atoms:
+        raise InputError(
+            f"{prior} writes cells of up to {most} atoms, and the data set {data} has up to "
+            f"{training.max_atoms}; train it on this data, or prepare the data with "
+            f"--max-atoms {most}"
+        )
+    system = FlowLLM(
+        drawn_by,
+        moved_by,
+        num_atoms_histogram(training),
+        training=TrainingRanges.of(training),
+        start=made_of.start,
+    )
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; the output needs a folder")
+    if out.is_dir() and any(out.iterdir()) and not (out / SYSTEM_FILE).is_file():
+        raise InputError(f"{out} holds files that are no system; choose another output folder")
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        system.save_pretrained(partial, half)
+        for name, log in logs.items():
+            if log.is_file() and (partial / name).is_dir():  # loss curves travel with the weights
+                atomic_write(partial / name / "log.jsonl", log.read_bytes())
+        if (out / SYSTEM_FILE).is_file() and not overwrite:
+            if _same_system(out, partial):
+                return system
+            raise InputError(f"{out} holds another system; use --overwrite to replace it")
+        with friendly_os_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+            for name in PARTS:
+                if (out / name).is_dir():
+                    shutil.rmtree(out / name)
+                else:
+                    (out / name).unlink(missing_ok=True)
+                if (partial / name).exists():  # not every prior has every part
+                    os.replace(partial / name, out / name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return system
+
+
+def _log(folder: Path) -> Path:
+    """The log of a training; that of a base distribution is its language model's."""
+    own = folder / "log.jsonl"
+    return own if own.is_file() else folder / "lm" / "log.jsonl"
+
+
+def _same_system(one: Path, other: Path) -> bool:
+    """Whether two folders hold the same system to the byte; read in pieces, it may be large."""
+    files = _files(one)
+    return files == _files(other) and all(
+        filecmp.cmp(one / name, other / name, shallow=False) for name in files
+    )
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a system, by their paths in its folder; not a card that lies beside them."""
+    files = [path for name in PARTS for path in (folder / name, *(folder / name).rglob("*"))]
+    return sorted(path.relative_to(folder) for path in files if path.is_file())

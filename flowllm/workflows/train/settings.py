@@ -1,0 +1,153 @@
+"""Settings of the stages of training; kept apart from the code that needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from flowllm.errors import InputError
+from flowllm.methods.language_model.finetune.settings import AdapterSettings, LargeSettings
+from flowllm.methods.language_model.settings import (
+    CompactConfig,
+    LMTrainSettings,
+    SamplingSettings,
+)
+from flowllm.settings import Preset, setting
+
+Alignment = Literal["translation", "hungarian", "list"]
+Keep = Literal["closest", "all"]
+
+
+@dataclass(frozen=True)
+class LanguageModelSettings:
+    """How a language model is trained: a compact one from scratch, or a pretrained one fine-tuned.
+
+    Attributes:
+        model: fine-tune this causal language model instead of training a compact one: a folder, or
+            an id on the hub, as in meta-llama/Llama-2-7b-hf. The training is then that of the
+            paper: 10 epochs, batches of 16, a rate of 5e-4, no weight decay, AdamW.
+        sizes: of the compact model.
+        training: how either is trained.
+        lora: train an adapter of the model (LoRA) and leave the model as it is.
+        adapter: sizes of the adapter.
+        load_in_4bit: hold the model's own weights in 4 bits; needs CUDA and bitsandbytes.
+        load_in_8bit: the same in 8 bits.
+        max_steps: stop the fine-tuning after so many steps.
+        limit: fine-tune on so many crystals only.
+        patience: stop after so many validations without a new least loss; 0 never.
+        at_once: crystals that a process takes at once, where its share of a batch does not fit into
+            memory.
+
+    Raises:
+        InputError: settings of a compact model for a pretrained one, or the other way round.
+    """
+
+    model: str | None = None
+    sizes: CompactConfig = field(default_factory=CompactConfig)
+    training: LMTrainSettings = field(default_factory=LMTrainSettings)
+    lora: bool = False
+    adapter: AdapterSettings = field(default_factory=AdapterSettings)
+    load_in_4bit: bool = False
+    load_in_8bit: bool = False
+    max_steps: int | None = None
+    limit: int | None = None
+    patience: int = 0
+    at_once: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.model is None:
+            own = ("lora", "load_in_4bit", "load_in_8bit", "patience", "max_steps", "limit",
+                   "at_once")  # fmt: skip
+            if any(getattr(self, name) for name in own):
+                raise InputError(
+                    "--lora, --load-in-4bit, --load-in-8bit, --patience, --max-steps, --limit and "
+                    "--at-once go with --model"
+                )
+            return
+        if self.sizes != CompactConfig():
+            raise InputError("--hidden, --layers, --heads and --feed-forward: --model has its own")
+        if self.load_in_4bit and self.load_in_8bit:
+            raise InputError("--load-in-4bit or --load-in-8bit, not both")
+
+    @classmethod
+    def paper(cls) -> LanguageModelSettings:
+        """The training of the paper."""
+        return cls(training=LMTrainSettings.paper())
+
+    @staticmethod
+    def usual(given: Collection[str]) -> Preset:
+        """The preset that is meant where these options are given: a fine-tuning is the paper's."""
+        return "paper" if "model" in given else "compact"
+
+    @property
+    def fine_tuning(self) -> LargeSettings | None:
+        """How a pretrained model is fine-tuned; None where a compact one is trained."""
+        if self.model is None:
+            return None
+        return LargeSettings(
+            self.model,
+            self.training,
+            self.adapter if self.lora else None,
+            "4bit" if self.load_in_4bit else "8bit" if self.load_in_8bit else None,
+            max_steps=self.max_steps,
+            limit=self.limit,
+            patience=self.patience,
+            at_once=self.at_once,
+        )
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """How pairs of a sample of the prior and a training crystal are made.
+
+    Attributes:
+        sampling: how the prior draws.
+        num_pairs: draws of a target from the training split; default one for each of its crystals.
+        samples_per_target: samples drawn for one target.
+        keep: "closest" keeps the sample closest to its target, "all" every one.
+        perturbed: how many pairs of a noisy copy and its target are added; default num_pairs.
+        alignment: how the atoms of a sample are assigned to those of its target: "translation", by
+            element after the best common translation; "hungarian", by element; "list", in the order
+            of the text.
+        seed: of everything random.
+        chunk_size: draws that are finished, and kept, together.
+
+    Raises:
+        InputError: a value out of its range.
+    """
+
+    sampling: Any = setting(factory=SamplingSettings, part="prior")
+    num_pairs: int | None = None
+    samples_per_target: int = 1
+    keep: Keep = "all"
+    perturbed: int | None = None
+    alignment: Alignment = "translation"
+    seed: int = 0
+    chunk_size: int = setting(256, option=False)
+
+    def __post_init__(self) -> None:
+        for name in ("num_pairs", "samples_per_target", "chunk_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, not {value}")
+        if self.perturbed is not None and self.perturbed < 0:
+            raise InputError(f"perturbed must be at least 0, not {self.perturbed}")
+        if self.keep not in get_args(Keep):
+            raise InputError(f"keep must be closest or all, not {self.keep!r}")
+        if self.alignment not in get_args(Alignment):
+            known = ", ".join(get_args(Alignment))
+            raise InputError(f"no alignment {self.alignment!r}; there are {known}")
+        if self.seed < 0:
+            raise InputError(f"the seed must be at least 0, not {self.seed}")
+
+    @classmethod
+    def paper(cls) -> PairSettings:
+        """FlowLLM's 3.3 million pairs at τ 0.9, P 0.99, atoms paired in the order of the text."""
+        return cls(SamplingSettings(0.9, 0.99), 3_300_000, perturbed=0, alignment="list")
+
+    def counted(self, num_targets: int) -> PairSettings:
+        """The same with every number of pairs stated, for a training split of so many crystals."""
+        count = num_targets if self.num_pairs is None else self.num_pairs
+        noisy = count if self.perturbed is None else self.perturbed
+        return replace(self, num_pairs=count, perturbed=noisy)

@@ -1,0 +1,84 @@
+"""Archives of arrays: whatever is done to a file, it reads as it was written or is refused."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from flowllm.errors import InputError
+from flowllm.runs.archive import open_archive, read_archive, write_archive
+
+ARRAYS = {"types": np.arange(5), "names": np.array(["Si", "Å"]), "coords": np.ones((2, 3)) / 3}
+
+
+@pytest.fixture
+def file(tmp_path):
+    write_archive(tmp_path / "a.npz", ARRAYS)
+    return tmp_path / "a.npz"
+
+
+def test_arrays_come_back_and_equal_ones_give_equal_files(file, tmp_path):
+    found = read_archive(file, "is none")
+    assert list(found) == list(ARRAYS)
+    for name, values in ARRAYS.items():
+        assert found[name].dtype == values.dtype and np.array_equal(found[name], values)
+    write_archive(str(tmp_path / "b"), ARRAYS)  # the suffix is added, as numpy does
+    assert (tmp_path / "b.npz").read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_every_changed_byte_is_seen_or_does_no_harm(tmp_path, compressed):
+    file = tmp_path / "a.npz"
+    (np.savez_compressed if compressed else np.savez)(file, **ARRAYS)
+    content = file.read_bytes()
+    refused = 0
+    for place in range(len(content)):
+        for mask in (0x01, 0x04, 0x06, 0x40, 0xFF):
+            changed = bytearray(content)
+            changed[place] ^= mask
+            file.write_bytes(changed)
+            try:
+                with open_archive(file, "is damaged") as archive:
+                    found = {name: archive[name] for name in ARRAYS}
+            except InputError as error:
+                assert str(error).startswith(f"{file} is damaged: ")
+                refused += 1
+            else:
+                assert all(np.array_equal(found[name], values) for name, values in ARRAYS.items())
+    assert refused > 2 * len(content)
+
+
+def test_every_cut_is_refused(file):
+    content = file.read_bytes()
+    for length in range(len(content)):
+        file.write_bytes(content[:length])
+        with pytest.raises(InputError, match=r"a\.npz is damaged: "):
+            read_archive(file, "is damaged")
+
+
+def test_what_is_no_archive_is_named(file, tmp_path):
+    with pytest.raises(InputError, match=r"^no such file: .*none\.npz$"):
+        read_archive(tmp_path / "none.npz", "is none")
+    np.save(tmp_path / "single.npy", np.arange(3))
+    with pytest.raises(InputError, match=r"single\.npy is none: it holds a single array"):
+        read_archive(tmp_path / "single.npy", "is none")
+    np.savez(tmp_path / "pickled.npz", a=np.array([{}], dtype=object))
+    with pytest.raises(InputError, match=r"pickled\.npz is none: Object arrays cannot be loaded"):
+        read_archive(tmp_path / "pickled.npz", "is none")
+    with (
+        pytest.raises(InputError, match=r"a\.npz holds no pairs: .*lengths"),
+        open_archive(file, "holds no pairs") as archive,
+    ):
+        archive["lengths"]
+
+
+def test_a_full_disk_leaves_the_old_archive(file, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"a\.npz: the disk is full"):
+        write_archive(file, {"types": np.zeros(9)})
+    assert np.array_equal(read_archive(file, "is none")["types"], ARRAYS["types"])
+    assert os.listdir(file.parent) == ["a.npz"]

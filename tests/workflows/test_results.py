@@ -1,0 +1,134 @@
+"""What a run leaves for people, piece by piece."""
+
+from __future__ import annotations
+
+import errno
+import json
+
+import numpy as np
+import pytest
+
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.errors import InputError
+from flowllm.systems.generation import Generation, Stage
+from flowllm.workflows.results import CSV_COLUMNS, crystal_rows, table, write_cifs, write_results
+
+
+@pytest.fixture
+def generation():
+    """Rock salt, and two silicon atoms nearly on top of each other."""
+    start = CrystalBatch(
+        [11, 17, 14, 14],
+        [[0, 0, 0], [0.4, 0.5, 0.5], [0, 0, 0], [0.01, 0, 0]],
+        [[4.0, 4.0, 4.0], [5.0, 5.0, 5.0]],
+        [[60.0, 60.0, 60.0], [90.0, 90.0, 90.0]],
+        [2, 2],
+        ["c000000", "c000001"],
+    )
+    coords = start.frac_coords.copy()
+    coords[1] = 0.5
+    trajectory = Trajectory.from_frames([0, 1], [start, start.replace(frac_coords=coords)])
+    stages = [Stage("language model", 2, 1, 0.5), Stage("Riemannian flow", 2, 0, 0.25)]
+    return Generation(["a prompt\n", 'one with "quotes", and a comma\n'], start, trajectory, stages)
+
+
+def test_rows_tell_validity_of_the_refined_crystal(generation):
+    rows = crystal_rows(generation)
+    assert [row["formula"] for row in rows] == ["NaCl", "Si"]
+    assert [row["valid_structure"] for row in rows] == [True, False]
+    assert [row["valid_composition"] for row in rows] == [True, True]
+    assert rows[0]["prompt"] == "a prompt"
+
+
+def test_elements_that_no_table_knows_are_no_obstacle(generation):
+    trajectory = generation.trajectory
+    numbers = np.where(trajectory.atomic_numbers == 11, 114, trajectory.atomic_numbers)  # Fl
+    odd = Trajectory(**{**vars(trajectory), "atomic_numbers": numbers})
+    rows = crystal_rows(Generation(generation.prompts, odd.first, odd))
+    assert [row["valid_composition"] for row in rows] == [False, True]
+
+
+def test_the_table_reads_back(generation):
+    import csv
+    import io
+
+    rows = crystal_rows(generation)
+    read = list(csv.DictReader(io.StringIO(table(rows))))
+    assert tuple(read[0]) == CSV_COLUMNS
+    assert read[1]["prompt"] == 'one with "quotes", and a comma'
+    assert [row["valid_structure"] for row in read] == ["true", "false"]
+
+
+def test_cifs_replace_those_that_were_there(generation, tmp_path):
+    folder = tmp_path / "crystals"
+    write_cifs(folder, generation.refined)
+    write_cifs(folder, generation.refined[:1])
+    assert [path.name for path in tmp_path.rglob("*.cif")] == ["c000000.cif"]
+    back = CrystalBatch.from_cif([(folder / "c000000.cif").read_text()])
+    assert np.allclose(back.frac_coords, [[0, 0, 0], [0.5, 0.5, 0.5]], atol=1e-6)
+
+
+def test_the_summary_counts_and_the_page_gets_what_it_shows(generation, tmp_path, monkeypatch):
+    given = {}
+
+    def page(path, **options):
+        given.update(options)
+        path.write_text("page")
+
+    monkeypatch.setattr("flowllm.workflows.results.write_report", page)
+    write_results(tmp_path, generation, {"seed": 3}, ["x.cif: partial occupancy"])
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["crystals"], summary["valid_structures"], summary["valid_compositions"]) == (
+        2,
+        1,
+        2,
+    )
+    assert summary["stages"][0] == {
+        "name": "language model",
+        "crystals": 2,
+        "rejected": 1,
+        "seconds": 0.5,
+    }
+    assert summary["left_out"] == ["x.cif: partial occupancy"]
+    assert summary["settings"] == {"seed": 3}
+    assert [stage["stage"] for stage in given["stages"]] == ["language model", "Riemannian flow"]
+    assert given["rows"] == crystal_rows(generation)
+    assert (tmp_path / "report.html").read_text() == "page"
+
+
+@pytest.mark.parametrize("at", ["to_cif", "page"])
+def test_a_full_disk_is_named_and_leaves_no_half_file(generation, tmp_path, monkeypatch, at):
+    def full(path, *arguments, **options):
+        if at == "page":
+            path.write_text("half a page")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    target = "flowllm.workflows.results.write_report" if at == "page" else "pathlib.Path.write_text"
+    monkeypatch.setattr(target, full)
+    named = tmp_path / "report.html" if at == "page" else tmp_path
+    with pytest.raises(InputError, match=f"^{named}: the disk is full"):
+        write_results(tmp_path, generation, {})
+    left = {path.name for path in tmp_path.iterdir()}
+    assert "report.html" not in left and not any(name.startswith(".") for name in left)
+    assert ("crystals" in left) == (at == "page")
+
+
+def test_open_species_of_a_prior_are_no_obstacle(generation, tmp_path):
+    start = generation.prior
+    open_start = start.replace(atomic_numbers=[0, 17, 14, 14])
+    path = Trajectory.from_frames([0, 1], [open_start, generation.refined])
+    write_results(tmp_path, Generation(generation.prompts, open_start, path, generation.stages), {})
+    assert [p.name for p in (tmp_path / "prior").iterdir()] == ["c000001.cif"]
+    assert len(list((tmp_path / "crystals").iterdir())) == 2
+    back = Trajectory.load(tmp_path / "trajectories.npz")
+    assert back.first.atomic_numbers.tolist() == [0, 17, 14, 14]
+    assert back.last.atomic_numbers.tolist() == [11, 17, 14, 14]
+    assert "</i>X</span>" in (tmp_path / "report.html").read_text()
+
+
+def test_a_refined_crystal_with_an_open_species_is_named(generation, tmp_path):
+    end = generation.refined.replace(atomic_numbers=[11, 17, 14, 0])
+    path = Trajectory.from_frames([0, 1], [generation.prior, end])
+    with pytest.raises(InputError, match="c000001: the species of atom 2 is open"):
+        write_results(tmp_path, Generation(generation.prompts, generation.prior, path), {})
