@@ -70,10 +70,10 @@ def merge_run(
     """Merge an adapter into its base; a plain model in `out`.
 
     Raises:
-        InputError: see `finetune.prior.merge_into`, or the folder holds something else.
+        InputError: see `finetune.load.merge_into`, or the folder holds something else.
     """
     from flowllm.methods.language_model.finetune.base import ADAPTER
-    from flowllm.methods.language_model.finetune.prior import merge_into
+    from flowllm.methods.language_model.finetune.load import merge_into
 
     if not (adapter / ADAPTER).is_file():
         raise InputError(f"{adapter} is no adapter: it holds no {ADAPTER}")
