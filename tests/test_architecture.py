@@ -94,6 +94,32 @@ def package(module: str) -> str:
     return parts[1] if len(parts) > 1 else "flowllm"
 
 
+def test_every_import_names_a_module_that_is_there():
+    """Late imports too, which fail only when they are reached."""
+    rooms = {"flowllm": ROOT, "flowllm_widgets": ROOT / "widgets"}
+    known = {
+        ".".join(path.relative_to(base).with_suffix("").parts).removesuffix(".__init__")
+        for name, base in rooms.items()
+        for path in (base / name).rglob("*.py")
+    }
+    missing = [
+        f"{path.relative_to(ROOT)}: {module}"
+        for folder in ("flowllm", "widgets", "tests", "recipes")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for module in named(node)
+        if module.split(".")[0] in rooms and module not in known
+    ]
+    assert missing == []
+
+
+def named(node: ast.AST) -> list[str]:
+    """The modules that a statement imports from."""
+    if isinstance(node, ast.ImportFrom):
+        return [node.module or ""]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+
+
 def test_cycles_are_found():
     assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
     late = "def f():\n    from flowllm.b import c\nif TYPE_CHECKING:\n    import flowllm.d\n"

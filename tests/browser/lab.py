@@ -29,6 +29,7 @@ LATE = "Failed to initialize model"
 # What the browser says about things that are none of the workbench's.
 FOREIGN = (
     LATE, "favicon", "GPU stall due to ReadPixels", "Canvas2D", "WebGL-", "third-party cookie",
+    "/api/kernels?",  # the server lists a kernel that just starts, and fails (its last_activity)
 )  # fmt: skip
 
 
@@ -160,6 +161,11 @@ class OpenNotebook:
         )
         self.wait(THEMED, argument=name == "JupyterLab Light")
 
+    def slow(self, rate: float) -> None:
+        """Let the page compute so many times slower, as on a busy machine; 1 is full speed."""
+        session = self.page.context.new_cdp_session(self.page)
+        session.send("Emulation.setCPUThrottlingRate", {"rate": rate})
+
     def cell_errors(self) -> list[str]:
         """The errors with which cells ended."""
         return self.page.evaluate(CELL_ERRORS)
@@ -256,8 +262,9 @@ def opener(
         opened = OpenNotebook(page)
 
         def console(message: Any) -> None:
-            if message.type == "error" and not any(part in message.text for part in FOREIGN):
-                opened.said.append(f"{message.text} ({message.location.get('url', '')})")
+            text = f"{message.text} ({message.location.get('url', '')})"
+            if message.type == "error" and not any(part in text for part in FOREIGN):
+                opened.said.append(text)
 
         def thrown(error: Any) -> None:
             if LATE not in str(error):

@@ -26,6 +26,8 @@ skewed"""
 MARK = "[...document.querySelectorAll('.flowllm-marks')].map((m) => m.querySelector('line'))"
 MARKED = f"{MARK}.filter((line) => line?.getAttribute('x1')).length === 2"
 FRAME = "print(viewer.frame)"
+WIDTHS = """[...document.querySelectorAll('.flowllm-plots .js-plotly-plot')].map(
+  (plot) => [plot.clientWidth, plot.querySelector('.main-svg').clientWidth])"""
 HOVERED = "document.querySelector('.flowllm-plots .hoverlayer')?.innerHTML"
 # Plays, pauses and plays at once, and notes the milliseconds between frames from then on.
 PAUSE_AND_PLAY = """() => {
@@ -132,8 +134,7 @@ def test_the_viewer_plays_its_plots_follow_and_its_files_open(
     expect(titles.first).to_contain_text(distance)
 
     # the plots are as wide as the widget, and the pointer shows a value
-    nb.wait("""[...document.querySelectorAll('.flowllm-plots .js-plotly-plot')].every(
-        (p) => Math.abs(p.clientWidth - p.querySelector('.main-svg').clientWidth) < 2)""")
+    until(lambda: page.evaluate(WIDTHS), lambda found: all(abs(a - b) < 2 for a, b in found))
     page.mouse.move(at["x"] + at["width"] / 2, at["y"] + at["height"] / 2)
     nb.wait("document.querySelector('.hoverlayer .hovertext')?.textContent.includes('per atom')")
     page.mouse.move(5, 5)

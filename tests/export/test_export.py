@@ -199,4 +199,4 @@ def test_open_types_and_empty_cells_are_left_out(tmp_path):
     none = CrystalBatch([], [], [(4, 4, 4)], [(90, 90, 90)], [0], ["none"])
     batch = CrystalBatch.concatenate([SALT, none, cell([0, 8], "open")])
     done = export_crystals("vasp", batch, tmp_path / "out")
-    assert [each.problem for each in done] == ["", "no atoms", "an atom's type is open"]
+    assert [each.problem for each in done] == ["", "no atoms", "the species of atom 1 is open (X)"]

@@ -33,7 +33,7 @@ from flowllm.methods.flow.settings import RefineSettings
 from flowllm.runs.folder import RunFolder
 from flowllm.systems.system import FlowLLM
 from flowllm.teaching.textbook import textbook_structures
-from flowllm.text import parse_prompt
+from flowllm.text import parse_prompt, parse_text, to_text
 
 # ---- figures of known answer ---------------------------------------------------------------------
 
@@ -77,7 +77,10 @@ def test_space_groups_are_those_of_spglib_before_and_after():
     # a tenth of an Å sees polonium's cell still as a cube, a hundredth does not
     after = outcome_of(bent, np.array([0, 1, 2]), 4)
     real = CrystalBatch.concatenate([SALT, IRON, POLONIUM, SALT])
-    found = shares(figures_of(asked, before, after, real=real))
+    as_text = CrystalBatch.concatenate(
+        parse_text(text, str(place)) for place, text in enumerate(to_text(real))
+    )
+    found = shares(figures_of(asked, before, after, as_text=as_text))
     name = "space group as asked, symprec"
     assert found[f"{name} 0.1", "prior"] == found[f"{name} 0.01", "prior"] == (0.75, 4)
     assert found[f"{name} 0.1", "refined"] == (0.75, 4)

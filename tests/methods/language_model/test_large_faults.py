@@ -279,7 +279,7 @@ def test_what_is_no_adapter_is_not_merged(base_folders, adapter, tmp_path, capsy
     [
         (["--lora"], "go with --model"),
         (["--patience", "2"], "go with --model"),
-        (["--model", "x", "--hidden", "64"], "--model has its own"),
+        (["--model", "x", "--layers", "4"], "--model has its own"),
         (["--model", "x", "--load-in-4bit"], "use --lora too"),
         (["--model", "x", "--lora", "--load-in-4bit", "--load-in-8bit"], "not both"),
         (["--model", "x", "--lora", "--rank", "0"], "rank"),

@@ -42,12 +42,24 @@ class Plot(go.FigureWidget):
 
     _esm = Path(__file__).parent / "plot.js"
     _library = traitlets.Instance(Library).tag(sync=True, **ipywidgets.widget_serialization)
+    _complete = False
     _version = traitlets.Unicode(plotly.__version__).tag(sync=True)
 
     def __init__(self, figure: go.Figure, *, bar: bool = False, fit: bool = True) -> None:
         super().__init__(figure)
         config: dict[str, Any] = self._config  # type: ignore[has-type]
         self._config = {**config, "displayModeBar": bar, "responsive": fit}
+        self._complete = True
+        self.open()
+
+    def open(self) -> None:
+        """Tell the page of the chart, with all that it is.
+
+        plotly's own tells it of an empty one first; what follows reaches a slow page after the
+        chart is drawn, and one that began without `responsive` never follows its box.
+        """
+        if self._complete:
+            super().open()
 
     @traitlets.default("_library")
     def _the_library(self) -> Library:
