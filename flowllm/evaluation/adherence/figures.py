@@ -190,6 +190,8 @@ def correlation(x: np.ndarray, y: np.ndarray, ranked: bool = False) -> Estimate:
     if len(x) < 3:
         return Estimate(float("nan"), float("nan"), float("nan"), len(x))
     value = float(_correlations(x[None], y[None], ranked)[0])
+    if not np.isfinite(value):  # of constant numbers
+        return Estimate(value, value, value, len(x))
 
     def of_resamples(places: np.ndarray) -> np.ndarray:
         drawn = _correlations(x[places], y[places], ranked)
