@@ -121,7 +121,7 @@ def test_free_texts_are_sorted_by_it_and_stay_the_same(tiny, tokenizer):
     asked = [Conditions(num_atoms=n) for n in (2, 9, 4, 7)]
     prompts = [build_prompt(conditions) for conditions in asked]
     settings = SamplingSettings(max_new_tokens=30, batch_size=2)
-    lengths = [expected_atoms(prompt) for prompt in prompts]
+    lengths = [expected_atoms(conditions) for conditions in asked]
     batches = list(in_batches(tokenizer, prompts, settings, range(4), None, lengths))
     assert [batch.positions for batch in batches] == [[1, 3], [2, 0]]
     free = decode(tiny, tokenizer, prompts, settings, [1, 2, 3, 4], lengths=lengths)
