@@ -131,16 +131,32 @@ def test_readme_lists_the_commands_that_exist(capsys):
     assert sorted(readme_commands()) == sorted(commands)
 
 
-def test_readme_uses_only_options_that_exist():
+def test_documents_and_recipes_call_commands_that_exist():
+    files = [*ROOT.glob("*.md"), ROOT / "Makefile"]
+    files += [*(ROOT / "recipes").glob("*.*"), *(ROOT / "notebooks").glob("*.ipynb")]
+    called = {
+        (path.name, word)
+        for path in files
+        if path.name != "CHANGELOG.md"
+        for word in re.findall(r"(?:^|`|bin/)flowllm ([a-z][a-z-]+)", path.read_text(), re.M)
+    }
+    assert {"README.md", "MODEL_CARD.md", "cpu.sh", "gpu.sh"} <= {name for name, _ in called}
+    assert {(name, word) for name, word in called if word not in COMMANDS} == set()
+
+
+def test_documents_use_only_options_that_exist():
     options = {
         command: {
             "--" + name.replace("_", "-") for name in inspect.signature(declared.flat()).parameters
         }
         for command, declared in COMMANDS.items()
     }
-    text = (ROOT / "README.md").read_text("utf-8")
-    lines = re.findall(r"^flowllm ([a-z-]+)(.*)$", text, re.MULTILINE)
-    assert len(lines) >= 8
+    files = [ROOT / "README.md", ROOT / "MODEL_CARD.md", ROOT / "recipes" / "ablation.sh"]
+    texts = [re.sub(r"\\\n", " ", path.read_text("utf-8")) for path in files]
+    lines = [
+        found for text in texts for found in re.findall(r"(?m)^ *flowllm ([a-z-]+)(.*)$", text)
+    ]
+    assert len(lines) >= 30
     for command, rest in lines:
         used = set(re.findall(r"--[a-z-]+", rest.split("#")[0]))
         assert used <= options[command], f"flowllm {command}{rest}"
