@@ -1,5 +1,8 @@
 """The notebooks' form: a skeleton, short cells, equations shown once, links that lead somewhere."""
 
+import ast
+import importlib
+import importlib.util
 import re
 import subprocess
 import sys
@@ -50,6 +53,24 @@ def test_outputs_counts_and_widgets_are_stripped(path):
     for cell in notebook.cells:
         assert not cell.get("outputs") and cell.get("execution_count") is None
         assert set(cell.metadata) <= {"tags"}
+
+
+@every
+def test_what_it_imports_of_the_workbench_is_there(path):
+    missing = []
+    for cell in read(path).cells:
+        lines = cell.source.splitlines() if cell.cell_type == "code" else []
+        code = "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("flowllm"):
+                module = importlib.import_module(node.module)
+                missing += [
+                    f"{node.module}.{alias.name}"
+                    for alias in node.names
+                    if not hasattr(module, alias.name)
+                    and importlib.util.find_spec(f"{node.module}.{alias.name}") is None
+                ]
+    assert missing == []
 
 
 def test_nbstripout_finds_nothing_to_strip():
