@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import shutil
 import time
 from collections import Counter
@@ -100,7 +101,7 @@ def prepare_folder(
     names = _split_names(source, splits, random_split)
     hull = _hull_file()
     recorded = {
-        "source": str(source) if str(source) in SPLITS else str(Path(source).resolve()),
+        "source": str(source) if str(source) in SPLITS else os.path.realpath(source),
         "content": {split: source_digest(source, split) for split in names}
         if str(source) in SPLITS
         else source_digest(source),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,13 @@ from typing import Any
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError, first_line
-from flowllm.runs.files import atomic_write, friendly_os_errors
+from flowllm.runs.files import (
+    atomic_write,
+    friendly_os_errors,
+    remove_leftovers,
+    whole_folder,
+    write_new,
+)
 from flowllm.runs.progress import ItemProgress
 
 README = "README.txt"
@@ -61,8 +65,7 @@ def write_folders(
     done = []
     with friendly_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        for leftover in out.glob(".*.partial"):  # of an export that was killed
-            shutil.rmtree(leftover)
+        remove_leftovers(out)  # of an export that was killed
         for row, (crystal, folder) in enumerate(zip(crystals, folder_names(crystals), strict=True)):
             done.append(_write_folder(crystal, out / folder, writer))
             if progress:
@@ -88,12 +91,10 @@ def _write_folder(crystal: CrystalBatch, folder: Path, writer: Writer) -> Export
     if count > COSTLY:
         notes = [*notes, f"{count} atoms, more than {COSTLY}: a costly calculation"]
     if not folder.is_dir():
-        partial = folder.with_name(f".{folder.name}.partial")
-        partial.mkdir()
         about = [f"{formula}, {count} atoms, id {name}", *(f"- {note}" for note in notes)]
-        for file, text in {**files, README: "\n".join(about) + "\n"}.items():
-            (partial / file).write_text(text, encoding="utf-8")
-        os.replace(partial, folder)
+        with whole_folder(folder) as partial:
+            for file, text in {**files, README: "\n".join(about) + "\n"}.items():
+                write_new(partial / file, text)
     return Exported(name, formula, folder.name, tuple(notes))
 
 

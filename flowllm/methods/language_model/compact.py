@@ -19,6 +19,7 @@ from transformers.utils import logging
 
 from flowllm.errors import InputError, first_line
 from flowllm.methods.language_model.settings import CompactConfig
+from flowllm.runs.files import friendly_os_errors, whole_files
 from flowllm.text.tokenizer import load_tokenizer
 
 
@@ -86,13 +87,20 @@ def save_compact(
     folder: str | Path,
     half: bool = False,
 ) -> None:
-    """Save model and tokenizer; in float16 where `half`."""
+    """Save model and tokenizer, whole or not at all; in float16 where `half`.
+
+    Raises:
+        InputError: the folder, which is made if need be, cannot be written.
+    """
+    target = Path(folder)
+    with friendly_os_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
     state = model.state_dict()
     if half:
         state = {name: weight.half() for name, weight in state.items()}
-    with no_bars():
-        model.save_pretrained(folder, state_dict=state)
-    tokenizer.save_pretrained(folder)
+    with no_bars(), whole_files(target) as partial:
+        model.save_pretrained(partial, state_dict=state)
+        tokenizer.save_pretrained(partial)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -44,7 +45,9 @@ class PriorSource:
         cls, prior: Prior, kind: str, lm: str | Path, data: str | Path, device: str
     ) -> PriorSource:
         """The source of a prior that has been made of these."""
-        folder, data_set = (str(Path(p).resolve() if Path(p).exists() else p) for p in (lm, data))
+        folder, data_set = (
+            os.path.realpath(p) if os.path.exists(p) else str(p) for p in (lm, data)
+        )
         return cls(kind, folder, data_set, device, prior.digest())
 
     def __call__(self) -> Prior:

@@ -22,7 +22,7 @@ from flowllm.methods.language_model.finetune.base import (
     load_base_tokenizer,
 )
 from flowllm.methods.language_model.format_file import load_format, save_format
-from flowllm.runs.files import friendly_os_errors, read_json, write_json
+from flowllm.runs.files import friendly_os_errors, read_json, whole_files, write_json
 from flowllm.runs.identity import digest
 from flowllm.text.formats.base import TextFormat
 
@@ -56,16 +56,17 @@ def save_large(
     """
     with friendly_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    with whole_files(folder) as partial:
         if isinstance(model, PeftModel):
             for name in (ADAPTER, ADAPTER_CONFIG, BASE):
-                shutil.copyfile(source / name, folder / name)
+                shutil.copyfile(source / name, partial / name)
         else:
-            save_plain(model, folder, half)
-        tokenizer.save_pretrained(folder)
+            save_plain(model, partial, half)
+        tokenizer.save_pretrained(partial)
 
 
 def save_plain(model: PreTrainedModel, folder: Path, half: bool = False) -> None:
-    """Save a whole model; float32 weights as float16 where `half`."""
+    """Save a whole model in a temporary folder; float32 weights as float16 where `half`."""
     state = None
     if half:
         weights = model.state_dict()
@@ -187,6 +188,7 @@ def merge_into(folder: str | Path, out: Path, *, base: str | None = None) -> Non
     merged = model.merge_and_unload()
     with friendly_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        save_plain(merged, out)
-        tokenizer.save_pretrained(out)
-        save_format(load_format(source), out)
+    with whole_files(out) as partial:
+        save_plain(merged, partial)
+        tokenizer.save_pretrained(partial)
+        save_format(load_format(source), partial)
