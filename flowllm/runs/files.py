@@ -68,7 +68,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         try:
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | NO_LINKS, 0o666))
             yield temporary
-            _sync(temporary)
+            sync(temporary)
             os.replace(temporary, target)
         finally:
             with suppress(OSError):
@@ -174,7 +174,8 @@ def hidden_neighbour(target: Path, ending: str) -> Path:
     return target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.{ending}")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file to the disk."""
     with open_unlinked(path, "rb+") as handle:
         os.fsync(handle.fileno())
 
@@ -186,7 +187,7 @@ def _sync_all(folder: Path) -> None:
         os.sync()
         return
     for path in files:
-        _sync(path)
+        sync(path)
 
 
 def atomic_write(path: str | Path, content: bytes | str | Callable[[IO[bytes]], Any]) -> None:
