@@ -31,7 +31,7 @@ from flowllm.data.reduce import ReduceSettings
 from flowllm.data.sources import SPLITS, Rows, data_dir, load_rows, source_digest
 from flowllm.errors import InputError
 from flowllm.parallel.map import Failure, iterate_crystals
-from flowllm.runs.files import atomic_write, read_json, write_json
+from flowllm.runs.files import atomic_write, read_record, write_json
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.parts import Parts, Wanted
 from flowllm.runs.progress import ItemProgress
@@ -147,7 +147,7 @@ def summary_of(folder: str | Path) -> dict[str, Any]:
     Raises:
         InputError: there is none.
     """
-    return read_json(Path(folder) / "summary.json")
+    return read_record(Path(folder) / "summary.json")
 
 
 def _split_names(

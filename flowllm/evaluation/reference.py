@@ -65,6 +65,12 @@ class Reference:
                 f"{folder} is a reference of version {found}, this package reads {FORMAT}; build "
                 "it anew with `flowllm reference`"
             )
+        kinds = {"name": str, "version": str, "splits": dict}
+        more = {"floor": dict, "bins": dict, "source": str}  # which may be missing
+        if not all(isinstance(record.get(name), kind) for name, kind in kinds.items()) or not all(
+            isinstance(record.get(name, kind()), kind) for name, kind in more.items()
+        ):
+            raise InputError(f"{folder / RECORD} is damaged; build the reference anew")
         reference = cls(folder, record)
         reference.fingerprints()  # a damaged file shall be noticed before hours are spent
         return reference

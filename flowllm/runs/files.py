@@ -243,6 +243,18 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path} is not readable JSON: it is nested too deeply") from error
 
 
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object, values by name.
+
+    Raises:
+        InputError: missing, unreadable or something else; the file is named.
+    """
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise InputError(f"{path} holds no values by name, but a {type(found).__name__}")
+    return found
+
+
 def save_weights(
     folder: str | Path,
     state_dict: dict[str, torch.Tensor],

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from flowllm.errors import InputError
 from flowllm.evaluation.report import Report
 from flowllm.evaluation.settings import EvaluateSettings
 from flowllm.evaluation.stages import COLUMNS, REGISTRY, STAGES
-from flowllm.evaluation.stages.base import StageResult
+from flowllm.evaluation.stages.base import StageResult, spent_seconds
 from flowllm.evaluation.stages.stage import EvaluationStage
 
 pytestmark = pytest.mark.data
@@ -280,3 +281,38 @@ def test_without_the_data_the_index_decides_on_novelty_and_says_so(
             some, reference_folder, only=["novelty"], workers=1,
             settings=EvaluateSettings(novelty="exact"),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "[" * 100_000, '{"columns": {}}', "changed", "another set"],
+    ids=lambda text: text[:12],
+)
+def test_a_damaged_finished_stage_is_made_again(
+    known_faults, reference_folder, fast, evaluated, tmp_path, content
+):
+    out = tmp_path / "out"
+    shutil.copytree(evaluated[0], out)
+    file = out / "stages" / "diversity.json"
+    stage = json.loads(file.read_text())
+    if content == "changed":
+        stage["metrics"][0]["value"] = 0.5
+    elif content == "another set":
+        stage["columns"]["valid"] = [True]
+        del stage["check"]
+    made = content if content[:1] not in ("c", "a") else json.dumps(stage)
+    file.write_text(made)
+    report = evaluate(
+        known_faults, reference_folder, out, settings=fast, only=["validity"], workers=1
+    )
+    assert report.table() == evaluated[1].table()
+    assert file.read_text() == (evaluated[0] / "stages" / "diversity.json").read_text()
+
+
+def test_a_damaged_time_of_relaxation_is_no_obstacle(tmp_path):
+    for content in ("", "[]", '{"seconds": "long"}', '{"seconds": null}', '{"second": 3}'):
+        (tmp_path / "seconds.json").write_text(content)
+        assert spent_seconds(tmp_path / "seconds.json") == 0
+    assert spent_seconds(tmp_path / "none.json") == 0
+    (tmp_path / "seconds.json").write_text('{"seconds": 2.5}')
+    assert spent_seconds(tmp_path / "seconds.json") == 2.5

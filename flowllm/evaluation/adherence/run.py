@@ -56,8 +56,8 @@ def measure_adherence(
     inputs = [settings.model, settings.data]
     with open_run(out, "adherence", identity, overwrite, inputs=inputs) as run:
         file = run.path / "summary.json"
-        if run.finished and file.is_file():
-            return dict(read_json(file))
+        if run.finished and (summary := _finished(file)) is not None:
+            return summary
         hull, gaps = load_hull(), known_gaps(settings.data)
         place_of = {str(name): place for place, name in enumerate(data.crystals.ids)}
         rows: list[dict[str, Any]] = []
@@ -83,6 +83,17 @@ def measure_adherence(
         write_json(file, summary)
         run.finish()
     return summary
+
+
+def _finished(file: Path) -> dict[str, Any] | None:
+    """The summary of a finished run; None where it is missing or damaged and is made again."""
+    try:
+        found = read_json(file)
+        rows = found["figures"]
+        sound = all({"kind", "mode", "figure", "stage", "value"} <= set(row) for row in rows)
+        return found if isinstance(found, dict) and sound else None
+    except (InputError, KeyError, TypeError):
+        return None
 
 
 def priors_of(system: FlowLLM, modes: tuple[str, ...]) -> Iterator[tuple[str, Prior]]:

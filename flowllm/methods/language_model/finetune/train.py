@@ -45,7 +45,7 @@ from flowllm.methods.language_model.finetune.base import (
 from flowllm.methods.language_model.finetune.settings import LargeSettings
 from flowllm.methods.language_model.format_file import save_format
 from flowllm.methods.language_model.train import lm_arguments
-from flowllm.runs.files import friendly_os_errors, read_json, whole_files, write_json
+from flowllm.runs.files import friendly_os_errors, read_record, whole_files, write_json
 from flowllm.text.formats.base import TextFormat
 from flowllm.text.formats.registry import make_format
 from flowllm.training.callbacks import EarlyStop
@@ -261,7 +261,7 @@ def _save(trainer: CrystalTrainer, base: Base, settings: LargeSettings, out: Pat
         save_format(base.text_format, folder)
         if settings.adapter is not None:
             write_json(folder / BASE, base_record(base, settings.load_in))
-            about: dict[str, Any] = read_json(folder / ADAPTER_CONFIG)
+            about: dict[str, Any] = read_record(folder / ADAPTER_CONFIG)
             about["base_model_name_or_path"] = base.name
             write_json(folder / ADAPTER_CONFIG, about)
 
