@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from flowllm.commands.flatten import FromPart
 from flowllm.commands.options import SHIPPED_MODEL, Device, Files, load_system, print_stages
+from flowllm.runs.terminal import say
 
 if TYPE_CHECKING:
     from flowllm.workflows.settings import GenerateSettings
@@ -49,7 +50,7 @@ def generate(
     system = load_system(model, device)
     with progress_bars() as progress:
         result = generate_run(system, settings, out, overwrite=overwrite, progress=progress)
-    print(f"decoding: {result.decoding}")
+    say(f"decoding: {result.decoding}")
     print_stages(result.stages, out)
 
 
@@ -79,7 +80,7 @@ def refine(
         result, refused = refine_run(
             system, files, settings, out, overwrite=overwrite, progress=progress
         )
-    print("Each structure was reduced to its primitive Niggli cell first.")
+    say("Each structure was reduced to its primitive Niggli cell first.")
     for message in refused:
-        print(f"left out: {message}", file=sys.stderr)
+        say(f"left out: {message}", sys.stderr)
     print_stages(result.stages, out)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowllm.commands.options import SHIPPED_MODEL, Device, Input, load_system
+from flowllm.runs.terminal import say
 
 if TYPE_CHECKING:
     from flowllm.workflows.settings import InfillSettings
@@ -77,6 +78,6 @@ def infill(
 
     result = infill_run(load_system(model, device), file, settings, out, overwrite=overwrite)
     for prompt, formula in zip(result.prompts, result.refined.formulas, strict=True):
-        print(f"{formula}: {prompt.splitlines()[0][:70]}")
+        say(f"{formula}: {prompt.splitlines()[0][:70]}")
     ranked = "" if settings.keep else f"; all elements in {out / PROPOSALS}"
-    print(f"open {out / 'report.html'}{ranked}")
+    say(f"open {out / 'report.html'}{ranked}")

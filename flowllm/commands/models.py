@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flowllm.commands.options import SHIPPED_MODEL, Device, load_system
+from flowllm.runs.terminal import say
 
 
 def combine(
@@ -30,7 +31,7 @@ def combine(
     from flowllm.workflows.train import combine as join
 
     join(lm, flow, data, out, prior_kind=prior, half=half, overwrite=overwrite)
-    print(f"flowllm generate --model {out} --out runs/mine")
+    say(f"flowllm generate --model {out} --out runs/mine")
 
 
 def bench(

@@ -7,9 +7,7 @@ byte however many processes work and however often they are interrupted.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -35,6 +33,7 @@ from flowllm.runs.files import atomic_write, read_record, write_json
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.parts import Parts, Wanted
 from flowllm.runs.progress import ItemProgress
+from flowllm.runs.texts import csv_of
 
 COMMAND = "data"
 CHUNK_SIZE = 250
@@ -243,15 +242,13 @@ def _write_results(
     started: float,
 ) -> None:
     hull = FormationEnergyHull.from_csv(hull_file) if hull_file else None
-    rejected = io.StringIO()
-    table = csv.writer(rejected, lineterminator="\n")
-    table.writerow(["id", "split", "row", "reason"])
+    rejected: list[list[Any]] = []
     summary: dict[str, Any] = {"splits": {}}
     for split, rows in tables.items():
         prepared = CrystalSet.concatenate([part.kept for part in parts[split]])
         kept, energies = fill_e_above_hull(prepared, hull)
         failed = [entry for part in parts[split] for entry in part.rejected]
-        table.writerows([name, split, row, why] for row, name, why in failed)
+        rejected += [[name, split, row, why] for row, name, why in failed]
         kept.save(folder / f"{split}.npz")
         exact = kept.properties.get("exact", np.full(len(kept), np.nan))
         summary["splits"][split] = {
@@ -270,7 +267,7 @@ def _write_results(
         else f"no hull file ({HULL_FILE} below FLOWLLM_DATA_DIR): where a table gives no energy "
         "above the hull it stays unknown"
     )
-    atomic_write(folder / "rejected.csv", rejected.getvalue())
+    atomic_write(folder / "rejected.csv", csv_of(["id", "split", "row", "reason"], rejected))
     summary["seconds"] = round(time.perf_counter() - started, 1)
     write_json(folder / "summary.json", summary)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from flowllm.runs.files import (
     write_new,
 )
 from flowllm.runs.progress import ItemProgress
+from flowllm.runs.texts import csv_of, printable, safe_names
 
 README = "README.txt"
 COSTLY = 20  # atoms; a larger cell is remarked on
@@ -91,7 +91,10 @@ def _write_folder(crystal: CrystalBatch, folder: Path, writer: Writer) -> Export
     if count > COSTLY:
         notes = [*notes, f"{count} atoms, more than {COSTLY}: a costly calculation"]
     if not folder.is_dir():
-        about = [f"{formula}, {count} atoms, id {name}", *(f"- {note}" for note in notes)]
+        about = [
+            f"{formula}, {count} atoms, id {printable(name)}",
+            *(f"- {note}" for note in notes),
+        ]
         with whole_folder(folder) as partial:
             for file, text in {**files, README: "\n".join(about) + "\n"}.items():
                 write_new(partial / file, text)
@@ -100,16 +103,7 @@ def _write_folder(crystal: CrystalBatch, folder: Path, writer: Writer) -> Export
 
 def folder_names(crystals: CrystalBatch) -> list[str]:
     """A folder's name for each id: safe on every file system, and all different."""
-    taken = set(RESERVED)
-    names = []
-    for identity in crystals.ids:
-        stem = re.sub(r"[^A-Za-z0-9._+()=-]+", "_", str(identity)).strip(".")[:100] or "crystal"
-        name, number = stem, 2
-        while name.lower() in taken:
-            name, number = f"{stem}-{number}", number + 1
-        taken.add(name.lower())
-        names.append(name)
-    return names
+    return safe_names(crystals.ids.tolist(), RESERVED)
 
 
 def structure_of(crystal: CrystalBatch) -> Any:
@@ -124,12 +118,7 @@ def structure_of(crystal: CrystalBatch) -> Any:
 
 
 def _table(done: list[Exported]) -> str:
-    import csv
-    import io
-
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["id", "formula", "folder", "notes", "problem"])
-    for each in done:
-        writer.writerow([each.id, each.formula, each.folder, "; ".join(each.notes), each.problem])
-    return buffer.getvalue()
+    return csv_of(
+        ["id", "formula", "folder", "notes", "problem"],
+        [[e.id, e.formula, e.folder, "; ".join(e.notes), e.problem] for e in done],
+    )

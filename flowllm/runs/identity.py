@@ -148,7 +148,8 @@ def digest(*parts: bytes | str) -> str:
     """A short hash of texts and bytes."""
     total = hashlib.sha256()
     for part in parts:
-        content = part.encode() if isinstance(part, str) else part
+        # names of files may hold bytes that are no text
+        content = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         total.update(f"{len(content)} ".encode() + content)
     return total.hexdigest()[:12]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,6 +21,7 @@ from flowllm.runs.files import (
     write_json,
     write_new,
 )
+from flowllm.runs.texts import csv_of, safe_names
 from flowllm.systems.generation import Generation
 from flowllm.viz.run_page import write_report
 
@@ -120,19 +120,17 @@ def crystal_rows(generation: Generation) -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as CSV text; true and false in small letters."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({k: str(v).lower() if isinstance(v, bool) else v for k, v in row.items()})
-    return buffer.getvalue()
+    return csv_of(
+        CSV_COLUMNS,
+        [{k: str(v).lower() if isinstance(v, bool) else v for k, v in row.items()} for row in rows],
+    )
 
 
 def write_cifs(folder: Path, crystals: CrystalBatch) -> None:
     """A folder with one CIF a crystal, named by its id, in the place of what was there before."""
     texts = crystals.to_cif()
     with whole_folder(folder) as partial:
-        for name, text in zip(crystals.ids, texts, strict=True):
+        for name, text in zip(safe_names(crystals.ids), texts, strict=True):
             write_new(partial / f"{name}.cif", text)
 
 

@@ -22,6 +22,7 @@ from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.runs.files import atomic_write, read_json, write_json
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.progress import Progress
+from flowllm.runs.texts import frame_csv
 from flowllm.stability import HullTable, load_hull
 from flowllm.systems.protocols import Prior
 from flowllm.systems.system import FlowLLM
@@ -152,4 +153,4 @@ def _protocol(hull: HullTable) -> dict[str, str]:
 def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
     import pandas as pd
 
-    atomic_write(path, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+    atomic_write(path, frame_csv(pd.DataFrame(rows), None))
