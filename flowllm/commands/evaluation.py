@@ -44,7 +44,7 @@ def evaluate(
         dask: address of a Dask scheduler whose workers compute, as in tcp://10.0.0.1:8786.
     """
 
-    stages = [word.strip() for word in only.split(",")] if only else None
+    stages = None if only is None else [w.strip() for w in only.split(",") if w.strip()]
     chosen_stages(stages)  # what can be wrong is looked at before anything is read
 
     from flowllm.evaluation import evaluate as run

@@ -38,7 +38,13 @@ def score(
     from flowllm.errors import InputError
     from flowllm.inputs import read_inputs
     from flowllm.runs.progress import progress_bars
+    from flowllm.settings import check_seed
+    from flowllm.systems.record import find_model
 
+    check_seed(seed)
+    find_model(model)  # before the crystals, which may be many
+    if num < 0:
+        raise InputError(f"--num must be at least 0, not {num}")
     if ipt < 0 or ipt == 1:
         raise InputError(f"--ipt takes 0 or at least 2 transformations, not {ipt}")
     if out is not None and out.exists() and not overwrite:

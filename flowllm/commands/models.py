@@ -54,6 +54,9 @@ def bench(
         evaluation: crystals to evaluate instead, anything that "flowllm evaluate" takes.
         relax_num: so many of them, of 8 to 12 atoms, are relaxed by us and by chgnet alone.
     """
+    from flowllm.settings import check_threads
+
+    check_threads(threads)
     if evaluation is not None:
         from flowllm.bench.evaluation import bench_evaluation, print_evaluation_bench
 

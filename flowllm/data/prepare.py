@@ -34,6 +34,7 @@ from flowllm.runs.folder import RunFolder
 from flowllm.runs.parts import Parts, Wanted
 from flowllm.runs.progress import ItemProgress
 from flowllm.runs.texts import csv_of
+from flowllm.settings import check_workers
 
 COMMAND = "data"
 CHUNK_SIZE = 250
@@ -93,6 +94,7 @@ def prepare_folder(
             source could be.
     """
     settings = settings or ReduceSettings()
+    check_workers(workers)
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, not {limit}")
     if chunk_size < 1:

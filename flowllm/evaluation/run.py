@@ -22,6 +22,8 @@ from flowllm.parallel.map import available_cores
 from flowllm.parallel.pool import WorkerPool
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.progress import Progress
+from flowllm.settings import check_workers
+from flowllm.stability import load_hull
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -69,6 +71,9 @@ def evaluate(
     """
     settings = settings or EvaluateSettings()
     stages = chosen_stages(only)
+    check_workers(workers)
+    if settings.hull and "stability" in stages:  # looked at before hours are spent
+        load_hull(settings.hull)
     compared = reference if isinstance(reference, Reference) else Reference.load(reference)
     inputs = read_inputs(
         source,

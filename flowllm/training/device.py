@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from flowllm.errors import InputError
+from flowllm.settings import check_threads
 
 
 def resolve_device(name: str) -> torch.device:
@@ -35,7 +36,12 @@ def resolve_device(name: str) -> torch.device:
 
 @contextmanager
 def used_threads(threads: int) -> Iterator[None]:
-    """A number of processor threads while the context lasts; 0 leaves torch's choice."""
+    """A number of processor threads while the context lasts; 0 leaves torch's choice.
+
+    Raises:
+        InputError: a number that no machine has.
+    """
+    check_threads(threads)
     before = torch.get_num_threads()
     if threads:
         torch.set_num_threads(threads)

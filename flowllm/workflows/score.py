@@ -15,6 +15,7 @@ from flowllm.methods.language_model.invariance import invariance
 from flowllm.methods.language_model.likelihood import as_crystal_set, score
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.runs.progress import Progress, progress_of
+from flowllm.settings import check_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +57,7 @@ def rank_by_likelihood(
     """
     import pandas as pd
 
+    check_seed(seed)
     table = pd.DataFrame({"id": inputs.ids, "reason": inputs.reasons})
     reduced, rows = _reduced(inputs, table, prior.format.max_atoms)
     values: dict[str, np.ndarray] = {}

@@ -23,8 +23,10 @@ from flowllm.runs.files import atomic_write, read_json, write_json
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.progress import Progress
 from flowllm.runs.texts import frame_csv
+from flowllm.settings import check_workers
 from flowllm.stability import HullTable, load_hull
 from flowllm.systems.protocols import Prior
+from flowllm.systems.record import find_model
 from flowllm.systems.system import FlowLLM
 
 
@@ -50,7 +52,9 @@ def measure_adherence(
         InputError: no such model or data, a kind that no crystal has, or the folder holds another
             run.
     """
-    data = load_dataset(settings.data, settings.split)
+    check_workers(workers)
+    find_model(settings.model)  # before the data, which may have to be prepared
+    data = load_dataset(settings.data, settings.split, workers=workers)
     targets = {k: asked_of(data, k, settings.num, settings.seed) for k in settings.kinds}
     system = FlowLLM.from_pretrained(settings.model, device)
     identity = flat_settings(settings, weights=system.digest(), crystals=data.crystals.digest())
