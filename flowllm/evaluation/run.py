@@ -15,6 +15,7 @@ from flowllm.evaluation.reference import Reference
 from flowllm.evaluation.report import Report
 from flowllm.evaluation.rows import table_of
 from flowllm.evaluation.settings import EvaluateSettings
+from flowllm.evaluation.sizes import without_largest
 from flowllm.evaluation.stages import REGISTRY, chosen_stages
 from flowllm.evaluation.stages.base import StageResult, Work
 from flowllm.inputs import Inputs, read_inputs
@@ -81,6 +82,7 @@ def evaluate(
         workers=workers,
         progress=(lambda done, total: progress("reading", done, total)) if progress else None,
     )
+    inputs = without_largest(inputs)
     identity = flat_settings(
         settings, inputs=inputs.digest, reference=f"{compared.name} {compared.version}"
     )

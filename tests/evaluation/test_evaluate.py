@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from flowllm import evaluate
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.evaluation.report import Report
 from flowllm.evaluation.settings import EvaluateSettings
@@ -271,7 +272,7 @@ def test_without_the_data_the_index_decides_on_novelty_and_says_so(
 ):
     from flowllm.evaluation.reference import Reference
 
-    monkeypatch.setattr(Reference, "crystals", lambda self, split: None)
+    monkeypatch.setattr(Reference, "crystals", lambda self, split, workers=None: None)
     some = type(parts["train"]).concatenate([parts["train"][:3], parts["test"][:1]])
     report = evaluate(some, reference_folder, only=["novelty"], workers=1)
     assert report.rows["novel"].tolist()[:3] == [False, False, False]
@@ -316,3 +317,22 @@ def test_a_damaged_time_of_relaxation_is_no_obstacle(tmp_path):
     assert spent_seconds(tmp_path / "none.json") == 0
     (tmp_path / "seconds.json").write_text('{"seconds": 2.5}')
     assert spent_seconds(tmp_path / "seconds.json") == 2.5
+
+
+def test_one_crystal_of_20000_atoms_among_two_gets_a_reason(
+    reference_folder, fast, parts, tmp_path
+):
+    rng = np.random.default_rng(0)
+    large = CrystalBatch(
+        np.full(20_000, 14), rng.random((20_000, 3)), [[80.0] * 3], [[90.0] * 3], [20_000], ["big"]
+    )
+    report = evaluate(
+        CrystalBatch.concatenate([large, parts["test"][:1]]), reference_folder, tmp_path / "out",
+        settings=fast, only=PROXIES, workers=1,
+    )  # fmt: skip
+    rows = report.rows.set_index("id")
+    assert rows.loc["big", "reason"].startswith("20,000 atoms in the cell, more than the 1,000")
+    assert not rows.loc["big", "readable"] and len(report.crystals) == 1
+    assert report["readable"].n == 2 and report["valid structure"].n == 2
+    again = Report.load(tmp_path / "out")
+    assert again.table() == report.table()
