@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flowllm.lazy import exports
 
 if TYPE_CHECKING:
     from flowllm.crystals.batch import CrystalBatch
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
     from flowllm.systems.system import FlowLLM
 
 _MODULES = {
-    "CrystalBatch": "flowllm.crystals.batch",
-    "FlowLLM": "flowllm.systems.system",
-    "RefineSettings": "flowllm.methods.flow.settings",
-    "Report": "flowllm.evaluation",
-    "SamplingSettings": "flowllm.methods.language_model.settings",
-    "Trajectory": "flowllm.crystals.trajectory",
-    "evaluate": "flowllm.evaluation",
-    "load_dataset": "flowllm.data",
+    "CrystalBatch": ".crystals.batch",
+    "FlowLLM": ".systems.system",
+    "RefineSettings": ".methods.flow.settings",
+    "Report": ".evaluation",
+    "SamplingSettings": ".methods.language_model.settings",
+    "Trajectory": ".crystals.trajectory",
+    "evaluate": ".evaluation",
+    "load_dataset": ".data",
 }
 __all__ = [
     "CrystalBatch",
@@ -35,13 +36,4 @@ __all__ = [
     "load_dataset",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import on first use (PEP 562), so that importing the package takes no time."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = exports(__name__, _MODULES)

@@ -20,7 +20,8 @@ import itertools
 
 import numpy as np
 
-from flowllm.crystals.batch import CrystalBatch, cell_parameters, wrap
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import cell_parameters, wrap
 from flowllm.crystals.elements import RANK_OF, SYMBOLS
 
 COORD_STEPS = 100  # two decimals

@@ -12,7 +12,8 @@ import itertools
 
 import numpy as np
 
-from flowllm.crystals.batch import CrystalBatch, lattice_matrices
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import lattice_matrices
 
 MIN_HEIGHT = 1e-4  # Å; a thinner cell counts as one without volume
 MAX_IMAGES = 125  # more images than this: reduce the cell first

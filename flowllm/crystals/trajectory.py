@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.crystals.batch import CrystalBatch, concatenated_ranges, wrap
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import concatenated_ranges, wrap
 from flowllm.errors import InputError
 from flowllm.runs.archive import open_archive, write_archive
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowllm.crystals.batch import CrystalBatch, cell_parameters
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.canonical import order_and_set
+from flowllm.crystals.cells import cell_parameters
 from flowllm.crystals.cif import parse_cif
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF
 from flowllm.data.dataset import DEFAULT_MAX_ATOMS

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flowllm.lazy import exports
 
 if TYPE_CHECKING:
     from flowllm.evaluation.report import Report
@@ -12,20 +13,11 @@ if TYPE_CHECKING:
     from flowllm.evaluation.stages import STAGES
 
 _MODULES = {
-    "STAGES": "flowllm.evaluation.stages",
-    "EvaluateSettings": "flowllm.evaluation.settings",
-    "Report": "flowllm.evaluation.report",
-    "evaluate": "flowllm.evaluation.run",
+    "STAGES": ".stages",
+    "EvaluateSettings": ".settings",
+    "Report": ".report",
+    "evaluate": ".run",
 }
 __all__ = ["STAGES", "EvaluateSettings", "Report", "evaluate"]
 
-
-def __getattr__(name: str) -> Any:
-    """Import on first use (PEP 562): the command line reads the stages' names alone."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = exports(__name__, _MODULES)

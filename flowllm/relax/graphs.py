@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystals.batch import concatenated_ranges
+from flowllm.crystals.cells import concatenated_ranges
 
 ATOM_CUTOFF = 6.0
 """Å; longest bond of CHGNet's atom graph."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from flowllm.crystals.batch import CrystalBatch, cell_parameters
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import cell_parameters
 
 
 class Fire:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.crystals.batch import CrystalBatch, cell_volumes
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import cell_volumes
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
 from flowllm.stability.fingerprint import CUTOFF, NEIGHBOURS, fingerprints

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystals.batch import CrystalBatch, wrap
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import wrap
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.reduce import reduce_structure
 from flowllm.errors import InputError

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flowllm.lazy import exports
 
 if TYPE_CHECKING:
     from flowllm.text.formats.base import TextError
@@ -13,15 +14,15 @@ if TYPE_CHECKING:
     from flowllm.text.tokenizer import build_tokenizer, load_tokenizer
 
 _MODULES = {
-    "TextError": "flowllm.text.formats.base",
-    "build_prompt": "flowllm.text.prompts",
-    "build_tokenizer": "flowllm.text.tokenizer",
-    "load_tokenizer": "flowllm.text.tokenizer",
-    "parse_prompt": "flowllm.text.prompts",
-    "parse_text": "flowllm.text.formats.gruver.strings",
-    "read_prompts": "flowllm.text.prompts",
-    "make_format": "flowllm.text.formats.registry",
-    "to_text": "flowllm.text.formats.gruver.strings",
+    "TextError": ".formats.base",
+    "build_prompt": ".prompts",
+    "build_tokenizer": ".tokenizer",
+    "load_tokenizer": ".tokenizer",
+    "parse_prompt": ".prompts",
+    "parse_text": ".formats.gruver.strings",
+    "read_prompts": ".prompts",
+    "make_format": ".formats.registry",
+    "to_text": ".formats.gruver.strings",
 }
 __all__ = [
     "TextError",
@@ -35,9 +36,4 @@ __all__ = [
     "to_text",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import on first use, so that strings and prompts do not load a tokenizer."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+__getattr__, __dir__ = exports(__name__, _MODULES)

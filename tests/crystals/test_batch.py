@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pymatgen.core import Lattice, Structure
 
-from flowllm.crystals.batch import CrystalBatch, wrap
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import wrap
 from flowllm.crystals.cif import _parse_plain_cif, parse_cif
 from flowllm.errors import InputError
 
@@ -132,13 +133,17 @@ def test_a_digest_tells_crystals_apart_and_stays_what_it_was():
         [11, 17, 14], [[0, 0, 0], [0.5, 0.5, 0.5], [0.25, 0, 0]], [[4, 4, 4], [3, 3, 3]],
         [[90, 90, 90], [60, 60, 60]], [2, 1], ["rock salt", "Si"],
     )  # fmt: skip
-    assert batch.digest() == "763c75712af2c8e2"
+    assert batch.digest() == "980727a99657"
     moved = batch.frac_coords + 0.01
     others = [
         batch.replace(ids=["rock salt", "Ge"]), batch.replace(frac_coords=moved),
         batch.replace(atomic_numbers=[11, 17, 32]), batch.replace(num_atoms=[1, 2]), batch[::-1],
+        batch.replace(lengths=[[4, 4, 4], [3, 3, 4]]),
+        batch.replace(angles=[[90, 90, 90], [60, 60, 90]]),
     ]  # fmt: skip
-    assert len({batch.digest(), *(other.digest() for other in others)}) == 6
+    assert len({batch.digest(), *(other.digest() for other in others)}) == 8
+    wider = np.array([*batch.ids, "a much longer id"])[:2]
+    assert batch.replace(ids=wider).digest() == batch.digest()
 
 
 # ---- geometry and conversions

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from flowllm.crystals.batch import lattice_matrices
+from flowllm.crystals.cells import lattice_matrices
 from flowllm.errors import InputError
 from flowllm.manifolds import (
     CELL_MAPS,

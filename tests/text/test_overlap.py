@@ -8,7 +8,7 @@ from ase.data import covalent_radii
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowllm.crystals.batch import lattice_matrices
+from flowllm.crystals.cells import lattice_matrices
 from flowllm.text.formats.overlap import CLOSEST_CONTACT, Sites
 
 

@@ -8,7 +8,8 @@ from ase.data import covalent_radii
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowllm.crystals.batch import CrystalBatch, lattice_matrices
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import lattice_matrices
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.viz.structure3d import BOUNDARY, OPEN_RADIUS, SPHERE, draw

@@ -6,8 +6,9 @@ insides. Each is importable from here, and is loaded only when it is asked for.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flowllm.lazy import exports
 
 if TYPE_CHECKING:
     from flowllm_widgets.browser.widget import CrystalBrowser
@@ -20,17 +21,17 @@ if TYPE_CHECKING:
     from flowllm_widgets.torus.widget import TorusPlayground
     from flowllm_widgets.trajectory.widget import TrajectoryViewer
 
-_HOME = {
-    "CrystalBrowser": "browser.widget",
-    "EHullHistogram": "histograms.widget",
-    "EmbeddingMap": "embedding.widget",
-    "LatticePlayground": "lattice.widget",
-    "NaryHistogram": "histograms.widget",
-    "PlayerView": "structure.player_view",
-    "PromptPlayground": "playground.widget",
-    "StructureView": "structure.view",
-    "TorusPlayground": "torus.widget",
-    "TrajectoryViewer": "trajectory.widget",
+_MODULES = {
+    "CrystalBrowser": ".browser.widget",
+    "EHullHistogram": ".histograms.widget",
+    "EmbeddingMap": ".embedding.widget",
+    "LatticePlayground": ".lattice.widget",
+    "NaryHistogram": ".histograms.widget",
+    "PlayerView": ".structure.player_view",
+    "PromptPlayground": ".playground.widget",
+    "StructureView": ".structure.view",
+    "TorusPlayground": ".torus.widget",
+    "TrajectoryViewer": ".trajectory.widget",
 }
 
 __all__ = [
@@ -46,13 +47,4 @@ __all__ = [
     "TrajectoryViewer",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import on first use (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = exports(__name__, _MODULES)

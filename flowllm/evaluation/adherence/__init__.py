@@ -6,8 +6,9 @@ without decoding constraints, and compared with what came out.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flowllm.lazy import exports
 
 if TYPE_CHECKING:
     from flowllm.evaluation.adherence.figures import Figure, Outcome, figures_of, outcome_of
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
     from flowllm.evaluation.adherence.settings import DEFAULT_KINDS, AdherenceSettings, names_of
 
 _MODULES = {
-    "DEFAULT_KINDS": "settings",
-    "AdherenceSettings": "settings",
-    "Figure": "figures",
-    "Outcome": "figures",
-    "asked_of": "kinds",
-    "figures_of": "figures",
-    "markdown": "printing",
-    "measure_adherence": "run",
-    "names_of": "settings",
-    "outcome_of": "figures",
-    "print_adherence": "printing",
+    "DEFAULT_KINDS": ".settings",
+    "AdherenceSettings": ".settings",
+    "Figure": ".figures",
+    "Outcome": ".figures",
+    "asked_of": ".kinds",
+    "figures_of": ".figures",
+    "markdown": ".printing",
+    "measure_adherence": ".run",
+    "names_of": ".settings",
+    "outcome_of": ".figures",
+    "print_adherence": ".printing",
 }
 __all__ = [
     "DEFAULT_KINDS",
@@ -43,9 +44,4 @@ __all__ = [
     "print_adherence",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import on first use, so that settings do not load the models."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__, __dir__ = exports(__name__, _MODULES)

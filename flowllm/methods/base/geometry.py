@@ -124,19 +124,10 @@ class Substitution:
 
     def digest(self) -> str:
         """Of the templates, and of the geometry that fills in for them."""
-        return digest("substitution", crystals_digest(self.training), self.otherwise.digest())
+        return digest("substitution", self.training.digest(), self.otherwise.digest())
 
 
 RANK_OF_NUMBER = {NUMBER_OF[symbol]: rank for symbol, rank in RANK_OF.items()}
-
-
-def crystals_digest(crystals: CrystalBatch) -> str:
-    """A short hash of everything that a batch holds but its ids."""
-    arrays = (
-        crystals.num_atoms, crystals.atomic_numbers, crystals.frac_coords, crystals.lengths,
-        crystals.angles,
-    )  # fmt: skip
-    return digest(*(np.ascontiguousarray(array).tobytes() for array in arrays))
 
 
 def listed(composition: dict[str, int]) -> np.ndarray:

@@ -10,7 +10,6 @@ import numpy as np
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.methods.base.geometry import crystals_digest
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.seeds import Stream, generator
 from flowllm.systems.watch import Watch
@@ -138,7 +137,7 @@ class TrainingSpecies:
 
     def digest(self) -> str:
         """Of the training crystals."""
-        return crystals_digest(self.crystals)
+        return self.crystals.digest()
 
     def _rows(self, asked: Conditions) -> np.ndarray:
         """Positions of the training crystals that may be drawn from."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flowllm.lazy import exports
 
 if TYPE_CHECKING:
     from flowllm.methods.flow.couplings.alignment import align, mean_squared_torus_distance
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
     from flowllm.methods.flow.train import train_flow
 
 _MODULES = {
-    "FlowMatcher": "loss",
-    "FlowRefiner": "refiner",
-    "FlowTrainSettings": "settings",
-    "PairSet": "couplings.pairs",
-    "RefineSettings": "settings",
-    "align": "couplings.alignment",
-    "build_pairs": "couplings.sample",
-    "mean_squared_torus_distance": "couplings.alignment",
-    "train_flow": "train",
+    "FlowMatcher": ".loss",
+    "FlowRefiner": ".refiner",
+    "FlowTrainSettings": ".settings",
+    "PairSet": ".couplings.pairs",
+    "RefineSettings": ".settings",
+    "align": ".couplings.alignment",
+    "build_pairs": ".couplings.sample",
+    "mean_squared_torus_distance": ".couplings.alignment",
+    "train_flow": ".train",
 }
 __all__ = [
     "FlowMatcher",
@@ -37,9 +38,4 @@ __all__ = [
     "train_flow",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import on first use, so that refining does not load the Trainer (4 s)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__, __dir__ = exports(__name__, _MODULES)

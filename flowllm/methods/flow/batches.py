@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from flowllm.crystals.batch import concatenated_ranges
+from flowllm.crystals.cells import concatenated_ranges
 from flowllm.methods.flow.couplings.pairs import PairSet, flat_cells
 from flowllm.seeds import Stream, generator
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from flowllm.crystals.batch import CrystalBatch, concatenated_ranges
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import concatenated_ranges
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError, first_line
 from flowllm.manifolds import CrystalManifold, CrystalState, SymmetricManifold

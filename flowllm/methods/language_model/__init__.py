@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flowllm.lazy import exports
 
 if TYPE_CHECKING:
     from flowllm.methods.language_model.compact import build_compact
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
     from flowllm.methods.language_model.train import train_lm
 
 _MODULES = {
-    "CompactConfig": "settings",
-    "CrystalExamples": "examples",
-    "LMTrainSettings": "settings",
-    "LanguageModelPrior": "prior",
-    "SamplingSettings": "settings",
-    "build_compact": "compact",
-    "perturb": "prior",
-    "train_lm": "train",
+    "CompactConfig": ".settings",
+    "CrystalExamples": ".examples",
+    "LMTrainSettings": ".settings",
+    "LanguageModelPrior": ".prior",
+    "SamplingSettings": ".settings",
+    "build_compact": ".compact",
+    "perturb": ".prior",
+    "train_lm": ".train",
 }
 __all__ = [
     "CompactConfig",
@@ -37,9 +38,4 @@ __all__ = [
     "train_lm",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import on first use, so that settings do not load torch and sampling no Trainer."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__, __dir__ = exports(__name__, _MODULES)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 from ase.data import covalent_radii
 
-from flowllm.crystals.batch import lattice_matrices
+from flowllm.crystals.cells import lattice_matrices
 
 CLOSEST_CONTACT = 0.6
 """Closest distance allowed, as a share of the sum of the covalent radii (Cordero et al., 2008).

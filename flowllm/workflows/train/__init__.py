@@ -5,8 +5,9 @@ Each stage reads the folder of the one before it, writes its own, and goes on wh
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flowllm.lazy import exports
 
 if TYPE_CHECKING:
     from flowllm.workflows.train.flow import train_on_pairs
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
     from flowllm.workflows.train.splits import num_atoms_histogram, training_splits
 
 _MODULES = {
-    "LanguageModelSettings": "settings",
-    "PairSettings": "settings",
-    "combine": "package",
-    "make_pairs": "pairs",
-    "num_atoms_histogram": "splits",
-    "train_compact": "language_model",
-    "train_on_pairs": "flow",
-    "training_splits": "splits",
+    "LanguageModelSettings": ".settings",
+    "PairSettings": ".settings",
+    "combine": ".package",
+    "make_pairs": ".pairs",
+    "num_atoms_histogram": ".splits",
+    "train_compact": ".language_model",
+    "train_on_pairs": ".flow",
+    "training_splits": ".splits",
 }
 __all__ = [
     "LanguageModelSettings",
@@ -37,9 +38,4 @@ __all__ = [
     "training_splits",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import on first use, so that settings do not load torch."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__, __dir__ = exports(__name__, _MODULES)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from flowllm.crystals.batch import CrystalBatch, cell_volumes, lattice_matrices
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import cell_volumes, lattice_matrices
 from flowllm.errors import InputError
 from flowllm.manifolds import CELL_MAPS, CellMap, Euclidean
 from flowllm.manifolds.lattice import LogitCell

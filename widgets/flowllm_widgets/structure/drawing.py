@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from flowllm.crystals.batch import CrystalBatch, lattice_matrices
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import lattice_matrices
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError

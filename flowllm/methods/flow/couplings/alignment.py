@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from flowllm.crystals.batch import CrystalBatch, wrap
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import wrap
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
 

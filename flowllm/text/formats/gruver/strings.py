@@ -22,7 +22,8 @@ import re
 
 import numpy as np
 
-from flowllm.crystals.batch import CrystalBatch, cell_volumes
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import cell_volumes
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF, SYMBOLS
 from flowllm.errors import InputError
 from flowllm.text.formats.base import TextError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystals.batch import cell_volumes
+from flowllm.crystals.cells import cell_volumes
 from flowllm.crystals.elements import ELECTRONEGATIVITY_ORDER
 from flowllm.text.formats.gruver import words
 from flowllm.text.formats.gruver.strings import MIN_VOLUME_FRACTION
