@@ -17,21 +17,21 @@ def typed() -> dict[str, str]:
     tree = ast.parse((ROOT / "__init__.py").read_text())
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
     return {
-        alias.name: str(node.module).removeprefix("flowllm_widgets.")
+        alias.name: str(node.module).removeprefix("flowllm_widgets")
         for node in block.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
 
 
-@pytest.mark.parametrize("name", flowllm_widgets._HOME)
+@pytest.mark.parametrize("name", flowllm_widgets._MODULES)
 def test_every_widget_loads(name):
     assert getattr(flowllm_widgets, name).__name__ == name
 
 
 def test_importers_and_type_checkers_see_the_same_widgets():
-    assert sorted(flowllm_widgets.__all__) == sorted(flowllm_widgets._HOME)
-    assert typed() == flowllm_widgets._HOME
+    assert sorted(flowllm_widgets.__all__) == sorted(flowllm_widgets._MODULES)
+    assert typed() == flowllm_widgets._MODULES
 
 
 def test_every_folder_with_modules_is_a_package():
