@@ -74,6 +74,8 @@ def _content(file: Path) -> bytes:
 def _steady(value: Any) -> Any:
     """JSON without what is measured anew in each run."""
     if isinstance(value, dict):
+        if "name" in value and MEASURED.search(str(value["name"])):
+            return value["name"]  # a figure that is a time
         return {k: _steady(v) for k, v in value.items() if not MEASURED.search(str(k))}
     if isinstance(value, list):
         return [_steady(each) for each in value]
