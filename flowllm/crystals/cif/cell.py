@@ -85,7 +85,7 @@ def read_cell(tags: Tags, flat_cells: bool = False) -> Cell:
             unknown or not between 0 and 180°; there is no volume.
     """
     if not any(tag in tags for tag in LENGTHS):
-        raise InputError("no unit cell")
+        raise InputError("the CIF does not parse (no unit cell)")
     assumed: list[str] = []
     lengths = [_length(tags, tag) for tag in LENGTHS]
     angles = [_angle(tags, tag, assumed) for tag in ANGLES]
@@ -119,7 +119,7 @@ def _length(tags: Tags, tag: str) -> float:
     if value is None:
         raise InputError(f"{tag} is unknown ('{raw}')" if raw else f"{tag} is missing")
     if value < 0:
-        raise InputError(f"a cell length is negative: {tag} is {value:g}")
+        raise InputError(f"a cell length or angle is negative: {tag} is {value:g}")
     if not 0 < value <= MAX_LENGTH:
         raise InputError(f"{tag} is {value:g} Å")
     return value
@@ -133,7 +133,7 @@ def _angle(tags: Tags, tag: str, assumed: list[str]) -> float:
         assumed.append(tag)
         return 90.0
     if value < 0:
-        raise InputError(f"a cell angle is negative: {tag} is {value:g}")
+        raise InputError(f"a cell length or angle is negative: {tag} is {value:g}")
     if not 0 < value < 180:
         raise InputError(f"{tag} is {value:g}°")
     return value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowllm.crystals.cif.agreement import Formula, disagreements, read_formula
-from flowllm.crystals.cif.cell import Cell, read_cell
+from flowllm.crystals.cif.cell import MIN_HEIGHT, Cell, read_cell
 from flowllm.crystals.cif.choice import choose, counted
 from flowllm.crystals.cif.crystal import CifCrystal, CifSite
 from flowllm.crystals.cif.images import Expanded, expand
@@ -53,7 +53,7 @@ def read_block(text: str, flat_cells: bool = False) -> CifCrystal:
         setting, expanded = choose(possible, sites, holders, cell, formula)
     remarks += [*tags.remarks, *sites.remarks, *possible.remarks, *expanded.remarks]
     remarks += _checks(sites, setting, expanded, formula)
-    if min(cell.heights) > 0:
+    if min(cell.heights) > MIN_HEIGHT:
         remarks += _overlap(sites, expanded, cell)
     return _crystal(tags.name, cell, sites, expanded, remarks)
 

@@ -89,4 +89,4 @@ def _refusal(type_symbol: str, label: str) -> str:
             return "a site has neither label nor type symbol"
         return f"site {shown(label)}: the label names no element{hint}"
     name = shown(label) if not is_null(label) else "of the loop"
-    return f"site {name}: the type symbol '{shown(type_symbol)}' is no element"
+    return f"site {name}: {shown(type_symbol)} is no element (_atom_site_type_symbol)"

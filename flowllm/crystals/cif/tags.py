@@ -120,7 +120,7 @@ def _prepared(text: str) -> str:
 
 
 _LINE = re.compile(r"string:(\d+)")
-_LOOP = re.compile(r"values in loop (\S+)")
+_TAG = re.compile(r"(?<!\S)_\S+")
 
 
 def _reason(message: str, text: str) -> str:
@@ -129,8 +129,10 @@ def _reason(message: str, text: str) -> str:
         return "no data_ block" if "data_" not in text.lower() else "text before the first data_"
     found = _LINE.match(message)
     where = f"line {found[1]}" if found else "somewhere"
-    if loop := _LOOP.search(message):
-        return f"{where}: the loop of {loop[1].rstrip('*_')} has a wrong number of values"
+    if "values in loop" in message:
+        rest = text.split("\n", int(found[1]) - 1)[-1] if found else ""
+        tag = _TAG.search(rest)
+        return f"{where}: the loop of {shown(tag[0]) if tag else '?'} has a wrong number of values"
     if "unterminated" in message:
         return f"{where}: a quote or text field is not closed"
     line = text.split("\n", int(found[1]))[int(found[1]) - 1] if found else ""
