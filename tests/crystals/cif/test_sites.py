@@ -288,12 +288,12 @@ def test_atoms_on_each_other_are_remarked_on(x, distance):
         assert found == (pytest.approx(distance), 0, 1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     coords=hnp.arrays(
-        float, st.tuples(st.integers(2, 70), st.just(3)), elements=st.floats(-1, 1, width=32)
+        float, st.tuples(st.integers(2, 55), st.just(3)), elements=st.floats(-1, 1, width=32)
     ),
-    cell=st.tuples(*[st.floats(0.3, 9)] * 3, *[st.floats(55, 120)] * 3),
+    cell=st.tuples(*[st.floats(0.6, 9)] * 3, *[st.floats(55, 120)] * 3),
 )
 def test_the_closest_pair_is_that_of_all_pairs_and_images(coords, cell):
     alpha, beta, gamma = np.cos(np.radians(cell[3:]))
@@ -307,7 +307,7 @@ def test_the_closest_pair_is_that_of_all_pairs_and_images(coords, cell):
     import gemmi
 
     matrix = np.array(gemmi.UnitCell(*cell).orth.mat.tolist())
-    shifts = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 3), -1).reshape(-1, 3)
+    shifts = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3), -1).reshape(-1, 3)
     delta = coords[:, None] - coords[None, :]
     delta = (delta - np.round(delta))[:, :, None, :] + shifts
     lengths = np.linalg.norm(delta @ matrix.T, axis=-1)
