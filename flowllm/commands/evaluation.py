@@ -35,8 +35,8 @@ def evaluate(
     validity,distributions,coverage,diversity,novelty and call again without it: what is done stays.
 
     Args:
-        source: a folder of CIF files, an extended-XYZ file, a CSV with a column "cif", an .npz, or
-            the folder of a run of flowllm.
+        source: a file of crystals (CIF, POSCAR, extended XYZ, JSON, a table with a column "cif",
+            .npz), a folder of them, or the folder of a run of flowllm.
         out: folder for summary.json, per_crystal.csv and report.html; open the last first.
         reference: what to compare with: mp_20, or a folder that "flowllm reference" wrote.
         name: of the system, for the report.

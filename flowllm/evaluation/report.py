@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
+TEXTS = ("id", "formula", "reason", "remarks")  # columns that are no numbers
 SUMMARY, TABLE, CRYSTALS, PAGE = "summary.json", "per_crystal.csv", "crystals.npz", "report.html"
 
 
@@ -96,12 +97,12 @@ class Report(EvaluationResult):
                 stage: [Metric.from_json(row) for row in rows]
                 for stage, rows in summary["metrics"].items()
             }
-            rows = pd.read_csv(folder / TABLE, dtype={"id": str, "reason": str, "formula": str},
+            rows = pd.read_csv(folder / TABLE, dtype=dict.fromkeys(TEXTS, str),
                                keep_default_na=False, na_values=[""])  # fmt: skip
             for flag in set(FLAGS) & set(rows):
                 known = {"true": True, "false": False, "True": True, "False": False}
                 rows[flag] = rows[flag].astype(str).map(known).astype("boolean")
-            for text in {"reason", "formula"} & set(rows):
+            for text in (set(TEXTS) - {"id"}) & set(rows):
                 rows[text] = rows[text].fillna("")
             return cls(
                 summary["name"], metrics, summary["protocol"], rows,
