@@ -1,0 +1,131 @@
+"""The tags of CIF blocks, read by gemmi: case and dots of a name do not matter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from flowllm.crystals.cif.values import is_null, plain, shown
+from flowllm.errors import InputError
+
+if TYPE_CHECKING:
+    import gemmi
+
+# Tags of which two different values would be two different crystals.
+_DECISIVE = ("_cell_", "_atom_site_", "_symmetry", "_space_group", "_chemical_formula_sum")
+SITE_TAGS = tuple(f"_atom_site_{kind}_{axis}" for kind in ("fract", "cartn") for axis in "xyz")
+
+
+class Tags:
+    """The tags of one block with their values as written.
+
+    Args:
+        block: gemmi's.
+
+    Raises:
+        InputError: a tag that decides what the crystal is has two values.
+    """
+
+    def __init__(self, block: gemmi.cif.Block) -> None:
+        self.name: str = block.name.strip()
+        self.remarks: list[str] = []
+        self._places: dict[str, tuple[Sequence[str], int, int]] = {}
+        for item in block:
+            pair = item.pair
+            if pair is not None:
+                self._add(pair[0], (pair[1:], 0, 1))
+                continue
+            loop = item.loop
+            if loop is not None:
+                names = loop.tags
+                values, width = loop.values, len(names)
+                for start, name in enumerate(names):
+                    self._add(name, (values, start, width))
+
+    def _add(self, name: str, place: tuple[Sequence[str], int, int]) -> None:
+        tag = name.lower().replace(".", "_")
+        if tag not in self._places:
+            self._places[tag] = place
+            return
+        if not tag.startswith(_DECISIVE):
+            return
+        first, second = self.column(tag), place[0][place[1] :: place[2]]
+        if list(first) != list(second):
+            raise InputError(
+                f"{shown(name)} is given twice: {shown(first[0])} and {shown(second[0])}"
+                if len(first) == len(second) == 1
+                else f"{shown(name)} is given twice"
+            )
+        self.remarks.append(f"{shown(name)} is given twice")
+
+    def __contains__(self, tag: str) -> bool:
+        return tag in self._places
+
+    def column(self, tag: str) -> Sequence[str]:
+        """The values of a tag as written; empty where the block lacks it."""
+        place = self._places.get(tag)
+        return () if place is None else place[0][place[1] :: place[2]]
+
+    def count(self, tag: str) -> int:
+        """How many values a tag has, without taking them out of the loop."""
+        place = self._places.get(tag)
+        return 0 if place is None else len(place[0]) // place[2]
+
+    def first(self, *tags: str) -> tuple[str, str] | None:
+        """The first of these tags that has a value, and that value without quotes."""
+        for tag in tags:
+            place = self._places.get(tag)
+            if place is not None and len(place[0]) and not is_null(place[0][place[1]]):
+                value = plain(place[0][place[1]])
+                if value and value not in ("?", "."):
+                    return tag, value
+        return None
+
+    @property
+    def has_sites(self) -> bool:
+        """Whether the block lists atom sites with coordinates."""
+        return any(tag in self._places for tag in SITE_TAGS)
+
+
+def parse_blocks(text: str) -> list[Tags]:
+    """Every block of a text.
+
+    Raises:
+        InputError: it is no CIF; the line is named.
+    """
+    import gemmi
+
+    text = _prepared(text)
+    try:
+        document = gemmi.cif.read_string(text, check_level=0)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"the CIF does not parse ({_reason(str(error), text)})") from error
+    if not len(document):
+        raise InputError("the CIF does not parse (no data_ block)")
+    return [Tags(block) for block in document]
+
+
+def _prepared(text: str) -> str:
+    """The text without what editors leave at its ends; letters that CIF lacks as escapes."""
+    if not text.isascii():
+        text = text.removeprefix("\ufeff").encode("ascii", "backslashreplace").decode("ascii")
+    return text.rstrip("\0\x1a \t\r\n") + "\n"
+
+
+_LINE = re.compile(r"string:(\d+)")
+_LOOP = re.compile(r"values in loop (\S+)")
+
+
+def _reason(message: str, text: str) -> str:
+    """Why gemmi could not read a text, in our words."""
+    if "expected block header" in message:
+        return "no data_ block" if "data_" not in text.lower() else "text before the first data_"
+    found = _LINE.match(message)
+    where = f"line {found[1]}" if found else "somewhere"
+    if loop := _LOOP.search(message):
+        return f"{where}: the loop of {loop[1].rstrip('*_')} has a wrong number of values"
+    if "unterminated" in message:
+        return f"{where}: a quote or text field is not closed"
+    line = text.split("\n", int(found[1]))[int(found[1]) - 1] if found else ""
+    return f"{where}: '{shown(line)}'" if line.strip() else where
