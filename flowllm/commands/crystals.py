@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from flowllm.commands.flatten import FromPart
-from flowllm.commands.options import SHIPPED_MODEL, Device, Files, load_system, print_remarks, print_stages
+from flowllm.commands.options import (
+    SHIPPED_MODEL,
+    Device,
+    Files,
+    load_system,
+    print_remarks,
+    print_stages,
+)
 
 if TYPE_CHECKING:
     from flowllm.workflows.settings import GenerateSettings

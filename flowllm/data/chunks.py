@@ -20,7 +20,6 @@ from flowllm.inputs.read import read_item
 from flowllm.inputs.remarks import joined_remarks
 from flowllm.parallel.time_limit import TimeLimitError, time_limit
 
-
 CLOSEST = 0.4  # Å; atoms nearer than this are one atom, read twice, and no crystal to learn from
 
 

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.errors import InputError
 from flowllm.crystals.cif import read_block, split_blocks
+from flowllm.errors import InputError
 from flowllm.inputs.items import NAME, Item, ReadCrystal
 
 

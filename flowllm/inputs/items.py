@@ -10,9 +10,9 @@ import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.cells import cell_parameters
+from flowllm.crystals.cif import CifSite
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
-from flowllm.crystals.cif import CifSite
 
 NAME = "crystal"  # the id of a crystal until ids are made unique
 FLAT = 1e-12  # a cell whose volume is a smaller part of a * b * c spans none

@@ -106,9 +106,7 @@ def read_single(file: Path) -> tuple[ReadCrystal, str]:
     return replace(read, remarks=(*item.remarks, *read.remarks)), found.digest
 
 
-def described_mask(
-    given: ReadCrystal, sites: Sequence[int] | None, masked: Sequence[int]
-) -> str:
+def described_mask(given: ReadCrystal, sites: Sequence[int] | None, masked: Sequence[int]) -> str:
     """The masked sites in words: their numbers, and how many atoms each stands for."""
     if sites is None or not any(len(site.atoms) > 1 for site in given.sites):
         return f"sites {', '.join(str(place + 1) for place in masked)}"
