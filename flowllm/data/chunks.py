@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ class PreparedChunk:
 
     kept: CrystalSet
     rejected: list[tuple[int, str, str]]
-    remarks: list[tuple[int, str, str]]
+    remarks: list[tuple[int, str, str]] = field(default_factory=list)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The part as arrays by name."""

@@ -119,12 +119,14 @@ def _check_size(numbers: np.ndarray, name: str, max_atoms: int) -> None:
     A primitive cell holds at least one formula unit, the atoms over the largest common divisor of
     the elements' numbers.
     """
+    if len(numbers) <= REDUCED:
+        return
     _, counts = np.unique(numbers, return_counts=True)
-    least = len(numbers) // math.gcd(*counts.tolist()) if len(numbers) else 0
+    least = len(numbers) // math.gcd(*counts.tolist())
     limit = f"more than {max_atoms} (--max-atoms of flowllm data sets the limit)"
     if least > max_atoms:
         raise InputError(f"{name}: at least {least} atoms in the primitive cell, {limit}")
-    if len(numbers) > max(REDUCED, SUPERCELL * max_atoms):
+    if len(numbers) > SUPERCELL * max_atoms:
         raise InputError(
             f"{name}: {len(numbers)} atoms; a cell of more than {SUPERCELL} times {max_atoms} is "
             "not searched for a smaller one"

@@ -18,8 +18,6 @@ def cif_items(text: str, stem: str, place: str, remarks: tuple[str, ...]) -> lis
         return [Item(stem, place, reason="no CIF text")]
     try:
         blocks = split_blocks(text)
-        if not blocks:
-            raise InputError("no block of the CIF holds a cell or atoms")
     except InputError as error:
         return [Item(stem, place, reason=str(error), remarks=remarks)]
     if len(blocks) == 1:
@@ -38,19 +36,21 @@ def cif_items(text: str, stem: str, place: str, remarks: tuple[str, ...]) -> lis
 
 
 def crystal_from_cif(text: str) -> ReadCrystal:
-    """The crystal of one CIF text in its given cell.
+    """The crystal of the CIF text in a table's cell.
 
     Raises:
         InputError: the text holds no crystal, several, or one that cannot be read.
     """
     if not text.strip():
         raise InputError("no CIF text")
-    blocks = split_blocks(text)
-    if not blocks:
-        raise InputError("no block of the CIF holds a cell or atoms")
-    if len(blocks) > 1:
-        raise InputError("several structures in one CIF text")
-    return crystal_from_block(blocks[0][1])
+    try:
+        blocks = split_blocks(text)
+        if len(blocks) == 1:
+            return crystal_from_block(blocks[0][1])
+    except InputError as error:
+        cut = "; is the cell of the table cut?" if "does not parse" in str(error) else ""
+        raise InputError(f"{error}{cut}") from error
+    raise InputError("several structures in one CIF text")
 
 
 def crystal_from_block(text: str) -> ReadCrystal:
@@ -59,7 +59,7 @@ def crystal_from_block(text: str) -> ReadCrystal:
     Raises:
         InputError: it cannot be read.
     """
-    found = read_block(text)
+    found = read_block(text, flat_cells=True)  # whoever needs a volume refuses them
     crystal = CrystalBatch(
         found.atomic_numbers, found.frac_coords, found.lengths, found.angles,
         np.array([len(found.atomic_numbers)]), np.array([NAME]),

@@ -16,7 +16,7 @@ from flowllm.errors import InputError
 
 NAME = "crystal"  # the id of a crystal until ids are made unique
 FLAT = 1e-12  # a cell whose volume is a smaller part of a * b * c spans none
-ISOTOPES = {"D": "H", "T": "H"}
+ISOTOPES = {"D": "deuterium", "T": "tritium"}
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,11 @@ def joined(listings: Iterable[Listing]) -> Listing:
     return whole
 
 
+def isotope_remark(symbol: str) -> str:
+    """That an isotope of hydrogen is taken for it."""
+    return f"{symbol} is {ISOTOPES[symbol]}, read as H"
+
+
 def element_number(symbol: str) -> tuple[int, tuple[str, ...]]:
     """The atomic number of a symbol, and a remark where it is an isotope's.
 
@@ -127,7 +132,7 @@ def element_number(symbol: str) -> tuple[int, tuple[str, ...]]:
         InputError: it is no element's symbol.
     """
     if symbol in ISOTOPES and symbol not in NUMBER_OF:
-        return NUMBER_OF[ISOTOPES[symbol]], (f"{symbol} read as {ISOTOPES[symbol]}",)
+        return NUMBER_OF["H"], (isotope_remark(symbol),)
     if symbol in ("X", "Xx"):
         raise InputError("an atom's type is open (X)")
     if symbol not in NUMBER_OF:

@@ -11,7 +11,15 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
 from flowllm.inputs.arrays import batch_listing
-from flowllm.inputs.items import ISOTOPES, NAME, Item, Listing, ReadCrystal, crystal_from_lattice
+from flowllm.inputs.items import (
+    ISOTOPES,
+    NAME,
+    Item,
+    Listing,
+    ReadCrystal,
+    crystal_from_lattice,
+    isotope_remark,
+)
 from flowllm.inputs.structure_json import crystal_from_value
 from flowllm.inputs.xyz import check_periodic
 
@@ -82,10 +90,10 @@ def _from_structure(structure: Any) -> ReadCrystal:
             )
         symbol = site.specie.symbol
         if symbol in ISOTOPES:
-            remarks.append(f"{symbol} read as {ISOTOPES[symbol]}")
+            remarks.append(isotope_remark(symbol))
     if remarks:
         structure = structure.copy()
-        structure.replace_species(ISOTOPES)
+        structure.replace_species(dict.fromkeys(ISOTOPES, "H"))
     crystal = CrystalBatch.from_pymatgen([structure], [NAME])
     if np.linalg.det(structure.lattice.matrix) < 0:
         crystal = crystal_from_lattice(

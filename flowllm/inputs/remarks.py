@@ -8,12 +8,13 @@ from collections.abc import Iterable
 
 BETWEEN = "; "
 SHOWN = 6  # kinds that a line counts one by one
-_PARTICULAR = re.compile(r"(?<![\w-])\d[\d.]*(?= atoms)")
+_PARTICULAR = re.compile(r"(?<![\w-])\d+(?= atoms)|\b[A-Za-z]+\d\w*|\d+\.\d+")  # labels, values
 
 
 def joined_remarks(remarks: Iterable[str]) -> str:
     """The remarks on one crystal as one text, each once."""
-    return BETWEEN.join(dict.fromkeys(remark for remark in remarks if remark))
+    single = (remark.replace(BETWEEN, ", ") for remark in remarks if remark)
+    return BETWEEN.join(dict.fromkeys(single))
 
 
 def kind_of(remark: str) -> str:
