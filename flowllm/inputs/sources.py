@@ -170,7 +170,10 @@ def _text_items(
     if kind == "xyz":
         return xyz_items(text, place, limits.atoms, remarks)
     if kind == "json":
-        return json_items(text, name, place, limits.atoms)
+        try:
+            return json_items(text, name, place, limits.atoms)
+        except InputError as error:
+            raise InputError(f"{place}: {error}") from error
     raise InputError(f"{place} is of no kind that can be read; read are {READ}")
 
 
