@@ -98,8 +98,8 @@ class CrystalBatch(CrystalArrays):
         """From CIF texts.
 
         Raises:
-            InputError: a text cannot be read rightly, as `flowllm.crystals.cif.read_block` says; the
-                id is named.
+            InputError: a text cannot be read, as `flowllm.crystals.cif.read_block` says; the id
+                is named.
         """
         from flowllm.crystals.cif import read_block
 

@@ -80,6 +80,8 @@ def wrong_multiplicities(sites: Sites, sizes: list[int], operations: int) -> lis
     given = sites.multiplicities
     if not any(given):
         return []
+    if sizes == given:
+        return []
     pairs = [(s, m, i) for i, (s, m) in enumerate(zip(sizes, given, strict=True)) if m]
     if operations > 1 and all(size * stated == operations for size, stated, _ in pairs):
         return []

@@ -27,10 +27,16 @@ class Cell:
     assumed: tuple[str, ...] = ()
 
     @cached_property
+    def cosines(self) -> tuple[float, float, float]:
+        """Of the angles."""
+        alpha, beta, gamma = self.angles
+        return _cosine(alpha), _cosine(beta), _cosine(gamma)
+
+    @cached_property
     def metric(self) -> np.ndarray:
         """(3, 3) metric tensor in Å²: scalar products of the cell vectors."""
         a, b, c = self.lengths
-        alpha, beta, gamma = (math.cos(math.radians(x)) for x in self.angles)
+        alpha, beta, gamma = self.cosines
         ab, ac, bc = a * b * gamma, a * c * beta, b * c * alpha
         return np.array([[a * a, ab, ac], [ab, b * b, bc], [ac, bc, c * c]])
 
@@ -38,17 +44,20 @@ class Cell:
     def volume(self) -> float:
         """Å³; 0 where the angles span none."""
         a, b, c = self.lengths
-        x, y, z = (math.cos(math.radians(angle)) for angle in self.angles)
+        x, y, z = self.cosines
         return a * b * c * math.sqrt(max(0.0, 1 - x * x - y * y - z * z + 2 * x * y * z))
 
     @cached_property
     def heights(self) -> tuple[float, float, float]:
         """Heights in Å over the faces bc, ca and ab."""
         a, b, c = self.lengths
-        alpha, beta, gamma = (math.sin(math.radians(x)) for x in self.angles)
-        faces = (max(f, 1e-300) for f in (b * c * alpha, a * c * beta, a * b * gamma))
-        x, y, z = (self.volume / face for face in faces)
-        return x, y, z
+        x, y, z = self.cosines
+        volume = self.volume
+        return (
+            volume / max(b * c * math.sqrt(1 - x * x), 1e-300),
+            volume / max(a * c * math.sqrt(1 - y * y), 1e-300),
+            volume / max(a * b * math.sqrt(1 - z * z), 1e-300),
+        )
 
     def distances(self, delta: np.ndarray) -> np.ndarray:
         """(...) Å: lengths of fractional differences (..., 3), taken to the nearest cell by axis.
@@ -58,6 +67,10 @@ class Cell:
         delta = delta - np.round(delta)
         squared = ((delta @ self.metric) * delta).sum(-1)
         return np.sqrt(np.maximum(squared, 0.0))
+
+
+def _cosine(degrees: float) -> float:
+    return 0.0 if degrees == 90 else math.cos(math.radians(degrees))
 
 
 def read_cell(tags: Tags, flat_cells: bool = False) -> Cell:
@@ -72,7 +85,7 @@ def read_cell(tags: Tags, flat_cells: bool = False) -> Cell:
             unknown or not between 0 and 180°; there is no volume.
     """
     if not any(tag in tags for tag in LENGTHS):
-        raise InputError("no unit cell")
+        raise InputError("the CIF does not parse (no unit cell)")
     assumed: list[str] = []
     lengths = [_length(tags, tag) for tag in LENGTHS]
     angles = [_angle(tags, tag, assumed) for tag in ANGLES]
@@ -106,7 +119,7 @@ def _length(tags: Tags, tag: str) -> float:
     if value is None:
         raise InputError(f"{tag} is unknown ('{raw}')" if raw else f"{tag} is missing")
     if value < 0:
-        raise InputError(f"a cell length is negative: {tag} is {value:g}")
+        raise InputError(f"a cell length or angle is negative: {tag} is {value:g}")
     if not 0 < value <= MAX_LENGTH:
         raise InputError(f"{tag} is {value:g} Å")
     return value
@@ -120,7 +133,7 @@ def _angle(tags: Tags, tag: str, assumed: list[str]) -> float:
         assumed.append(tag)
         return 90.0
     if value < 0:
-        raise InputError(f"a cell angle is negative: {tag} is {value:g}")
+        raise InputError(f"a cell length or angle is negative: {tag} is {value:g}")
     if not 0 < value < 180:
         raise InputError(f"{tag} is {value:g}°")
     return value

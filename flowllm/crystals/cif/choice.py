@@ -1,4 +1,4 @@
-"""Which of several possible settings is meant: formula, multiplicities, then bond lengths decide."""
+"""Which of several settings is meant: formula and multiplicities decide, then bond lengths."""
 
 from __future__ import annotations
 
@@ -40,8 +40,10 @@ def choose(
     return setting, expanded
 
 
-def counted(sites: Sites, holders: list[int], expanded: Expanded) -> Counter[str]:
+def counted(sites: Sites, expanded: Expanded) -> Counter[str]:
     """Atoms of each element in the cell."""
+    if expanded.listed:
+        return Counter(sites.elements)
     seen: set[int] = set()
     counts: Counter[str] = Counter()
     for element, atoms in zip(sites.elements, expanded.atoms, strict=True):
@@ -55,7 +57,7 @@ def _verdict(
     setting: Setting, expanded: Expanded, sites: Sites, formula: Formula | None
 ) -> int | None:
     """How well atoms agree with the file: 2 in all, 1 but for Z, 0 not; None if it says nothing."""
-    counts = counted(sites, [], expanded)
+    counts = counted(sites, expanded)
     sizes = [len(atoms) for atoms in expanded.atoms]
     if any(sites.multiplicities) and wrong_multiplicities(sites, sizes, len(setting)):
         return 0
@@ -90,8 +92,8 @@ def _by_bonds(
     if min(lengths[best], USUAL) - min(lengths[second], USUAL) > DIFFERENCE:
         possible.remarks.append(
             f"the symbol names no origin; {trials[best][0].name} is read, since in "
-            f"{trials[second][0].name} atoms would be as near as {lengths[second]:.2f} of the sum of "
-            "their covalent radii"
+            f"{trials[second][0].name} atoms would be as near as {lengths[second]:.2f} of the sum "
+            "of their covalent radii"
         )
         return [trials[best]]
     possible.remarks.append(

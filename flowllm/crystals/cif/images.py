@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,11 +28,13 @@ class Expanded:
         coords: (n, 3) fractional, atoms of one site beside each other.
         atoms: for each site the indices of its atoms.
         remarks: on sites that were moved or are images of others.
+        listed: whether each site is one atom, as the block lists them.
     """
 
     coords: np.ndarray
     atoms: list[range]
     remarks: list[str]
+    listed: bool = False
 
 
 def expand(sites: Sites, holders: list[int], setting: Setting, cell: Cell) -> Expanded:
@@ -49,7 +52,7 @@ def expand(sites: Sites, holders: list[int], setting: Setting, cell: Cell) -> Ex
     size = len(sites.labels)
     if len(setting) == 1:
         if holders == list(range(size)):
-            return Expanded(sites.coords, [range(i, i + 1) for i in range(size)], [])
+            return Expanded(sites.coords, _ones(size), [], listed=True)
     elif size * len(setting) > MAX_ATOMS:
         raise InputError(
             f"{size} sites and {len(setting)} symmetry operations make up to {size * len(setting)} "
@@ -89,6 +92,11 @@ def expand(sites: Sites, holders: list[int], setting: Setting, cell: Cell) -> Ex
     return Expanded(np.concatenate(parts), atoms, remarks)
 
 
+@lru_cache(maxsize=64)
+def _ones(size: int) -> list[range]:
+    return [range(i, i + 1) for i in range(size)]
+
+
 def special_position(place: np.ndarray, setting: Setting, cell: Cell) -> np.ndarray:
     """(3,) the special position beside a place: the mean of its images under its site symmetry."""
     if len(setting) == 1:
@@ -114,7 +122,7 @@ def _orbit(place: np.ndarray, setting: Setting, cell: Cell) -> np.ndarray:
     if (cell.distances(images - place) < TOLERANCES[-1]).sum() == 1:
         return images
     kept: list[int] = []
-    left = np.arange(len(images))
+    left: np.ndarray = np.arange(len(images))
     while len(left):
         kept.append(int(left[0]))
         left = left[cell.distances(images[left] - images[left[0]]) >= TOLERANCES[-1]]

@@ -66,7 +66,8 @@ def listed_operations(tags: Tags) -> Setting | None:
     """The operations that a block lists; None where it lists none.
 
     Raises:
-        InputError: one cannot be read, they are too many or no group, or the structure is modulated.
+        InputError: one cannot be read, they are too many or no group; or the structure is
+            modulated.
     """
     for tag in MODULATED:
         if tag in tags and not set(tags.column(tag)) <= {"0", ".", "?"}:

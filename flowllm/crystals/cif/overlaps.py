@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -37,30 +38,39 @@ def closest(crystal: CifCrystal, cutoff: float = OVERLAP) -> tuple[float, int, i
 
 def closest_pair(coords: np.ndarray, cell: Cell, cutoff: float = OVERLAP) -> tuple[float, int, int]:
     """The same for fractional coordinates (n, 3) in a cell."""
-    copies = [max(1, math.ceil(2.001 * cutoff / max(height, 1e-9))) for height in cell.heights]
-    times = math.prod(copies)
-    if times > 1:
-        if times > MAX_COPIES or times * len(coords) > 200_000:
-            raise InputError(f"the cell is only {min(cell.heights):.3g} Å thick")
-        shifts = np.array(list(itertools.product(*(range(k) for k in copies))), dtype=float)
-        large = ((coords[None, :, :] + shifts[:, None, :]) / copies).reshape(-1, 3)
-        x, y, z = (length * k for length, k in zip(cell.lengths, copies, strict=True))
-        distance, i, j = closest_pair(large, Cell((x, y, z), cell.angles), cutoff)
-        return distance, i % len(coords) if i >= 0 else -1, j % len(coords) if j >= 0 else -1
+    if min(cell.heights) <= 2.001 * cutoff:
+        return _in_thick_cell(coords, cell, cutoff)
     if len(coords) < 2:
         return math.inf, -1, -1
-    if len(coords) <= DENSE:
-        delta = coords[:, None, :] - coords[None, :, :]
-        delta -= np.rint(delta)
-        squared = ((delta @ cell.metric) * delta).sum(-1)
-        squared.flat[:: len(coords) + 1] = math.inf
-        place = int(squared.argmin())
-        least = float(squared.flat[place])
-        if least >= cutoff**2:
-            return math.inf, -1, -1
-        i, j = sorted(divmod(place, len(coords)))
-        return math.sqrt(max(0.0, least)), i, j
-    return _by_tree(coords, cell, cutoff)
+    if len(coords) > DENSE:
+        return _by_tree(coords, cell, cutoff)
+    first, second = _pairs(len(coords))
+    delta = coords[first] - coords[second]
+    delta -= np.rint(delta)
+    squared = np.einsum("pi,pi->p", delta @ cell.metric, delta)
+    place = int(squared.argmin())
+    least = float(squared[place])
+    if least >= cutoff**2:
+        return math.inf, -1, -1
+    return math.sqrt(max(0.0, least)), int(first[place]), int(second[place])
+
+
+@lru_cache(maxsize=DENSE)
+def _pairs(size: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.triu_indices(size, 1)
+
+
+def _in_thick_cell(coords: np.ndarray, cell: Cell, cutoff: float) -> tuple[float, int, int]:
+    """The same in as many cells beside each other as are thick enough for `Cell.distances`."""
+    copies = [max(1, math.ceil(2.002 * cutoff / max(height, 1e-9))) for height in cell.heights]
+    times = math.prod(copies)
+    if times > MAX_COPIES or times * len(coords) > 200_000:
+        raise InputError(f"the cell is only {min(cell.heights):.3g} Å thick")
+    shifts = np.array(list(itertools.product(*(range(k) for k in copies))), dtype=float)
+    large = ((coords[None, :, :] + shifts[:, None, :]) / copies).reshape(-1, 3)
+    x, y, z = (length * k for length, k in zip(cell.lengths, copies, strict=True))
+    distance, i, j = closest_pair(large, Cell((x, y, z), cell.angles), cutoff)
+    return distance, i % len(coords) if i >= 0 else -1, j % len(coords) if j >= 0 else -1
 
 
 def _by_tree(coords: np.ndarray, cell: Cell, cutoff: float) -> tuple[float, int, int]:

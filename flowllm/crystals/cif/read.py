@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowllm.crystals.cif.agreement import Formula, disagreements, read_formula
-from flowllm.crystals.cif.cell import Cell, read_cell
+from flowllm.crystals.cif.cell import MIN_HEIGHT, Cell, read_cell
 from flowllm.crystals.cif.choice import choose, counted
 from flowllm.crystals.cif.crystal import CifCrystal, CifSite
 from flowllm.crystals.cif.images import Expanded, expand
@@ -17,7 +18,7 @@ from flowllm.crystals.cif.overlaps import closest_pair
 from flowllm.crystals.cif.sites import Sites, read_sites
 from flowllm.crystals.cif.space_group import read_space_group
 from flowllm.crystals.cif.tags import Tags, parse_blocks
-from flowllm.crystals.elements import NUMBER_OF
+from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def read_block(text: str, flat_cells: bool = False) -> CifCrystal:
     else:
         setting, expanded = choose(possible, sites, holders, cell, formula)
     remarks += [*tags.remarks, *sites.remarks, *possible.remarks, *expanded.remarks]
-    remarks += _checks(sites, holders, setting, expanded, formula)
-    if min(cell.heights) > 0:
+    remarks += _checks(sites, setting, expanded, formula)
+    if min(cell.heights) > MIN_HEIGHT:
         remarks += _overlap(sites, expanded, cell)
     return _crystal(tags.name, cell, sites, expanded, remarks)
 
@@ -69,8 +70,10 @@ def parse_cif(text: str, name: str) -> Structure:
         crystal = read_block(text)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
-    lattice = Lattice.from_parameters(*crystal.lengths, *crystal.angles)
-    return Structure(lattice, crystal.atomic_numbers.tolist(), crystal.frac_coords)
+    lattice = Lattice.from_parameters(*crystal.lengths.tolist(), *crystal.angles.tolist())
+    return Structure(
+        lattice, [SYMBOLS[z] for z in crystal.atomic_numbers.tolist()], crystal.frac_coords
+    )
 
 
 def _crystal_block(text: str) -> Tags:
@@ -85,9 +88,9 @@ def _crystal_block(text: str) -> Tags:
 
 
 def _checks(
-    sites: Sites, holders: list[int], setting: Setting, expanded: Expanded, formula: Formula | None
+    sites: Sites, setting: Setting, expanded: Expanded, formula: Formula | None
 ) -> list[str]:
-    counts = counted(sites, holders, expanded)
+    counts = counted(sites, expanded)
     sizes = [len(atoms) for atoms in expanded.atoms]
     return disagreements(sites, counts, sizes, len(setting), formula)
 
@@ -114,11 +117,15 @@ def _overlap(sites: Sites, expanded: Expanded, cell: Cell) -> list[str]:
 def _crystal(
     name: str, cell: Cell, sites: Sites, expanded: Expanded, remarks: list[str]
 ) -> CifCrystal:
-    numbers = np.empty(len(expanded.coords), dtype=np.int64)
-    rows = []
-    for label, element, atoms in zip(sites.labels, sites.elements, expanded.atoms, strict=True):
-        numbers[atoms.start : atoms.stop] = NUMBER_OF[element]
-        rows.append(CifSite(label, element, tuple(atoms)))
+    if expanded.listed:
+        numbers = np.array([NUMBER_OF[element] for element in sites.elements])
+        rows = list(map(_site, sites.labels, sites.elements, range(len(numbers))))
+    else:
+        numbers = np.empty(len(expanded.coords), dtype=np.int64)
+        rows = []
+        for label, element, atoms in zip(sites.labels, sites.elements, expanded.atoms, strict=True):
+            numbers[atoms.start : atoms.stop] = NUMBER_OF[element]
+            rows.append(CifSite(label, element, tuple(atoms)))
     return CifCrystal(
         name,
         numbers,
@@ -128,3 +135,8 @@ def _crystal(
         tuple(rows),
         tuple(dict.fromkeys(remarks)),
     )
+
+
+@lru_cache(maxsize=16384)
+def _site(label: str, element: str, atom: int) -> CifSite:
+    return CifSite(label, element, (atom,))

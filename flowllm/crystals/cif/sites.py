@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
 from flowllm.crystals.cif.cell import Cell
-from flowllm.crystals.cif.species import element_of
+from flowllm.crystals.cif.species import elements_of
 from flowllm.crystals.cif.tags import SITE_TAGS, Tags
-from flowllm.crystals.cif.values import DEFAULT, is_null, number, plain, resolution, shown
+from flowllm.crystals.cif.values import DEFAULT, is_null, number, plain, shown
 from flowllm.errors import InputError
 
 MAX_ATOMS = 20_000  # of a cell; sites times operations are counted before they are applied
+LARGEST = 1e6  # of coordinates; larger ones are broken numbers
 DUMMY = "dum"  # value of _atom_site_calc_flag for sites that are no atoms
 MULTIPLICITIES = (
     "_atom_site_symmetry_multiplicity",
@@ -58,7 +60,7 @@ def read_sites(tags: Tags, cell: Cell, formula: frozenset[str] | None) -> Sites:
     if size > MAX_ATOMS:
         raise InputError(f"{size} atom sites; at most {MAX_ATOMS} are read")
     table = {
-        tag: list(tags.column(tag)) or [""] * size
+        tag: tags.column(tag) or [""] * size
         for tag in (*axes, "_atom_site_label", "_atom_site_type_symbol")
     }
     for tag, values in table.items():
@@ -69,30 +71,38 @@ def read_sites(tags: Tags, cell: Cell, formula: frozenset[str] | None) -> Sites:
     kinds, names = table["_atom_site_type_symbol"], table["_atom_site_label"]
     remarks: list[str] = []
     kept = _without_dummies(tags, names, size, remarks)
-    elements, labels = [], []
-    for row in kept:
-        element, remark = element_of(kinds[row], names[row], formula)
-        elements.append(element)
-        labels.append(shown(names[row]) if names[row] else f"{element}{row + 1}")
-        if remark:
-            remarks.append(remark)
     columns = [table[axis] for axis in axes]
-    written = [[column[row] for column in columns] for row in kept]
-    coords = np.array([_coordinates(w, x) for w, x in zip(written, labels, strict=True)])
+    if len(kept) < size:
+        kinds, names = [kinds[row] for row in kept], [names[row] for row in kept]
+        columns = [[column[row] for row in kept] for column in columns]
+    elements = elements_of(kinds, names, formula, remarks)
+    labels = list(map(shown, names))
+    if not all(labels):
+        labels = [
+            label or f"{element}{row + 1}"
+            for row, label, element in zip(kept, labels, elements, strict=True)
+        ]
+    written: list[Sequence[str]] = list(zip(*columns, strict=True))
+    coords = _coordinates(columns, written, labels)
     if axes is not SITE_TAGS[:3] and axes[0] == SITE_TAGS[3]:
         coords = _fractional(coords, cell, remarks)
     _refuse_attached(tags, labels, kept)
     occupancies = _chosen(tags.column("_atom_site_occupancy"), kept, size)
     counted = next((tags.column(tag) for tag in MULTIPLICITIES if tag in tags), ())
-    multiplicities = [
-        int(x) if x.isdecimal() and len(x) < 5 else None for x in _chosen(counted, kept, size)
-    ]
+    multiplicities = [_multiplicity(x) for x in _chosen(counted, kept, size)]
     return Sites(labels, elements, coords, written, occupancies, multiplicities, remarks)
 
 
-def _without_dummies(tags: Tags, names: list[str], size: int, remarks: list[str]) -> list[int]:
+@lru_cache(maxsize=1024)
+def _multiplicity(raw: str) -> int | None:
+    return int(raw) if raw.isdecimal() and len(raw) < 5 else None
+
+
+def _without_dummies(tags: Tags, names: Sequence[str], size: int, remarks: list[str]) -> list[int]:
     """Rows that are atoms; dummies are left out, which is said."""
     flags = [flag.lower() for flag in tags.column("_atom_site_calc_flag")]
+    if DUMMY not in flags:
+        return list(range(size))
     rows = [row for row in range(size) if row >= len(flags) or flags[row] != DUMMY]
     if len(rows) < size:
         left = [
@@ -110,10 +120,27 @@ def _listed(names: list[str]) -> str:
 
 
 def _chosen(values: Sequence[str], rows: list[int], size: int) -> list[str]:
-    return [values[row] for row in rows] if len(values) == size else []
+    if len(values) != size:
+        return []
+    return list(values) if len(rows) == size else [values[row] for row in rows]
 
 
-def _coordinates(written: Sequence[str], label: str) -> list[float]:
+def _coordinates(
+    columns: Sequence[Sequence[str]], written: list[Sequence[str]], labels: list[str]
+) -> np.ndarray:
+    """(s, 3) coordinates; those with standard uncertainties one by one."""
+    if "_" not in "".join(map("".join, columns)):
+        try:
+            coords = np.array([list(map(float, place)) for place in written])
+        except ValueError:
+            pass
+        else:
+            if np.vdot(coords, coords) < LARGEST:  # not where one is NaN
+                return coords
+    return np.array([_place(row, label) for row, label in zip(written, labels, strict=True)])
+
+
+def _place(written: Sequence[str], label: str) -> list[float]:
     result = []
     for axis, raw in zip("xyz", written, strict=True):
         value = number(raw)
@@ -123,7 +150,7 @@ def _coordinates(written: Sequence[str], label: str) -> list[float]:
             raise InputError(
                 f"the CIF does not parse (site {label}: coordinate {axis} is '{shown(raw)}')"
             )
-        if not abs(value) < 1e6:
+        if not abs(value) < LARGEST:
             raise InputError(f"site {label}: coordinate {axis} is {value:g}")
         result.append(value)
     return result
@@ -144,6 +171,8 @@ def _fractional(coords: np.ndarray, cell: Cell, remarks: list[str]) -> np.ndarra
 
 def _refuse_attached(tags: Tags, labels: list[str], rows: list[int]) -> None:
     counts = tags.column("_atom_site_attached_hydrogens")
+    if not counts:
+        return
     for label, row in zip(labels, rows, strict=True):
         raw = plain(counts[row]) if row < len(counts) else DEFAULT
         if not is_null(raw) and (number(raw) or 0) > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Possible:
     """The settings in which the sites may be meant.
 
     Attributes:
-        settings: the first is what the block says, or the usual one; the others have another origin.
+        settings: what the block says, or the usual one and then those of other origins.
         rivals: settings of a contradictory statement.
         explicit: whether operations are listed or a symbol names its origin and axes.
         contradiction: what contradicts what; "" where nothing does.
@@ -47,10 +48,10 @@ class Possible:
     remarks: list[str] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class _Statement:
-    said: str  # for messages: "the symbol 'P 1'"
-    settings: list[Setting]
+    said: str  # for messages: "the space-group symbol 'P 1'"
+    settings: tuple[Setting, ...]
     explicit: bool
 
 
@@ -60,14 +61,14 @@ def read_space_group(tags: Tags, cell: Cell) -> Possible:
     The first of them that is there counts; one that contradicts it is named.
 
     Raises:
-        InputError: the symbol is unknown and nothing else is said; operations are no group; the cell
-            has not the shape that the space group demands.
+        InputError: the symbol is unknown and nothing else is said; operations are no group; the
+            cell has not the shape that the space group demands.
     """
     remarks: list[str] = []
     statements = _statements(tags, remarks)
     if not statements:
         remarks.append("no space group is given; read as P 1")
-        return Possible(settings_of_symbol("P 1")[0], remarks=remarks)
+        return Possible(list(settings_of_symbol("P 1")[0]), remarks=remarks)
     main, *others = statements
     same = [s for s in main.settings if s.number == main.settings[0].number]
     fitting = [setting for setting in same if misfit(setting, cell) <= MISFIT]
@@ -123,50 +124,50 @@ def _refuse_cell(main: _Statement, cell: Cell) -> None:
 
 def _statements(tags: Tags, remarks: list[str]) -> list[_Statement]:
     """All that a block says of its space group, the most exact first."""
+    listed = listed_operations(tags)
+    hall = tags.first(*HALL)
+    symbols = dict.fromkeys(found[1] for tag in SYMBOLS if (found := tags.first(tag)))
+    number = tags.first(*NUMBERS)
+    magnetic = tags.first(*MAGNETIC_GROUPS)
+    if magnetic and not any(tag in tags for tag in (*MAGNETIC, *OPERATIONS)):
+        raise InputError(f"the operations of the magnetic group '{shown(magnetic[1])}' are missing")
+    statements, remark = _understood(
+        listed, hall[1] if hall else None, tuple(symbols), number[1] if number else None
+    )
+    if remark:
+        remarks.append(remark)
+    return list(statements)
+
+
+@lru_cache(maxsize=1024)
+def _understood(
+    listed: Setting | None, hall: str | None, symbols: tuple[str, ...], number: str | None
+) -> tuple[tuple[_Statement, ...], str]:
+    """Statements of texts, and a remark on one that is unknown where others are exact."""
     found: list[_Statement] = []
     unknown: list[str] = []
-    listed = listed_operations(tags)
-    if listed is not None:
-        found.append(_Statement(f"the listed operations ({listed.name})", [listed], True))
-    if given := tags.first(*HALL):
-        hall = setting_of_hall(given[1])
-        if hall is None:
-            unknown.append(f"the Hall symbol '{shown(given[1])}'")
-        else:
-            found.append(_Statement(f"the Hall symbol '{shown(given[1])}'", [hall], True))
-    seen = set()
-    for tag in SYMBOLS:
-        given = tags.first(tag)
-        if given is None or given[1] in seen:
-            continue
-        seen.add(given[1])
-        settings, explicit = settings_of_symbol(given[1])
-        said = f"the space-group symbol '{shown(given[1])}'"
+
+    def add(said: str, settings: tuple[Setting, ...], explicit: bool) -> None:
         if settings:
             found.append(_Statement(said, settings, explicit))
         else:
             unknown.append(said)
-    number = _number(tags)
+
+    if listed is not None:
+        add(f"the listed operations ({listed.name})", (listed,), True)
+    if hall is not None:
+        setting = setting_of_hall(hall)
+        add(f"the Hall symbol '{shown(hall)}'", (setting,) if setting else (), True)
+    for symbol in symbols:
+        add(f"the space-group symbol '{shown(symbol)}'", *settings_of_symbol(symbol))
     if number is not None:
-        settings = settings_of_number(int(number)) if number.isdecimal() else []
-        if settings:
-            found.append(_Statement(f"the space-group number {number}", settings, False))
-        else:
-            unknown.append(f"the space-group number '{shown(number)}'")
-    magnetic = tags.first(*MAGNETIC_GROUPS)
-    if magnetic and not any(tag in tags for tag in (*MAGNETIC, *OPERATIONS)):
-        raise InputError(f"the operations of the magnetic group '{shown(magnetic[1])}' are missing")
-    if unknown:
-        exact = [statement for statement in found if statement.explicit]
-        if not exact:
-            raise InputError(f"{unknown[0]} is unknown")
-        remarks.append(f"{unknown[0]} is unknown; {exact[0].said} count")
-    return found
-
-
-def _number(tags: Tags) -> str | None:
-    given = tags.first(*NUMBERS)
-    if given is None:
-        return None
-    text = given[1].strip().removesuffix(".0")
-    return text if len(text) <= 3 or not text.isdecimal() else "0"
+        digits = number.removesuffix(".0")
+        known = digits.isdecimal() and digits.isascii() and len(digits) <= 3
+        settings = settings_of_number(int(digits)) if known else ()
+        add(f"the space-group number {shown(number)}", settings, False)
+    if not unknown:
+        return tuple(found), ""
+    exact = [statement for statement in found if statement.explicit]
+    if not exact:
+        raise InputError(f"{unknown[0]} is unknown")
+    return tuple(found), f"{unknown[0]} is unknown; {exact[0].said} counts"

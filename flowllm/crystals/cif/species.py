@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from flowllm.crystals.cif.values import is_null, plain, shown
@@ -15,58 +16,70 @@ _GROUPS = re.compile(r"[HDT]\d?O\d?|[HD]O\d*|[NPSCB]H\d|N2O|O[HD]\d*", re.ASCII 
 _ISOTOPES = {"D": "deuterium", "T": "tritium"}
 
 
-@lru_cache(maxsize=8192)
-def element_of(
-    type_symbol: str, label: str, formula: frozenset[str] | None
-) -> tuple[str, str | None]:
-    """The element of a site.
+def elements_of(
+    type_symbols: Sequence[str],
+    labels: Sequence[str],
+    formula: frozenset[str] | None,
+    remarks: list[str],
+) -> list[str]:
+    """The elements of sites.
 
     Args:
-        type_symbol: value of `_atom_site_type_symbol` as written, "" where the file has none.
-        label: value of `_atom_site_label` as written, "" where the file has none.
+        type_symbols: values of `_atom_site_type_symbol` as written, "" where the file has none.
+        labels: values of `_atom_site_label` as written, "" where the file has none.
         formula: elements of `_chemical_formula_sum`; decides what letters of one case mean.
-
-    Returns:
-        The symbol, and a remark where an isotope of hydrogen is read as H.
+        remarks: gets one for each isotope of hydrogen that is read as H.
 
     Raises:
-        InputError: it is no element; label and type symbol are named.
+        InputError: a site is of no element; its label and type symbol are named.
     """
-    written = plain(type_symbol)
-    if not is_null(type_symbol) and type_symbol != label:
-        found = _CHARGE.fullmatch(written)
-        symbol = _symbol(found[1], formula, of_type=True) if found else None
+    read = list(map(_read, type_symbols, labels))
+    symbols = [symbol for symbol, _ in read]
+    if all(certain for _, certain in read):
+        return symbols
+    for row, (symbol, certain) in enumerate(read):
+        if certain:
+            continue
+        kind, label = type_symbols[row], labels[row]
+        element = symbol.capitalize()
+        if not symbol:
+            raise InputError(_refusal(kind, label))
+        if element in _ISOTOPES:
+            remarks.append(f"{shown(label or kind)} is {_ISOTOPES[element]}, read as H")
+            element = "H"
+        elif len(symbol) == 2 and (
+            element not in formula if formula else _doubtful(symbol, _has_type(kind, label))
+        ):
+            raise InputError(_refusal(kind, label))
+        symbols[row] = element
+    return symbols
+
+
+def _has_type(type_symbol: str, label: str) -> bool:
+    return not is_null(type_symbol) and type_symbol != label
+
+
+@lru_cache(maxsize=8192)
+def _read(type_symbol: str, label: str) -> tuple[str, bool]:
+    """The letters of an element, "" where there is none; and whether they are its symbol for sure.
+
+    Labels are letters and then no letter, such as `Ho1`, `Fe1A`, `O1'`, `C(2)`.
+    """
+    if _has_type(type_symbol, label):
+        found = _CHARGE.fullmatch(plain(type_symbol))
     else:
-        written = plain(label)
-        symbol = _of_label(written, formula)
-    if symbol is None:
-        raise InputError(_refusal(type_symbol, label))
-    if symbol in _ISOTOPES:
-        return "H", f"{shown(label or type_symbol)} is {_ISOTOPES[symbol]}, read as H"
-    return symbol, None
-
-
-def _of_label(label: str, formula: frozenset[str] | None) -> str | None:
-    """The element of labels such as `Ho1`, `Fe1A`, `O1'`, `C(2)`: letters, then no letter."""
-    found = _LABEL.fullmatch(label)
-    if not found or _GROUPS.fullmatch(label):
-        return None
-    return _symbol(found[1], formula, of_type=False)
-
-
-def _symbol(letters: str, formula: frozenset[str] | None, of_type: bool) -> str | None:
-    """The element of one or two letters; None where there is none or where two are possible."""
+        found = None if _GROUPS.fullmatch(plain(label)) else _LABEL.fullmatch(plain(label))
+    letters = found[1] if found else ""
     symbol = letters.capitalize()
     if len(letters) > 2 or (symbol not in NUMBER_OF and symbol not in _ISOTOPES):
-        return None
-    if len(letters) == 1 or letters == symbol:
-        return symbol
-    # `HO`, `CO`, `SI` of one case may be one element or two.
-    if formula is not None:
-        return symbol if symbol in formula else None
+        return "", False
+    return letters, letters == symbol and symbol not in _ISOTOPES
+
+
+def _doubtful(letters: str, of_type: bool) -> bool:
+    """Whether two letters of one case may be two elements; in a label, one and something else."""
     first, second = letters[0].upper(), letters[1].upper()
-    doubtful = first in NUMBER_OF and (not of_type or second in NUMBER_OF or second == "D")
-    return None if doubtful else symbol
+    return first in NUMBER_OF and (not of_type or second in NUMBER_OF or second == "D")
 
 
 def _refusal(type_symbol: str, label: str) -> str:
@@ -76,4 +89,4 @@ def _refusal(type_symbol: str, label: str) -> str:
             return "a site has neither label nor type symbol"
         return f"site {shown(label)}: the label names no element{hint}"
     name = shown(label) if not is_null(label) else "of the loop"
-    return f"site {name}: the type symbol '{shown(type_symbol)}' is no element"
+    return f"site {name}: {shown(type_symbol)} is no element (_atom_site_type_symbol)"

@@ -18,7 +18,7 @@ _NOTE = re.compile(r"\s*(?:\(.*\)|#.*|,?\s*no\.?\s*\d+)$", re.IGNORECASE)
 _CHOICE = {"S": "1", "Z": "2"}  # of the Inorganic Crystal Structure Database
 
 
-def settings_of_symbol(symbol: str) -> tuple[list[Setting], bool]:
+def settings_of_symbol(symbol: str) -> tuple[tuple[Setting, ...], bool]:
     """The settings that a Hermann-Mauguin symbol may mean, the usual one first.
 
     Short, full, old and lower-case symbols are known, with `:1`, `:2`, `:H`, `:R` or the letters
@@ -28,8 +28,7 @@ def settings_of_symbol(symbol: str) -> tuple[list[Setting], bool]:
         The settings, none where the symbol is unknown; and whether the symbol itself says which of
         several origins or axes is meant.
     """
-    found, chosen = _settings_of_symbol(" ".join(_NOTE.sub("", symbol.replace("_", "")).split()))
-    return list(found), chosen
+    return _settings_of_symbol(" ".join(_NOTE.sub("", symbol.replace("_", "")).split()))
 
 
 @lru_cache(maxsize=1024)
@@ -54,16 +53,17 @@ def _settings_of_symbol(symbol: str) -> tuple[tuple[Setting, ...], bool]:
     return (), False
 
 
-def settings_of_number(number: int) -> list[Setting]:
+@lru_cache(maxsize=256)
+def settings_of_number(number: int) -> tuple[Setting, ...]:
     """The settings of an international number, the usual one first."""
     import gemmi
 
     usual = gemmi.find_spacegroup_by_number(number)
     if usual is None:
-        return []
+        return ()
     others = [group for group in _table() if group.number == number and group.hall != usual.hall]
     others.sort(key=lambda group: group.hm != usual.hm)
-    return [_setting(group) for group in (usual, *others)]
+    return tuple(_setting(group) for group in (usual, *others))
 
 
 @lru_cache(maxsize=256)
@@ -111,7 +111,7 @@ def _by_symbol() -> dict[str, list[gemmi.SpaceGroup]]:
     import spglib
 
     found: dict[str, list[gemmi.SpaceGroup]] = defaultdict(list)
-    halls = {}
+    halls: dict[frozenset[str], gemmi.SpaceGroup] = {}
     for group in _table():
         halls.setdefault(frozenset(op.triplet() for op in group.operations()), group)
         found[_compact(group.hm)].append(group)
@@ -123,10 +123,10 @@ def _by_symbol() -> dict[str, list[gemmi.SpaceGroup]]:
         kind = spglib.get_spacegroup_type(index)
         assert kind is not None  # spglib has 530
         operations = gemmi.symops_from_hall(kind.hall_symbol)
-        group = halls.get(frozenset(op.triplet() for op in operations))
+        known = halls.get(frozenset(op.triplet() for op in operations))
         full = _compact(kind.international_full)
-        if group is not None and all(g.hall != group.hall for g in found[full]):
-            found[full].append(group)
+        if known is not None and all(g.hall != known.hall for g in found[full]):
+            found[full].append(known)
     return dict(found)
 
 

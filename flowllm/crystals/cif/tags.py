@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowllm.crystals.cif.values import is_null, plain, shown
 from flowllm.errors import InputError
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # Tags of which two different values would be two different crystals.
 _DECISIVE = ("_cell_", "_atom_site_", "_symmetry", "_space_group", "_chemical_formula_sum")
 SITE_TAGS = tuple(f"_atom_site_{kind}_{axis}" for kind in ("fract", "cartn") for axis in "xyz")
+
+_Place = tuple[Sequence[str], int, int]  # values of a loop, the first of the tag, their distance
 
 
 class Tags:
@@ -30,27 +32,31 @@ class Tags:
     def __init__(self, block: gemmi.cif.Block) -> None:
         self.name: str = block.name.strip()
         self.remarks: list[str] = []
-        self._places: dict[str, tuple[Sequence[str], int, int]] = {}
+        self._places: dict[str, _Place] = {}
+        places, again = self._places, self._again
         for item in block:
-            pair = item.pair
+            pair: Any = item.pair
             if pair is not None:
-                self._add(pair[0], (pair[1:], 0, 1))
+                tag = pair[0].lower().replace(".", "_")
+                place: _Place = ((pair[1],), 0, 1)
+                if places.setdefault(tag, place) is not place:
+                    again(tag, place)
                 continue
             loop = item.loop
             if loop is not None:
-                names = loop.tags
-                values, width = loop.values, len(names)
-                for start, name in enumerate(names):
-                    self._add(name, (values, start, width))
+                names, values = loop.tags, loop.values
+                width = len(names)
+                for start in range(width):
+                    tag = names[start].lower().replace(".", "_")
+                    place = (values, start, width)
+                    if places.setdefault(tag, place) is not place:
+                        again(tag, place)
 
-    def _add(self, name: str, place: tuple[Sequence[str], int, int]) -> None:
-        tag = name.lower().replace(".", "_")
-        if tag not in self._places:
-            self._places[tag] = place
+    def _again(self, name: str, place: _Place) -> None:
+        """A tag that came before: another value is refused where it decides what the crystal is."""
+        if not name.startswith(_DECISIVE):
             return
-        if not tag.startswith(_DECISIVE):
-            return
-        first, second = self.column(tag), place[0][place[1] :: place[2]]
+        first, second = self.column(name), place[0][place[1] :: place[2]]
         if list(first) != list(second):
             raise InputError(
                 f"{shown(name)} is given twice: {shown(first[0])} and {shown(second[0])}"
@@ -114,7 +120,7 @@ def _prepared(text: str) -> str:
 
 
 _LINE = re.compile(r"string:(\d+)")
-_LOOP = re.compile(r"values in loop (\S+)")
+_TAG = re.compile(r"(?<!\S)_\S+")
 
 
 def _reason(message: str, text: str) -> str:
@@ -123,8 +129,10 @@ def _reason(message: str, text: str) -> str:
         return "no data_ block" if "data_" not in text.lower() else "text before the first data_"
     found = _LINE.match(message)
     where = f"line {found[1]}" if found else "somewhere"
-    if loop := _LOOP.search(message):
-        return f"{where}: the loop of {loop[1].rstrip('*_')} has a wrong number of values"
+    if "values in loop" in message:
+        rest = text.split("\n", int(found[1]) - 1)[-1] if found else ""
+        tag = _TAG.search(rest)
+        return f"{where}: the loop of {shown(tag[0]) if tag else '?'} has a wrong number of values"
     if "unterminated" in message:
         return f"{where}: a quote or text field is not closed"
     line = text.split("\n", int(found[1]))[int(found[1]) - 1] if found else ""

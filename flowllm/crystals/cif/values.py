@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 UNKNOWN = "?"
 DEFAULT = "."
@@ -56,6 +57,7 @@ def plain(raw: str) -> str:
     return raw
 
 
+@lru_cache(maxsize=16384)
 def shown(raw: str, limit: int = 40) -> str:
     """A value as it may stand in a message: printable, one line, short."""
     text = "".join(c if c.isprintable() else " " for c in plain(raw))
