@@ -10,6 +10,7 @@ import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.canonical import SYMPREC
+from flowllm.crystals.cif import OVERLAP
 from flowllm.crystals.distances import shortest_distances
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.reduce import ReduceSettings, reduce_crystal
@@ -19,8 +20,6 @@ from flowllm.inputs.limits import DEFAULT_LIMITS
 from flowllm.inputs.read import read_item
 from flowllm.inputs.remarks import joined_remarks
 from flowllm.parallel.time_limit import TimeLimitError, time_limit
-
-CLOSEST = 0.4  # Å; atoms nearer than this are one atom, read twice, and no crystal to learn from
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,10 @@ def _columns(kind: str, rows: list[tuple[int, str, str]]) -> dict[str, np.ndarra
 
 
 def prepare_chunk(chunk: Chunk) -> PreparedChunk:
-    """Reduce every structure of a chunk and find the space groups that are not known."""
+    """Reduce every structure of a chunk and find the space groups that are not known.
+
+    Crystals whose atoms lie on each other (closer than `OVERLAP`) are none to learn from.
+    """
     crystals, places, rejected, remarked = [], [], [], []
     for place, (name, item) in enumerate(zip(chunk.rows.ids, chunk.rows.items, strict=True)):
         row = chunk.start + place
@@ -112,31 +114,32 @@ def prepare_chunk(chunk: Chunk) -> PreparedChunk:
         except Exception as error:  # one strange row must not stop the other 44,108
             rejected.append((row, name, f"it cannot be reduced ({type(error).__name__})"))
     batch = CrystalBatch.concatenate(crystals)
-    chosen = np.array(places, dtype=np.int64)
+    nearest = shortest_distances(batch, OVERLAP)
+    sound = ~(nearest < OVERLAP)
+    for index in np.flatnonzero(~sound):
+        reason = f"atoms closer than {OVERLAP} Å ({nearest[index]:.2f} Å)"
+        rejected.append((chunk.start + places[index], str(batch.ids[index]), reason))
+    batch, chosen = batch[sound], np.array(places, dtype=np.int64)[sound]
     properties = {name: values[chosen] for name, values in chunk.rows.properties.items()}
     groups = properties.get("space_group", np.zeros(len(batch))).copy()
     for index in np.flatnonzero(groups == 0):
         groups[index] = space_group_number(batch[index])
     columns = {**properties, "space_group": groups}
     kept = CrystalSet(batch, columns, max_atoms=chunk.settings.max_atoms)
-    return PreparedChunk(kept, rejected, remarked)
+    return PreparedChunk(kept, sorted(rejected), remarked)
 
 
 def _reduced(crystal: CrystalBatch, name: str, settings: ReduceSettings) -> CrystalBatch:
     """The crystal as data hold it.
 
     Raises:
-        InputError: it cannot be reduced in time, or has atoms too close for any crystal.
+        InputError: it cannot be reduced, or not in time.
     """
     try:
         with time_limit(DEFAULT_LIMITS.seconds):
-            reduced = reduce_crystal(crystal, name, settings)
+            return reduce_crystal(crystal, name, settings)
     except TimeLimitError as error:
         raise InputError(f"reducing {error}") from error
-    nearest = float(shortest_distances(reduced, CLOSEST)[0])
-    if nearest < CLOSEST:
-        raise InputError(f"atoms closer than {CLOSEST} Å ({nearest:.2f} Å)")
-    return reduced
 
 
 def space_group_number(crystal: CrystalBatch) -> int:

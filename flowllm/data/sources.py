@@ -12,7 +12,7 @@ import numpy as np
 from flowllm.data.download import cache_dir, fetch_mp20
 from flowllm.errors import InputError
 from flowllm.inputs.items import Item, Listing, unique_names
-from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits
+from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits, shown
 from flowllm.inputs.sources import list_source
 
 DATA_DIR = "FLOWLLM_DATA_DIR"
@@ -216,7 +216,7 @@ def _numbers(values: list[str], origin: str, column: str) -> np.ndarray:
             result[row] = words[word] if word in words else float(word)
         except ValueError as error:
             raise InputError(
-                f"{origin}: column {column} holds {value[:40]!r} in row {row + 1}, not a number"
+                f"{origin}: column {column} holds {shown(value)!r} in row {row + 1}, not a number"
             ) from error
     return np.where(np.isfinite(result), result, np.nan)
 

@@ -13,6 +13,7 @@ from flowllm.crystals.cells import cell_parameters
 from flowllm.crystals.cif import CifSite
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
+from flowllm.inputs.limits import shown
 
 NAME = "crystal"  # the id of a crystal until ids are made unique
 FLAT = 1e-12  # a cell whose volume is a smaller part of a * b * c spans none
@@ -138,7 +139,7 @@ def element_number(symbol: str) -> tuple[int, tuple[str, ...]]:
     if symbol not in NUMBER_OF:
         right = symbol.capitalize()
         hint = f"; did you mean {right}?" if right in NUMBER_OF else ""
-        raise InputError(f"{symbol[:20]!r} is no element{hint}")
+        raise InputError(f"{shown(symbol, 20)!r} is no element{hint}")
     return NUMBER_OF[symbol], ()
 
 

@@ -35,3 +35,10 @@ class ReadLimits:
 
 
 DEFAULT_LIMITS = ReadLimits()
+
+
+def shown(text: object, length: int = 40) -> str:
+    """Text from outside as a part of a message: one line, printable, cut."""
+    words = " ".join(str(text)[: 4 * length].split())
+    plain = "".join(letter if letter.isprintable() else "\ufffd" for letter in words)
+    return plain if len(plain) <= length else f"{plain[: length - 1]}…"

@@ -9,6 +9,7 @@ import numpy as np
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
 from flowllm.inputs.items import ISOTOPES, ReadCrystal, crystal_from_lattice, element_number
+from flowllm.inputs.limits import shown
 
 _COUNTS = re.compile(r"\s*\d+(\s+\d+)*\s*")
 _NAME = re.compile(r"([A-Z][a-z]?)(_\w+|/\S*)*")
@@ -115,5 +116,5 @@ def _contradictions(lines: list[str], numbers: list[int]) -> list[str]:
         found = _LABEL.match(_label(line))
         named = NUMBER_OF.get(found.group(1)) if found else None
         if named is not None and named != number:
-            return [f"labels of atoms contradict the header: {_label(line)[:20]}"]
+            return [f"labels of atoms contradict the header: {shown(_label(line), 20)}"]
     return []

@@ -11,7 +11,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.inputs.cif import crystal_from_block, crystal_from_cif
 from flowllm.inputs.items import Item, ReadCrystal
-from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits
+from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits, shown
 from flowllm.inputs.poscar import crystal_from_poscar
 from flowllm.inputs.structure_json import crystal_from_json
 from flowllm.inputs.xyz import crystal_from_xyz
@@ -86,10 +86,10 @@ def parse_item(item: Item, limits: ReadLimits = DEFAULT_LIMITS) -> ReadCrystal:
     if len(item.text) > limits.text_bytes:
         raise InputError(f"its text is longer than {limits.text_bytes:,} characters")
     if item.kind not in _PARSERS:
-        shown = " ".join(item.text.split())[:40]
-        if shown.startswith(("Full Formula", "Structure Summary")):
+        begins = shown(item.text)
+        if begins.startswith(("Full Formula", "Structure Summary")):
             raise InputError("a printed Structure, which lacks digits; write it as CIF or JSON")
-        raise InputError(f"no crystal that can be read: {shown!r}")
+        raise InputError(f"no crystal that can be read: {begins!r}")
     read = _PARSERS[item.kind](item.text, limits.atoms)
     fault = too_many(len(read.crystal.atomic_numbers), limits)
     if fault:

@@ -14,6 +14,7 @@ import numpy as np
 
 from flowllm.errors import InputError
 from flowllm.inputs.items import Item, ReadCrystal, crystal_from_lattice, element_number
+from flowllm.inputs.limits import shown
 from flowllm.inputs.xyz import check_periodic
 
 ID_KEYS = ("material_id", "entry_id", "task_id", "id", "name")
@@ -111,8 +112,8 @@ def structures_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[
         for key, part in value.items():
             yield from structures_in(part, str(key), depth + 1)
     else:
-        kind = f"{str(value['@class'])[:40]} " if "@class" in value else ""
-        keys = ", ".join(str(key)[:20] for key in list(value)[:6])
+        kind = f"{shown(value['@class'])} " if "@class" in value else ""
+        keys = ", ".join(shown(key, 20) for key in list(value)[:6])
         raise InputError(
             f"the JSON {kind}holds no structure of pymatgen or ASE; its keys are {keys}"
         )
@@ -149,14 +150,14 @@ def crystal_from_value(value: Any, max_atoms: int) -> ReadCrystal:
 
 def _from_pymatgen(value: Mapping[str, Any], max_atoms: int) -> ReadCrystal:
     if not isinstance(value.get("lattice"), dict):
-        raise InputError(f"{str(value.get('@class', 'the structure'))[:40]} has no cell")
+        raise InputError(f"{shown(value.get('@class', 'the structure'))} has no cell")
     lattice = np.array(value["lattice"]["matrix"], dtype=np.float64).reshape(3, 3)
     check_periodic([bool(flag) for flag in value["lattice"].get("pbc", (True, True, True))])
     sites = value["sites"]
     _check_count(len(sites), max_atoms)
     numbers, coords, remarks = [], [], list[str]()
     for place, site in enumerate(sites):
-        label = str(site.get("label") or place + 1)[:20]
+        label = shown(site.get("label") or place + 1, 20)
         if len(site["species"]) != 1:
             raise InputError(f"partial occupancy on site {label}; {ORDERED}")
         species = site["species"][0]

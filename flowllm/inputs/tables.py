@@ -13,7 +13,7 @@ from pathlib import Path
 from flowllm.errors import InputError
 from flowllm.inputs.files import decode, kind_of_name, kind_of_text, read_bytes
 from flowllm.inputs.items import Item, Listing
-from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits
+from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits, shown
 
 ID_COLUMNS = ("material_id", "id")
 CRYSTAL_COLUMNS = ("cif", "structure")
@@ -98,7 +98,7 @@ def read_table(text: str, path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> Ta
     ambiguous = {}
     for place, name in enumerate(names):
         if name and name in columns:
-            same = [repr(header[k][:40]) for k, other in enumerate(names) if other == name]
+            same = [repr(shown(header[k])) for k, other in enumerate(names) if other == name]
             ambiguous[name] = f"{path} has the columns {' and '.join(same)}; rename one of them"
         elif name:
             columns[name] = [row[place] for row in rows]
@@ -138,8 +138,8 @@ def crystal_column(table: Table, path: Path) -> str:
     found = next((name for name in CRYSTAL_COLUMNS if name in table), None)
     if found is None:
         names = list(table.columns)
-        shown = ", ".join(name[:40] for name in names[:12]) + (", …" if len(names) > 12 else "")
-        raise InputError(f"{path} has no column cif or structure; its columns are {shown}")
+        listed = ", ".join(shown(name) for name in names[:12]) + (", …" if len(names) > 12 else "")
+        raise InputError(f"{path} has no column cif or structure; its columns are {listed}")
     return found
 
 

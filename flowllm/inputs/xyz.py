@@ -9,6 +9,7 @@ import numpy as np
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
 from flowllm.inputs.items import Item, ReadCrystal, crystal_from_lattice, element_number
+from flowllm.inputs.limits import shown
 
 _COUNT = re.compile(r"\s*(\d+)\s*", re.ASCII)
 _KEY = re.compile(r"([A-Za-z_][\w.-]*)[ \t]*=[ \t]*")
@@ -170,7 +171,7 @@ def _flags(value: str) -> list[bool]:
     words = re.sub(r"[\[\],]", " ", value).lower().split()
     words = words * 3 if len(words) == 1 else words
     if len(words) != 3 or any(word not in _TRUE + _FALSE for word in words):
-        raise InputError(f"the frame does not parse: pbc is {value[:20]!r}")
+        raise InputError(f"the frame does not parse: pbc is {shown(value, 20)!r}")
     return [word in _TRUE for word in words]
 
 

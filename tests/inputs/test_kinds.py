@@ -109,7 +109,8 @@ def reference():
 
 
 @pytest.mark.parametrize("name", CONTENTS)
-def test_every_command_reads_every_kind_alike(name, tmp_path, reduced, reference):
+def test_every_command_reads_every_kind_alike(name, tmp_path, reduced, reference, monkeypatch):
+    monkeypatch.delenv("FLOWLLM_DATA_DIR", raising=False)  # no hull, which takes seconds to load
     file = tmp_path / "in" / name
     file.parent.mkdir()
     file.write_bytes(CONTENTS[name])

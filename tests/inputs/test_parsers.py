@@ -79,7 +79,7 @@ def test_headers_of_every_version_are_read(text, volume):
         (changed(POSCAR, "Sr Ti O\n1 1", "Sr Vac O\n1 1"), "'Vac' is no element"),
         (changed(POSCAR, "Sr Ti O\n1 1", "Sr TI O\n1 1"), "'TI' is no element; did you mean Ti?"),
         (changed(POSCAR, "Direct", "Wherever"), "neither Direct nor Cartesian"),
-        (changed(POSCAR, "1 1 3", "1 1 4"), "a coordinate in line 14 of the POSCAR is not 3 numbers"),
+        (changed(POSCAR, "1 1 3", "1 1 4"), "a coordinate in line 14 of the POSCAR is not 3 num"),
         (changed(POSCAR, "1 1 3", "1 1 1000000000000000000000"), "promises"),
         (changed(POSCAR, "1 1 3", "1 one 3"), "holds no numbers of atoms"),
         (changed(POSCAR, "\n1.0\n", "\n0\n"), "scale of the POSCAR is not positive"),
