@@ -66,7 +66,7 @@ def test_bad_input_says_what_to_do_and_writes_nothing(file, tmp_path, capsys, wo
 
 
 def test_sites_are_those_of_the_file_as_written(tmp_path, capsys):
-    """A site of rock salt stands for four atoms; the second site is chlorine, not the second atom."""
+    """A site of rock salt stands for four atoms; the second is chlorine, not the second atom."""
     case = Path(__file__).parents[1] / "inputs" / "cases" / "44_infill_symmetric" / "sym.cif"
     out = tmp_path / "out"
     words = ["--sites", "2", "--elements", "F,Br", "--num", "1", "--steps", "2"]
