@@ -54,7 +54,7 @@ def _amounts(text: str) -> dict[str, float] | None:
 def agrees(counts: Counter[str], formula: Formula) -> bool:
     """Whether a cell holds whole formula units, Z of them where the file gives Z.
 
-    Programs write the formula of the cell or of one unit; with Z both are accepted.
+    Some programs write the formula of the whole cell beside Z; it is then a multiple of Z.
     """
     if set(counts) != set(formula.amounts):
         return False
@@ -62,9 +62,12 @@ def agrees(counts: Counter[str], formula: Formula) -> bool:
     units = ratios[0]
     if any(abs(ratio - units) > TOLERANCE * units for ratio in ratios):
         return False
-    if formula.units is None:
+    z = formula.units
+    if z is None or abs(units - z) <= TOLERANCE * z:
         return True
-    return any(abs(units - z) <= TOLERANCE * z for z in (formula.units, 1.0))
+    return abs(units - 1) <= TOLERANCE and all(
+        abs(amount / z - round(amount / z)) < TOLERANCE for amount in formula.amounts.values()
+    )
 
 
 def proportional(counts: Counter[str], formula: Formula) -> bool:

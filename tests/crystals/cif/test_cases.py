@@ -55,7 +55,7 @@ RIGHT = {  # file -> atoms of the cell, space group, shortest distance in Å, a 
     "07_*/rhomb_R.cif": ("C2 Ca2 O6", 167, 1.281, ""),
     "09_*/duplicate_tag.cif": ("Cl4 Na4", 225, 2.82, "_cell_length_a is given twice"),
     "14_*/hidden.cif": ("Al4 As4 Ga4", 216, 0.0, "Ga1 and Al1 are two elements on one place"),
-    "15_*/mnf2.mcif": ("F4 Mn2", 136, 2.1, ""),
+    "15_*/mnf2.mcif": ("F4 Mn2", 136, 2.063, ""),
     "16_*/with_cell.cif": ("Cl4 Na4", 225, 2.82, "only Cartesian coordinates"),
     "31_*/wc.cif": ("C1 W1", 187, 2.197, ""),
     "31_*/ybo.cif": ("O1 Yb1", 225, 2.44, ""),
