@@ -13,6 +13,7 @@ from flowllm.data.download import cache_dir, fetch_mp20
 from flowllm.errors import InputError
 from flowllm.inputs.items import Item, Listing, unique_names
 from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits, shown
+from flowllm.inputs.remarks import USED
 from flowllm.inputs.sources import list_source
 
 DATA_DIR = "FLOWLLM_DATA_DIR"
@@ -117,7 +118,7 @@ def rows_of(found: Listing, origin: str) -> Rows:
         raise InputError(f"{origin} holds no rows")
     ids, again = unique_names([item.name for item in found.items])
     items = [
-        replace(item, name=name, remarks=(f"the id {again[row]} is used before", *item.remarks))
+        replace(item, name=name, remarks=(f"the id {again[row]} {USED}", *item.remarks))
         if row in again
         else replace(item, name=name)
         for row, (item, name) in enumerate(zip(found.items, ids, strict=True))

@@ -20,7 +20,7 @@ from flowllm.inputs.items import Listing, ReadCrystal, unique_names
 from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits
 from flowllm.inputs.objects import python_listing
 from flowllm.inputs.read import Reader, concatenated
-from flowllm.inputs.remarks import joined_remarks, summary
+from flowllm.inputs.remarks import USED, joined_remarks, summary
 from flowllm.inputs.sources import list_source, list_sources
 from flowllm.runs.identity import digest
 from flowllm.runs.progress import ItemProgress
@@ -149,7 +149,7 @@ def _finish(
         notes.append(f"{(sizes > large).sum()} crystals have more than {large} atoms")
     remarks = []
     for row, (item, one) in enumerate(zip(found.items, read, strict=True)):
-        said = [f"the id {again[row]} is used before"] if row in again else []
+        said = [f"the id {again[row]} {USED}"] if row in again else []
         said += [*item.remarks, *(one.remarks if isinstance(one, ReadCrystal) else ())]
         if large is not None and sizes[row] > large:
             said.append(f"{sizes[row]} atoms, more than {large}")

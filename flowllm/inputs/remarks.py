@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 BETWEEN = "; "
+USED = "is used before"  # an id
 SHOWN = 6  # kinds that a line counts one by one
 _PARTICULAR = re.compile(r"(?<![\w-])\d+(?= atoms)|\b[A-Za-z]+\d\w*|\d+\.\d+")  # labels, values
 
@@ -19,6 +20,8 @@ def joined_remarks(remarks: Iterable[str]) -> str:
 
 def kind_of(remark: str) -> str:
     """A remark without what is particular to one crystal: what follows a colon or stands in ()."""
+    if remark.endswith(USED):
+        return f"the id … {USED}"
     return _PARTICULAR.sub("…", remark.split(": ")[0].split(" (")[0])
 
 
