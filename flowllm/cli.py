@@ -84,7 +84,7 @@ def quiet_libraries() -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if filename.startswith(here):
+        if filename.startswith(here) or category.__module__.startswith("flowllm."):
             print(f"flowllm: note: {message}", file=sys.stderr)
 
     warnings.showwarning = show

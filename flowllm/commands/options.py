@@ -85,6 +85,20 @@ def parts_of_system(given: Mapping[str, str], words: Sequence[str]) -> Classes:
     }
 
 
+def writes_freely(model: str) -> bool:
+    """Whether a model's prior is a fine-tuned pretrained one, which takes prompts of any words.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    from flowllm.methods.language_model.decoding.encoding import is_large
+    from flowllm.systems.record import SystemRecord, find_model
+
+    folder = find_model(model)
+    prior = SystemRecord.read(folder).parts["prior"]
+    return prior.kind == "language-model" and is_large(folder / prior.folder)
+
+
 def load_system(model: str, device: str) -> FlowLLM:
     """A model from a folder or by its name; a line says so while it loads."""
     from flowllm.runs.progress import waiting

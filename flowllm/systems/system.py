@@ -204,14 +204,16 @@ class FlowLLM:
         Warns:
             OutOfRangeWarning: a condition that the training data do not have, or hardly have; one
                 warning for each.
+            RemarkWarning: a formula is read as another, D as H.
         """
         check_together(request.conditions, self.max_atoms)
         first = self.asked(request, 0, seed)
         prompts = [read_prompt(prompt) for prompt in dict.fromkeys(request.prompts)]
         for asked in prompts or [first]:
             checks.check_asked(self.prior, asked, self.max_atoms)
+        asked_for = [request.conditions, *prompts]
+        checks.remark_on(asked_for, dict.fromkeys(request.prompts), self.max_atoms)
         if self.training is not None:
-            asked_for = [request.conditions, *prompts]
             checks.warn_outside(self.training, asked_for, stacklevel + 1)
 
     def generate_range(

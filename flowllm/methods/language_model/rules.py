@@ -9,7 +9,13 @@ from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.formula import multiples_of
 from flowllm.errors import InputError
-from flowllm.text.prompts import OUTLINE, parse_prompt, prompt_of, without_frame
+from flowllm.text.prompts import (
+    OUTLINE,
+    parse_prompt,
+    prompt_of,
+    standard_prompt,
+    without_frame,
+)
 from flowllm.text.tokenizer import warn_about_foreign_text
 
 
@@ -26,7 +32,7 @@ def stated(asked: Conditions, outline: Sequence[str] = OUTLINE) -> Conditions:
     Warns:
         UserWarning: the prompt strays from the sentences that a compact model knows.
     """
-    prompt = prompt_of(asked, outline)
+    prompt = standard_prompt(prompt_of(asked, outline))
     warn_about_foreign_text(prompt)
     try:
         return replace(parse_prompt(prompt), prompt=prompt)
