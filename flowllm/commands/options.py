@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from flowllm.commands.flatten import Classes
+from flowllm.conditions.remarks import shown
+from flowllm.errors import InputError
 
 if TYPE_CHECKING:
     from flowllm.systems.generation import Stage
@@ -30,6 +32,32 @@ def given_options(words: Sequence[str]) -> dict[str, str]:
         if word.startswith("--"):
             given[name.replace("-", "_")] = value if equals else following
     return given
+
+
+def check_repeated(words: Sequence[str]) -> None:
+    """Refuse an option that is given twice: only the last would count, in silence.
+
+    Args:
+        words: those behind "flowllm".
+
+    Raises:
+        InputError: names the option and its values.
+    """
+    found: dict[str, list[str]] = {}
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
+        if word == "--":
+            break
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            value = value if equals else "" if following.startswith("--") else following
+            found.setdefault(name.replace("_", "-"), []).append(value)
+    for name, values in found.items():
+        if len(values) > 1:
+            given = " and ".join(shown(value) for value in values if value)
+            times = "twice" if len(values) == 2 else f"{len(values)} times"
+            line = f"{name} is given {times}" + (f": {given}" if given else "")
+            more = "; several formulas go into a file for --prompt-file, one a line"
+            raise InputError(line + (more if name == "--formula" else "; give it once"))
 
 
 def parts_of_model(given: Mapping[str, str], words: Sequence[str]) -> Classes:

@@ -44,8 +44,8 @@ def reduced_formula(formula: str) -> str:
         size = sum(read_formula(reduced).values())
         cells = ", ".join(str(size * factor) for factor in (1, 2, 3))
         remark(
-            f"the formula {formula.strip()} is reduced to {reduced}: cells may have {cells}, … "
-            "atoms; a composition asks for so many atoms"
+            f"the formula {formula.strip()} is reduced to {reduced}: cells have {cells}, … atoms; "
+            "a composition, or a number of atoms, fixes how many"
         )
     return reduced
 

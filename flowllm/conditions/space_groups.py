@@ -51,14 +51,13 @@ def read_space_group(text: str | int) -> int:
     Raises:
         InputError: no such space group; like ones are named.
     """
-    if isinstance(text, int) and not isinstance(text, bool):
-        number: int | None = text
-    else:
-        given = str(text).strip()
-        digits = re.fullmatch(r"(?:#|no\.?|nr\.?|sg)? ?([0-9]{1,9})", given, re.I)
-        number = int(digits[1]) if digits else _number_of(given)
-        if number is None:
-            raise InputError(_refusal(given))
+    given = str(text).strip()
+    digits = re.fullmatch(r"(?:#|no\.?|nr\.?|sg)? ?(-?[0-9]{1,9})", given, re.I)
+    number = _number_of(given)
+    if number is None and digits:
+        number = int(digits[1])
+    if number is None:
+        raise InputError(_refusal(given))
     if not 1 <= number <= 230:
         raise InputError(f"space group {number} is not between 1 and 230")
     return number
