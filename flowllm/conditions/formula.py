@@ -134,7 +134,7 @@ def read_composition(text: str) -> dict[str, int]:
         found = parse(text, cell=True)
     except FormulaError as error:
         why = str(error) if "twice" in str(error) else explained(text, error)
-        raise InputError(f"{shown(text)} is no unit cell, as Sr1 Ti1 O3 is: {why}") from None
+        raise InputError(f"{shown(text)} is no unit cell: {why}; write it as Sr1 Ti1 O3") from None
     _remark_isotopes(found.isotopes)
     return found.atoms
 
@@ -166,7 +166,9 @@ def _parsed(formula: str) -> Formula:
     try:
         return parse(formula)
     except FormulaError as error:
-        raise InputError(f"formula {shown(formula)}: {explained(formula, error)}") from None
+        raise InputError(
+            f"formula {shown(formula)} cannot be read: {explained(formula, error)}"
+        ) from None
 
 
 def _element_hint(word: str) -> str:

@@ -211,7 +211,7 @@ class _Reader:
             return 1
         self.place += len(number)
         if not number.strip("0"):
-            raise FormulaError("an amount of zero: leave out what is not there")
+            raise FormulaError("an amount of zero; a number is at least 1")
         if number[0] == "0":
             raise FormulaError(
                 f"the number {number[:8]} begins with a zero; is the letter O meant?"
