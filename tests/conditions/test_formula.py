@@ -93,9 +93,8 @@ def test_isotopes_are_hydrogen_and_it_is_said():
 
 
 def test_a_unit_cell_may_have_blanks_anywhere_and_no_element_twice():
-    assert (
-        read_composition("Ti1Sr O3") == read_composition("Sr Ti O 3") == read_composition("O3TiSr")
-    )
+    for text in ("Ti1Sr O3", "Sr Ti O 3", "O3TiSr", "Sr1 Ti1 O3"):
+        assert read_composition(text) == {"Sr": 1, "Ti": 1, "O": 3}
     assert read_composition("(NH4)2 SO4") == {"N": 2, "H": 8, "S": 1, "O": 4}
     for text, said in (
         ("Sr1 Ti1 Sr2", "Sr stands there twice"),

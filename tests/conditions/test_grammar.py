@@ -1,4 +1,4 @@
-"""The grammar of formulas: every case that people write, spellings, fuzz, and pymatgen beside it."""
+"""The grammar of formulas: what people write, spellings, fuzz, and pymatgen beside it."""
 
 import gzip
 import re
