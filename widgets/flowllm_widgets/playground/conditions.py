@@ -163,4 +163,4 @@ def _strangeness(prompt: str) -> str:
 
 def _sentence(stem: str) -> str:
     """A standard sentence, as `parse_prompt` finds it."""
-    return re.escape(stem) + r" (.*?)\.(?= |\n|$)"
+    return re.escape(stem) + r" (.{0,1000}?)\.(?= |\n|$)"  # no value is longer; time stays linear
