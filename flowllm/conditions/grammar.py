@@ -173,7 +173,7 @@ class _Reader:
         if opening in CLOSING:
             if depth == DEEPEST:
                 raise FormulaError(f"brackets are at most {DEEPEST} deep")
-            if _ROMAN.match(self.text, self.place):  # Fe(III) is no iodide
+            if self.place and _ROMAN.match(self.text, self.place):  # Fe(III) is no iodide
                 raise FormulaError("oxidation states are no part of a formula")
             self.place += 1
             self.groups(inner, depth + 1)
