@@ -15,6 +15,7 @@ from flowllm.commands.options import (
     load_system,
     print_remarks,
     print_stages,
+    writes_freely,
 )
 
 if TYPE_CHECKING:
@@ -38,12 +39,13 @@ def generate(
     Args:
         out: folder for the results; open report.html in it first.
         num: how many crystals; default 16, or one for each prompt of a file.
-        prompt_file: a text file with one prompt a line; they are used in turn.
+        prompt_file: a text file with one prompt a line, used in turn: standard sentences, or a bare
+            formula. Empty lines and those that begin with # are left out.
     """
-    from flowllm.text.prompts import read_prompts
+    from flowllm.text.prompt_file import read_prompts
 
     # what can be wrong is looked at before anything that takes seconds to load
-    prompts = read_prompts(prompt_file) if prompt_file else ()
+    prompts = read_prompts(prompt_file, writes_freely(model)) if prompt_file else ()
     settings = replace(
         settings,
         num=num if num is not None else len(prompts) or settings.num,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from flowllm.commands.flatten import Classes
+from flowllm.conditions.remarks import shown
+from flowllm.errors import InputError
 
 if TYPE_CHECKING:
     from flowllm.systems.generation import Stage
@@ -31,6 +33,32 @@ def given_options(words: Sequence[str]) -> dict[str, str]:
         if word.startswith("--"):
             given[name.replace("-", "_")] = value if equals else following
     return given
+
+
+def check_repeated(words: Sequence[str]) -> None:
+    """Refuse an option that is given twice: only the last would count, in silence.
+
+    Args:
+        words: those behind "flowllm".
+
+    Raises:
+        InputError: names the option and its values.
+    """
+    found: dict[str, list[str]] = {}
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
+        if word == "--":
+            break
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            value = value if equals else "" if following.startswith("--") else following
+            found.setdefault(name.replace("_", "-"), []).append(value)
+    for name, values in found.items():
+        if len(values) > 1:
+            given = " and ".join(shown(value) for value in values if value)
+            times = "twice" if len(values) == 2 else f"{len(values)} times"
+            line = f"{name} is given {times}" + (f": {given}" if given else "")
+            more = "; several formulas go into a file for --prompt-file, one a line"
+            raise InputError(line + (more if name == "--formula" else "; give it once"))
 
 
 def parts_of_model(given: Mapping[str, str], words: Sequence[str]) -> Classes:
@@ -84,6 +112,20 @@ def parts_of_system(given: Mapping[str, str], words: Sequence[str]) -> Classes:
             for part, kind in training.items()
         },
     }
+
+
+def writes_freely(model: str) -> bool:
+    """Whether a model's prior is a fine-tuned pretrained one, which takes prompts of any words.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    from flowllm.methods.language_model.decoding.encoding import is_large
+    from flowllm.systems.record import SystemRecord, find_model
+
+    folder = find_model(model)
+    prior = SystemRecord.read(folder).parts["prior"]
+    return prior.kind == "language-model" and is_large(folder / prior.folder)
 
 
 def load_system(model: str, device: str) -> FlowLLM:

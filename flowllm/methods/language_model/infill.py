@@ -108,7 +108,8 @@ def propose_elements(
         prior: the language model.
         structure: the crystal; what stands on the masked sites plays no part.
         masked: positions from 0, of `masked_sites`; all get the same element.
-        candidates: symbols to choose from.
+        candidates: symbols to choose from; of all of them those that the training data have, where
+            the prior knows these.
         allow_present: also propose elements of the sites that are not masked. That makes a crystal
             of fewer elements, often of a smaller cell, whose likelihood is not quite comparable.
 
@@ -118,6 +119,8 @@ def propose_elements(
     unknown = [symbol for symbol in candidates if symbol not in NUMBER_OF]
     if unknown:
         raise InputError(f"unknown element {unknown[0]!r}")
+    if tuple(candidates) == TRAINED_ON and prior.pool is not None:
+        candidates = [symbol for symbol in candidates if symbol in prior.pool]
     hidden = set(masked)
     present = {site.specie.symbol for k, site in enumerate(structure) if k not in hidden}
     chosen = [s for s in dict.fromkeys(candidates) if allow_present or s not in present]
