@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from flowllm.errors import InputError
 
 _HEADER = re.compile(r"(?:^|\s)data_", re.IGNORECASE)
-_TOKEN = re.compile(r"'(?:[^']|'(?=\S))*'(?=\s|$)|\"(?:[^\"]|\"(?=\S))*\"(?=\s|$)|#.*|\S+")
+# A quote that is not closed takes the rest of its line; gemmi then refuses the block.
+_TOKEN = re.compile(r"'(?:[^']|'(?=\S))*(?:'|$)|\"(?:[^\"]|\"(?=\S))*(?:\"|$)|#.*|\S+")
 _SITES = re.compile(r"(?:^|\s)_atom_site[_.](?:fract|cartn)_[xyz](?=\s|$)")
 _CELL = re.compile(r"(?:^|\s)_cell[_.]length_[abc](?=\s|$)")
 

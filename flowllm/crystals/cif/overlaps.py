@@ -14,6 +14,7 @@ from flowllm.errors import InputError
 
 OVERLAP = 0.4  # Å; atoms are never closer than this (H2: 0.74 Å)
 DENSE = 48  # atoms; above this pairs are looked for by a tree
+MAX_PAIRS = 1_000_000  # looked at in a small cell; in a large one 50 for each atom
 MAX_COPIES = 512  # of a thin cell, beside each other until it is thick enough
 
 
@@ -26,10 +27,11 @@ def closest(crystal: CifCrystal, cutoff: float = OVERLAP) -> tuple[float, int, i
 
     Returns:
         The distance in Å and the indices of the two atoms, equal for an atom and its own image;
-        (inf, -1, -1) where no two are closer than the cutoff.
+        (inf, -1, -1) where no two are closer than the cutoff. Where an atom has more than 50
+        others around it the pair is a close one, not always the closest.
 
     Raises:
-        InputError: nearly all atoms lie on each other, or the cell is too thin to look.
+        InputError: the cell is too thin to look.
     """
     a, b, c = (float(x) for x in crystal.lengths)
     alpha, beta, gamma = (float(x) for x in crystal.angles)
@@ -79,9 +81,10 @@ def _by_tree(coords: np.ndarray, cell: Cell, cutoff: float) -> tuple[float, int,
 
     heights = np.array(cell.heights)
     tree = cKDTree((coords - np.floor(coords)) % 1.0 * heights, boxsize=heights)
-    if tree.count_neighbors(tree, cutoff, p=np.inf) > 50 * len(coords):
-        raise InputError("most atoms lie on each other")
-    pairs = tree.query_pairs(cutoff, p=np.inf, output_type="ndarray")
+    if tree.count_neighbors(tree, cutoff, p=np.inf) > max(50 * len(coords), MAX_PAIRS):
+        pairs = _crowded(tree.data)
+    else:
+        pairs = tree.query_pairs(cutoff, p=np.inf, output_type="ndarray")
     if not len(pairs):
         return math.inf, -1, -1
     distances = cell.distances(coords[pairs[:, 0]] - coords[pairs[:, 1]])
@@ -89,3 +92,12 @@ def _by_tree(coords: np.ndarray, cell: Cell, cutoff: float) -> tuple[float, int,
     if distances[place] >= cutoff:
         return math.inf, -1, -1
     return float(distances[place]), int(pairs[place, 0]), int(pairs[place, 1])
+
+
+def _crowded(places: np.ndarray) -> np.ndarray:
+    """(n - 1, 2) candidates where nearly all atoms lie on each other: neighbours in order of place.
+
+    Those that coincide are beside each other then; the closest of others may be missed.
+    """
+    order = np.lexsort(np.round(places, 4).T)
+    return np.sort(np.stack([order[:-1], order[1:]], axis=1), axis=1)

@@ -12,7 +12,7 @@ from flowllm.errors import InputError
 
 _CHARGE = re.compile(r"([A-Za-z]{1,2})(?:\d*\.?\d*[+-]|[+-]\d+\.?\d*|0)?", re.ASCII)
 _LABEL = re.compile(r"([A-Za-z]+)(?:[^A-Za-z].*)?", re.ASCII | re.DOTALL)
-_GROUPS = re.compile(r"[HDT]\d?O\d?|[HD]O\d*|[NPSCB]H\d|N2O|O[HD]\d*", re.ASCII | re.IGNORECASE)
+_GROUPS = re.compile(r"[HD][23]O\d*|N2O\d?|C2H\d?", re.ASCII | re.IGNORECASE)  # no labels
 _ISOTOPES = {"D": "deuterium", "T": "tritium"}
 
 

@@ -153,11 +153,10 @@ def test_time_is_linear_in_the_text(flood):
 
 
 words = st.sampled_from(
-    "data_ data_x loop_ save_ _cell_length_a _cell_angle_beta _atom_site_label _atom_site_fract_x "
-    "_atom_site_fract_y _atom_site_fract_z _atom_site_occupancy _symmetry_space_group_name_H-M 1 0.5 ? . "
-    "-3 nan 1e400 'P 1' 'F m -3 m' x,y,z -x,-y,-z Na1 ; ' \" # [ \0 é 9999999999 stop_ global_".split(
-        " "
-    )
+    "data_ data_x loop_ save_ stop_ global_ _cell_length_a _cell_angle_beta _atom_site_label "
+    "_atom_site_fract_x _atom_site_fract_y _atom_site_fract_z _atom_site_occupancy "
+    "_symmetry_space_group_name_H-M 1 0.5 ? . -3 nan 1e400 'P 1' 'F m -3 m' x,y,z -x,-y,-z Na1 ; "
+    "' \" # [ \0 é 9999999999".split(" ")
 )
 
 

@@ -265,7 +265,7 @@ def test_parts_of_one_element_on_one_place_are_one_atom():
 
 
 def test_what_the_file_says_of_its_atoms_is_compared_with_them():
-    head = "_chemical_formula_sum 'H2 Mg O2'\n_cell_formula_units_Z 1\n_symmetry_space_group_name_H-M 'P 1'"
+    head = "_chemical_formula_sum 'H2 Mg O2'\n_cell_formula_units_Z 1\n_space_group_IT_number 1"
     crystal = read_block(cif("Mg1 Mg 0 0 0\nO1 O 0.5 0.5 0.5", head=head))
     assert crystal.remarks == (
         "_chemical_formula_sum is 'H2 Mg O2' and Z = 1, the atoms of the cell are Mg1 O1",
@@ -288,12 +288,12 @@ def test_atoms_on_each_other_are_remarked_on(x, distance):
         assert found == (pytest.approx(distance), 0, 1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     coords=hnp.arrays(
-        float, st.tuples(st.integers(2, 70), st.just(3)), elements=st.floats(-1, 1, width=32)
+        float, st.tuples(st.integers(2, 55), st.just(3)), elements=st.floats(-1, 1, width=32)
     ),
-    cell=st.tuples(*[st.floats(0.3, 9)] * 3, *[st.floats(55, 120)] * 3),
+    cell=st.tuples(*[st.floats(0.6, 9)] * 3, *[st.floats(55, 120)] * 3),
 )
 def test_the_closest_pair_is_that_of_all_pairs_and_images(coords, cell):
     alpha, beta, gamma = np.cos(np.radians(cell[3:]))
@@ -307,7 +307,7 @@ def test_the_closest_pair_is_that_of_all_pairs_and_images(coords, cell):
     import gemmi
 
     matrix = np.array(gemmi.UnitCell(*cell).orth.mat.tolist())
-    shifts = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 3), -1).reshape(-1, 3)
+    shifts = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3), -1).reshape(-1, 3)
     delta = coords[:, None] - coords[None, :]
     delta = (delta - np.round(delta))[:, :, None, :] + shifts
     lengths = np.linalg.norm(delta @ matrix.T, axis=-1)
@@ -358,5 +358,5 @@ def test_too_many_atoms_are_refused_before_they_are_made():
         read_block(cif(rows, (90.0,) * 6, head))
     with pytest.raises(InputError, match="20001 atom sites; at most 20000"):
         read_block(cif("Na1 Na 0 0 0\n" * 20_001, CUBE))
-    with pytest.raises(InputError, match="most atoms lie on each other"):
-        read_block(cif("Na1 Na 0 0 0\n" * 20_000, CUBE))
+    heap = read_block(cif("Na1 Na 0 0 0\n" * 20_000, CUBE))
+    assert "overlapping atoms Na1 and Na1 at 0.00 Å" in heap.remarks
