@@ -10,7 +10,7 @@ STAMP := $(VENV)/.stamp
 # Another interpreter: make env PYTHON=/path/to/python3.12
 PYTHON ?=
 
-.PHONY: help env demo test lint format lab pages pictures bench bench-widgets clean
+.PHONY: help env demo test lint format lab pages pictures bench bench-widgets fuzz chaos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do \
@@ -49,6 +49,12 @@ bench: $(STAMP) ## seconds per stage and crystals per second on this machine
 
 bench-widgets: $(STAMP) ## how fast the widgets answer, in a real JupyterLab
 	@$(BIN)/python -m recipes.widget_bench
+
+fuzz: $(STAMP) ## broken inputs for MINUTES=30, each must be read or refused in a line
+	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),30)
+
+chaos: $(STAMP) ## kill, fill the disk, tear files: TIMES=100, needs FLOWLLM_DATA_DIR (40 minutes)
+	@$(BIN)/python -m recipes.chaos --times $(or $(TIMES),100)
 
 clean: ## remove .venv and caches; runs/ stays
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,6 +11,7 @@ from typing import TextIO
 import tyro
 
 from flowllm.commands import commands_for
+from flowllm.commands.options import check_repeated
 from flowllm.errors import InputError
 
 DESCRIPTION = """Generate crystals: a language model writes them, a Riemannian flow refines them.
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     quiet_libraries()
     words = sys.argv[1:] if arguments is None else arguments
     try:
+        check_repeated(words)
         tyro.extras.subcommand_cli_from_dict(
             commands_for(words),
             prog="flowllm",
@@ -84,7 +86,7 @@ def quiet_libraries() -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if filename.startswith(here):
+        if filename.startswith(here) or category.__module__.startswith("flowllm."):
             print(f"flowllm: note: {message}", file=sys.stderr)
 
     warnings.showwarning = show

@@ -19,6 +19,10 @@ from flowllm.commands import COMMANDS
 from flowllm.errors import InputError
 
 PREPARE = importlib.import_module("flowllm.data.prepare")  # the package has a function of that name
+PRINTING = {"bench"}
+"""Commands that write no files."""
+WITHOUT_DEVICE = {"data", "combine", "evaluate", "export", "hull", "merge-lm", "reference"}
+"""Commands that write files and run no network on a device of choice."""
 
 
 @pytest.fixture
@@ -74,12 +78,17 @@ def test_every_option_of_a_command_is_explained(name, capsys):
             assert f"--{word.replace('_', '-')}" in shown
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"bench"}))
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - PRINTING))
 def test_every_command_that_fills_a_folder_can_replace_a_run(name):
     parameters = inspect.signature(COMMANDS[name].flat()).parameters
     assert {"out", "overwrite"} <= set(parameters)
-    if name not in ("data", "combine", "evaluate", "export", "hull", "merge-lm", "reference"):
+    if name not in WITHOUT_DEVICE:
         assert "device" in parameters
+
+
+@pytest.mark.parametrize("name", sorted(PRINTING))
+def test_a_command_that_only_prints_takes_no_folder(name):
+    assert not {"out", "overwrite"} & set(inspect.signature(COMMANDS[name].flat()).parameters)
 
 
 # ---- commands that succeed -----------------------------------------------------------------------

@@ -4,15 +4,20 @@ import csv
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
+from pymatgen.core import Lattice, Structure
 
 from flowllm import evaluate
+from flowllm.conditions.conditions import Conditions
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.evaluation.report import Report
 from flowllm.evaluation.settings import EvaluateSettings
-from flowllm.evaluation.stages import COLUMNS, REGISTRY, STAGES
+from flowllm.evaluation.stages import COLUMNS, DEFAULT_STAGES, REGISTRY, STAGE_OF
 from flowllm.evaluation.stages.base import StageResult
 from flowllm.evaluation.stages.stage import EvaluationStage
+from flowllm.text.prompts import build_prompt
 
 pytestmark = pytest.mark.data
 PROXIES = ["validity", "distributions", "coverage", "diversity", "novelty"]
@@ -93,7 +98,7 @@ def test_the_files_say_what_the_report_says(evaluated):
     assert summary["inputs"] == 9 and summary["readable"] == 7
     named = {m["name"]: m for ms in summary["metrics"].values() for m in ms}
     assert named["valid structure"]["value"] == pytest.approx(5 / 9)
-    for stage in set(STAGES) - {"prediction"}:
+    for stage in set(DEFAULT_STAGES):
         assert summary["protocol"][stage], stage
     assert "smact14" in summary["protocol"]["validity"]["composition"]
     assert "CHGNet" in summary["protocol"]["relaxation"]["relaxer"]
@@ -102,13 +107,13 @@ def test_the_files_say_what_the_report_says(evaluated):
 
 def test_stages_leave_the_columns_and_figures_that_their_entries_name(evaluated):
     out, report = evaluated
-    for stage in REGISTRY[:-1]:
+    for stage in (one for one in REGISTRY if not one.on_request):
         found = StageResult.load(out / "stages" / f"{stage.name}.json")
         assert tuple(found.columns) == stage.columns
         named = {metric.name for metric in found.metrics}
         assert {*stage.tiles, *stage.rates} <= named
-    ran = [column for column in COLUMNS if column not in REGISTRY[-1].columns]
-    assert list(report.rows) == ["id", "formula", "readable", *ran, "reason"]
+    ran = [column for column in COLUMNS if STAGE_OF[column] in DEFAULT_STAGES]
+    assert list(report.rows) == ["id", "formula", "readable", *ran, "reason", "remarks"]
 
 
 def test_a_report_that_is_read_again_is_the_same(evaluated):
@@ -225,6 +230,36 @@ def test_structure_prediction_by_the_ids_of_the_test_split(parts, reference_fold
         )
 
 
+def test_adherence_by_the_prompts_of_a_table(reference_folder, tmp_path):
+    salt = CrystalBatch.from_pymatgen([Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+    ).get_primitive_structure()]).to_cif()[0]  # fmt: skip
+    asked = [
+        Conditions(formula="NaCl", space_group=225), Conditions(formula="KCl"), Conditions(),
+        Conditions(formula="NaCl", space_group=221, num_atoms=2), Conditions(formula="NaCl"),
+    ]  # fmt: skip
+    with (tmp_path / "table.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "cif", "prompt"])
+        for place, conditions in enumerate(asked):
+            writer.writerow([place, "no cif" if place == 4 else salt, build_prompt(conditions)])
+    report = evaluate(tmp_path / "table.csv", reference_folder, only=["adherence"], workers=1)
+    assert (report["formula as asked"].value, report["formula as asked"].n) == (0.5, 4)
+    assert (report["number of atoms as asked"].value, report["number of atoms as asked"].n) == (
+        1,
+        1,
+    )
+    for tolerance in ("0.1", "0.01"):
+        metric = report[f"space group as asked, symprec {tolerance}"]
+        assert (metric.value, metric.n) == (0.5, 2)
+    found = report.rows["as_asked"].tolist()
+    assert found[:2] == [True, False] and found[3] is False
+    assert pd.isna(found[2]) and pd.isna(found[4])
+    with pytest.raises(InputError, match="no prompt states a condition"):
+        evaluate([Structure(Lattice.cubic(3), ["Po"], [[0, 0, 0]])], reference_folder,
+                 only=["adherence"], workers=1)  # fmt: skip
+
+
 def test_workers_and_threads_give_the_table_of_one_process(
     known_faults, reference_folder, evaluated
 ):
@@ -234,7 +269,7 @@ def test_workers_and_threads_give_the_table_of_one_process(
         report = evaluate(known_faults, reference_folder, only=PROXIES, executor=pool)
     columns = list(report.rows.columns)
     expected = evaluated[1].rows
-    for column in columns[:-1]:
+    for column in (name for name in columns if name != "reason"):
         for one, other in zip(report.rows[column], expected[column], strict=True):
             if isinstance(one, float):
                 assert one == pytest.approx(other, rel=1e-9, nan_ok=True), column

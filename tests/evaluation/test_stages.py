@@ -20,7 +20,7 @@ from flowllm.evaluation.stages.stage import EvaluationStage
 
 def test_stages_bring_along_what_they_need():
     assert chosen_stages(["stability"]) == ("validity", "relaxation", "stability")
-    assert chosen_stages(None) == DEFAULT_STAGES == STAGES[:-1]
+    assert chosen_stages(None) == DEFAULT_STAGES == STAGES[:-2]
     with pytest.raises(InputError, match="no stage 'spin'"):
         chosen_stages(["spin"])
 
@@ -34,7 +34,7 @@ def test_a_stage_has_its_code_and_needs_only_stages_before_it(stage):
 def test_every_column_has_one_stage_and_its_place_in_the_table():
     assert len(set(COLUMNS)) == len(COLUMNS) == sum(len(stage.columns) for stage in REGISTRY)
     assert STAGE_OF["e_above_hull"] == "stability" and set(STAGE_OF) == set(COLUMNS)
-    assert COLUMNS[0] == "valid_structure" and COLUMNS[-1] == "rms"
+    assert COLUMNS[0] == "valid_structure" and COLUMNS[-1] == "as_asked"
     # in the table symmetry stands before coverage, which runs earlier
     assert COLUMNS.index("chemical_system") + 1 == COLUMNS.index("near_reference")
     assert FLAGS[0] == "readable" and set(FLAGS[1:]) < set(COLUMNS)

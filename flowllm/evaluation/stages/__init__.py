@@ -60,6 +60,12 @@ REGISTRY: tuple[EvaluationStage, ...] = (
         flags=("matched",),
         on_request="needs crystals made for the test compositions, with the ids of the test split",
     ),
+    EvaluationStage(
+        "adherence", f"{ROOM}.adherence:adherence",
+        columns=("as_asked",),
+        flags=("as_asked",),
+        on_request="needs crystals with the prompts that they were drawn from",
+    ),
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""A mutation fuzzer over everything that reads what a user or another program wrote."""
