@@ -11,6 +11,7 @@ from typing import TextIO
 import tyro
 
 from flowllm.commands import commands_for
+from flowllm.commands.options import check_repeated
 from flowllm.errors import InputError
 from flowllm.runs.terminal import accept_all_characters, say
 from flowllm.runs.texts import printable
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     quiet_libraries()
     words = sys.argv[1:] if arguments is None else arguments
     try:
+        check_repeated(words)
         tyro.extras.subcommand_cli_from_dict(
             commands_for(words),
             prog="flowllm",
@@ -93,7 +95,7 @@ def quiet_libraries() -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if filename.startswith(here):
+        if filename.startswith(here) or category.__module__.startswith("flowllm."):
             say(f"flowllm: note: {printable(message, LONGEST_MESSAGE)}", sys.stderr)
 
     warnings.showwarning = show

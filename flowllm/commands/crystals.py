@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from flowllm.commands.flatten import FromPart
-from flowllm.commands.options import SHIPPED_MODEL, Device, Files, load_system, print_stages
+from flowllm.commands.options import (
+    SHIPPED_MODEL,
+    Device,
+    Files,
+    load_system,
+    print_remarks,
+    print_stages,
+    writes_freely,
+)
 from flowllm.runs.terminal import say
 
 if TYPE_CHECKING:
@@ -32,12 +40,13 @@ def generate(
     Args:
         out: folder for the results; open report.html in it first.
         num: how many crystals; default 16, or one for each prompt of a file.
-        prompt_file: a text file with one prompt a line; they are used in turn.
+        prompt_file: a text file with one prompt a line, used in turn: standard sentences, or a bare
+            formula. Empty lines and those that begin with # are left out.
     """
-    from flowllm.text.prompts import read_prompts
+    from flowllm.text.prompt_file import read_prompts
 
     # what can be wrong is looked at before anything that takes seconds to load
-    prompts = read_prompts(prompt_file) if prompt_file else ()
+    prompts = read_prompts(prompt_file, writes_freely(model)) if prompt_file else ()
     settings = replace(
         settings,
         num=num if num is not None else len(prompts) or settings.num,
@@ -66,21 +75,27 @@ def refine(
     """Refine structures from anywhere with the Riemannian flow.
 
     Each is reduced to its primitive Niggli cell first; cells that are too large are named and left
-    out, as are files that do not parse or have partial occupancy.
+    out, as are crystals that do not parse or have partial occupancy.
 
     Args:
-        files: CIF files, one or more.
+        files: files of crystals (CIF, POSCAR, extended XYZ, JSON, a table, .npz) or folders of
+            them, one or more.
         out: folder for the results, laid out as by generate.
     """
+    from flowllm.inputs.remarks import summary
     from flowllm.runs.progress import progress_bars
-    from flowllm.workflows.generate import refine_run
+    from flowllm.workflows.generate import FoundCrystals, refine_run
 
     system = load_system(model, device)
+    read: list[FoundCrystals] = []
     with progress_bars() as progress:
         result, refused = refine_run(
-            system, files, settings, out, overwrite=overwrite, progress=progress
-        )
+            system, files, settings, out, overwrite=overwrite, progress=progress,
+            on_read=read.append,
+        )  # fmt: skip
     say("Each structure was reduced to its primitive Niggli cell first.")
     for message in refused:
         say(f"left out: {message}", sys.stderr)
+    for found in read:
+        print_remarks(found.notes, summary(found.remarks))
     print_stages(result.stages, out)

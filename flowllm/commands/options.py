@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from flowllm.commands.flatten import Classes
+from flowllm.conditions.remarks import shown
+from flowllm.errors import InputError
 
 if TYPE_CHECKING:
     from flowllm.systems.generation import Stage
@@ -30,6 +33,32 @@ def given_options(words: Sequence[str]) -> dict[str, str]:
         if word.startswith("--"):
             given[name.replace("-", "_")] = value if equals else following
     return given
+
+
+def check_repeated(words: Sequence[str]) -> None:
+    """Refuse an option that is given twice: only the last would count, in silence.
+
+    Args:
+        words: those behind "flowllm".
+
+    Raises:
+        InputError: names the option and its values.
+    """
+    found: dict[str, list[str]] = {}
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
+        if word == "--":
+            break
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            value = value if equals else "" if following.startswith("--") else following
+            found.setdefault(name.replace("_", "-"), []).append(value)
+    for name, values in found.items():
+        if len(values) > 1:
+            given = " and ".join(shown(value) for value in values if value)
+            times = "twice" if len(values) == 2 else f"{len(values)} times"
+            line = f"{name} is given {times}" + (f": {given}" if given else "")
+            more = "; several formulas go into a file for --prompt-file, one a line"
+            raise InputError(line + (more if name == "--formula" else "; give it once"))
 
 
 def parts_of_model(given: Mapping[str, str], words: Sequence[str]) -> Classes:
@@ -85,6 +114,20 @@ def parts_of_system(given: Mapping[str, str], words: Sequence[str]) -> Classes:
     }
 
 
+def writes_freely(model: str) -> bool:
+    """Whether a model's prior is a fine-tuned pretrained one, which takes prompts of any words.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    from flowllm.methods.language_model.decoding.encoding import is_large
+    from flowllm.systems.record import SystemRecord, find_model
+
+    folder = find_model(model)
+    prior = SystemRecord.read(folder).parts["prior"]
+    return prior.kind == "language-model" and is_large(folder / prior.folder)
+
+
 def load_system(model: str, device: str) -> FlowLLM:
     """A model from a folder or by its name; a line says so while it loads."""
     from flowllm.runs.progress import waiting
@@ -93,6 +136,15 @@ def load_system(model: str, device: str) -> FlowLLM:
         from flowllm.systems.system import FlowLLM
 
         return FlowLLM.from_pretrained(model, device)
+
+
+def print_remarks(notes: Iterable[str], summary: str) -> None:
+    """What is to be said of crystals that were read: notes on the whole, and remarks counted."""
+    from flowllm.runs.terminal import say
+
+    for line in (*notes, summary):
+        if line:
+            say(line, sys.stderr)
 
 
 def print_stages(stages: Sequence[Stage], out: Path) -> None:

@@ -19,6 +19,8 @@ class CompositionRule:
         compositions: the text has exactly one of these {element: atoms}; None leaves it open.
         elements: the text has exactly these elements; None leaves it open.
         num_atoms: the text has exactly this many atoms; None allows up to `max_atoms`.
+        pool: elements to choose from where neither compositions nor elements are given; None allows
+            all.
 
     Raises:
         InputError: no composition satisfies the rule.
@@ -28,12 +30,15 @@ class CompositionRule:
     compositions: tuple[dict[str, int], ...] | None = None
     elements: tuple[str, ...] | None = None
     num_atoms: int | None = None
+    pool: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.elements is not None:
             if not self.elements:
                 raise InputError("the list of elements is empty")
             object.__setattr__(self, "elements", tuple(dict.fromkeys(self.elements)))
+        if self.pool is not None and not self.pool:
+            raise InputError("there is no element to choose from")
         most = self.num_atoms or self.max_atoms
         if most > self.max_atoms:
             raise InputError(too_large(f"number of atoms {most}", self.max_atoms))
@@ -52,13 +57,19 @@ class CompositionRule:
             0 < count <= self.max_atoms
             and self.num_atoms in (None, count)
             and (self.elements is None or set(self.elements) == set(composition))
+            and (
+                self.pool is None
+                or self.elements is not None
+                or self.compositions is not None
+                or set(composition) <= set(self.pool)
+            )
         )
 
     def any_size(self) -> CompositionRule:
         """The same with up to as many atoms as are asked for."""
         if self.num_atoms is None or self.compositions is not None:
             return self
-        return CompositionRule(self.num_atoms, elements=self.elements)
+        return CompositionRule(self.num_atoms, elements=self.elements, pool=self.pool)
 
     @property
     def largest(self) -> int:
@@ -78,3 +89,8 @@ class CompositionRule:
     def ranks(self) -> tuple[int, ...] | None:
         """The elements asked for, in the order of the text."""
         return None if self.elements is None else tuple(sorted(RANK_OF[s] for s in self.elements))
+
+    @cached_property
+    def open_ranks(self) -> tuple[int, ...]:
+        """The elements that may come where they are left open, in the order of the text."""
+        return tuple(sorted(RANK_OF[s] for s in self.pool or RANK_OF))

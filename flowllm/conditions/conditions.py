@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from flowllm.conditions import kinds
-from flowllm.conditions.formula import read_composition, reduced_formula
+from flowllm.conditions.formula import read_composition, read_elements, reduced_formula
 from flowllm.conditions.kinds import ConditionKind
+from flowllm.conditions.space_groups import read_space_group
 from flowllm.settings import setting
 
 
@@ -43,7 +44,7 @@ class Conditions:
         e_above_hull: eV/atom.
         band_gap: eV.
         composition: {element: atoms in the cell}.
-        space_group: international number, 1 to 230.
+        space_group: international number, 1 to 230; a symbol is turned into it.
         prompt: a whole prompt in a person's own words, which a language model reads instead of the
             sentences of the conditions; they hold what can be read of it. Other priors go by the
             conditions alone.
@@ -62,7 +63,7 @@ class Conditions:
     elements: tuple[str, ...] | None = _condition(
         ConditionKind(
             "elements", "The elements are", "exactly these elements, as in Li,Fe,O",
-            "Li, Fe, O", share=0.15, read=kinds.elements_of, parse=kinds.parsed_elements,
+            "Li, Fe, O", share=0.15, read=read_elements, parse=kinds.parsed_elements,
             write=kinds.written_elements, check=kinds.check_elements,
         )
     )  # fmt: skip
@@ -95,14 +96,17 @@ class Conditions:
     )  # fmt: skip
     space_group: int | None = _condition(
         ConditionKind(
-            "space group", "The space group number is", "international number, 1 to 230",
-            "1 to 230", share=0.85, measured=True, read=kinds.whole, parse=int,
+            "space group", "The space group number is",
+            "international number, 1 to 230, or symbol, as in Fm-3m", "1 to 230 or Fm-3m",
+            share=0.85, measured=True, read=read_space_group, parse=read_space_group,
             check=kinds.between("space group", 1, 230),
         )
     )  # fmt: skip
     prompt: str | None = setting(None, option=False)
 
     def __post_init__(self) -> None:
+        if self.space_group is not None:
+            object.__setattr__(self, "space_group", read_space_group(self.space_group))
         for name, kind in KINDS.items():
             value = getattr(self, name)
             if value is not None:

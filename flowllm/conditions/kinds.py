@@ -10,9 +10,10 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
-from flowllm.conditions.formula import read_elements
+from flowllm.conditions.grammar import ISOTOPES
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF
 from flowllm.errors import InputError
 
@@ -119,11 +120,6 @@ def positive(title: str) -> Callable[[int], None]:
     return check
 
 
-def elements_of(text: str) -> tuple[str, ...]:
-    """Elements separated by commas or spaces."""
-    return read_elements(text.replace(" ", ","))
-
-
 def check_elements(elements: tuple[str, ...]) -> None:
     """Refuse unknown elements and an empty list."""
     _check_symbols(elements)
@@ -135,7 +131,9 @@ def check_composition(composition: dict[str, int]) -> None:
     """Refuse unknown elements, counts that are not whole, and cells of no atoms."""
     _check_symbols(tuple(composition))
     for symbol, count in composition.items():
-        if count != int(count):
+        if not isinstance(count, Integral) and not (
+            isinstance(count, Real) and math.isfinite(count) and count == int(count)
+        ):
             raise InputError(f"composition: {count} atoms of {symbol} is no whole number")
         if count < 1:
             raise InputError(f"composition: {count} atoms of {symbol}; at least 1 is needed")
@@ -173,4 +171,5 @@ def parsed_elements(text: str) -> tuple[str, ...]:
 def _check_symbols(symbols: tuple[str, ...]) -> None:
     for symbol in symbols:
         if symbol not in NUMBER_OF:
-            raise InputError(f"unknown element {symbol!r}")
+            hint = f"; {ISOTOPES[symbol]} is written as H" if symbol in ISOTOPES else ""
+            raise InputError(f"unknown element {symbol!r}{hint}")

@@ -16,6 +16,7 @@ from flowllm.conditions.formula import (
     read_elements,
     reduced_formula,
     too_large,
+    whole_composition,
 )
 from flowllm.crystals.wyckoff import cell_sizes, has_sites
 from flowllm.errors import InputError
@@ -54,7 +55,9 @@ class Request(Conditions):
         if self.elements is not None:
             object.__setattr__(self, "elements", read_elements(",".join(self.elements)))
         if self.composition is not None:
-            object.__setattr__(self, "composition", dict(self.composition))
+            cell = self.composition
+            read = read_composition(cell) if isinstance(cell, str) else whole_composition(cell)
+            object.__setattr__(self, "composition", read)
         if self.formula is not None:
             object.__setattr__(self, "formula", reduced_formula(self.formula))
         super().__post_init__()
@@ -68,16 +71,22 @@ class Request(Conditions):
         prompts: Sequence[str] = (),
         **conditions: Any,
     ) -> Request:
-        """A request as people write it: "Sr1 Ti1 O3" for a composition, "Li,Fe,O" for elements."""
+        """A request as people write it: "Sr1 Ti1 O3" for a composition, "Li,Fe,O" for elements.
+
+        Raises:
+            InputError: as of the class.
+
+        Warns:
+            RemarkWarning: something is read as something else, as D as H.
+        """
         unknown = [name for name in conditions if name not in KINDS]
         if unknown:
             raise TypeError(f"no condition {unknown[0]!r}; there are {', '.join(KINDS)}")
         cell = read_composition(composition) if isinstance(composition, str) else composition
-        named = elements.split(",") if isinstance(elements, str) else elements
-        listed = None if named is None else read_elements(",".join(named))
+        listed = read_elements(elements) if isinstance(elements, str) else elements
         return cls(
             composition=None if cell is None else dict(cell),
-            elements=listed,
+            elements=None if listed is None else tuple(listed),
             prompts=tuple(prompts),
             **conditions,
         )

@@ -32,6 +32,8 @@ Atoms stand in the order of pymatgen (by electronegativity), not in that of the 
 Each folder's README.txt says what to look at first. export.csv lists all crystals.
 """
 
+REMOVED = {"W_pv": "W_sv"}
+"""Label of the Materials Project's set that VASP's sets since PBE_54 lack -> what they have."""
 LONGEST_COMMENT = 200
 F_BLOCK = range(58, 72), range(90, 104)  # La and Ac have no f electrons
 
@@ -105,7 +107,10 @@ def vasp_files(crystal: CrystalBatch) -> tuple[Files, list[str]]:
 
 
 def _notes(elements: list[str], incar: dict[str, Any], symbols: list[str]) -> list[str]:
-    """What to look at: magnetism, Hubbard U and f elements, these in the order of POSCAR."""
+    """What to look at: magnetism, Hubbard U, f elements and labels of old sets.
+
+    Elements stand in the order of POSCAR.
+    """
     notes = []
     strong = [moment for moment in incar["MAGMOM"] if abs(moment) > 1]
     if strong:
@@ -125,4 +130,10 @@ def _notes(elements: list[str], incar: dict[str, Any], symbols: list[str]) -> li
     if len(core) < len(rare):
         free = ", ".join(symbol for symbol in rare if symbol not in core)
         notes.append(f"f elements: f electrons are valence, without U ({free})")
+    notes += [
+        f"pseudopotentials: {label} is in VASP's sets PBE and PBE_52 only; PBE_54 and later have "
+        f"{REMOVED[label]}, whose energies do not mix with those of the Materials Project's hull"
+        for label in symbols
+        if label in REMOVED
+    ]
     return notes

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterable
 
 from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.contradictions import check_together
+from flowllm.conditions.formula import multiple_remark, reduced_formula
 from flowllm.conditions.ranges import OutOfRangeWarning, TrainingRanges
+from flowllm.conditions.remarks import remark, shown
 from flowllm.errors import InputError
 from flowllm.systems.protocols import Prior
-from flowllm.text.prompts import without_frame
+from flowllm.text.prompts import foreign_text, holds_sentence, standard_prompt, without_frame
+
+EXAMPLE = "The chemical formula is SrTiO3. The space group number is 221."
 
 
 def check_asked(prior: Prior, asked: Conditions, max_atoms: int) -> None:
     """Refuse conditions that contradict each other or that a prior knows nothing of.
+
+    A prior that keeps to conditions takes prompts of standard sentences; one that keeps to nothing,
+    such as a fine-tuned pretrained model, takes any text.
 
     Args:
         prior: which is asked.
@@ -31,10 +39,34 @@ def check_asked(prior: Prior, asked: Conditions, max_atoms: int) -> None:
         if foreign:
             raise InputError(f"a prior of kind {prior.kind} knows no condition {foreign[0]}")
         prior.check(asked)
+        text = asked.prompt or ""
+        if prior.exact and foreign_text(text) and not holds_sentence(text):
+            raise InputError(f"no standard sentence, as in {EXAMPLE!r}")
     except InputError as error:
         if asked.prompt is None or str(error).startswith("prompt "):
             raise
-        raise InputError(f"prompt {without_frame(asked.prompt)!r}: {error}") from None
+        raise InputError(f"prompt {shown(without_frame(asked.prompt))}: {error}") from None
+
+
+def remark_on(asked: Iterable[Conditions], written: Iterable[str], max_atoms: int) -> None:
+    """Say once how formulas are read: D as H, and H2O2 as a multiple of HO.
+
+    Args:
+        asked: what is asked for.
+        written: whole prompts as a person wrote them, of which some may be bare formulas.
+        max_atoms: the most atoms of a cell of the system.
+
+    Warns:
+        RemarkWarning: as said.
+    """
+    for text in written:
+        if not holds_sentence(text) and not foreign_text(standard_prompt(text)):
+            with contextlib.suppress(InputError):  # the bare frame
+                reduced_formula(text)
+    formulas = dict.fromkeys(conditions.formula for conditions in asked)
+    for text in dict.fromkeys(multiple_remark(f, max_atoms) for f in formulas if f):
+        if text:
+            remark(text)
 
 
 def warn_outside(

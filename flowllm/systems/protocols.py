@@ -6,7 +6,7 @@ once it is registered (`flowllm.systems.registry`); `flowllm.systems.testing` ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -184,6 +184,15 @@ class Prompted(Protocol):
 
     def prompt(self, asked: Conditions) -> str:
         """The text that it reads, which records and events of a run show."""
+        ...
+
+
+@runtime_checkable
+class Limitable(Protocol):
+    """What a prior may add that could write elements which its training data do not have."""
+
+    def limited_to(self, elements: Iterable[str]) -> Any:
+        """The same prior, which draws no other elements where it is not asked for them."""
         ...
 
 

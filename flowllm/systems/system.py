@@ -24,7 +24,7 @@ from flowllm.systems import checks, recipes
 from flowllm.systems.decoding_figures import count_decoding
 from flowllm.systems.events import Asked, Event, Refined, Refining
 from flowllm.systems.generation import Generation, Stage
-from flowllm.systems.protocols import Prior, Prompted, Refiner
+from flowllm.systems.protocols import Limitable, Prior, Prompted, Refiner
 from flowllm.systems.record import (
     DEFAULT_MODEL,
     SYSTEM_FILE,
@@ -49,7 +49,7 @@ class FlowLLM:
             as the largest cell of the system has atoms.
         name: what the system is called in the records of its runs.
         training: what the training data have of each condition; without it no condition is warned
-            about.
+            about. Elements that they do not have come only where they are asked for.
         start: the time in [0, 1) at which the prior's crystals enter the refiner.
 
     Raises:
@@ -73,6 +73,9 @@ class FlowLLM:
             raise InputError("the histogram of atoms per cell holds no weights")
         if not 0 <= start < 1:
             raise InputError(f"start must be in [0, 1), not {start}")
+        seen = [] if training is None else [s for s, n in training.elements.items() if n]
+        if seen and isinstance(prior, Limitable):
+            prior = prior.limited_to(seen)
         self.prior, self.refiner, self.name = prior, refiner, name
         self.num_atoms_histogram, self.training, self.start = weights, training, start
 
@@ -129,7 +132,9 @@ class FlowLLM:
         """The system's name and a short hash of everything that its crystals depend on."""
         parts = [json.dumps(self.num_atoms_histogram)]
         if self.training is not None:  # sizes of cells are drawn by the space group
-            parts.append(json.dumps(self.training.to_json()["space_groups"]))
+            known = self.training.to_json()
+            parts.append(json.dumps(known["space_groups"]))
+            parts.append(json.dumps(list(known["elements"])))  # others are not drawn
         parts += [self.prior.kind, self.prior.digest()]
         if self.refiner is not None:
             parts += [self.refiner.kind, self.refiner.digest(), str(self.start)]
@@ -205,14 +210,16 @@ class FlowLLM:
         Warns:
             OutOfRangeWarning: a condition that the training data do not have, or hardly have; one
                 warning for each.
+            RemarkWarning: a formula is read as another, D as H.
         """
         check_together(request.conditions, self.max_atoms)
         first = self.asked(request, 0, seed)
         prompts = [read_prompt(prompt) for prompt in dict.fromkeys(request.prompts)]
         for asked in prompts or [first]:
             checks.check_asked(self.prior, asked, self.max_atoms)
+        asked_for = [request.conditions, *prompts]
+        checks.remark_on(asked_for, dict.fromkeys(request.prompts), self.max_atoms)
         if self.training is not None:
-            asked_for = [request.conditions, *prompts]
             checks.warn_outside(self.training, asked_for, stacklevel + 1)
 
     def generate_range(

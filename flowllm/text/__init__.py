@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from flowllm.text.formats.base import TextError
     from flowllm.text.formats.gruver.strings import parse_text, to_text
     from flowllm.text.formats.registry import make_format
-    from flowllm.text.prompts import build_prompt, parse_prompt, read_prompts
+    from flowllm.text.prompt_file import read_prompts
+    from flowllm.text.prompts import build_prompt, parse_prompt
     from flowllm.text.tokenizer import build_tokenizer, load_tokenizer
 
 _MODULES = {
@@ -20,7 +21,7 @@ _MODULES = {
     "load_tokenizer": ".tokenizer",
     "parse_prompt": ".prompts",
     "parse_text": ".formats.gruver.strings",
-    "read_prompts": ".prompts",
+    "read_prompts": ".prompt_file",
     "make_format": ".formats.registry",
     "to_text": ".formats.gruver.strings",
 }

@@ -75,7 +75,7 @@ class CompositionState:
         last = last if self.rank is None else self.rank
         left = self.rule.largest - sum(count for _, count in self.parts)
         if self.rule.ranks is None:
-            following, must_follow = list(range(last + 1, len(self.table.prompt_elements))), 0
+            following, must_follow = [r for r in self.rule.open_ranks if r > last], 0
         else:
             following = [rank for rank in self.rule.ranks if rank > last]
             must_follow = len(following)

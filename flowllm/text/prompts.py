@@ -7,12 +7,17 @@ unit cell, the elements, and the number of atoms.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from flowllm.conditions.conditions import KINDS, Conditions, written_value
+from flowllm.conditions.formula import reduced_formula
+from flowllm.conditions.grammar import LONGEST
+from flowllm.conditions.remarks import RemarkWarning, shown
+from flowllm.conditions.space_groups import read_space_group
 from flowllm.errors import InputError
 
 OPENING = "Below is a description of a bulk material. "
@@ -124,19 +129,45 @@ def foreign_text(prompt: str) -> str:
 
 
 def _sentence(stem: str) -> str:
-    return re.escape(stem) + r" (.*?)\.(?= |\n|$)"
+    return re.escape(stem) + r" (.{0,1000}?)\.(?= |\n|$)"  # no value is longer; time stays linear
+
+
+def holds_sentence(text: str) -> bool:
+    """Whether a text holds a standard sentence, be its value right or wrong."""
+    return any(re.search(_sentence(stem), text) for stem in STEMS.values())
+
+
+def standard_prompt(text: str) -> str:
+    """A prompt in the words of training: a bare formula as its sentence, a symbol as a number.
+
+    Any other text stays as it is.
+    """
+    if holds_sentence(text):
+        group = value_of(text, "space_group")
+        if group and not group.isdecimal():
+            with contextlib.suppress(InputError):
+                sentence = f"{STEMS['space_group']} {read_space_group(group)}."
+                return re.sub(_sentence(STEMS["space_group"]), sentence, text, count=1)
+        return text
+    if text.startswith(OPENING) or len(text) > LONGEST:
+        return text
+    with warnings.catch_warnings(), contextlib.suppress(InputError):
+        warnings.simplefilter("ignore", RemarkWarning)  # `flowllm.systems.checks` remarks on it
+        return build_prompt(Conditions(formula=reduced_formula(text)))
+    return text
 
 
 def read_prompt(text: str) -> Conditions:
-    """The conditions of a whole prompt, with the prompt itself.
+    """The conditions of a whole prompt, with the prompt itself as `standard_prompt` writes it.
 
     A prompt of which a standard sentence cannot be read states none: a language model takes any
     text, and one that follows the sentences refuses it (`check` of the prior).
     """
+    prompt = standard_prompt(text)
     try:
-        return replace(parse_prompt(text), prompt=text)
+        return replace(parse_prompt(prompt), prompt=prompt)
     except InputError:
-        return Conditions(prompt=text)
+        return Conditions(prompt=prompt)
 
 
 def prompt_of(asked: Conditions, outline: Sequence[str] = OUTLINE) -> str:
@@ -144,31 +175,10 @@ def prompt_of(asked: Conditions, outline: Sequence[str] = OUTLINE) -> str:
     return build_prompt(asked, outline) if asked.prompt is None else asked.prompt
 
 
-def read_prompts(path: str | Path) -> tuple[str, ...]:
-    """The prompts of a file, one a line; a line of bare condition sentences gets its frame.
-
-    Raises:
-        InputError: no such file, or no prompt in it.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    prompts = []
-    for line in (line.strip() for line in lines):
-        if not line:
-            continue
-        if line.startswith(OPENING.strip()):
-            prompts.append(line + ("\n" if line.endswith(REQUEST.strip()) else " " + REQUEST))
-        else:
-            prompts.append(OPENING + line + " " + REQUEST)
-    if not prompts:
-        raise InputError(f"{path} holds no prompt")
-    return tuple(prompts)
-
-
 def _read(name: str, text: str) -> object:
     try:
         return KINDS[name].parse(text)
-    except ValueError:
-        raise InputError(f"cannot read {text!r} in the sentence {STEMS[name]!r}") from None
+    except ValueError as error:
+        why = f": {error}" if isinstance(error, InputError) else ""
+        where = f"in the sentence {STEMS[name]!r}"
+        raise InputError(f"cannot read {shown(text)} {where}{why}") from None

@@ -10,7 +10,8 @@ from flowllm.conditions.request import Request
 from flowllm.errors import InputError
 from flowllm.systems.system import FlowLLM
 from flowllm.text import build_prompt, parse_prompt
-from flowllm.text.prompts import OPENING, REQUEST, prompt_of, read_prompts
+from flowllm.text.prompt_file import read_prompts
+from flowllm.text.prompts import OPENING, REQUEST, prompt_of
 
 HISTOGRAM = [0, 3, 0, 5, 2, *[0] * 15]  # two, four and five atoms
 

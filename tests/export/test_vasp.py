@@ -1,14 +1,19 @@
 """VASP inputs: read back, against MPRelaxSet's own, and k-points counted by hand."""
 
+import bz2
+import json
 import math
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.export.vasp import export_vasp, vasp_files
+from flowllm.data import reduce_cif
+from flowllm.export.vasp import REMOVED, export_vasp, vasp_files
 
+CASES = Path(__file__).parents[1] / "inputs" / "cases" / "31_vasp_labels"
 ROCK_SALT = CrystalBatch(
     [11, 17], [(0, 0, 0), (0.5, 0.5, 0.5)], [(4, 4, 4)], [(60, 60, 60)], [2], ["NaCl"]
 )
@@ -138,6 +143,21 @@ def test_f_elements_say_where_their_f_electrons_are():
     _, notes = vasp_files(metal)
     assert any("Yb_2 is known to often give bad results" in note for note in notes)
     assert any("ISMEAR for metals" in note for note in notes)
+
+
+def test_labels_that_newer_sets_lack_are_named():
+    from pymatgen.io.vasp import sets
+    from pymatgen.io.vasp.sets import MPRelaxSet
+
+    file = Path(sets.__file__).parent / "potcar-summary-stats.json.bz2"
+    known = json.loads(bz2.decompress(file.read_bytes()))
+    own = set(MPRelaxSet.CONFIG["POTCAR"].values())
+    for functional in ("PBE_54", "PBE_64"):
+        there = {one["symbol"] for kind in known[functional].values() for one in kind}
+        assert own - there == set(REMOVED) and set(REMOVED.values()) <= there
+    for name, said in (("wc", "W_pv is in VASP's sets PBE and PBE_52 only"), ("ybo", "Yb_2 is")):
+        crystal = reduce_cif((CASES / f"{name}.cif").read_text(), name)
+        assert sum(said in note for note in vasp_files(crystal)[1]) == 1
 
 
 def test_the_readme_says_what_is_missing(tmp_path):

@@ -28,6 +28,7 @@ VALUES: tuple[Any, ...] = (
     None, True, -1, 0, 1, 3, 10**6, 10**30, 1e308, -1e-308, float("nan"), float("inf"), "", "x",
     "1", "\x1b[2J", [], {}, [[]], [None], {"": None}, [1, 2, 3], "A" * 2000, ["x"] * 50,
 )  # fmt: skip
+LONGEST = 200_000  # characters that are mutated further
 TOKEN = re.compile(r"\s+|[A-Za-z_]+|[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|.", re.DOTALL)
 
 
@@ -57,6 +58,7 @@ def mutated_bytes(content: bytes, rng: random.Random) -> bytes:
 def mutated_text(text: str, other: str, rng: random.Random) -> str:
     """With other tokens, lines of another file, many equal lines, in another order."""
     for _ in range(rng.choice((1, 1, 2, 3, 8))):
+        text = text[:LONGEST]
         tokens, lines = TOKEN.findall(text), text.splitlines(keepends=True)
         if not lines:
             return rng.choice(WORDS)

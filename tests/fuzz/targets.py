@@ -103,7 +103,7 @@ def _formulas(rng: random.Random, corpus: Path, room: Path, shown: list[str]) ->
 
 
 def _prompts(rng: random.Random, corpus: Path, room: Path, shown: list[str]) -> None:
-    from flowllm.text.prompts import read_prompts
+    from flowllm.text import read_prompts
 
     lines = [rng.choice((PROMPT, *FORMULAS, *WORDS)) for _ in range(rng.randrange(1, 5))]
     text = mutated_text("\n".join(lines) + "\n", PROMPT, rng)

@@ -41,10 +41,11 @@ def no_page(monkeypatch):
 def test_generate_has_the_options_of_its_parts_and_a_run_goes_on(
     toy, folder, tmp_path, capsys, no_page
 ):
-    out, options = tmp_path / "out", ["--spread", "0.2", "--num", "4"]
+    out, options = tmp_path / "out", ["--spread", "0.2"]
     if toy.refiner is not None:
         options += ["--factor", "1.5", "--frames", "3"]
-    command = ["generate", "--model", str(folder), "--out", str(out), *options]
+    start = ["generate", "--model", str(folder), "--out", str(out), *options]
+    command = [*start, "--num", "4"]
     assert main(command) == 0
     shown = capsys.readouterr().out
     assert "rocksalt" in shown and (toy.refiner is None or toy.refiner.label in shown)
@@ -53,7 +54,7 @@ def test_generate_has_the_options_of_its_parts_and_a_run_goes_on(
     path = Trajectory.load(out / "trajectories.npz")
     assert len(path) == (1 if toy.refiner is None else 2) or len(path) == 3
     assert main(command) == 0  # finished: nothing is done twice
-    assert main([*command, "--num", "5"]) == 2  # another run
+    assert main([*start, "--num", "5"]) == 2  # another run
     assert "num is 4 there and 5 now" in capsys.readouterr().err
     with pytest.raises(SystemExit):  # it has no temperature
         main(["generate", "--model", str(folder), "--out", str(tmp_path / "x"), "--temperature=1"])

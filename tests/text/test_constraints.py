@@ -29,6 +29,8 @@ rules = st.one_of(
     st.builds(CompositionRule, st.just(20), elements=few),
     st.builds(CompositionRule, st.just(20), elements=few, num_atoms=st.integers(4, 20)),
     st.builds(lambda *c: CompositionRule(20, c), compositions, compositions),
+    st.builds(CompositionRule, st.just(20), pool=few),
+    st.builds(CompositionRule, st.just(20), num_atoms=st.integers(1, 20), pool=few),
     compositions.map(
         lambda unit: CompositionRule(
             20,
@@ -68,6 +70,8 @@ def check(tokens: list[int], rule: CompositionRule) -> None:
         assert set(found) == set(rule.elements)
     if rule.num_atoms is not None:
         assert sum(found.values()) == rule.num_atoms
+    if rule.pool is not None:
+        assert set(found) <= set(rule.pool)
 
 
 @given(rules, st.integers(0, 2**32))

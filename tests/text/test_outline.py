@@ -25,6 +25,8 @@ rules = st.one_of(
     st.builds(CompositionRule, st.just(20), elements=few),
     st.builds(CompositionRule, st.just(20), elements=few, num_atoms=st.integers(4, 20)),
     st.builds(lambda *c: CompositionRule(20, c), compositions, compositions),
+    st.builds(CompositionRule, st.just(20), pool=few),
+    st.builds(CompositionRule, st.just(20), num_atoms=st.integers(1, 20), pool=few),
 )
 
 
@@ -59,6 +61,7 @@ def test_a_walk_gives_a_composition_that_is_allowed(rule, seed, how):
     assert rule.compositions is None or found in rule.compositions
     assert rule.elements is None or set(found) == set(rule.elements)
     assert rule.num_atoms in (None, sum(found.values()))
+    assert rule.pool is None or set(found) <= set(rule.pool)
 
 
 def test_no_real_composition_is_forbidden(reduced):

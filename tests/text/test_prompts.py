@@ -1,5 +1,7 @@
 """Prompts: the frame, the sentences, and reading them back."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,3 +136,10 @@ def test_foreign_text_is_what_no_standard_sentence_covers():
     assert parse_prompt(mixed) == Conditions(band_gap=1.5)
     assert foreign_text("Write me a crystal.") == "Write me a crystal."
     assert parse_prompt("Write me a crystal.") == Conditions()
+
+
+def test_a_prompt_of_thousands_of_unended_sentences_is_read_in_linear_time():
+    stems = " ".join(STEMS.values())
+    began = time.perf_counter()
+    assert parse_prompt(f"{stems} " * 500) == Conditions()  # 0.1 million characters
+    assert time.perf_counter() - began < 5  # without a bound of the values' length, a minute

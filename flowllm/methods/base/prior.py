@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -87,6 +87,15 @@ class BasePrior:
     def heeded(self) -> frozenset[str]:
         """Names of the conditions that the species take into account."""
         return self.species.heeded
+
+    def limited_to(self, elements: Iterable[str]) -> BasePrior:
+        """The same prior, which writes no other elements where it is not asked for them.
+
+        Compositions of training crystals hold no others anyway.
+        """
+        if not isinstance(self.species, WrittenSpecies):
+            return self
+        return BasePrior(self.species.limited_to(elements), self.geometry)
 
     def check(self, asked: Conditions) -> None:
         """See whether there are species for these conditions.

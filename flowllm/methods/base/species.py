@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -72,6 +72,10 @@ class WrittenSpecies:
     def heeded(self) -> frozenset[str]:
         """Those of the language model."""
         return self.prior.heeded
+
+    def limited_to(self, elements: Iterable[str]) -> WrittenSpecies:
+        """The same from a language model that is limited to some elements."""
+        return WrittenSpecies(self.prior.limited_to(elements))
 
     def check(self, asked: Conditions) -> None:
         """As the language model does."""

@@ -56,7 +56,7 @@ def complete_crystal(
     tokens = prior.tokenizer(beginning, add_special_tokens=False)["input_ids"]
     count = len(seeds)
     states = prior.format.states(  # what is given may lie anywhere
-        prior.tokenizer, [asked] * count, [rule_for(asked, most)] * count, overlap=True
+        prior.tokenizer, [asked] * count, [rule_for(asked, most, prior.pool)] * count, overlap=True
     )
     for state in states:
         for place, token in enumerate(tokens):

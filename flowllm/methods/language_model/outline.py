@@ -43,6 +43,7 @@ class OutlineWriter:
         text_format: in which it writes.
         settings: how to draw.
         watch: told of tokens, sentences and rejected draws.
+        pool: elements of compositions that are left open; None for all.
     """
 
     model: PreTrainedModel
@@ -50,6 +51,7 @@ class OutlineWriter:
     text_format: TextFormat
     settings: SamplingSettings
     watch: Watch = UNWATCHED
+    pool: tuple[str, ...] | None = None
 
     def complete(
         self,
@@ -92,7 +94,8 @@ class OutlineWriter:
         for draw in range(OUTLINE_TRIES):
             if not waiting:
                 break
-            rules = [rule_for(completed[i], self.text_format.max_atoms) for i in waiting]
+            most = self.text_format.max_atoms
+            rules = [rule_for(completed[i], most, self.pool) for i in waiting]
             held = draw + 1 == OUTLINE_TRIES
             states = [OUTLINE_STATES[name](table, r if held else r.any_size()) for r in rules]
             stems = [add_sentence(prompt_of(completed[i]), name) for i in waiting]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.conditions.conditions import KINDS, Conditions
+from flowllm.conditions.formula import read_formula
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.language_model.compact import load_compact, save_compact
@@ -34,7 +37,7 @@ from flowllm.text.decoding_state import DecodingState
 from flowllm.text.encoding import encode_prompts
 from flowllm.text.formats.base import TextError, TextFormat
 from flowllm.text.formats.registry import make_format
-from flowllm.text.prompts import prompt_of, read_prompt
+from flowllm.text.prompts import foreign_text, prompt_of, read_prompt
 from flowllm.training.device import resolve_device
 
 ON_COMPOSITION = frozenset({"formula", "composition", "elements", "num_atoms"})
@@ -57,6 +60,8 @@ class LanguageModelPrior:
     kind = "language-model"
     label = "language model"
     Settings = SamplingSettings
+    pool: tuple[str, ...] | None = None
+    """Elements of compositions that are left open; None for all."""
 
     def __init__(
         self,
@@ -77,6 +82,16 @@ class LanguageModelPrior:
     def unconstrained(self) -> LanguageModelPrior:
         """The same model, which writes freely."""
         return LanguageModelPrior(self.model, self.tokenizer, False, self.format)
+
+    def limited_to(self, elements: Iterable[str]) -> Self:
+        """The same prior, which writes no other elements where it is not asked for them.
+
+        One that writes freely rejects crystals of others, unless its prompt has words of its own,
+        which may ask for anything.
+        """
+        limited = copy(self)
+        limited.pool = tuple(elements)
+        return limited
 
     # ---- what can be asked -----------------------------------------------------------------
 
@@ -104,7 +119,7 @@ class LanguageModelPrior:
         if self.constrained:
             with warnings.catch_warnings():  # sampling warns of foreign text, once is enough
                 warnings.simplefilter("ignore")
-                rule_for(self.read(asked), self.format.max_atoms)
+                rule_for(self.read(asked), self.format.max_atoms, self.pool)
 
     def prompt(self, asked: Conditions) -> str:
         """The prompt that the model reads, before it adds the sentences of the outline."""
@@ -141,7 +156,8 @@ class LanguageModelPrior:
         states: list[DecodingState] | None = None
         if self.constrained:
             wanted = self.complete(wanted, settings, seeds, watch=watch)
-            rules = [rule_for(each, self.format.max_atoms) for each in wanted]
+            most, pool = self.format.max_atoms, self.pool
+            rules = [rule_for(each, most, pool) for each in wanted]
             states = self.format.states(self.tokenizer, wanted, rules, settings.overlap)
         found: dict[int, CrystalBatch] = {}
 
@@ -150,6 +166,7 @@ class LanguageModelPrior:
             if text is not None:
                 try:
                     crystal = self.format.parse_text(text, str(position))
+                    self._refuse_strange(crystal, wanted[position])
                 except TextError as error:  # rejected, as in section 3.1 of the paper
                     reason, text = str(error), None
                 else:
@@ -168,6 +185,21 @@ class LanguageModelPrior:
         )  # fmt: skip
         return CrystalBatch.concatenate(found[position] for position in sorted(found))
 
+    def _refuse_strange(self, crystal: CrystalBatch, asked: Conditions) -> None:
+        """Reject elements outside the pool that nothing asks for.
+
+        Raises:
+            TextError: names them.
+        """
+        if self.pool is None or self.constrained or foreign_text(prompt_of(asked)):
+            return
+        named = {*(asked.elements or ()), *(asked.composition or ())}
+        with suppress(InputError):  # a free model may follow a formula that is none
+            named |= set(read_formula(asked.formula or ""))
+        strange = [s for s in crystal.compositions[0] if s not in named and s not in self.pool]
+        if strange:
+            raise TextError(f"no training crystal holds {', '.join(strange)}")
+
     def complete(
         self,
         asked: Sequence[Conditions],
@@ -181,7 +213,7 @@ class LanguageModelPrior:
         `names` may leave out some of the outline; `outline.OutlineWriter` says when a prompt stays
         as it is.
         """
-        writer = OutlineWriter(self.model, self.tokenizer, self.format, settings, watch)
+        writer = OutlineWriter(self.model, self.tokenizer, self.format, settings, watch, self.pool)
         return writer.complete(asked, seeds, names)
 
     def compositions(

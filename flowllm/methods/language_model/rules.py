@@ -9,7 +9,13 @@ from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.formula import multiples_of
 from flowllm.errors import InputError
-from flowllm.text.prompts import OUTLINE, parse_prompt, prompt_of, without_frame
+from flowllm.text.prompts import (
+    OUTLINE,
+    parse_prompt,
+    prompt_of,
+    standard_prompt,
+    without_frame,
+)
 from flowllm.text.tokenizer import warn_about_foreign_text
 
 
@@ -26,7 +32,7 @@ def stated(asked: Conditions, outline: Sequence[str] = OUTLINE) -> Conditions:
     Warns:
         UserWarning: the prompt strays from the sentences that a compact model knows.
     """
-    prompt = prompt_of(asked, outline)
+    prompt = standard_prompt(prompt_of(asked, outline))
     warn_about_foreign_text(prompt)
     try:
         return replace(parse_prompt(prompt), prompt=prompt)
@@ -34,15 +40,22 @@ def stated(asked: Conditions, outline: Sequence[str] = OUTLINE) -> Conditions:
         raise InputError(f"prompt {without_frame(prompt)!r}: {error}") from error
 
 
-def rule_for(asked: Conditions, max_atoms: int) -> CompositionRule:
+def rule_for(
+    asked: Conditions, max_atoms: int, pool: tuple[str, ...] | None = None
+) -> CompositionRule:
     """The rule of what is asked, for cells of up to so many atoms.
+
+    Args:
+        asked: what is asked.
+        max_atoms: of the largest cell.
+        pool: elements to choose from where nothing says which; None for all.
 
     Raises:
         InputError: the conditions contradict each other or cannot be met; the prompt is named.
     """
     try:
         cells = _compositions(asked, max_atoms)
-        return CompositionRule(max_atoms, cells, asked.elements, asked.num_atoms)
+        return CompositionRule(max_atoms, cells, asked.elements, asked.num_atoms, pool)
     except InputError as error:
         raise InputError(f"prompt {without_frame(prompt_of(asked))!r}: {error}") from error
 

@@ -25,6 +25,8 @@ from flowllm.methods.language_model import outline as outline_module
 from flowllm.methods.language_model import prior as prior_module
 from flowllm.methods.language_model.outline import OUTLINE_TRIES
 from flowllm.methods.language_model.rules import rule_for
+from flowllm.systems.events import Rejected
+from flowllm.systems.watch import Watch
 from flowllm.text import build_prompt, parse_prompt, to_text
 from flowllm.text.prompts import REQUEST, prompt_of, read_prompt
 
@@ -262,6 +264,49 @@ def test_a_space_group_that_is_asked_for_gets_a_composition_before_it(prior):
     assert asked.space_group == 225 and asked.composition
     assert grown == build_prompt(Conditions(space_group=225, composition=asked.composition))
     assert foreign == prompts[1]
+
+
+# ---- elements that training did not have
+
+
+def test_a_limited_prior_writes_other_elements_only_where_they_are_asked_for(prior):
+    hot = SamplingSettings(temperature=5.0, top_p=1.0)
+    limited = prior.limited_to(["Sr", "Ti", "O"])
+    open_ones = [Conditions(), Conditions(num_atoms=7), Conditions(space_group=1)]
+    drawn = limited.sample(open_ones * 4, hot, range(12))
+    assert set().union(*drawn.compositions) <= {"Sr", "Ti", "O"} and len(drawn) == 12
+    assert not set().union(*prior.sample(open_ones, hot, range(3)).compositions) <= set("SrTiO")
+    named = [
+        Conditions(formula="OgF6"),
+        Conditions(elements=("Og", "O")),
+        Conditions(composition={"Ts": 2}),
+    ]
+    found = limited.sample(named, hot, range(3)).compositions
+    assert [sorted(cell) for cell in found] == [["F", "Og"], ["O", "Og"], ["Ts"]]
+    assert prior.pool is None and limited.digest() == prior.digest()
+
+
+def test_a_limited_prior_that_writes_freely_rejects_them(prior, monkeypatch):
+    text = "3.9 3.9 3.9\n90 90 90\nOg\n0.00 0.00 0.00"
+
+    def scripted(model, tokenizer, prompts, *_, ended, **__):
+        for place in range(len(prompts)):
+            ended(place, text)
+
+    monkeypatch.setattr(prior_module, "decode", scripted)
+    limited = prior.unconstrained().limited_to(["Fe", "O"])
+    prompts = [
+        build_prompt(),
+        build_prompt(Conditions(formula="Og")),
+        build_prompt(Conditions(elements=("Og",))),
+        "The heaviest element, please.",
+    ]
+    asked = [read_prompt(prompt) for prompt in prompts]
+    events = []
+    crystals = limited.sample(asked, SamplingSettings(), range(4), Watch(on_event=events.append))
+    assert crystals.ids.tolist() == ["1", "2", "3"]
+    (rejected,) = [event for event in events if isinstance(event, Rejected)]
+    assert rejected.reason == "no training crystal holds Og"
 
 
 # ---- rejects and noise

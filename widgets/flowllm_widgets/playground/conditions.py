@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import re
+import warnings
 from dataclasses import dataclass, field
+from typing import Any
 
 from flowllm.conditions.conditions import KINDS, Conditions
 from flowllm.conditions.contradictions import contradictions
+from flowllm.conditions.formula import multiple_remark
 from flowllm.conditions.ranges import TrainingRanges
+from flowllm.conditions.remarks import RemarkWarning
 from flowllm.errors import InputError
 from flowllm.text.prompts import (
     OPENING,
@@ -20,6 +24,7 @@ from flowllm.text.prompts import (
     build_prompt,
     foreign_text,
     parse_prompt,
+    standard_prompt,
     value_of,
 )
 
@@ -35,7 +40,8 @@ class Checked:
     Attributes:
         values: {condition: value as written}, "" where the prompt leaves it open.
         problems: {condition: what is wrong with it}; "prompt" for the prompt as a whole.
-        notes: {condition: that the training data do not have it, or hardly, and their range}.
+        notes: {condition: how it is read, or that the training data do not have it, or hardly, and
+            their range}.
         warning: what the compact model was not trained on; empty if there is no such thing.
     """
 
@@ -56,6 +62,7 @@ def with_value(prompt: str, name: str, text: str) -> str:
     A value that can be read is written as the model's training data have it, "O3TiSr" as "SrTiO3";
     any other as it is. A sentence stays in its place, a new one goes where the papers have it.
     """
+    prompt = standard_prompt(prompt)
     value = " ".join(text.split())
     if value:
         with contextlib.suppress(InputError):  # then the text keeps it, and `check` says why
@@ -78,8 +85,28 @@ def canonical(name: str, text: str) -> str:
     Raises:
         InputError: it cannot be read, or is out of its range.
     """
-    written = build_prompt(Conditions(**{name: KINDS[name].read(text)}))
+    written = build_prompt(Conditions(**{name: _read(name, text)[0]}))
     return values_of(written)[name]
+
+
+def remark_on(name: str, text: str) -> str:
+    """How a value is read where that is not plain, D as H; "" for most, and for what is none."""
+    with contextlib.suppress(InputError):
+        return _read(name, " ".join(text.split()))[1]
+    return ""
+
+
+def _read(name: str, text: str) -> tuple[Any, str]:
+    """The value of a text, and the remarks on it.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RemarkWarning)
+        value = KINDS[name].read(text)
+    said = (str(w.message) for w in caught if issubclass(w.category, RemarkWarning))
+    return value, "; ".join(dict.fromkeys(said))
 
 
 def check(
@@ -92,6 +119,7 @@ def check(
         training: what the model has seen, where it says so.
         max_atoms: of the model's largest cell.
     """
+    prompt = standard_prompt(prompt)
     values = values_of(prompt)
     if not prompt.strip():
         return Checked(values, {"prompt": "the prompt is empty"})
@@ -107,13 +135,16 @@ def check(
     asked = _asked({name: v for name, v in values.items() if v and name not in problems})
     problems = contradictions(asked, max_atoms) | problems
     strange = {} if training is None else training.outside(asked)
+    remark = multiple_remark(values["formula"], max_atoms) if values["formula"] else ""
+    if remark:
+        strange["formula"] = "; ".join(filter(None, [strange.get("formula"), remark]))
     notes = {name: text for name, text in strange.items() if name not in problems}
     return Checked(values, problems, notes, _strangeness(prompt))
 
 
 def _asked(values: dict[str, str]) -> Conditions:
     """The conditions that values state, each fine by itself."""
-    return Conditions(**{name: KINDS[name].read(value) for name, value in values.items()})
+    return Conditions(**{name: _read(name, value)[0] for name, value in values.items()})
 
 
 def _strangeness(prompt: str) -> str:
@@ -132,4 +163,4 @@ def _strangeness(prompt: str) -> str:
 
 def _sentence(stem: str) -> str:
     """A standard sentence, as `parse_prompt` finds it."""
-    return re.escape(stem) + r" (.*?)\.(?= |\n|$)"
+    return re.escape(stem) + r" (.{0,1000}?)\.(?= |\n|$)"  # no value is longer; time stays linear

@@ -12,6 +12,7 @@ from flowllm_widgets.playground.conditions import (
     MAX_ATOMS,
     Checked,
     check,
+    remark_on,
     with_value,
 )
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
@@ -75,16 +76,25 @@ class PromptForm(ipywidgets.VBox):
         if self._writing:
             return
         name = next(n for n, field in self.fields.items() if field is change["owner"])
-        self._write(with_value(self.text.value, name, self.fields[name].value), name)
+        typed = self.fields[name].value
+        self._write(with_value(self.text.value, name, typed), name, remark_on(name, typed))
 
     @shows_errors
     def _text_changed(self, change: dict[str, object]) -> None:
         if not self._writing:
             self._write(self.text.value, "prompt")
 
-    def _write(self, prompt: str, author: str) -> None:
-        """Show a prompt everywhere but in the field that a person is typing into."""
+    def _write(self, prompt: str, author: str, remark: str = "") -> None:
+        """Show a prompt everywhere but in the field that a person is typing into.
+
+        Args:
+            prompt: the text.
+            author: the field that is typed into; "prompt" for the text, "" for none.
+            remark: how the field's value was read.
+        """
         found = check(prompt, self._training, self._max_atoms)
+        if remark and author not in found.notes:
+            found.notes[author] = remark
         self._writing = True
         try:
             if author != "prompt":

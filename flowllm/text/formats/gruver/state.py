@@ -103,7 +103,7 @@ class GruverState:
         place = len(self.counts)
         if self.rule.compositions is not None:
             return min(path[place - 1][1] - count for path in self._paths_left())
-        last = self.rule.ranks[-1] if self.rule.ranks else len(self.table.elements) - 1
+        last = (self.rule.ranks or self.rule.open_ranks)[-1]
         if rank == last and self.rule.num_atoms is not None:
             return self.rule.num_atoms - sum(n for _, n in self.counts)
         return 0
@@ -158,8 +158,8 @@ class GruverState:
         last = self.counts[-1][0] if self.counts else -1
         if self.rule.ranks is None:
             first = last if room else last + 1
-            ranks = list(range(first, len(self.table.elements))) if written < most else []
-            return ranks, written > 0 and target in (None, written)
+            ranks = [rank for rank in self.rule.open_ranks if rank >= first]
+            return ranks if written < most else [], written > 0 and target in (None, written)
         waiting = [rank for rank in self.rule.ranks if rank > last]
         ranks = waiting[:1]
         if room and written + len(waiting) < most:
