@@ -17,6 +17,7 @@ from flowllm.commands.options import (
     print_stages,
     writes_freely,
 )
+from flowllm.runs.terminal import say
 
 if TYPE_CHECKING:
     from flowllm.workflows.settings import GenerateSettings
@@ -58,7 +59,7 @@ def generate(
     system = load_system(model, device)
     with progress_bars() as progress:
         result = generate_run(system, settings, out, overwrite=overwrite, progress=progress)
-    print(f"decoding: {result.decoding}")
+    say(f"decoding: {result.decoding}")
     print_stages(result.stages, out)
 
 
@@ -92,9 +93,9 @@ def refine(
             system, files, settings, out, overwrite=overwrite, progress=progress,
             on_read=read.append,
         )  # fmt: skip
-    print("Each structure was reduced to its primitive Niggli cell first.")
+    say("Each structure was reduced to its primitive Niggli cell first.")
     for message in refused:
-        print(f"left out: {message}", file=sys.stderr)
+        say(f"left out: {message}", sys.stderr)
     for found in read:
         print_remarks(found.notes, summary(found.remarks))
     print_stages(result.stages, out)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowllm.commands.options import Source, print_remarks
+from flowllm.runs.terminal import say
 
 if TYPE_CHECKING:
     from flowllm.data.reduce import ReduceSettings
@@ -52,9 +53,9 @@ def data(
         )
     splits = prepared_summary(folder)["splits"]
     for name, split in splits.items():
-        print(f"{name}: {split['kept']} crystals")
+        say(f"{name}: {split['kept']} crystals")
     counts = sum((Counter(split["remarks"]) for split in splits.values()), Counter[str]())
     notes = dict.fromkeys(note for split in splits.values() for note in split["notes"])
     print_remarks(notes, summary_of(counts))
     failed = sum(split["rejected"] for split in splits.values())
-    print(f"in {folder}; {failed} rows failed, listed with the reason in {folder / 'rejected.csv'}")
+    say(f"in {folder}; {failed} rows failed, listed with the reason in {folder / 'rejected.csv'}")

@@ -8,10 +8,9 @@ however often they are interrupted.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
+import os
 import shutil
 import time
 from collections import Counter
@@ -41,10 +40,12 @@ from flowllm.errors import InputError
 from flowllm.inputs.items import Listing
 from flowllm.inputs.remarks import counted
 from flowllm.parallel.map import Failure, iterate_crystals
-from flowllm.runs.files import atomic_write, read_json, write_json
+from flowllm.runs.files import atomic_write, read_record, write_json
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.parts import Parts, Wanted
 from flowllm.runs.progress import ItemProgress
+from flowllm.runs.texts import csv_of
+from flowllm.settings import check_workers
 
 COMMAND = "data"
 CHUNK_SIZE = 250
@@ -104,6 +105,7 @@ def prepare_folder(
             source could be.
     """
     settings = settings or ReduceSettings()
+    check_workers(workers)
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, not {limit}")
     if chunk_size < 1:
@@ -112,7 +114,7 @@ def prepare_folder(
     hull = _hull_file()
     own = None if str(source) in SPLITS else list_rows(source)
     recorded: dict[str, Any] = {
-        "source": str(source) if str(source) in SPLITS else str(Path(source).resolve()),
+        "source": str(source) if str(source) in SPLITS else os.path.realpath(source),
         "content": {split: source_digest(source, split) for split in names}
         if own is None
         else own.digest,
@@ -158,7 +160,7 @@ def summary_of(folder: str | Path) -> dict[str, Any]:
     Raises:
         InputError: there is none.
     """
-    return read_json(Path(folder) / "summary.json")
+    return read_record(Path(folder) / "summary.json")
 
 
 def _split_names(
@@ -259,20 +261,16 @@ def _write_results(
     started: float,
 ) -> None:
     hull = FormationEnergyHull.from_csv(hull_file) if hull_file else None
-    rejected = io.StringIO()
-    table = csv.writer(rejected, lineterminator="\n")
-    table.writerow(["id", "split", "row", "reason"])
-    remarks = io.StringIO()
-    said = csv.writer(remarks, lineterminator="\n")
-    said.writerow(["id", "split", "row", "remarks"])
+    rejected: list[list[Any]] = []
+    remarks: list[list[Any]] = []
     summary: dict[str, Any] = {"splits": {}}
     for split, rows in tables.items():
         prepared = CrystalSet.concatenate([part.kept for part in parts[split]])
         kept, energies = fill_e_above_hull(prepared, hull)
         failed = [entry for part in parts[split] for entry in part.rejected]
-        table.writerows([name, split, row, why] for row, name, why in failed)
+        rejected += [[name, split, row, why] for row, name, why in failed]
         remarked = [entry for part in parts[split] for entry in part.remarks]
-        said.writerows([name, split, row, text] for row, name, text in remarked)
+        remarks += [[name, split, row, text] for row, name, text in remarked]
         kept.save(folder / f"{split}.npz")
         exact = kept.properties.get("exact", np.full(len(kept), np.nan))
         summary["splits"][split] = {
@@ -293,9 +291,9 @@ def _write_results(
         else f"no hull file ({HULL_FILE} below FLOWLLM_DATA_DIR): where a table gives no energy "
         "above the hull it stays unknown"
     )
-    atomic_write(folder / "rejected.csv", rejected.getvalue())
+    atomic_write(folder / "rejected.csv", csv_of(["id", "split", "row", "reason"], rejected))
     if any(split["remarks"] for split in summary["splits"].values()):
-        atomic_write(folder / "remarks.csv", remarks.getvalue())
+        atomic_write(folder / "remarks.csv", csv_of(["id", "split", "row", "remarks"], remarks))
     summary["seconds"] = round(time.perf_counter() - started, 1)
     write_json(folder / "summary.json", summary)
 

@@ -6,10 +6,10 @@ import html
 import io
 
 from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
+from rich.table import Table
 
 from flowllm.evaluation.result import EvaluationResult
+from flowllm.runs.terminal import cell, heading
 
 WIDTH = 110  # characters of a report that is printed as text
 
@@ -17,19 +17,20 @@ WIDTH = 110  # characters of a report that is printed as text
 def print_report(report: EvaluationResult, console: Console | None = None) -> None:
     """Figures with interval and n, what the training split scores, and the protocol below."""
     console = console or Console()
-    heading = Column(Text(report.name))
-    shown = Table("stage", "figure", heading, "data", title="Evaluation", title_justify="left")
+    shown = Table(
+        "stage", "figure", heading(report.name), "data", title="Evaluation", title_justify="left"
+    )
     before = ""
     for stage, name, value, data in report.table():
         if before and stage != before:
             shown.add_section()
-        shown.add_row(stage if stage != before else "", name, value, data)
+        shown.add_row(stage if stage != before else "", cell(name), cell(value), data)
         before = stage
     console.print(shown)
     protocol = Table("protocol", "", "", title_justify="left", box=None)
     for stage, settings in report.protocol.items():
         for place, (name, value) in enumerate(settings.items()):
-            protocol.add_row("" if place else stage, name, Text(value))
+            protocol.add_row("" if place else stage, cell(name), cell(value))
     console.print(protocol)
 
 
@@ -46,6 +47,6 @@ def report_html(report: EvaluationResult) -> str:
     lines = []
     for place, row in enumerate(rows):
         tag = "td" if place else "th"
-        cells = "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in row)
+        cells = "".join(f"<{tag}>{html.escape(str(text))}</{tag}>" for text in row)
         lines.append(f"<tr>{cells}</tr>")
     return f"<table>{''.join(lines)}</table>"

@@ -10,13 +10,12 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.errors import InputError, first_line
 from flowllm.inputs.items import Item, Listing
-from flowllm.runs.archive import open_archive
+from flowllm.runs.archive import Archive, open_archive
 
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "frac_coords": ("frac_coords", "frac_coord", "fractional_coords", "fractional_coordinates"),
@@ -75,11 +74,11 @@ def _load_arrays(path: Path, content: bytes) -> tuple[dict[str, np.ndarray], lis
 
 
 @contextmanager
-def opened(path: Path, content: bytes, otherwise: str) -> Iterator[NpzFile]:
+def opened(path: Path, content: bytes, otherwise: str) -> Iterator[Archive]:
     """`open_archive` of a file's content, with the file's name in its messages."""
     handle = io.BytesIO(content)
     try:
-        with open_archive(handle, otherwise) as archive:  # type: ignore[arg-type]
+        with open_archive(handle, otherwise) as archive:
             yield archive
     except InputError as error:
         raise InputError(str(error).replace(str(handle), str(path))) from error

@@ -14,6 +14,7 @@ from flowllm.errors import InputError
 from flowllm.inputs.files import decode, kind_of_name, kind_of_text, read_bytes
 from flowllm.inputs.items import Item, Listing
 from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits, shown
+from flowllm.runs.texts import unguarded
 
 ID_COLUMNS = ("material_id", "id")
 CRYSTAL_COLUMNS = ("cif", "structure")
@@ -101,7 +102,7 @@ def read_table(text: str, path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> Ta
             same = [repr(shown(header[k])) for k, other in enumerate(names) if other == name]
             ambiguous[name] = f"{path} has the columns {' and '.join(same)}; rename one of them"
         elif name:
-            columns[name] = [row[place] for row in rows]
+            columns[name] = [unguarded(row[place]) for row in rows]
     if separator == ";":
         for name, cells in columns.items():
             if name not in (*CRYSTAL_COLUMNS, *ID_COLUMNS, "prompt"):
