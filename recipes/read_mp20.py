@@ -1,11 +1,12 @@
 """How MP-20's CIFs are read: agreement with the numbers in the text, with pymatgen, by symmetry.
 
-Usage: python recipes/read_mp20.py [SECONDS]; needs FLOWLLM_DATA_DIR. Crystals are taken from the
-three splits in an order that is spread evenly, until the time (default 300 s) is over.
+Usage: python recipes/read_mp20.py [SECONDS]; needs FLOWLLM_DATA_DIR.
 
-For each text: the atoms read equal the columns of the text and pymatgen's own reading; then the
-crystal is written with the symmetry that it has (pymatgen's CifWriter, 0.01 Å), and read again with
-its operations, with the symbol alone and with the number alone, which must give the same atoms.
+All texts of the three splits: the atoms read equal the columns of the text, and there is no remark.
+Then, in an order that is spread evenly until the time (default 300 s) is over: pymatgen's own
+reading is the same; the crystal is written with the symmetry that it has (pymatgen's CifWriter,
+0.01 Å), and read again with its operations, with the symbol alone and with the number alone, which
+must give the same atoms.
 """
 
 import csv
@@ -15,6 +16,7 @@ import sys
 import time
 import warnings
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from pymatgen.core import Lattice, Structure
@@ -48,9 +50,8 @@ def by_columns(text: str) -> tuple[list[int], np.ndarray]:
 
 
 def agreements(text: str) -> dict[str, bool]:
-    """What agrees and what does not for one text."""
-    crystal = read_block(text)
-    found = {"columns": same_atoms(*by_columns(text), crystal), "no remark": not crystal.remarks}
+    """What agrees and what does not for one text, with pymatgen and by symmetry."""
+    crystal, found = read_block(text), {}
     theirs = Structure.from_str(text, fmt="cif")
     found["pymatgen"] = same_atoms([s.specie.Z for s in theirs], theirs.frac_coords, crystal)
     lattice = Lattice.from_parameters(*crystal.lengths.tolist(), *crystal.angles.tolist())
@@ -71,6 +72,38 @@ def agreements(text: str) -> dict[str, bool]:
     return found
 
 
+def as_written(text: str) -> dict[str, bool]:
+    """Whether a text is read by its columns and without a remark."""
+    crystal = read_block(text)
+    return {"columns": same_atoms(*by_columns(text), crystal), "no remark": not crystal.remarks}
+
+
+def compare(
+    rows: Sequence[tuple[str, str]], what: Callable[[str], dict[str, bool]], limit: float
+) -> None:
+    """Print how often a comparison agrees, and the crystals where it does not."""
+    start, done = time.perf_counter(), 0
+    yes: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
+    for name, text in rows:
+        if time.perf_counter() - start > limit:
+            break
+        try:
+            found = what(text)
+        except InputError as error:
+            found = {"read": False}
+            print(f"{name}: {error}")
+        done += 1
+        for kind, agrees in found.items():
+            seen[kind] += 1
+            yes[kind] += agrees
+            if not agrees:
+                print(f"{name}: {kind}")
+    print(f"{done} of {len(rows)} crystals in {time.perf_counter() - start:.0f} s")
+    for kind, count in seen.items():
+        print(f"  {kind}: {yes[kind]} of {count}")
+
+
 def main() -> None:
     """Read until the time is over and print the figures."""
     limit = float(sys.argv[1]) if len(sys.argv) > 1 else 300.0
@@ -80,28 +113,9 @@ def main() -> None:
     for split in ("train", "val", "test"):
         with gzip.open(folder / "mp_20" / f"{split}.csv.gz", "rt") as file:
             rows += [(row["material_id"], row["cif"]) for row in csv.DictReader(file)]
+    compare(rows, as_written, limit)
     order = np.argsort(np.arange(len(rows)) * 0.6180339887498949 % 1.0)  # even at every length
-    start, done = time.perf_counter(), 0
-    yes: Counter[str] = Counter()
-    seen: Counter[str] = Counter()
-    for index in order:
-        if time.perf_counter() - start > limit:
-            break
-        name, text = rows[index]
-        try:
-            found = agreements(text)
-        except InputError as error:
-            found = {"read": False}
-            print(f"{name}: {error}")
-        done += 1
-        for what, agrees in found.items():
-            seen[what] += 1
-            yes[what] += agrees
-            if not agrees:
-                print(f"{name}: {what}")
-    print(f"{done} of {len(rows)} crystals")
-    for what, count in seen.items():
-        print(f"{what}: {yes[what]} of {count}")
+    compare([rows[index] for index in order], agreements, limit)
 
 
 if __name__ == "__main__":

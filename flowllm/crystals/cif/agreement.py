@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
-from flowllm.crystals.cif.sites import Sites
+from flowllm.crystals.cif.sites import SiteTable
 from flowllm.crystals.cif.tags import Tags
 from flowllm.crystals.cif.values import shown
 from flowllm.crystals.elements import NUMBER_OF
@@ -75,8 +75,8 @@ def proportional(counts: Counter[str], formula: Formula) -> bool:
     return agrees(counts, Formula(formula.text, formula.amounts, None))
 
 
-def wrong_multiplicities(sites: Sites, sizes: list[int], operations: int) -> list[str]:
-    """Sites whose number of atoms is not what the file says, with both numbers.
+def wrong_multiplicities(sites: SiteTable, sizes: list[int], operations: int) -> list[str]:
+    """SiteTable whose number of atoms is not what the file says, with both numbers.
 
     Files that give the order of the site symmetry in place of the multiplicity are known.
     """
@@ -101,7 +101,11 @@ def formula_of(counts: Counter[str]) -> str:
 
 
 def disagreements(
-    sites: Sites, counts: Counter[str], sizes: list[int], operations: int, formula: Formula | None
+    sites: SiteTable,
+    counts: Counter[str],
+    sizes: list[int],
+    operations: int,
+    formula: Formula | None,
 ) -> list[str]:
     """Remarks on whatever the file says of its atoms and the atoms read do not bear out."""
     remarks = []

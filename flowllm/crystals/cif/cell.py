@@ -103,6 +103,8 @@ def read_cell(tags: Tags, flat_cells: bool = False) -> Cell:
 
 def _value(tags: Tags, tag: str) -> tuple[str, float | None]:
     values = tags.column(tag)
+    if len(values) == 1 and (plain := number(values[0])) is not None:
+        return values[0], plain
     if len(values) > 1:
         raise InputError(f"{tag} has {len(values)} values")
     raw = values[0] if values else ""

@@ -11,7 +11,7 @@ from flowllm.crystals.cif.agreement import Formula, agrees, proportional, wrong_
 from flowllm.crystals.cif.cell import Cell
 from flowllm.crystals.cif.images import Expanded, expand
 from flowllm.crystals.cif.operations import Setting
-from flowllm.crystals.cif.sites import Sites
+from flowllm.crystals.cif.sites import SiteTable
 from flowllm.crystals.cif.space_group import Possible
 from flowllm.errors import InputError
 
@@ -21,7 +21,7 @@ DIFFERENCE = 0.05
 
 
 def choose(
-    possible: Possible, sites: Sites, holders: list[int], cell: Cell, formula: Formula | None
+    possible: Possible, sites: SiteTable, holders: list[int], cell: Cell, formula: Formula | None
 ) -> tuple[Setting, Expanded]:
     """The setting that is meant, and the atoms in it; what decided is added to the remarks.
 
@@ -40,7 +40,7 @@ def choose(
     return setting, expanded
 
 
-def counted(sites: Sites, expanded: Expanded) -> Counter[str]:
+def counted(sites: SiteTable, expanded: Expanded) -> Counter[str]:
     """Atoms of each element in the cell."""
     if expanded.listed:
         return Counter(sites.elements)
@@ -54,15 +54,15 @@ def counted(sites: Sites, expanded: Expanded) -> Counter[str]:
 
 
 def _verdict(
-    setting: Setting, expanded: Expanded, sites: Sites, formula: Formula | None
-) -> int | None:
-    """How well atoms agree with the file: 2 in all, 1 but for Z, 0 not; None if it says nothing."""
+    setting: Setting, expanded: Expanded, sites: SiteTable, formula: Formula | None
+) -> int:
+    """How well atoms agree with the file: 2 in all, 1 but for Z or where it says nothing, 0 not."""
     counts = counted(sites, expanded)
     sizes = [len(atoms) for atoms in expanded.atoms]
     if any(sites.multiplicities) and wrong_multiplicities(sites, sizes, len(setting)):
         return 0
     if formula is None:
-        return 2 if any(sites.multiplicities) else None
+        return 2 if any(sites.multiplicities) else 1
     if agrees(counts, formula):
         return 2 if formula.units is not None or any(sites.multiplicities) else 1
     return 1 if proportional(counts, formula) and not any(sites.multiplicities) else 0
@@ -71,10 +71,10 @@ def _verdict(
 def _by_evidence(
     trials: list[tuple[Setting, Expanded]],
     possible: Possible,
-    sites: Sites,
+    sites: SiteTable,
     formula: Formula | None,
 ) -> list[tuple[Setting, Expanded]]:
-    verdicts = [_verdict(*trial, sites, formula) or 0 for trial in trials]
+    verdicts = [_verdict(*trial, sites, formula) for trial in trials]
     best = [t for t, verdict in zip(trials, verdicts, strict=True) if verdict == max(verdicts)]
     if len(best) == 1:
         possible.remarks.append(
@@ -84,7 +84,7 @@ def _by_evidence(
 
 
 def _by_bonds(
-    trials: list[tuple[Setting, Expanded]], possible: Possible, sites: Sites, cell: Cell
+    trials: list[tuple[Setting, Expanded]], possible: Possible, sites: SiteTable, cell: Cell
 ) -> list[tuple[Setting, Expanded]]:
     lengths = [_shortest_bond(expanded, sites, cell) for _, expanded in trials]
     order = sorted(range(len(trials)), key=lambda index: -min(lengths[index], USUAL))
@@ -102,7 +102,7 @@ def _by_bonds(
     return trials[:1]
 
 
-def _shortest_bond(expanded: Expanded, sites: Sites, cell: Cell) -> float:
+def _shortest_bond(expanded: Expanded, sites: SiteTable, cell: Cell) -> float:
     """The least distance of two atoms over the sum of their covalent radii."""
     import gemmi
 
@@ -129,21 +129,22 @@ def _settle(
     setting: Setting,
     expanded: Expanded,
     possible: Possible,
-    sites: Sites,
+    sites: SiteTable,
     holders: list[int],
     cell: Cell,
     formula: Formula | None,
 ) -> None:
     """Refuse a contradiction that the file does not settle; remark on one that it does."""
-    verdict = _verdict(setting, expanded, sites, formula)
     rivals = [(rival, expand(sites, holders, rival, cell)) for rival in possible.rivals]
-    if verdict == 0 and any(_verdict(*rival, sites, formula) for rival in rivals):
+    others = [r for r in rivals if len(r[1].coords) != len(expanded.coords)]
+    own = _verdict(setting, expanded, sites, formula)
+    theirs = max((_verdict(*rival, sites, formula) for rival in others), default=-1)
+    if own < theirs:
         raise InputError(
             f"{possible.contradiction}, and formula or multiplicities contradict {setting.name}"
         )
-    undecided = verdict is None and len(setting) == 1
-    if undecided and any(len(r.coords) != len(expanded.coords) for _, r in rivals):
-        sizes = sorted({len(r.coords) for _, r in rivals})
+    if own == theirs and len(setting) == 1:
+        sizes = sorted({len(r.coords) for _, r in others})
         raise InputError(
             f"{possible.contradiction}: {len(expanded.coords)} or "
             f"{' or '.join(map(str, sizes))} atoms, and no formula or multiplicity decides"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from flowllm.crystals.cif.sites import Sites
+from flowllm.crystals.cif.sites import SiteTable
 from flowllm.crystals.cif.values import is_null, plain, shown
 from flowllm.errors import InputError
 
 
-def read_alternatives(sites: Sites, holders: list[int], agreed: bool) -> list[str]:
+def read_alternatives(sites: SiteTable, holders: list[int], agreed: bool) -> list[str]:
     """A remark on sites of several disorder groups that are all full atoms.
 
     The CIF core dictionary says that sites of different groups of one assembly exclude each other.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,7 +11,7 @@ import numpy as np
 from flowllm.crystals.cells import wrap
 from flowllm.crystals.cif.cell import Cell
 from flowllm.crystals.cif.operations import Setting
-from flowllm.crystals.cif.sites import MAX_ATOMS, Sites
+from flowllm.crystals.cif.sites import MAX_ATOMS, SiteTable
 from flowllm.crystals.cif.values import resolution
 from flowllm.errors import InputError
 
@@ -18,6 +19,7 @@ from flowllm.errors import InputError
 # 0.2 Å off in a cell of 20 Å. Smaller ones are tried where the larger gives no special position.
 TOLERANCES = (0.3, 0.15, 0.05, 0.01, 0.001)  # Å
 SAME_ORBIT = 0.05  # Å; a site this near to an image of another is that image
+_NEIGHBOURS = np.array(list(itertools.product((0, -1, 1), repeat=3)))
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Expanded:
     listed: bool = False
 
 
-def expand(sites: Sites, holders: list[int], setting: Setting, cell: Cell) -> Expanded:
+def expand(sites: SiteTable, holders: list[int], setting: Setting, cell: Cell) -> Expanded:
     """Every atom of the cell.
 
     Args:
@@ -63,14 +65,13 @@ def expand(sites: Sites, holders: list[int], setting: Setting, cell: Cell) -> Ex
     moved: list[str] = []
     repeated: list[str] = []
     start = 0
-    orbits: dict[str, list[tuple[int, np.ndarray]]] = {}
+    orbits = _Orbits(cell)
     for row, label in enumerate(sites.labels):
         if holders[row] != row:
             atoms.append(atoms[holders[row]])
             continue
         place = special_position(sites.coords[row], setting, cell)
-        earlier = orbits.setdefault(sites.elements[row], [])
-        twin = _twin(place, earlier, cell) if len(setting) > 1 else None
+        twin = orbits.find(sites.elements[row], place) if len(setting) > 1 else None
         if twin is not None:
             atoms.append(atoms[twin])
             repeated.append(f"{label} of {sites.labels[twin]}")
@@ -80,7 +81,7 @@ def expand(sites: Sites, holders: list[int], setting: Setting, cell: Cell) -> Ex
             distance = float(cell.distances(place - sites.coords[row]))
             moved.append(f"{label} by {distance:.2f} Å")
         images = wrap(_orbit(place, setting, cell))
-        earlier.append((row, images))
+        orbits.add(sites.elements[row], row, images)
         parts.append(images)
         atoms.append(range(start, start + len(images)))
         start += len(images)
@@ -129,11 +130,30 @@ def _orbit(place: np.ndarray, setting: Setting, cell: Cell) -> np.ndarray:
     return images[kept]
 
 
-def _twin(place: np.ndarray, earlier: list[tuple[int, np.ndarray]], cell: Cell) -> int | None:
-    for row, images in earlier:
-        if (cell.distances(images - place) < SAME_ORBIT).any():
-            return row
-    return None
+class _Orbits:
+    """The atoms made so far, in bins not thinner than `SAME_ORBIT`."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.steps = np.maximum(np.floor(np.array(cell.heights) / SAME_ORBIT), 1).astype(np.int64)
+        self.bins: dict[tuple[str, int, int, int], list[tuple[int, np.ndarray]]] = {}
+
+    def add(self, element: str, row: int, images: np.ndarray) -> None:
+        """Images of the site of a row, coordinates in [0, 1)."""
+        for image, (i, j, k) in zip(images, self._places(images), strict=True):
+            self.bins.setdefault((element, i, j, k), []).append((row, image))
+
+    def find(self, element: str, place: np.ndarray) -> int | None:
+        """The row of a site of the same element of which a place is an image."""
+        for key in self._places(wrap(place) + _NEIGHBOURS / self.steps):
+            for row, image in self.bins.get((element, *key), ()):
+                if self.cell.distances(image - place) < SAME_ORBIT:
+                    return row
+        return None
+
+    def _places(self, coords: np.ndarray) -> list[tuple[int, int, int]]:
+        bins = np.floor(coords * self.steps).astype(np.int64) % self.steps
+        return [(i, j, k) for i, j, k in bins.tolist()]
 
 
 def _few(names: list[str]) -> str:

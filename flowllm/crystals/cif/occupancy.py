@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from flowllm.crystals.cif.cell import Cell
-from flowllm.crystals.cif.sites import Sites
+from flowllm.crystals.cif.sites import SiteTable
 from flowllm.crystals.cif.values import is_null, number, shown, uncertainty
 from flowllm.errors import InputError
 
 TOLERANCE = 0.01
 LARGEST = 0.1  # a larger uncertainty says that the occupancy is not known
+MAX_PARTIAL = 1_000  # sites; of more not even the parts of one element are looked for
 SAME_PLACE = 0.01  # Å
 HINT = (
     "only ordered structures are crystals here: make an ordered approximant first, for example by "
@@ -16,7 +17,7 @@ HINT = (
 )
 
 
-def read_occupancies(sites: Sites, cell: Cell) -> list[int]:
+def read_occupancies(sites: SiteTable, cell: Cell) -> list[int]:
     """For each site the site that holds its atoms: itself, but for parts of one element.
 
     Remarks on occupancies that are read as 1 are added to those of the sites.
@@ -50,9 +51,13 @@ def read_occupancies(sites: Sites, cell: Cell) -> list[int]:
     return _share(holders, partial, sites, cell) if partial else holders
 
 
-def _share(holders: list[int], partial: dict[int, float], sites: Sites, cell: Cell) -> list[int]:
+def _share(
+    holders: list[int], partial: dict[int, float], sites: SiteTable, cell: Cell
+) -> list[int]:
     """Parts of one element on one place whose occupancies add up to 1 are one atom."""
-    left = dict(partial)
+    left = dict(partial) if len(partial) <= MAX_PARTIAL else {}
+    if not left:
+        raise InputError(f"partial occupancy of {len(partial)} sites; {HINT}")
     merged = []
     while left:
         row = next(iter(left))

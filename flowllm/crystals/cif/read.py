@@ -16,7 +16,7 @@ from flowllm.crystals.cif.images import Expanded, expand
 from flowllm.crystals.cif.occupancy import read_occupancies
 from flowllm.crystals.cif.operations import Setting
 from flowllm.crystals.cif.overlaps import closest_pair
-from flowllm.crystals.cif.sites import Sites, read_sites
+from flowllm.crystals.cif.sites import SiteTable, read_sites
 from flowllm.crystals.cif.space_group import read_space_group
 from flowllm.crystals.cif.species import read_labels
 from flowllm.crystals.cif.tags import Tags, parse_blocks
@@ -93,14 +93,14 @@ def _crystal_block(text: str) -> Tags:
 
 
 def _checks(
-    sites: Sites, setting: Setting, expanded: Expanded, formula: Formula | None
+    sites: SiteTable, setting: Setting, expanded: Expanded, formula: Formula | None
 ) -> list[str]:
     counts = counted(sites, expanded)
     sizes = [len(atoms) for atoms in expanded.atoms]
     return disagreements(sites, counts, sizes, len(setting), formula)
 
 
-def _overlap(sites: Sites, expanded: Expanded, cell: Cell) -> list[str]:
+def _overlap(sites: SiteTable, expanded: Expanded, cell: Cell) -> list[str]:
     distance, first, second = closest_pair(expanded.coords, cell)
     if first < 0:
         return []
@@ -120,7 +120,7 @@ def _overlap(sites: Sites, expanded: Expanded, cell: Cell) -> list[str]:
 
 
 def _crystal(
-    name: str, cell: Cell, sites: Sites, expanded: Expanded, remarks: list[str]
+    name: str, cell: Cell, sites: SiteTable, expanded: Expanded, remarks: list[str]
 ) -> CifCrystal:
     if expanded.listed:
         numbers = np.array([NUMBER_OF[element] for element in sites.elements])

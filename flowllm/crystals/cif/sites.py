@@ -17,6 +17,9 @@ from flowllm.errors import InputError
 MAX_ATOMS = 20_000  # of a cell; sites times operations are counted before they are applied
 LARGEST = 1e6  # of coordinates; larger ones are broken numbers
 DUMMY = "dum"  # value of _atom_site_calc_flag for sites that are no atoms
+OCCUPANCY = "_atom_site_occupancy"
+CALCULATED = "_atom_site_calc_flag"
+ATTACHED = "_atom_site_attached_hydrogens"
 MULTIPLICITIES = (
     "_atom_site_symmetry_multiplicity",
     "_atom_site_site_symmetry_multiplicity",
@@ -24,7 +27,7 @@ MULTIPLICITIES = (
 
 
 @dataclass
-class Sites:
+class SiteTable:
     """The s sites of a block.
 
     Attributes:
@@ -50,7 +53,7 @@ class Sites:
     remarks: list[str] = field(default_factory=list)
 
 
-def read_sites(tags: Tags, cell: Cell, formula: frozenset[str] | None) -> Sites:
+def read_sites(tags: Tags, cell: Cell, formula: frozenset[str] | None) -> SiteTable:
     """The sites of a block.
 
     Raises:
@@ -72,6 +75,9 @@ def read_sites(tags: Tags, cell: Cell, formula: frozenset[str] | None) -> Sites:
             raise InputError(f"{tag} has {len(values)} values for {size} sites")
         if tag in axes and tag not in tags:
             raise InputError(f"the CIF does not parse ({tag} is missing)")
+    for tag in (OCCUPANCY, CALCULATED, ATTACHED):
+        if tag in tags and tags.count(tag) != size:
+            raise InputError(f"{tag} has {tags.count(tag)} values for {size} sites")
     kinds, names = table["_atom_site_type_symbol"], table["_atom_site_label"]
     remarks: list[str] = []
     kept = _without_dummies(tags, names, size, remarks)
@@ -89,13 +95,13 @@ def read_sites(tags: Tags, cell: Cell, formula: frozenset[str] | None) -> Sites:
         ]
     written: list[Sequence[str]] = list(zip(*columns, strict=True))
     coords = _coordinates(columns, written, labels)
-    if axes is not SITE_TAGS[:3] and axes[0] == SITE_TAGS[3]:
+    if axes[0] == SITE_TAGS[3]:
         coords = _fractional(coords, cell, remarks)
     _refuse_attached(tags, labels, kept)
-    occupancies = _chosen(tags.column("_atom_site_occupancy"), kept, size)
+    occupancies = _chosen(tags.column(OCCUPANCY), kept, size)
     counted = next((tags.column(tag) for tag in MULTIPLICITIES if tag in tags), ())
     multiplicities = [_multiplicity(x) for x in _chosen(counted, kept, size)]
-    return Sites(
+    return SiteTable(
         labels, elements, coords, written, occupancies, multiplicities,
         _disorder(tags, kept, size), unclear, remarks,
     )  # fmt: skip
@@ -114,15 +120,12 @@ def _multiplicity(raw: str) -> int | None:
 
 def _without_dummies(tags: Tags, names: Sequence[str], size: int, remarks: list[str]) -> list[int]:
     """Rows that are atoms; dummies are left out, which is said."""
-    flags = [flag.lower() for flag in tags.column("_atom_site_calc_flag")]
+    flags = [flag.lower() for flag in tags.column(CALCULATED)]
     if DUMMY not in flags:
         return list(range(size))
-    rows = [row for row in range(size) if row >= len(flags) or flags[row] != DUMMY]
-    if len(rows) < size:
-        left = [
-            shown(names[row]) for row in range(size) if row < len(flags) and flags[row] == DUMMY
-        ]
-        remarks.append(f"{_listed(left)} marked as dummy and left out")
+    rows = [row for row in range(size) if flags[row] != DUMMY]
+    left = [shown(names[row]) for row in range(size) if flags[row] == DUMMY]
+    remarks.append(f"{_listed(left)} marked as dummy and left out")
     if not rows:
         raise InputError("every atom site is marked as dummy")
     return rows
@@ -145,10 +148,11 @@ def _coordinates(
     """(s, 3) coordinates; those with standard uncertainties one by one."""
     if "_" not in "".join(map("".join, columns)):
         try:
-            coords = np.array([list(map(float, place)) for place in written])
+            flat = [float(raw) for place in written for raw in place]
         except ValueError:
             pass
         else:
+            coords = np.array(flat).reshape(-1, 3)
             if np.vdot(coords, coords) < LARGEST:  # not where one is NaN
                 return coords
     return np.array([_place(row, label) for row, label in zip(written, labels, strict=True)])
@@ -184,7 +188,7 @@ def _fractional(coords: np.ndarray, cell: Cell, remarks: list[str]) -> np.ndarra
 
 
 def _refuse_attached(tags: Tags, labels: list[str], rows: list[int]) -> None:
-    counts = tags.column("_atom_site_attached_hydrogens")
+    counts = tags.column(ATTACHED)
     if not counts:
         return
     for label, row in zip(labels, rows, strict=True):

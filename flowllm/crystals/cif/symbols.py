@@ -91,10 +91,12 @@ def _groups(symbol: str) -> list[gemmi.SpaceGroup]:
         group = gemmi.find_spacegroup_by_number(int(symbol)) if len(symbol) < 4 else None
     else:
         group = gemmi.find_spacegroup_by_name(symbol)
-    others = _by_symbol().get(_compact(symbol), [])
     if group is None:
-        return list(others)
+        return list(_by_symbol().get(_compact(symbol), []))
     alike = [g for g in _table() if g.hm == group.hm and g.hall != group.hall]
+    if not 3 <= group.number <= 15:  # others have one direction for each axis
+        return [group, *alike]
+    others = _by_symbol().get(_compact(symbol), [])
     known = {group.hall, *(g.hall for g in alike)}
     return [group, *alike, *(g for g in others if g.hall not in known)]
 

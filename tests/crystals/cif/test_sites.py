@@ -1,5 +1,7 @@
 """Cells, elements, coordinates and occupancies: read strictly, or refused by name."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -347,6 +349,35 @@ def test_a_crystal_survives_its_own_cif(size, seed):
     np.testing.assert_allclose(back.angles, batch.angles, atol=1e-7)
     structure = parse_cif(batch.to_cif()[0], "a")
     assert [site.specie.symbol for site in structure] == [site.element for site in crystal.sites]
+
+
+ROWS = "\n".join(
+    f"Na{i} Na {x:.5f} {y:.5f} {z:.5f}"
+    for i, (x, y, z) in enumerate(np.random.default_rng(0).random((10_000, 3)))
+)
+LARGE = {
+    "random": (ROWS, "label type_symbol", 19_000),
+    "one place": ("Na1 Na 0.1 0.2 0.3\n" * 10_000, "label type_symbol", 2),
+    "one special place": ("Na1 Na 0 0 0\n" * 10_000, "label type_symbol", 1),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_large_cells_take_time_near_linear_in_their_atoms(kind):
+    rows, columns, least = LARGE[kind]
+    head = "_symmetry_space_group_name_H-M 'P -1'"
+    start = time.process_time()
+    crystal = read_block(cif(rows, (60.0,) * 3 + (90.0,) * 3, head, f"{columns} {XYZ}"))
+    assert time.process_time() - start < 10  # s; what is quadratic takes minutes
+    assert len(crystal.sites) == 10_000
+    assert least <= len(crystal.frac_coords) <= 20_000
+    assert {len(site.atoms) for site in crystal.sites} <= {1, 2}
+
+
+def test_columns_of_another_length_are_refused():
+    text = cif("Na1 Na 0 0 0\nCl1 Cl 0.5 0.5 0.5") + "loop_\n_atom_site_occupancy\n0.5\n"
+    with pytest.raises(InputError, match="_atom_site_occupancy has 1 values for 2 sites"):
+        read_block(text)
 
 
 def test_too_many_atoms_are_refused_before_they_are_made():

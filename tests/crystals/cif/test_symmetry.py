@@ -238,6 +238,8 @@ def test_a_file_that_lists_every_atom_may_keep_the_symbol_it_once_had():
     assert len(read.frac_coords) == 2 and "contradict" in read.remarks[0]
     with pytest.raises(InputError, match="formula or multiplicities contradict P 1"):
         read_block(half.replace(identity, identity + says + "4"))
+    with pytest.raises(InputError, match="2 or 8 atoms, and no formula or multiplicity decides"):
+        read_block(half.replace(identity, identity + says + "?"))
 
 
 def test_atoms_that_are_listed_and_made_by_operations_are_read_once():
