@@ -13,6 +13,8 @@ import tyro
 from flowllm.commands import commands_for
 from flowllm.commands.options import check_repeated
 from flowllm.errors import InputError
+from flowllm.runs.terminal import accept_all_characters, say
+from flowllm.runs.texts import printable
 
 DESCRIPTION = """Generate crystals: a language model writes them, a Riemannian flow refines them.
 
@@ -22,12 +24,17 @@ FULL_DISK = ("No space left on device", "PytorchStreamWriter failed", "unexpecte
 """What safetensors and torch say when a file could not be written to its end."""
 
 
+LONGEST_MESSAGE = 2000
+"""Characters of a message; one that quotes an input may be as long as the input."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 when it succeeded, 2 for bad input, 130 when interrupted, 141 unread.
 
     Args:
         arguments: the words after "flowllm"; default those of this process.
     """
+    accept_all_characters()
     quiet_libraries()
     words = sys.argv[1:] if arguments is None else arguments
     try:
@@ -50,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         if message is None:
             raise
         if os.environ.get("RANK", "0") == "0":  # once, where several processes run the command
-            print(f"flowllm: {message}", file=sys.stderr)
+            say(f"flowllm: {printable(message, LONGEST_MESSAGE)}", sys.stderr)
         return 2
     return 0
 
@@ -61,6 +68,8 @@ def message_of(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:
         return f"{error.filename or 'the system'}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return "this machine has too little memory for it; ask for less at once"
     if any(words in str(error) for words in FULL_DISK):
         return "a file could not be written to its end; the disk is full"
     return None
@@ -87,7 +96,7 @@ def quiet_libraries() -> None:
         line: str | None = None,
     ) -> None:
         if filename.startswith(here) or category.__module__.startswith("flowllm."):
-            print(f"flowllm: note: {message}", file=sys.stderr)
+            say(f"flowllm: note: {printable(message, LONGEST_MESSAGE)}", sys.stderr)
 
     warnings.showwarning = show
 

@@ -66,6 +66,43 @@ def setting(
     return field(default=default, metadata=beside)
 
 
+LARGEST_SEED, LARGEST_TRAINING_SEED = 2**63 - 1, 2**32 - 1
+"""Of what torch takes, and of what numpy's old generator takes, which the Trainer sets too."""
+MOST_THREADS = 4096
+
+
+def check_seed(seed: int, largest: int = LARGEST_SEED) -> None:
+    """Refuse a seed that is negative or larger than generators take.
+
+    Raises:
+        InputError: names it.
+    """
+    if seed < 0:
+        raise InputError(f"the seed must be at least 0, not {seed}")
+    if seed > largest:
+        raise InputError(f"the seed must be at most {largest}, not {seed}")
+
+
+def check_workers(workers: int | None) -> None:
+    """Refuse a number of processes below 1; None leaves it open.
+
+    Raises:
+        InputError: names it.
+    """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1, not {workers}")
+
+
+def check_threads(threads: int) -> None:
+    """Refuse a number of threads that no machine has; 0 takes all.
+
+    Raises:
+        InputError: names it.
+    """
+    if not 0 <= threads <= MOST_THREADS:
+        raise InputError(f"threads must be from 0 to {MOST_THREADS}, not {threads}")
+
+
 def preset(settings: type[Any], name: str = "compact") -> Any:
     """An instance of a settings class with the values of a preset.
 

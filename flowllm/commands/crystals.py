@@ -16,6 +16,7 @@ from flowllm.commands.options import (
     print_stages,
     writes_freely,
 )
+from flowllm.runs.terminal import say
 
 if TYPE_CHECKING:
     from flowllm.workflows.settings import GenerateSettings
@@ -57,7 +58,7 @@ def generate(
     system = load_system(model, device)
     with progress_bars() as progress:
         result = generate_run(system, settings, out, overwrite=overwrite, progress=progress)
-    print(f"decoding: {result.decoding}")
+    say(f"decoding: {result.decoding}")
     print_stages(result.stages, out)
 
 
@@ -87,7 +88,7 @@ def refine(
         result, refused = refine_run(
             system, files, settings, out, overwrite=overwrite, progress=progress
         )
-    print("Each structure was reduced to its primitive Niggli cell first.")
+    say("Each structure was reduced to its primitive Niggli cell first.")
     for message in refused:
-        print(f"left out: {message}", file=sys.stderr)
+        say(f"left out: {message}", sys.stderr)
     print_stages(result.stages, out)

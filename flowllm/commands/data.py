@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowllm.commands.options import Source
+from flowllm.runs.terminal import say
 
 if TYPE_CHECKING:
     from flowllm.data.reduce import ReduceSettings
@@ -46,6 +47,6 @@ def data(
         )
     splits = summary_of(folder)["splits"]
     for name, split in splits.items():
-        print(f"{name}: {split['kept']} crystals")
+        say(f"{name}: {split['kept']} crystals")
     failed = sum(split["rejected"] for split in splits.values())
-    print(f"in {folder}; {failed} rows failed, listed with the reason in {folder / 'rejected.csv'}")
+    say(f"in {folder}; {failed} rows failed, listed with the reason in {folder / 'rejected.csv'}")

@@ -9,6 +9,7 @@ import tyro
 
 from flowllm.commands.options import Device, Input
 from flowllm.evaluation.stages import chosen_stages, help_text
+from flowllm.runs.terminal import say
 
 if TYPE_CHECKING:
     from flowllm.evaluation.adherence.settings import AdherenceSettings
@@ -43,7 +44,7 @@ def evaluate(
         dask: address of a Dask scheduler whose workers compute, as in tcp://10.0.0.1:8786.
     """
 
-    stages = [word.strip() for word in only.split(",")] if only else None
+    stages = None if only is None else [w.strip() for w in only.split(",") if w.strip()]
     chosen_stages(stages)  # what can be wrong is looked at before anything is read
 
     from flowllm.evaluation import evaluate as run
@@ -65,7 +66,7 @@ def evaluate(
             progress=progress,
         )
     print_report(report)
-    print(f"open {out / 'report.html'}")
+    say(f"open {out / 'report.html'}")
 
 
 def adherence(
@@ -89,7 +90,7 @@ def adherence(
             settings, out, device=device, workers=workers, overwrite=overwrite, progress=progress
         )
     print_adherence(summary)
-    print(f"the same in Markdown: {out / 'table.md'}")
+    say(f"the same in Markdown: {out / 'table.md'}")
 
 
 def reference(
@@ -115,8 +116,8 @@ def reference(
         made = build_reference(
             data, out, name, source=source, workers=workers, overwrite=overwrite, progress=progress
         )
-    print(f"{made.name}: {made.describe('train')}, {made.describe('test')}")
-    print(f"flowllm evaluate runs/a --reference {out} --out runs/a/eval")
+    say(f"{made.name}: {made.describe('train')}, {made.describe('test')}")
+    say(f"flowllm evaluate runs/a --reference {out} --out runs/a/eval")
 
 
 def hull(
@@ -145,8 +146,8 @@ def hull(
         raise InputError(f"{out} exists; use --overwrite to replace it")
     with waiting("reading the phase diagram"):
         table = convert_hull(file, out)
-    print(table.describe())
-    print(f"flowllm evaluate runs/a --hull {out} --out runs/a/eval")
+    say(table.describe())
+    say(f"flowllm evaluate runs/a --hull {out} --out runs/a/eval")
 
 
 def export(
@@ -196,5 +197,5 @@ def export(
         )
     for one in done:
         if one.problem:
-            print(f"left out: {one.id} ({one.formula}): {one.problem}")
-    print(f"{sum(not one.problem for one in done)} crystals in {out}; read {out / 'README.txt'}")
+            say(f"left out: {one.id} ({one.formula}): {one.problem}")
+    say(f"{sum(not one.problem for one in done)} crystals in {out}; read {out / 'README.txt'}")

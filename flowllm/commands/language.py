@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowllm.commands.options import SHIPPED_MODEL, Device, Input, load_system
+from flowllm.runs.terminal import say
 
 if TYPE_CHECKING:
     from flowllm.workflows.settings import InfillSettings
@@ -37,7 +38,13 @@ def score(
     from flowllm.errors import InputError
     from flowllm.inputs import read_inputs
     from flowllm.runs.progress import progress_bars
+    from flowllm.settings import check_seed
+    from flowllm.systems.record import find_model
 
+    check_seed(seed)
+    find_model(model)  # before the crystals, which may be many
+    if num < 0:
+        raise InputError(f"--num must be at least 0, not {num}")
     if ipt < 0 or ipt == 1:
         raise InputError(f"--ipt takes 0 or at least 2 transformations, not {ipt}")
     if out is not None and out.exists() and not overwrite:
@@ -77,6 +84,6 @@ def infill(
 
     result = infill_run(load_system(model, device), file, settings, out, overwrite=overwrite)
     for prompt, formula in zip(result.prompts, result.refined.formulas, strict=True):
-        print(f"{formula}: {prompt.splitlines()[0][:70]}")
+        say(f"{formula}: {prompt.splitlines()[0][:70]}")
     ranked = "" if settings.keep else f"; all elements in {out / PROPOSALS}"
-    print(f"open {out / 'report.html'}{ranked}")
+    say(f"open {out / 'report.html'}{ranked}")

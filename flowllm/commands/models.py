@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flowllm.commands.options import SHIPPED_MODEL, Device, load_system
+from flowllm.runs.terminal import say
 
 
 def combine(
@@ -30,7 +31,7 @@ def combine(
     from flowllm.workflows.train import combine as join
 
     join(lm, flow, data, out, prior_kind=prior, half=half, overwrite=overwrite)
-    print(f"flowllm generate --model {out} --out runs/mine")
+    say(f"flowllm generate --model {out} --out runs/mine")
 
 
 def bench(
@@ -53,6 +54,9 @@ def bench(
         evaluation: crystals to evaluate instead, anything that "flowllm evaluate" takes.
         relax_num: so many of them, of 8 to 12 atoms, are relaxed by us and by chgnet alone.
     """
+    from flowllm.settings import check_threads
+
+    check_threads(threads)
     if evaluation is not None:
         from flowllm.bench.evaluation import bench_evaluation, print_evaluation_bench
 

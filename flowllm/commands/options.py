@@ -142,9 +142,12 @@ def print_stages(stages: Sequence[Stage], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from flowllm.runs.terminal import cell, say
+
     shown = Table("stage", "crystals", "rejected", "seconds")
     for stage in stages:
-        shown.add_row(stage.name, str(stage.crystals), str(stage.rejected), f"{stage.seconds:.1f}")
-    console = Console()
-    console.print(shown)
-    console.print(f"open {out / 'report.html'}", soft_wrap=True)
+        shown.add_row(
+            cell(stage.name), str(stage.crystals), str(stage.rejected), f"{stage.seconds:.1f}"
+        )
+    Console().print(shown)
+    say(f"open {out / 'report.html'}")

@@ -10,6 +10,7 @@ import tyro
 
 from flowllm.commands.flatten import FromPart
 from flowllm.commands.options import Device, Input
+from flowllm.runs.terminal import say
 from flowllm.systems.recipes import help_text
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def train(
             overwrite=overwrite,
             progress=progress,
         )
-    print(
+    say(
         f"{out / (only or '')} is finished"
         if made is None
         else f"flowllm generate --model {made} --out runs/mine"
@@ -99,7 +100,7 @@ def train_lm(
             progress=lambda done, total: progress("steps", done, total),
         )
     if is_main():
-        print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+        say(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
 
 
 def merge_lm(
@@ -117,7 +118,7 @@ def merge_lm(
 
     with waiting("merging"):
         merge_run(adapter, out, base=base, overwrite=overwrite)
-    print(f"the model is in {out}")
+    say(f"the model is in {out}")
 
 
 def pair(
@@ -164,7 +165,7 @@ def pair(
         )
     speed = summary.pop("speed", {})
     for name, value in {**summary, **speed}.items():
-        print(f"{name}: {value}")
+        say(f"{name}: {value}")
 
 
 def train_flow(
@@ -191,4 +192,4 @@ def train_flow(
             overwrite=overwrite,
             progress=lambda done, total: progress("steps", done, total),
         )
-    print(f"the flow is in {out / 'model'}")
+    say(f"the flow is in {out / 'model'}")

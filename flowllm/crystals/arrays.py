@@ -21,6 +21,22 @@ from flowllm.runs.archive import open_archive, write_archive
 from flowllm.runs.identity import digest
 
 
+def whole_numbers(values: Any, name: str) -> np.ndarray:
+    """Values as int64.
+
+    Raises:
+        InputError: one is no whole number, or does not fit.
+    """
+    given = np.asarray(values)
+    if given.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            whole = given.astype(np.int64)
+        if not (whole == given).all():
+            raise InputError(f"{name} holds a value that is no whole number")
+        return whole
+    return given.astype(np.int64)
+
+
 @dataclass(frozen=True)
 class CrystalArrays:
     """B crystals with N atoms in all, atoms of one crystal beside each other.
@@ -46,16 +62,18 @@ class CrystalArrays:
 
     def __post_init__(self) -> None:
         cast = {
-            "atomic_numbers": np.asarray(self.atomic_numbers, dtype=np.int64).reshape(-1),
+            "atomic_numbers": whole_numbers(self.atomic_numbers, "atomic_numbers").reshape(-1),
             "frac_coords": wrap(np.asarray(self.frac_coords, dtype=np.float64).reshape(-1, 3)),
             "lengths": np.asarray(self.lengths, dtype=np.float64).reshape(-1, 3),
             "angles": np.asarray(self.angles, dtype=np.float64).reshape(-1, 3),
-            "num_atoms": np.asarray(self.num_atoms, dtype=np.int64).reshape(-1),
+            "num_atoms": whole_numbers(self.num_atoms, "num_atoms").reshape(-1),
             "ids": np.asarray(self.ids, dtype=np.str_).reshape(-1),
         }
         for name, value in cast.items():
             object.__setattr__(self, name, value)
-        size, atoms = len(self.num_atoms), int(self.num_atoms.sum())
+        size, atoms = len(self.num_atoms), sum(self.num_atoms.tolist())  # which cannot overflow
+        if (self.num_atoms < 0).any():
+            raise InputError("num_atoms holds a negative number")
         if not len(self.lengths) == len(self.angles) == len(self.ids) == size:
             raise InputError(
                 f"a batch of {size} crystals has {len(self.lengths)} rows of lengths, "

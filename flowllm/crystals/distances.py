@@ -9,6 +9,7 @@ thicker than twice the cutoff only the nearest image is left to look at.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -90,22 +91,41 @@ def _shortest(
     if self_images and len(others):
         vectors = np.einsum("mi,bij->bmj", others, lattices)
         result = np.sqrt((vectors**2).sum(-1)).min(-1)
-    first, second = np.triu_indices(coords.shape[1], 1)
-    if not len(first):
-        return result
-    step = max(1, CHUNK // (len(first) * len(images)))
-    width = max(1, CHUNK // len(first))
-    for start in range(0, len(coords), step):
-        part = slice(start, start + step)
-        delta = coords[part][:, first] - coords[part][:, second]
-        delta -= np.round(delta)
-        nearest = delta @ lattices[part]
-        for begin in range(0, len(images), width):
-            shifts = images[begin : begin + width] @ lattices[part]
-            vectors = nearest[:, :, None, :] + shifts[:, None, :, :]
-            squared = np.einsum("bpmj,bpmj->bpm", vectors, vectors)
-            result[part] = np.minimum(result[part], np.sqrt(squared.min((1, 2))))
+    for first, second in pair_blocks(coords.shape[1]):
+        step = max(1, CHUNK // (len(first) * len(images)))
+        width = max(1, CHUNK // len(first))
+        for start in range(0, len(coords), step):
+            part = slice(start, start + step)
+            delta = coords[part][:, first] - coords[part][:, second]
+            delta -= np.round(delta)
+            nearest = delta @ lattices[part]
+            for begin in range(0, len(images), width):
+                shifts = images[begin : begin + width] @ lattices[part]
+                vectors = nearest[:, :, None, :] + shifts[:, None, :, :]
+                squared = np.einsum("bpmj,bpmj->bpm", vectors, vectors)
+                result[part] = np.minimum(result[part], np.sqrt(squared.min((1, 2))))
     return result
+
+
+def pair_blocks(count: int, most: int = CHUNK) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """All pairs of `count` atoms, each once, in blocks of at most about `most` pairs.
+
+    Args:
+        count: number of atoms.
+        most: pairs in a block; a block holds all pairs of an atom with later ones.
+
+    Yields:
+        (P,) and (P,) int64 positions, the first of each pair before the second.
+    """
+    begin = 0
+    while begin < count - 1:
+        lengths = np.arange(count - 1 - begin, 0, -1)  # pairs of each atom with later ones
+        rows = max(1, int(np.searchsorted(np.cumsum(lengths), most, side="right")))
+        first = np.repeat(np.arange(begin, begin + rows), lengths[:rows])
+        ends = np.cumsum(lengths[:rows])
+        second = np.arange(len(first)) - np.repeat(ends - lengths[:rows], lengths[:rows])
+        yield first, first + 1 + second
+        begin += rows
 
 
 def _in_reduced_cell(crystal: CrystalBatch, cutoff: float, self_images: bool) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flowllm.crystals.arrays import whole_numbers
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.cells import concatenated_ranges, wrap
 from flowllm.errors import InputError
@@ -44,8 +45,10 @@ class Trajectory:
         times = np.asarray(self.times, dtype=np.float64).reshape(-1)
         if not len(times):
             raise InputError("a trajectory needs at least one frame")
-        numbers = np.asarray(self.atomic_numbers, dtype=np.int64)
-        counts = np.asarray(self.num_atoms, dtype=np.int64).reshape(-1)
+        numbers = whole_numbers(self.atomic_numbers, "atomic_numbers")
+        counts = whole_numbers(self.num_atoms, "num_atoms").reshape(-1)
+        if (counts < 0).any():
+            raise InputError("num_atoms holds a negative number")
         cast = {
             "times": times,
             "frac_coords": wrap(np.asarray(self.frac_coords, dtype=np.float64)),
@@ -58,9 +61,10 @@ class Trajectory:
         for name, value in cast.items():
             object.__setattr__(self, name, value)
         atoms = self.atomic_numbers.shape[1]
-        if atoms != counts.sum() or len(self.ids) != len(counts):
+        counted = sum(counts.tolist())  # which cannot overflow
+        if atoms != counted or len(self.ids) != len(counts):
             raise InputError(
-                f"num_atoms counts {counts.sum()} atoms of {len(counts)} crystals, but there are "
+                f"num_atoms counts {counted} atoms of {len(counts)} crystals, but there are "
                 f"species of {atoms} atoms and {len(self.ids)} ids"
             )
         shapes = {"frac_coords": atoms, "lengths": len(counts), "angles": len(counts)}

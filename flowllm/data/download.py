@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 from flowllm.errors import InputError
-from flowllm.runs.files import friendly_os_errors
+from flowllm.runs.files import friendly_os_errors, open_unlinked
 
 CACHE_DIR = "FLOWLLM_CACHE_DIR"
 MP20_URL = "https://raw.githubusercontent.com/txie-93/cdvae/main/data/mp_20"
@@ -21,6 +23,8 @@ MP20_BLOB_IDS = {
     "test": "5dc643041df53f5ce4970a79930ad262b4f07acd",
 }
 BLOCK = 1 << 18
+LARGEST = 500_000_000
+"""Bytes that a download may have; the largest split has 60 million."""
 
 
 def cache_dir() -> Path:
@@ -87,6 +91,39 @@ def fetch_mp20(
     return target
 
 
+class _StaysSecure(urllib.request.HTTPRedirectHandler):
+    """Follows redirections, but never from https to something that others can read or change."""
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
+        if req.full_url.startswith("https:") and not newurl.startswith("https:"):
+            raise InputError(f"{req.full_url} redirects to {newurl[:200]}, which is not https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_StaysSecure)
+
+
+def _length(url: str, said: str | None) -> int:
+    """What an answer says of its length; 0 where it says nothing."""
+    if said is None or not said.strip():
+        return 0
+    if not re.fullmatch(r"\s*[0-9]{1,18}\s*", said):
+        raise InputError(
+            f"{url}: the server answers with a length that is no number: {said[:80]!r}"
+        )
+    return int(said)
+
+
+def _check_size(url: str, size: int, partial: Path) -> None:
+    if size > LARGEST:
+        partial.unlink(missing_ok=True)
+        raise InputError(
+            f"{url} is larger than {LARGEST / 1e6:.0f} MB, which no file of MP-20 is; not kept"
+        )
+
+
 def _download(
     url: str, partial: Path, progress: Callable[[int, int], None] | None, timeout: float
 ) -> None:
@@ -96,15 +133,16 @@ def _download(
     if there:
         request.add_header("Range", f"bytes={there}-")
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
+        with _OPENER.open(request, timeout=timeout) as answer:
             if there and answer.status != 206:  # the server starts from the beginning
                 there = 0
-            length = answer.headers.get("Content-Length")
-            total = there + int(length) if length else 0
-            with open(partial, "ab" if there else "wb") as handle:
+            total = there + _length(url, answer.headers.get("Content-Length"))
+            _check_size(url, total, partial)
+            with open_unlinked(partial, "ab" if there else "wb") as handle:
                 while block := answer.read(BLOCK):
                     handle.write(block)
                     there += len(block)
+                    _check_size(url, there, partial)
                     if progress:
                         progress(there, max(total, there))
     except urllib.error.HTTPError as error:

@@ -99,12 +99,21 @@ class FormationEnergyHull:
         """Compositions (k, M) and energies (M,) of all entries among k elements."""
         if system not in self._systems:
             entries = [({element: 1.0}, 0.0) for element in system]
-            for size in range(1, len(system) + 1):
-                for part in itertools.combinations(system, size):
-                    entries += self._entries.get(part, [])
+            for part in self._parts(system):
+                entries += self._entries.get(part, [])
             matrix = np.array([[e.get(element, 0.0) for e, _ in entries] for element in system])
             self._systems[system] = matrix, np.array([energy for _, energy in entries])
         return self._systems[system]
+
+    def _parts(self, system: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+        """The systems among these elements, from the smallest and in alphabetical order."""
+        if 2 ** len(system) <= len(self._entries):
+            sizes = range(1, len(system) + 1)
+            return itertools.chain(*(itertools.combinations(system, size) for size in sizes))
+        present = set(system)
+        return sorted(
+            (p for p in self._entries if present.issuperset(p)), key=lambda p: (len(p), p)
+        )
 
 
 def _lowest_mixture(matrix: np.ndarray, energies: np.ndarray, target: np.ndarray) -> float:

@@ -7,10 +7,9 @@ byte however many processes work and however often they are interrupted.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
+import os
 import shutil
 import time
 from collections import Counter
@@ -30,10 +29,12 @@ from flowllm.data.reduce import ReduceSettings
 from flowllm.data.sources import SPLITS, Rows, data_dir, load_rows, source_digest
 from flowllm.errors import InputError
 from flowllm.parallel.map import Failure, iterate_crystals
-from flowllm.runs.files import atomic_write, read_json, write_json
+from flowllm.runs.files import atomic_write, read_record, write_json
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.parts import Parts, Wanted
 from flowllm.runs.progress import ItemProgress
+from flowllm.runs.texts import csv_of
+from flowllm.settings import check_workers
 
 COMMAND = "data"
 CHUNK_SIZE = 250
@@ -93,6 +94,7 @@ def prepare_folder(
             source could be.
     """
     settings = settings or ReduceSettings()
+    check_workers(workers)
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, not {limit}")
     if chunk_size < 1:
@@ -100,7 +102,7 @@ def prepare_folder(
     names = _split_names(source, splits, random_split)
     hull = _hull_file()
     recorded = {
-        "source": str(source) if str(source) in SPLITS else str(Path(source).resolve()),
+        "source": str(source) if str(source) in SPLITS else os.path.realpath(source),
         "content": {split: source_digest(source, split) for split in names}
         if str(source) in SPLITS
         else source_digest(source),
@@ -146,7 +148,7 @@ def summary_of(folder: str | Path) -> dict[str, Any]:
     Raises:
         InputError: there is none.
     """
-    return read_json(Path(folder) / "summary.json")
+    return read_record(Path(folder) / "summary.json")
 
 
 def _split_names(
@@ -242,15 +244,13 @@ def _write_results(
     started: float,
 ) -> None:
     hull = FormationEnergyHull.from_csv(hull_file) if hull_file else None
-    rejected = io.StringIO()
-    table = csv.writer(rejected, lineterminator="\n")
-    table.writerow(["id", "split", "row", "reason"])
+    rejected: list[list[Any]] = []
     summary: dict[str, Any] = {"splits": {}}
     for split, rows in tables.items():
         prepared = CrystalSet.concatenate([part.kept for part in parts[split]])
         kept, energies = fill_e_above_hull(prepared, hull)
         failed = [entry for part in parts[split] for entry in part.rejected]
-        table.writerows([name, split, row, why] for row, name, why in failed)
+        rejected += [[name, split, row, why] for row, name, why in failed]
         kept.save(folder / f"{split}.npz")
         exact = kept.properties.get("exact", np.full(len(kept), np.nan))
         summary["splits"][split] = {
@@ -269,7 +269,7 @@ def _write_results(
         else f"no hull file ({HULL_FILE} below FLOWLLM_DATA_DIR): where a table gives no energy "
         "above the hull it stays unknown"
     )
-    atomic_write(folder / "rejected.csv", rejected.getvalue())
+    atomic_write(folder / "rejected.csv", csv_of(["id", "split", "row", "reason"], rejected))
     summary["seconds"] = round(time.perf_counter() - started, 1)
     write_json(folder / "summary.json", summary)
 

@@ -37,6 +37,7 @@ from flowllm.runs.archive import write_archive
 from flowllm.runs.files import write_json
 from flowllm.runs.identity import digest, open_run
 from flowllm.runs.progress import Progress, progress_of
+from flowllm.settings import check_workers
 from flowllm.stability.index_build import MP_20_SETTINGS
 from flowllm.viz.bins import histograms, shares
 
@@ -78,7 +79,8 @@ def build_reference(
     """
     from flowllm.evaluation.run import evaluate
 
-    train, test = load_dataset(data, "train"), load_dataset(data, "test")
+    check_workers(workers)
+    train, test = (load_dataset(data, split, workers=workers) for split in ("train", "test"))
     version = digest(train.crystals.digest(), test.crystals.digest(), str(FORMAT))
     label = name or NAMES.get(str(data), Path(data).name)
     identity = {"data": version, "name": label, "source": source or str(data), "format": FORMAT}
@@ -172,7 +174,7 @@ def _write_stability(
         build_hull_table(home).save(folder / HULL)
     if not (folder / NOVELTY).is_file():
         try:
-            validation = load_dataset(data, "val").crystals
+            validation = load_dataset(data, "val", workers=workers).crystals
         except InputError:  # a data set without a validation split: its test split serves
             validation = test.crystals
         judged = {f"{label} test": test.crystals, **_peers(home)}

@@ -11,16 +11,17 @@ from flowllm.evaluation.charts import charts
 from flowllm.evaluation.metric import SHARE, Metric
 from flowllm.evaluation.result import EvaluationResult
 from flowllm.evaluation.stages import TILES
+from flowllm.runs.files import atomic_write
 from flowllm.viz.bins import TITLES
 from flowllm.viz.crystal_table import SCRIPT, STYLE, crystal_table
 from flowllm.viz.page import chart_cards, figure_place, fill, named_values, render, tiles
 
 
 def write_page(path: str | Path, evaluation: EvaluationResult) -> None:
-    """Write one HTML file that opens without any network.
+    """Write one HTML file, whole or not at all, that opens without any network.
 
     Raises:
-        OSError: the file cannot be written.
+        InputError: the file cannot be written.
     """
     sections = [
         _tiles(evaluation),
@@ -33,7 +34,7 @@ def write_page(path: str | Path, evaluation: EvaluationResult) -> None:
     behind = f"; grey in the charts: {evaluation.data_name}" if evaluation.data else ""
     title = f"Evaluation of {evaluation.name}"
     page = render(title, f"{readable}{behind}.", sections, [STYLE], [SCRIPT])
-    Path(path).write_text(page, encoding="utf-8")
+    atomic_write(path, page)
 
 
 def _tiles(evaluation: EvaluationResult) -> Markup:

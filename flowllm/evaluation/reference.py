@@ -65,6 +65,12 @@ class Reference:
                 f"{folder} is a reference of version {found}, this package reads {FORMAT}; build "
                 "it anew with `flowllm reference`"
             )
+        kinds = {"name": str, "version": str, "splits": dict}
+        more = {"floor": dict, "bins": dict, "source": str}  # which may be missing
+        if not all(isinstance(record.get(name), kind) for name, kind in kinds.items()) or not all(
+            isinstance(record.get(name, kind()), kind) for name, kind in more.items()
+        ):
+            raise InputError(f"{folder / RECORD} is damaged; build the reference anew")
         reference = cls(folder, record)
         reference.fingerprints()  # a damaged file shall be noticed before hours are spent
         return reference
@@ -123,15 +129,20 @@ class Reference:
         file = self.folder / NOVELTY
         return NoveltyIndex.load(file) if file.is_file() else None
 
-    def crystals(self, split: str) -> CrystalBatch | None:
-        """The structures of a split, where they are at hand; nothing is downloaded for it."""
+    def crystals(self, split: str, workers: int | None = None) -> CrystalBatch | None:
+        """The structures of a split, where they are at hand; nothing is downloaded for it.
+
+        Args:
+            split: its name.
+            workers: processes that prepare it, the first time.
+        """
         from flowllm.data import load_dataset
         from flowllm.data.sources import is_at_hand
 
         source = self.record.get("source", "")
         if not is_at_hand(source, split):
             return None
-        return load_dataset(source, split).crystals
+        return load_dataset(source, split, workers=workers).crystals
 
     @cached_property
     def _prints(self) -> Fingerprints:

@@ -14,7 +14,8 @@ from flowllm.evaluation.metric import Metric
 from flowllm.evaluation.page import write_page
 from flowllm.evaluation.result import EvaluationResult
 from flowllm.evaluation.stages import FLAGS
-from flowllm.runs.files import atomic_write, friendly_os_errors, read_json, whole_file, write_json
+from flowllm.runs.files import atomic_write, friendly_os_errors, read_record, whole_file, write_json
+from flowllm.runs.texts import frame_csv, unguarded_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +91,7 @@ class Report(EvaluationResult):
         folder = Path(folder)
         if not (folder / SUMMARY).is_file() or not (folder / TABLE).is_file():
             raise InputError(f"{folder} holds no evaluation: no {SUMMARY} or {TABLE}")
-        summary = read_json(folder / SUMMARY)
+        summary = read_record(folder / SUMMARY)
         try:
             metrics = {
                 stage: [Metric.from_json(row) for row in rows]
@@ -98,6 +99,7 @@ class Report(EvaluationResult):
             }
             rows = pd.read_csv(folder / TABLE, dtype={"id": str, "reason": str, "formula": str},
                                keep_default_na=False, na_values=[""])  # fmt: skip
+            rows = unguarded_frame(rows)
             for flag in set(FLAGS) & set(rows):
                 known = {"true": True, "false": False, "True": True, "False": False}
                 rows[flag] = rows[flag].astype(str).map(known).astype("boolean")
@@ -107,7 +109,7 @@ class Report(EvaluationResult):
                 summary["name"], metrics, summary["protocol"], rows,
                 CrystalBatch.load(folder / CRYSTALS), summary["data"], summary["data_name"],
             )  # fmt: skip
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{folder} holds no whole evaluation: {error}") from error
 
 
@@ -116,7 +118,7 @@ def csv_text(rows: pd.DataFrame) -> str:
     shown = rows.copy()
     for flag in set(FLAGS) & set(shown):
         shown[flag] = [_flag(value) for value in shown[flag]]
-    return shown.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return frame_csv(shown)
 
 
 def _flag(value: Any) -> str:

@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowllm.errors import InputError
 from flowllm.evaluation.reference import Reference
 from flowllm.evaluation.report import Report
 from flowllm.evaluation.rows import table_of
 from flowllm.evaluation.settings import EvaluateSettings
+from flowllm.evaluation.sizes import without_largest
 from flowllm.evaluation.stages import REGISTRY, chosen_stages
 from flowllm.evaluation.stages.base import StageResult, Work
 from flowllm.inputs import Inputs, read_inputs
@@ -21,6 +23,8 @@ from flowllm.parallel.map import available_cores
 from flowllm.parallel.pool import WorkerPool
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.progress import Progress
+from flowllm.settings import check_workers
+from flowllm.stability import load_hull
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -68,6 +72,9 @@ def evaluate(
     """
     settings = settings or EvaluateSettings()
     stages = chosen_stages(only)
+    check_workers(workers)
+    if settings.hull and "stability" in stages:  # looked at before hours are spent
+        load_hull(settings.hull)
     compared = reference if isinstance(reference, Reference) else Reference.load(reference)
     inputs = read_inputs(
         source,
@@ -75,6 +82,7 @@ def evaluate(
         workers=workers,
         progress=(lambda done, total: progress("reading", done, total)) if progress else None,
     )
+    inputs = without_largest(inputs)
     identity = flat_settings(
         settings, inputs=inputs.digest, reference=f"{compared.name} {compared.version}"
     )
@@ -113,13 +121,22 @@ def _run_stages(
     workers: int | None,
     progress: Progress | None,
 ) -> dict[str, StageResult]:
-    """The stages asked for and those that the folder holds, in their order."""
+    """The stages asked for and those that the folder holds, in their order.
+
+    One whose file is damaged is made again.
+    """
+    kept = {
+        stage.name: _kept(folder / "stages" / f"{stage.name}.json", len(inputs.crystals))
+        for stage in REGISTRY
+    }
+    damaged = [name for name, result in kept.items() if isinstance(result, InputError)]
+    wanted = {*stages, *(chosen_stages(damaged) if damaged else ())}
     results: dict[str, StageResult] = {}
     for stage in REGISTRY:
-        file = folder / "stages" / f"{stage.name}.json"
-        if file.is_file():
-            results[stage.name] = StageResult.load(file)
-        elif stage.name in stages:
+        file, before = folder / "stages" / f"{stage.name}.json", kept[stage.name]
+        if isinstance(before, StageResult):
+            results[stage.name] = before
+        elif stage.name in wanted:
             work = Work(
                 inputs, reference, settings, folder / "stages" / stage.name, results, executor,
                 workers, progress, stage.name,
@@ -132,6 +149,23 @@ def _run_stages(
             result.save(file)
             results[stage.name] = StageResult.load(file)  # as a later call will find it
     return results
+
+
+def _kept(file: Path, crystals: int) -> StageResult | InputError | None:
+    """A stage that was finished before; an error where its file is damaged, None where it is not.
+
+    Args:
+        file: of the stage.
+        crystals: whose values each column has.
+    """
+    if not file.is_file():
+        return None
+    try:
+        result = StageResult.load(file)
+    except InputError as error:
+        return error
+    lengths = {len(values) for values in result.columns.values()}
+    return result if lengths <= {crystals} else InputError(f"{file} is of other crystals")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from flowllm.errors import InputError, first_line
 from flowllm.evaluation.report import SUMMARY, TABLE, Report
 from flowllm.evaluation.stages.relaxation import RELAXED
 from flowllm.inputs import read_inputs
+from flowllm.runs.texts import unguarded_frame
 
 FLAG_OF = {"valid": "valid_structure"}
 
@@ -84,7 +85,7 @@ def ids_where(table: str | Path, where: str) -> list[str]:
 
     path = Path(table) / "per_crystal.csv" if Path(table).is_dir() else Path(table)
     try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        rows = unguarded_frame(pd.read_csv(path, dtype=str, keep_default_na=False))
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
     except (OSError, ValueError) as error:

@@ -9,7 +9,7 @@ from flowllm.errors import InputError
 from flowllm.metrics.composition import SmactSettings
 from flowllm.metrics.matching import MatchSettings
 from flowllm.relax.settings import RelaxSettings
-from flowllm.settings import setting
+from flowllm.settings import check_seed, setting
 
 PAPERS_MATCHER = MatchSettings(stol=0.3, angle_tol=5.0, ltol=0.2)
 """StructureMatcher's defaults, by which the papers decide whether two crystals are the same."""
@@ -54,8 +54,7 @@ class EvaluateSettings:
             raise InputError(f"relax_num must be at least 0, not {self.relax_num}")
         if not self.seconds > 0:
             raise InputError(f"seconds must be positive, not {self.seconds:g}")
-        if self.seed < 0:
-            raise InputError(f"seed must be at least 0, not {self.seed}")
+        check_seed(self.seed)
         if self.known not in ("train", "train+val"):
             raise InputError(f"known must be train or train+val, not {self.known}")
         if self.novelty not in ("auto", "exact", "index"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +81,7 @@ class EspressoSettings:
         given = self.pseudopotentials
         if isinstance(given, (str, Path)):
             object.__setattr__(self, "files", _files_in(Path(given)))
-            object.__setattr__(self, "pseudo_dir", str(Path(given).resolve()))
+            object.__setattr__(self, "pseudo_dir", os.path.realpath(given))
         elif given is None:
             if "{symbol}" not in self.pattern:
                 raise InputError(f"the pattern {self.pattern} has no {{symbol}} in it")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +9,15 @@ from typing import Any
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError, first_line
-from flowllm.runs.files import atomic_write, friendly_os_errors
+from flowllm.runs.files import (
+    atomic_write,
+    friendly_os_errors,
+    remove_leftovers,
+    whole_folder,
+    write_new,
+)
 from flowllm.runs.progress import ItemProgress
+from flowllm.runs.texts import csv_of, printable, safe_names
 
 README = "README.txt"
 COSTLY = 20  # atoms; a larger cell is remarked on
@@ -61,8 +65,7 @@ def write_folders(
     done = []
     with friendly_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        for leftover in out.glob(".*.partial"):  # of an export that was killed
-            shutil.rmtree(leftover)
+        remove_leftovers(out)  # of an export that was killed
         for row, (crystal, folder) in enumerate(zip(crystals, folder_names(crystals), strict=True)):
             done.append(_write_folder(crystal, out / folder, writer))
             if progress:
@@ -88,27 +91,19 @@ def _write_folder(crystal: CrystalBatch, folder: Path, writer: Writer) -> Export
     if count > COSTLY:
         notes = [*notes, f"{count} atoms, more than {COSTLY}: a costly calculation"]
     if not folder.is_dir():
-        partial = folder.with_name(f".{folder.name}.partial")
-        partial.mkdir()
-        about = [f"{formula}, {count} atoms, id {name}", *(f"- {note}" for note in notes)]
-        for file, text in {**files, README: "\n".join(about) + "\n"}.items():
-            (partial / file).write_text(text, encoding="utf-8")
-        os.replace(partial, folder)
+        about = [
+            f"{formula}, {count} atoms, id {printable(name)}",
+            *(f"- {note}" for note in notes),
+        ]
+        with whole_folder(folder) as partial:
+            for file, text in {**files, README: "\n".join(about) + "\n"}.items():
+                write_new(partial / file, text)
     return Exported(name, formula, folder.name, tuple(notes))
 
 
 def folder_names(crystals: CrystalBatch) -> list[str]:
     """A folder's name for each id: safe on every file system, and all different."""
-    taken = set(RESERVED)
-    names = []
-    for identity in crystals.ids:
-        stem = re.sub(r"[^A-Za-z0-9._+()=-]+", "_", str(identity)).strip(".")[:100] or "crystal"
-        name, number = stem, 2
-        while name.lower() in taken:
-            name, number = f"{stem}-{number}", number + 1
-        taken.add(name.lower())
-        names.append(name)
-    return names
+    return safe_names(crystals.ids.tolist(), RESERVED)
 
 
 def structure_of(crystal: CrystalBatch) -> Any:
@@ -123,12 +118,7 @@ def structure_of(crystal: CrystalBatch) -> Any:
 
 
 def _table(done: list[Exported]) -> str:
-    import csv
-    import io
-
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["id", "formula", "folder", "notes", "problem"])
-    for each in done:
-        writer.writerow([each.id, each.formula, each.folder, "; ".join(each.notes), each.problem])
-    return buffer.getvalue()
+    return csv_of(
+        ["id", "formula", "folder", "notes", "problem"],
+        [[e.id, e.formula, e.folder, "; ".join(e.notes), e.problem] for e in done],
+    )

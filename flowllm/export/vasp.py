@@ -16,6 +16,7 @@ from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
 from flowllm.export.folders import Exported, Files, structure_of, write_folders
 from flowllm.runs.progress import ItemProgress
+from flowllm.runs.texts import printable
 
 ABOUT = """\
 Input files of VASP, one folder a crystal, with the settings of the Materials Project
@@ -33,6 +34,7 @@ Each folder's README.txt says what to look at first. export.csv lists all crysta
 
 REMOVED = {"W_pv": "W_sv"}
 """Label of the Materials Project's set that VASP's sets since PBE_54 lack -> what they have."""
+LONGEST_COMMENT = 200
 F_BLOCK = range(58, 72), range(90, 104)  # La and Ac have no f electrons
 
 
@@ -87,7 +89,8 @@ def vasp_files(crystal: CrystalBatch) -> tuple[Files, list[str]]:
         inputs = MPRelaxSet(structure)
         incar, kpoints, poscar = inputs.incar, inputs.kpoints, inputs.poscar
         symbols = inputs.potcar_symbols
-    poscar.comment = f"{crystal.ids[0]} {structure.composition.reduced_formula}"
+    name = printable(crystal.ids[0], LONGEST_COMMENT)  # another line would be read as a number
+    poscar.comment = f"{name} {structure.composition.reduced_formula}"
     files = {
         "POSCAR": str(poscar),
         "INCAR": str(incar),

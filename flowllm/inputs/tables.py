@@ -14,6 +14,7 @@ from flowllm.errors import InputError, first_line
 from flowllm.inputs.cif import crystal_from_cif
 from flowllm.inputs.objects import from_atoms
 from flowllm.inputs.rows import InputRows, Reader, read_text
+from flowllm.runs.texts import unguarded_frame
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -37,7 +38,8 @@ def table_of(path: Path) -> DataFrame:
 
     try:
         text = io.StringIO(read_text(path))
-        return pd.read_csv(text, dtype=str, keep_default_na=False).rename(columns=str.lower)
+        table = unguarded_frame(pd.read_csv(text, dtype=str, keep_default_na=False))
+        return table.rename(columns=str.lower)
     except ValueError as error:
         if isinstance(error, InputError):
             raise

@@ -15,7 +15,7 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
-from flowllm.runs.files import atomic_write
+from flowllm.runs.files import atomic_write, read_record
 
 COMPOSITION_SIZE = 132
 
@@ -124,9 +124,9 @@ class CompositionScaler:
             InputError: no such file, or not such a file.
         """
         try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            values = read_record(path)
             return cls(np.array(values["mean"], float), np.array(values["std"], float))
-        except FileNotFoundError as error:
-            raise InputError(f"no such file: {path}") from error
+        except InputError:
+            raise
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} is not a scaler: {error}") from error

@@ -21,6 +21,7 @@ from flowllm.errors import InputError
 from flowllm.parallel.pool import WorkerPool
 from flowllm.parallel.time_limit import time_limit
 from flowllm.runs.progress import ItemProgress
+from flowllm.settings import check_workers
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,7 @@ def iterate_crystals(
     """
     if chunk_size < 1:
         raise InputError(f"chunk_size must be at least 1, not {chunk_size}")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers must be at least 1, not {workers}")
+    check_workers(workers)
     if seconds is not None and not seconds > 0:
         raise InputError(f"the time for one item must be positive, not {seconds:g} s")
     parts = list(items)

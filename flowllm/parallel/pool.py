@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 from flowllm.parallel.main_guard import check_guard
+from flowllm.parallel.time_limit import LONGEST
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 GRACE = 60.0  # seconds beyond its time that a function has before its process is ended
@@ -52,7 +53,8 @@ class WorkerPool(Executor):
             A future; it raises pebble's ProcessExpired where the process died by itself and
             TimeoutError where it was ended.
         """
-        return self._pool.schedule(fn, args, timeout=None if seconds is None else seconds + GRACE)
+        timeout = None if seconds is None or seconds > LONGEST else seconds + GRACE
+        return self._pool.schedule(fn, args, timeout=timeout)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:

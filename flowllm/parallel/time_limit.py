@@ -14,6 +14,10 @@ class TimeLimitError(Exception):
     """Something took longer than it was given."""
 
 
+LONGEST = 1e7
+"""Seconds beyond which no limit is set: timers count no further than some years."""
+
+
 @contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
     """Raise `TimeLimitError` inside the context when the time is up; None sets no limit.
@@ -23,7 +27,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     code that does not come back: for that the process itself has to be ended
     (`flowllm.parallel.pool.WorkerPool` does).
     """
-    if seconds is None:
+    if seconds is None or seconds > LONGEST:
         yield
     elif threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
         with _alarm(seconds):

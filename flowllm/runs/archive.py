@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import math
 import struct
 import zipfile
 import zlib
@@ -31,14 +32,78 @@ ARCHIVE_ERRORS = (
     zlib.error,
     lzma.LZMAError,
     struct.error,
+    ArithmeticError,  # a shape beyond 64 bits
+    RecursionError,  # a header or JSON that is nested too deeply
 )
 """What numpy and zipfile raise for a cut, changed or foreign file, and what reading it raises."""
+
+
+MOST, PER_BYTE = 2**30, 64
+"""Bytes of memory that an array may take, whatever its file; and for each byte of the file."""
+
+
+class Archive(Mapping[str, np.ndarray]):
+    """The arrays of an `.npz` by name; each is looked at before memory is taken for it.
+
+    Args:
+        archive: open, without pickles.
+        size: of the file in bytes.
+
+    Attributes:
+        files: the names.
+    """
+
+    def __init__(self, archive: NpzFile, size: int) -> None:
+        self.files: list[str] = list(archive.files)
+        self._archive, self._size = archive, size
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """An array.
+
+        Raises:
+            KeyError: there is none of that name.
+            InputError: it is encrypted, or promises other or more values than the file can hold.
+        """
+        if name in self.files:
+            self._check(name)
+        found: np.ndarray = self._archive[name]
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def _check(self, name: str) -> None:
+        """Compare what the header of an array promises with what the archive holds of it."""
+        archive = self._archive.zip
+        assert archive is not None
+        member = name if name in archive.namelist() else f"{name}.npy"
+        about = archive.getinfo(member)
+        if about.flag_bits & 0x1:
+            raise InputError(f"{name} is encrypted")
+        if about.file_size > MOST + PER_BYTE * self._size:
+            raise InputError(f"{name} is said to hold {about.file_size:.3g} bytes")
+        with archive.open(member) as handle:
+            version = np.lib.format.read_magic(handle)
+            read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+            if version[0] not in read:  # of structured arrays, which are none of ours
+                raise InputError(f"{name} is of a kind that is not read here")
+            shape, _, dtype = read[version[0]](handle)
+            if dtype.kind not in "biufcSUO":
+                raise InputError(f"{name} is of a kind that is not read here")
+            promised = math.prod(shape) * dtype.itemsize
+            if not dtype.hasobject and (
+                min(shape, default=0) < 0 or promised != about.file_size - handle.tell()
+            ):
+                raise InputError(f"{name} promises {promised:.3g} bytes, and other are there")
 
 
 @contextmanager
 def open_archive(
     path: str | Path, otherwise: str = "is not an archive of arrays"
-) -> Iterator[NpzFile]:
+) -> Iterator[Archive]:
     """An open `.npz` without pickles; what goes wrong while it is read becomes one message.
 
     Args:
@@ -54,7 +119,7 @@ def open_archive(
         if not isinstance(archive, NpzFile):
             raise InputError("it holds a single array")
         with archive:
-            yield archive
+            yield Archive(archive, Path(path).stat().st_size)
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
     except ARCHIVE_ERRORS as error:

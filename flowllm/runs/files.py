@@ -9,8 +9,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import secrets
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     import torch
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
+MANY = 50
+"""Files up to which each is synced to the disk on its own."""
 
 
 @contextmanager
@@ -39,6 +44,8 @@ def friendly_os_errors(path: str | Path) -> Iterator[None]:
             what = "no permission to write there"
         elif error.errno in (errno.ENOTDIR, errno.EEXIST):
             what = "a file is in the way of a folder"
+        elif error.errno == errno.ELOOP:
+            what = "it is a link, or lies behind a loop of links; links are not followed there"
         else:
             what = error.strerror or str(error)
         raise InputError(f"{path}: {what}") from error
@@ -48,28 +55,139 @@ def friendly_os_errors(path: str | Path) -> Iterator[None]:
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A temporary neighbour to write to, which takes the file's name when the context ends well.
 
-    Its content is synced to the disk first, so the name never stands for half a file, not even
-    after a power failure. If the context raises, the old file stays.
+    It is a new file, never a link or a file that was there. Its content is synced to the disk
+    first, so the name never stands for half a file, not even after a power failure. If the context
+    raises, the old file stays. A link under the file's name is replaced, not followed.
 
     Raises:
         InputError: the operating system refuses (`friendly_os_errors`).
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = hidden_neighbour(target, "tmp")
     with friendly_os_errors(target):
         try:
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | NO_LINKS, 0o666))
             yield temporary
-            with open(temporary, "rb+") as handle:
-                os.fsync(handle.fileno())
+            sync(temporary)
             os.replace(temporary, target)
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """A temporary folder to fill, which takes the folder's place when the context ends well.
+
+    What was there before goes only then; a link is replaced, not followed.
+
+    Raises:
+        InputError: the operating system refuses (`friendly_os_errors`).
+    """
+    target = Path(path)
+    partial = hidden_neighbour(target, "partial")
+    with friendly_os_errors(target):
+        try:
+            partial.mkdir()
+            yield partial
+            _sync_all(partial)
+            remove(target)
+            os.replace(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def whole_files(folder: str | Path, last: str = "config.json") -> Iterator[Path]:
+    """A temporary folder for libraries that write several files, which are moved when it ends well.
+
+    Args:
+        folder: where they belong; it exists, and other files in it stay.
+        last: the file that is moved after all others, as what tells that they are there.
+
+    Raises:
+        InputError: the operating system refuses (`friendly_os_errors`).
+    """
+    target = Path(folder)
+    partial = hidden_neighbour(target / "files", "partial")
+    with friendly_os_errors(target):
+        try:
+            partial.mkdir()
+            yield partial
+            _sync_all(partial)
+            for entry in sorted(partial.iterdir(), key=lambda e: (e.name == last, e.name)):
+                if entry.is_dir() or (target / entry.name).is_dir():
+                    remove(target / entry.name)
+                os.replace(entry, target / entry.name)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def open_unlinked(path: str | Path, mode: str) -> IO[Any]:
+    """`open` for writing a file in place, which refuses to follow a link.
+
+    Raises:
+        OSError: the name is a link, or the system refuses.
+    """
+    encoding = None if "b" in mode else "utf-8"
+    return open(
+        path,
+        mode,
+        encoding=encoding,
+        opener=lambda name, flags: os.open(name, flags | NO_LINKS, 0o666),
+    )
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link (not what it points to) or a folder with all it holds, if it is there.
+
+    Raises:
+        OSError: the system refuses.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of writes in this folder that were killed."""
-    for leftover in folder.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
+    """Remove the temporary files and folders of writes in this folder that were killed."""
+    for leftover in (*folder.glob(".*.tmp"), *folder.glob(".*.partial")):
+        remove(leftover)
+
+
+def first_link(folder: Path) -> Path | None:
+    """A link somewhere below a folder, which may itself lie behind links; None without one."""
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    return Path(entry.path)
+                if entry.is_dir():
+                    waiting.append(Path(entry.path))
+    return None
+
+
+def hidden_neighbour(target: Path, ending: str) -> Path:
+    """A new hidden name beside a file, which fits even where the file's own name barely does."""
+    return target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.{ending}")
+
+
+def sync(path: Path) -> None:
+    """Bring a file to the disk."""
+    with open_unlinked(path, "rb+") as handle:
+        os.fsync(handle.fileno())
+
+
+def _sync_all(folder: Path) -> None:
+    """Bring the files of a folder to the disk: one by one, or all at once where they are many."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    if len(files) > MANY and hasattr(os, "sync"):
+        os.sync()
+        return
+    for path in files:
+        sync(path)
 
 
 def atomic_write(path: str | Path, content: bytes | str | Callable[[IO[bytes]], Any]) -> None:
@@ -82,11 +200,26 @@ def atomic_write(path: str | Path, content: bytes | str | Callable[[IO[bytes]], 
     Raises:
         InputError: the operating system refuses (`friendly_os_errors`); the old file stays.
     """
-    with whole_file(path) as temporary, open(temporary, "wb") as handle:
+    with whole_file(path) as temporary, open_unlinked(temporary, "wb") as handle:
         if callable(content):
             content(handle)
         else:
-            handle.write(content.encode() if isinstance(content, str) else content)
+            handle.write(as_bytes(content))
+
+
+def write_new(path: str | Path, content: bytes | str) -> None:
+    """Write a file of a folder that is still temporary (`whole_folder`); it is not there yet.
+
+    Raises:
+        OSError: it is there, or the system refuses.
+    """
+    with open_unlinked(path, "xb") as handle:
+        handle.write(as_bytes(content))
+
+
+def as_bytes(content: bytes | str) -> bytes:
+    """Text as UTF-8; what is none, as half of a surrogate pair in a file's name, as "?"."""
+    return content.encode("utf-8", "replace") if isinstance(content, str) else content
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -106,6 +239,20 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"no such file: {path}") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is not readable JSON: {error}") from error
+    except RecursionError as error:
+        raise InputError(f"{path} is not readable JSON: it is nested too deeply") from error
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object, values by name.
+
+    Raises:
+        InputError: missing, unreadable or something else; the file is named.
+    """
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise InputError(f"{path} holds no values by name, but a {type(found).__name__}")
+    return found
 
 
 def save_weights(

@@ -5,12 +5,20 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import shutil
+import os
 from pathlib import Path
 from typing import IO, Any
 
 from flowllm.errors import InputError
-from flowllm.runs.files import friendly_os_errors, read_json, remove_leftovers, write_json
+from flowllm.runs.files import (
+    first_link,
+    friendly_os_errors,
+    open_unlinked,
+    read_json,
+    remove,
+    remove_leftovers,
+    write_json,
+)
 
 RUN, LOCK = "run.json", ".lock"
 
@@ -27,7 +35,8 @@ class RunFolder:
     """A command's output folder: go on with the same run, refuse another, overwrite on request.
 
     `run.json` in the folder says which command with which settings fills it. Settings are what
-    the result depends on; numbers of workers and the like do not belong in them.
+    the result depends on; numbers of workers and the like do not belong in them. The folder may lie
+    behind links; one that holds links is refused, so that nothing is read or written elsewhere.
 
     Attributes:
         path: the folder.
@@ -60,13 +69,13 @@ class RunFolder:
             wait: wait for another process that works there instead of refusing.
 
         Raises:
-            InputError: the folder is a file, cannot be written, holds another run or files that
-                are no run's, or is in use.
+            InputError: the folder is a file, cannot be written, holds another run, a link or files
+                that are no run's, or is in use.
         """
         path = Path(out)
         if path.exists() and not path.is_dir():
             raise InputError(f"{path} is a file; the output needs a folder")
-        made = [p for p in (path, *path.parents) if not p.exists()]
+        made = [p for p in (path, *path.parents) if not os.path.lexists(p)]
         with friendly_os_errors(path):
             path.mkdir(parents=True, exist_ok=True)
             names = [p.name for p in path.iterdir() if not _is_leftover(p.name)]
@@ -75,6 +84,7 @@ class RunFolder:
                 f"{path} holds files that no run of flowllm wrote ({min(names)}); "
                 "choose another output folder"
             )
+        _refuse_links(path, overwrite)
         run = cls(path, {})
         run._made = made
         run._take_lock(wait)
@@ -120,8 +130,10 @@ class RunFolder:
         """
         file = Path(folder) / RUN
         record = read_json(file)
-        keys = {"command", "settings", "status"}
-        if not isinstance(record, dict) or not keys <= set(record):
+        kinds = {"command": str, "settings": dict, "status": str}
+        if not isinstance(record, dict) or not all(
+            isinstance(record.get(name), kind) for name, kind in kinds.items()
+        ):
             raise InputError(f"{file} was not written by flowllm; choose another output folder")
         return record
 
@@ -166,12 +178,8 @@ class RunFolder:
     def _clear(self) -> None:
         """Remove all but run.json and the lock."""
         for entry in self.path.iterdir():
-            if entry.name in (RUN, LOCK):
-                continue
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+            if entry.name not in (RUN, LOCK):
+                remove(entry)
 
     def close(self) -> None:
         """Let go of the folder; the run can be continued later."""
@@ -191,7 +199,7 @@ class RunFolder:
         except ImportError:  # Windows: two runs in one folder are not noticed
             return
         with friendly_os_errors(self.path):
-            handle = open(self.path / LOCK, "wb")  # noqa: SIM115 - held while the run lasts
+            handle = open_unlinked(self.path / LOCK, "ab")  # held while the run lasts
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
@@ -201,6 +209,15 @@ class RunFolder:
             handle.close()
             return
         self._lock = handle
+
+
+def _refuse_links(path: Path, overwrite: bool) -> None:
+    """Raise for a link below an output folder; what `overwrite` removes may be one."""
+    with friendly_os_errors(path):
+        marks = [path / name for name in (RUN, LOCK) if (path / name).is_symlink()]
+        found = marks[0] if marks else None if overwrite else first_link(path)
+    if found is not None:
+        raise InputError(f"{found} is a link; links in an output folder are not followed")
 
 
 def _is_leftover(name: str) -> bool:

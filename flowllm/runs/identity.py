@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
@@ -43,9 +44,11 @@ def open_run(
     """
     path = Path(out)
     for source in inputs:
-        if Path(source).exists() and Path(source).resolve().is_relative_to(path.resolve()):
+        # realpath, as `resolve` raises an error of its own for a loop of links
+        where, here = (Path(os.path.realpath(p)) for p in (source, path))
+        if os.path.exists(source) and where.is_relative_to(here):
             raise InputError(f"{source} lies in the output folder {path}; choose another")
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    missing = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
     try:
         with RunFolder.open(path, command, settings, overwrite) as run:
             yield run
@@ -145,7 +148,8 @@ def digest(*parts: bytes | str) -> str:
     """A short hash of texts and bytes."""
     total = hashlib.sha256()
     for part in parts:
-        content = part.encode() if isinstance(part, str) else part
+        # names of files may hold bytes that are no text
+        content = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         total.update(f"{len(content)} ".encode() + content)
     return total.hexdigest()[:12]
 

@@ -8,8 +8,9 @@ running what it names (see `flowllm.stability.restricted_pickle`); at run time o
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,10 +19,15 @@ import numpy as np
 from flowllm.errors import InputError
 from flowllm.stability.hull_build import on_their_own_hull
 from flowllm.stability.hull_table import HullProvenance, HullTable
+from flowllm.stability.records import OTHER_KEYS, Record
 from flowllm.stability.reference_energies import ElementalReferences
-from flowllm.stability.restricted_pickle import Record, load_records
+from flowllm.stability.restricted_pickle import load_records
 
 DIAGRAMS = ("PatchedPhaseDiagram", "PhaseDiagram")
+MOST_ENTRIES = 5_000_000
+MOST_PARTS = 200
+"""Elements of an entry or of all references, and corrections of an entry."""
+ATOMS = (1e-3, 1e6)  # least and most of an entry
 
 
 def convert_hull(
@@ -43,15 +49,19 @@ def convert_hull(
     path = Path(file)
     if out is not None and Path(out).suffix != ".npz":
         raise InputError(f"the table is an .npz file, not {out}")
+    if out is not None and not Path(out).parent.is_dir():
+        raise InputError(f"no folder {Path(out).parent} to write the table to")
     try:
         with _opened(path) as handle:
-            diagram = load_records(handle)
+            diagram = load_records(handle, path.stat().st_size)
         formulas, totals = _entries(diagram)
         references = _references(diagram, formulas, totals)
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
     except (InputError, OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: this machine has too little memory to read it") from error
     energies = references.formation_energy(formulas, totals)
     known = np.isfinite(energies)
     names = [_formula(amounts) for amounts, keep in zip(formulas, known, strict=True) if keep]
@@ -82,6 +92,7 @@ def _entries(diagram: Any) -> tuple[list[dict[str, float]], np.ndarray]:
         raise InputError(f"it holds a {found}, not a PhaseDiagram or PatchedPhaseDiagram")
     # the entries that can be on a hull; an older diagram may hold only the list of all
     entries = _state(diagram).get("qhull_entries") or _state(diagram).get("all_entries")
+    entries = _listed(entries, MOST_ENTRIES, "entries")
     if not entries:
         raise InputError("the phase diagram holds no entries")
     compositions = [_composition(entry) for entry in entries]
@@ -97,10 +108,14 @@ def _references(
 ) -> ElementalReferences:
     """eV/atom of the diagram's references; without them, of its lowest entry of each element."""
     found = _state(diagram).get("el_refs") or {}
-    pairs = found.items() if isinstance(found, dict) else found
-    result = {
-        str(element): _energy(entry) / sum(_composition(entry).values()) for element, entry in pairs
-    }
+    pairs = (
+        list(found.items()) if isinstance(found, dict) else _listed(found, MOST_PARTS, "elements")
+    )
+    result: dict[str, float] = {}
+    for pair in pairs:
+        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise InputError("its elemental references are no pairs of element and entry")
+        result[str(pair[0])] = _energy(pair[1]) / sum(_composition(pair[1]).values())
     if not result:
         for amounts, energy in zip(compositions, energies.tolist(), strict=True):
             if len(amounts) == 1:
@@ -123,43 +138,63 @@ def _composition(entry: Any) -> dict[str, float]:
     if not isinstance(composition, Record):
         raise InputError(f"a {entry.kind} without a composition")
     amounts = composition.state.get("_data") or composition.items
-    if not all(isinstance(element, str) for element in amounts):
+    usable = isinstance(amounts, dict) and 0 < len(amounts) <= MOST_PARTS
+    if not usable or OTHER_KEYS in amounts:
         raise InputError(f"a {entry.kind} of something else than elements")
-    result = {str(element): float(amount) for element, amount in amounts.items()}
-    if not result or min(result.values()) < 0 or sum(result.values()) <= 0:
-        raise InputError(f"a {entry.kind} of the composition {result}")
+    result = {
+        str(element): _number(amount, f"an amount of a {entry.kind}")
+        for element, amount in amounts.items()
+    }
+    total = sum(result.values())
+    if min(result.values()) < 0 or not ATOMS[0] <= total <= ATOMS[1]:
+        raise InputError(f"a {entry.kind} of {total:.3g} atoms")
     return result
 
 
-def _energy(entry: Record) -> float:
+def _energy(entry: Any) -> float:
     """Corrected total energy in eV of a PDEntry, ComputedEntry or ComputedStructureEntry."""
+    if not isinstance(entry, Record):
+        raise InputError(f"an entry is a {type(entry).__name__}")
     value = entry.state.get("_energy", entry.state.get("energy"))
     if value is None:
         raise InputError(f"a {entry.kind} without an energy")
-    return _number(value) + sum(map(_adjustment, _listed(entry.state.get("energy_adjustments"))))
+    corrections = _listed(entry.state.get("energy_adjustments"), MOST_PARTS, "corrections")
+    return _number(value, f"the energy of a {entry.kind}") + sum(map(_adjustment, corrections))
 
 
-def _listed(values: Any) -> Iterable[Record]:
-    if values is None:
-        return []
-    return values.members if isinstance(values, Record) else values
+def _listed(values: Any, most: int, what: str) -> Sequence[Any]:
+    """The members of a list, which may be missing."""
+    found = values.members if isinstance(values, Record) else values
+    if found is None:
+        return ()
+    if not isinstance(found, (list, tuple)):
+        raise InputError(f"its {what} are no list but a {type(found).__name__}")
+    if len(found) > most:
+        raise InputError(f"it holds {len(found):,} {what} in one place, more than {most:,}")
+    return found
 
 
-def _adjustment(record: Record) -> float:
+def _adjustment(record: Any) -> float:
     """A correction in eV: constant, per atom, or per atom and degree."""
-    state = record.state
-    if "_value" in state:
-        return _number(state["_value"])
-    if "_adj_per_atom" in state:
-        return _number(state["_adj_per_atom"]) * float(state["n_atoms"])
-    if "_adj_per_deg" in state:
-        return _number(state["_adj_per_deg"]) * float(state["n_atoms"]) * float(state["temp"])
+    if not isinstance(record, Record):
+        raise InputError(f"an energy correction is a {type(record).__name__}")
+    for value, factors in (
+        ("_value", ()),
+        ("_adj_per_atom", ("n_atoms",)),
+        ("_adj_per_deg", ("n_atoms", "temp")),
+    ):
+        if value in record.state:
+            numbers = [_number(record.state.get(name), name) for name in (value, *factors)]
+            return math.prod(numbers)
     raise InputError(f"an energy correction of the kind {record.kind}")
 
 
-def _number(value: Any) -> float:
+def _number(value: Any, what: str) -> float:
     """A number, with or without an uncertainty."""
-    return float(value.state["_nominal_value"] if isinstance(value, Record) else value)
+    found = value.state.get("_nominal_value") if isinstance(value, Record) else value
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        raise InputError(f"{what} is no number")
+    return float(found)  # integers beyond its range are refused when they are read
 
 
 def _formula(amounts: dict[str, float]) -> str:

@@ -12,12 +12,14 @@ from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.seeds import Stream, child_seed
+from flowllm.settings import check_seed
 from flowllm.systems.events import Attempted, Drawn, Event
 from flowllm.systems.protocols import Prior
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.prompts import prompt_of
 
 DEFAULT_NUM = 16  # crystals, where nothing is said
+MOST = 10**9  # crystals of a run
 MAX_TRIES = 20  # attempts at one crystal before its conditions are given up
 
 
@@ -142,12 +144,13 @@ def crystal_seed(seed: int, index: int, attempt: int) -> int:
 
 
 def check_num(num: int, seed: int) -> None:
-    """Refuse a number of crystals below 1 and a negative seed.
+    """Refuse a number of crystals or a seed that cannot be.
 
     Raises:
         InputError: names the one that is wrong.
     """
     if num < 1:
         raise InputError(f"the number of crystals must be at least 1, not {num}")
-    if seed < 0:
-        raise InputError(f"the seed must be at least 0, not {seed}")
+    if num > MOST:
+        raise InputError(f"the number of crystals must be at most {MOST:,}, not {num}")
+    check_seed(seed)

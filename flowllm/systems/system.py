@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -100,7 +101,7 @@ class FlowLLM:
             refiner = part_class(refiner_kind(part.kind)).load(folder / part.folder, device)
         part = record.parts["prior"]
         prior = part_class(prior_kind(part.kind)).load(folder / part.folder, device)
-        called = folder.resolve().name
+        called = Path(os.path.realpath(folder)).name
         try:
             return cls(
                 prior, refiner, record.num_atoms_histogram, called, record.training, record.start

@@ -19,7 +19,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.language_model.compact import no_bars
-from flowllm.runs.files import friendly_os_errors
+from flowllm.runs.files import friendly_os_errors, whole_files
 from flowllm.text.formats.gruver.strings import to_text
 from flowllm.text.prompts import build_prompt
 
@@ -79,9 +79,11 @@ def save_miniature(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
-    with friendly_os_errors(target), no_bars():
-        model.save_pretrained(target)
-        tokenizer.save_pretrained(target)
+    with friendly_os_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
+    with no_bars(), whole_files(target) as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
     return int(model.num_parameters())
 
 

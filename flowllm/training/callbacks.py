@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from flowllm.runs.files import atomic_write
+from flowllm.runs.files import atomic_write, open_unlinked
 from flowllm.training.log import read_log
 
 _OMITTED = ("epoch", "total_flos", "train_loss", "eval_model_preparation_time")
@@ -76,7 +76,7 @@ class LogCallback(TrainerCallback):
         if values and state.is_world_process_zero:
             seconds = round(self.earlier + time.perf_counter() - self.began, 2)
             line = {"step": step, "epoch": round(step / self.per_epoch, 4), "seconds": seconds}
-            with self.path.open("a", encoding="utf-8") as log:
+            with open_unlinked(self.path, "a") as log:
                 log.write(json.dumps({**line, **values}) + "\n")
 
 

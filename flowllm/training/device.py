@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from flowllm.errors import InputError
+from flowllm.settings import check_threads
+
+
+def _one_thread() -> None:
+    """For a process forked from one whose threads have computed: these are gone, and torch waits.
+
+    This package starts processes by spawning only; others, as an executor that a person gives, may
+    fork.
+    """
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_one_thread)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -35,7 +50,12 @@ def resolve_device(name: str) -> torch.device:
 
 @contextmanager
 def used_threads(threads: int) -> Iterator[None]:
-    """A number of processor threads while the context lasts; 0 leaves torch's choice."""
+    """A number of processor threads while the context lasts; 0 leaves torch's choice.
+
+    Raises:
+        InputError: a number that no machine has.
+    """
+    check_threads(threads)
     before = torch.get_num_threads()
     if threads:
         torch.set_num_threads(threads)

@@ -24,10 +24,12 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     if not Path(path).exists():
         return lines
-    for text in Path(path).read_text(encoding="utf-8").splitlines():
+    for text in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
+            break
+        if not isinstance(line, dict) or not isinstance(line.get("step"), int):
             break
         lines.append({_present_name(name): value for name, value in line.items()})
     return lines

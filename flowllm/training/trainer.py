@@ -15,7 +15,7 @@ from transformers import TrainerControl, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from flowllm.training.callbacks import LogCallback, ProgressCallback
-from flowllm.training.checkpoints import CHECKPOINTS, last_checkpoint
+from flowllm.training.checkpoints import CHECKPOINTS, last_checkpoint, seal
 from flowllm.training.ema import AverageCallback, unwrapped
 from flowllm.training.log import LOG
 from flowllm.training.losses import loss_parts, mean_losses
@@ -149,6 +149,13 @@ class CrystalTrainer(transformers.Trainer):
             self.args, self.state, self.control, figures
         )
         return figures
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write a checkpoint, which counts once all processes have written their part of it."""
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            seal(self.out / CHECKPOINTS / f"checkpoint-{self.state.global_step}")
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         """The weights and their average, without the Trainer's pickle of its arguments."""

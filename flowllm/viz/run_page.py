@@ -13,6 +13,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.metrics.validity import structural_validity
+from flowllm.runs.files import atomic_write
 from flowllm.text.prompts import without_frame
 from flowllm.viz.before_after import choose_diverse, structure_figure
 from flowllm.viz.bins import AXES, STRUCTURAL, TITLES, histograms
@@ -39,7 +40,7 @@ def write_report(
     reference_name: str = "MP-20",
     shown: int = SHOWN,
 ) -> None:
-    """Write a page of one file that opens without any network.
+    """Write a page of one file, whole or not at all, that opens without any network.
 
     Args:
         path: the HTML file to write.
@@ -55,7 +56,7 @@ def write_report(
         shown: crystals in 3-D; each takes two WebGL contexts, and browsers keep at most 16.
 
     Raises:
-        OSError: the file cannot be written.
+        InputError: the file cannot be written.
     """
     sections = [
         _tiles(prior, refined, rows),
@@ -66,7 +67,7 @@ def write_report(
         _all_crystals(rows),
     ]
     lead = f"{len(refined)} crystals, written by a language model and refined by a flow."
-    Path(path).write_text(render(title, lead, sections), encoding="utf-8")
+    atomic_write(path, render(title, lead, sections))
 
 
 def _tiles(prior: CrystalBatch, refined: CrystalBatch, rows: Sequence[Mapping[str, Any]]) -> Markup:

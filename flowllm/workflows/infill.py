@@ -21,6 +21,7 @@ from flowllm.methods.language_model.infill import (
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm.runs.identity import digest, flat_settings, open_run
+from flowllm.runs.texts import frame_csv
 from flowllm.systems.generation import Generation, Stage
 from flowllm.systems.sampling import crystal_id, crystal_seed
 from flowllm.systems.system import FlowLLM
@@ -111,4 +112,4 @@ def proposals_csv(proposals: Proposals) -> str:
             "nats": proposals.nats,
         }
     )
-    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return frame_csv(table)

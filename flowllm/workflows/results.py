@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +13,15 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.metrics.composition import compositional_validity
 from flowllm.metrics.validity import structural_validity
-from flowllm.runs.files import atomic_write, friendly_os_errors, whole_file, write_json
+from flowllm.runs.files import (
+    atomic_write,
+    friendly_os_errors,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_new,
+)
+from flowllm.runs.texts import csv_of, safe_names
 from flowllm.systems.generation import Generation
 from flowllm.viz.run_page import write_report
 
@@ -114,29 +120,18 @@ def crystal_rows(generation: Generation) -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as CSV text; true and false in small letters."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({k: str(v).lower() if isinstance(v, bool) else v for k, v in row.items()})
-    return buffer.getvalue()
+    return csv_of(
+        CSV_COLUMNS,
+        [{k: str(v).lower() if isinstance(v, bool) else v for k, v in row.items()} for row in rows],
+    )
 
 
 def write_cifs(folder: Path, crystals: CrystalBatch) -> None:
     """A folder with one CIF a crystal, named by its id, in the place of what was there before."""
     texts = crystals.to_cif()
-    partial = folder.with_name(f".{folder.name}.partial")
-    for old in (partial, folder):
-        if old.is_dir():
-            shutil.rmtree(old)
-    try:
-        partial.mkdir(parents=True)
-        for name, text in zip(crystals.ids, texts, strict=True):
-            (partial / f"{name}.cif").write_text(text, encoding="utf-8")
-        partial.rename(folder)
-    except OSError:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    with whole_folder(folder) as partial:
+        for name, text in zip(safe_names(crystals.ids), texts, strict=True):
+            write_new(partial / f"{name}.cif", text)
 
 
 def write_extxyz(path: Path, crystals: CrystalBatch) -> None:

@@ -15,6 +15,7 @@ from flowllm.methods.language_model.invariance import invariance
 from flowllm.methods.language_model.likelihood import as_crystal_set, score
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.runs.progress import Progress, progress_of
+from flowllm.settings import check_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +57,7 @@ def rank_by_likelihood(
     """
     import pandas as pd
 
+    check_seed(seed)
     table = pd.DataFrame({"id": inputs.ids, "reason": inputs.reasons})
     reduced, rows = _reduced(inputs, table, prior.format.max_atoms)
     values: dict[str, np.ndarray] = {}
@@ -111,10 +113,11 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         InputError: the file cannot be written.
     """
     from flowllm.runs.files import atomic_write, friendly_os_errors
+    from flowllm.runs.texts import frame_csv
 
     with friendly_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+        atomic_write(path, frame_csv(table))
 
 
 def print_table(table: pd.DataFrame, num: int) -> None:
@@ -122,13 +125,15 @@ def print_table(table: pd.DataFrame, num: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from flowllm.runs.terminal import cell, heading, say
+
     columns = [name for name in table if name != "reason"]
-    shown = Table(*(HEADINGS.get(name, name) for name in columns))
+    shown = Table(*(heading(HEADINGS.get(name, name)) for name in columns))
     scored = table[table["nats"].notna()]
     for row in scored.head(num)[columns].itertuples(index=False):
-        shown.add_row(*(f"{x:.3f}" if isinstance(x, float) else str(x) for x in row))
+        shown.add_row(*(f"{x:.3f}" if isinstance(x, float) else cell(x) for x in row))
     console = Console()
     console.print(shown)
     console.print(f"{len(scored)} of {len(table)} scored; higher nats per token are likelier")
     for reason, count in table[table["nats"].isna()]["reason"].value_counts().items():
-        console.print(f"{count} not scored: {reason}", style="dim", soft_wrap=True, markup=False)
+        say(f"{count} not scored: {reason}")

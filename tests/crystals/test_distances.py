@@ -1,5 +1,8 @@
 """Shortest distances against pymatgen's neighbour search, in cells of any shape."""
 
+import tracemalloc
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.crystals.distances import shortest_distances
+from flowllm.crystals.distances import pair_blocks, shortest_distances
 
 
 def one(coords, lengths, angles):
@@ -98,3 +101,28 @@ def test_no_volume_gives_nan_and_an_empty_batch_nothing():
     result = shortest_distances(CrystalBatch.concatenate([flat, sound]), 0.5)
     assert np.isnan(result[0]) and result[1] == pytest.approx(0.4)
     assert shortest_distances(CrystalBatch.empty(), 0.5).shape == (0,)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 20])
+@pytest.mark.parametrize("most", [1, 5, 6, 1000])
+def test_blocks_hold_every_pair_once(count, most):
+    blocks = list(pair_blocks(count, most))
+    found = [np.concatenate(part) for part in zip(*blocks, strict=True)] if blocks else [[], []]
+    expected = np.triu_indices(count, 1)
+    assert np.array_equal(found[0], expected[0]) and np.array_equal(found[1], expected[1])
+    assert all(len(first) <= max(most, count - 1) for first, _ in blocks)
+
+
+def test_a_large_crystal_takes_bounded_memory(monkeypatch):
+    monkeypatch.setattr("flowllm.crystals.distances.pair_blocks", partial(pair_blocks, most=20_000))
+    monkeypatch.setattr("flowllm.crystals.distances.CHUNK", 20_000)
+    axis = np.arange(11) / 11
+    coords = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3)  # 1,331 atoms, 3 Å apart
+    coords[700] += 2.0 / 33
+    tracemalloc.start()
+    try:
+        found = shortest_distances(one(coords, (33.0,) * 3, (90,) * 3), 3.0)
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20  # all pairs would take 200
+    finally:
+        tracemalloc.stop()
+    assert found[0] == pytest.approx(np.sqrt(3.0), abs=1e-6)

@@ -1,12 +1,13 @@
 """The download of MP-20 against a server on this machine that behaves well and badly."""
 
+import contextlib
 import hashlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from flowllm.data.download import fetch_mp20, git_blob_id
+from flowllm.data.download import _StaysSecure, fetch_mp20, git_blob_id
 from flowllm.errors import InputError
 
 CONTENT = b"material_id,cif\n" + b"mp-1,some text\n" * 40000
@@ -16,7 +17,7 @@ BLOB = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
 class Server(ThreadingHTTPServer):
     """Serves CONTENT under /val.csv; `break_at` ends the answer early, `asked` logs ranges."""
 
-    content, break_at, ranges = CONTENT, None, True
+    content, break_at, ranges, length = CONTENT, None, True, None
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -40,9 +41,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         body = self.server.content[start:]
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if self.server.length != "":
+            self.send_header("Content-Length", self.server.length or str(len(body)))
         self.end_headers()
-        self.wfile.write(body[: self.server.break_at])
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(body[: self.server.break_at])
 
     def log_message(self, *_):
         pass
@@ -123,3 +126,41 @@ def test_no_such_file_on_the_server(fetch):
 def test_no_network(tmp_path):
     with pytest.raises(InputError, match=r"cannot be reached.*FLOWLLM_DATA_DIR"):
         fetch_mp20("val", "http://127.0.0.1:9", tmp_path)
+
+
+@pytest.mark.parametrize("length", ["abc", "-5", "1e3", "9" * 40, "12, 13"])
+def test_a_length_that_is_no_number_is_one_line(fetch, server, length):
+    server.length = length
+    with pytest.raises(InputError, match="length that is no number"):
+        fetch()
+
+
+@pytest.mark.parametrize("length", [None, ""])
+def test_what_is_larger_than_any_file_of_the_set_is_not_kept(
+    fetch, server, tmp_path, monkeypatch, length
+):
+    monkeypatch.setattr("flowllm.data.download.LARGEST", 1000)
+    server.length = length  # said, or not
+    with pytest.raises(InputError, match="val.csv is larger than 0 MB"):
+        fetch()
+    assert list((tmp_path / "mp_20").iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["http://a.org/x", "ftp://a.org/x", "file:///etc/passwd"])
+def test_a_redirection_off_https_is_refused(target):
+    from urllib.request import Request
+
+    handler, request = _StaysSecure(), Request("https://a.org/val.csv")
+    with pytest.raises(InputError, match=r"val.csv redirects to .* not https"):
+        handler.redirect_request(request, None, 302, "Found", {}, target)
+    followed = handler.redirect_request(request, None, 302, "Found", {}, "https://b.org/val.csv")
+    assert followed.full_url == "https://b.org/val.csv"
+
+
+def test_a_part_that_is_a_link_is_not_written_through(fetch, tmp_path):
+    (tmp_path / "mp_20").mkdir()
+    (tmp_path / "thesis").write_text("years of work")
+    (tmp_path / "mp_20" / "val.csv.part").symlink_to(tmp_path / "thesis")
+    with pytest.raises(InputError, match="it is a link"):
+        fetch()
+    assert (tmp_path / "thesis").read_text() == "years of work"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from flowllm.errors import InputError
 from flowllm.evaluation.report import Report
 from flowllm.evaluation.settings import EvaluateSettings
 from flowllm.evaluation.stages import COLUMNS, DEFAULT_STAGES, REGISTRY, STAGE_OF
-from flowllm.evaluation.stages.base import StageResult
+from flowllm.evaluation.stages.base import StageResult, spent_seconds
 from flowllm.evaluation.stages.stage import EvaluationStage
 from flowllm.text.prompts import build_prompt
 
@@ -305,7 +306,7 @@ def test_without_the_data_the_index_decides_on_novelty_and_says_so(
 ):
     from flowllm.evaluation.reference import Reference
 
-    monkeypatch.setattr(Reference, "crystals", lambda self, split: None)
+    monkeypatch.setattr(Reference, "crystals", lambda self, split, workers=None: None)
     some = type(parts["train"]).concatenate([parts["train"][:3], parts["test"][:1]])
     report = evaluate(some, reference_folder, only=["novelty"], workers=1)
     assert report.rows["novel"].tolist()[:3] == [False, False, False]
@@ -315,3 +316,57 @@ def test_without_the_data_the_index_decides_on_novelty_and_says_so(
             some, reference_folder, only=["novelty"], workers=1,
             settings=EvaluateSettings(novelty="exact"),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "[" * 100_000, '{"columns": {}}', "changed", "another set"],
+    ids=lambda text: text[:12],
+)
+def test_a_damaged_finished_stage_is_made_again(
+    known_faults, reference_folder, fast, evaluated, tmp_path, content
+):
+    out = tmp_path / "out"
+    shutil.copytree(evaluated[0], out)
+    file = out / "stages" / "diversity.json"
+    stage = json.loads(file.read_text())
+    if content == "changed":
+        stage["metrics"][0]["value"] = 0.5
+    elif content == "another set":
+        stage["columns"]["valid"] = [True]
+        del stage["check"]
+    made = content if content[:1] not in ("c", "a") else json.dumps(stage)
+    file.write_text(made)
+    report = evaluate(
+        known_faults, reference_folder, out, settings=fast, only=["validity"], workers=1
+    )
+    assert report.table() == evaluated[1].table()
+    assert file.read_text() == (evaluated[0] / "stages" / "diversity.json").read_text()
+
+
+def test_a_damaged_time_of_relaxation_is_no_obstacle(tmp_path):
+    for content in ("", "[]", '{"seconds": "long"}', '{"seconds": null}', '{"second": 3}'):
+        (tmp_path / "seconds.json").write_text(content)
+        assert spent_seconds(tmp_path / "seconds.json") == 0
+    assert spent_seconds(tmp_path / "none.json") == 0
+    (tmp_path / "seconds.json").write_text('{"seconds": 2.5}')
+    assert spent_seconds(tmp_path / "seconds.json") == 2.5
+
+
+def test_one_crystal_of_20000_atoms_among_two_gets_a_reason(
+    reference_folder, fast, parts, tmp_path
+):
+    rng = np.random.default_rng(0)
+    large = CrystalBatch(
+        np.full(20_000, 14), rng.random((20_000, 3)), [[80.0] * 3], [[90.0] * 3], [20_000], ["big"]
+    )
+    report = evaluate(
+        CrystalBatch.concatenate([large, parts["test"][:1]]), reference_folder, tmp_path / "out",
+        settings=fast, only=PROXIES, workers=1,
+    )  # fmt: skip
+    rows = report.rows.set_index("id")
+    assert rows.loc["big", "reason"].startswith("20,000 atoms in the cell, more than the 1,000")
+    assert not rows.loc["big", "readable"] and len(report.crystals) == 1
+    assert report["readable"].n == 2 and report["valid structure"].n == 2
+    again = Report.load(tmp_path / "out")
+    assert again.table() == report.table()

@@ -56,3 +56,21 @@ def test_the_help_names_every_stage_and_why_one_runs_only_when_asked_for(capsys)
     words = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert f"separated by commas: {', '.join(STAGES)}; default all but prediction" in words
     assert "needs crystals made for the test compositions" in words
+
+
+def test_the_structures_of_a_reference_are_prepared_by_so_many_workers(
+    reference_folder, monkeypatch
+):
+    from flowllm.evaluation.reference import Reference
+
+    seen = []
+    monkeypatch.setattr("flowllm.data.sources.is_at_hand", lambda *_: True)
+
+    def noted(source, split, workers=None):
+        seen.append((split, workers))
+        raise LookupError
+
+    monkeypatch.setattr("flowllm.data.load_dataset", noted)
+    with pytest.raises(LookupError):
+        Reference.load(reference_folder).crystals("train", workers=1)
+    assert seen == [("train", 1)]

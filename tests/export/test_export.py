@@ -1,6 +1,7 @@
 """Hand-off folders: selection by id and flag, names, resuming, refusal, and faults."""
 
 import csv
+import errno
 import json
 
 import numpy as np
@@ -200,3 +201,47 @@ def test_open_types_and_empty_cells_are_left_out(tmp_path):
     batch = CrystalBatch.concatenate([SALT, none, cell([0, 8], "open")])
     done = export_crystals("vasp", batch, tmp_path / "out")
     assert [each.problem for each in done] == ["", "no atoms", "the species of atom 1 is open (X)"]
+
+
+# ---- ids that are more than names ----------------------------------------------------------------
+
+HOSTILE = "evil\n1.0\n9 0 0\n0 9 0\n0 0 9\nU\n1\ndirect\n0 0 0 U"
+
+
+@pytest.mark.parametrize("name", [HOSTILE, "\r\n\x0b\x85\u2028 0", "x" * 9000, "\x1b[31m", "!"])
+def test_a_poscar_is_the_same_crystal_whatever_its_id(tmp_path, name):
+    from pymatgen.io.vasp import Poscar
+
+    salt = SALT.replace(ids=[name])
+    export_crystals("vasp", salt, tmp_path / "out")
+    (file,) = (tmp_path / "out").glob("*/POSCAR")
+    text = file.read_text()
+    assert len(text.splitlines()[0]) < 300 and text.splitlines()[0].isprintable()
+    found = Poscar.from_file(str(file), check_for_potcar=False).structure
+    assert found.matches(salt.to_pymatgen()[0]) and len(found) == 2
+    readme = (file.parent / "README.txt").read_text()
+    assert all(line.isprintable() for line in readme.splitlines())
+
+
+def test_an_input_of_pw_is_the_same_crystal_whatever_its_id(tmp_path):
+    from ase.io import read
+
+    export_crystals("quantum-espresso", SALT.replace(ids=[HOSTILE]), tmp_path / "out")
+    (file,) = (tmp_path / "out").glob("*/pw.in")
+    assert read(file, format="espresso-in").get_chemical_formula() == "ClNa"
+
+
+def test_the_list_of_an_export_holds_no_formula_of_a_spreadsheet(tmp_path):
+    export_crystals("vasp", SALT.replace(ids=["=1+1"]), tmp_path / "out")
+    assert (tmp_path / "out" / "export.csv").read_text().splitlines()[1].startswith("'=1+1,NaCl,")
+
+
+def test_a_full_disk_leaves_no_half_folder(tmp_path, monkeypatch):
+    def full(path, content):
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("flowllm.export.folders.write_new", full)
+    with pytest.raises(InputError, match="the disk is full"):
+        export_crystals("vasp", SALT, tmp_path / "out")
+    assert not list(tmp_path.rglob("*partial*")) and not (tmp_path / "out" / "salt").exists()

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -82,3 +84,70 @@ def test_a_full_disk_leaves_the_old_archive(file, monkeypatch):
         write_archive(file, {"types": np.zeros(9)})
     assert np.array_equal(read_archive(file, "is none")["types"], ARRAYS["types"])
     assert os.listdir(file.parent) == ["a.npz"]
+
+
+# ---- archives that promise what they do not hold -------------------------------------------------
+
+
+def member(shape, descr="<f8", data=b"\0" * 24, version=(1, 0)):
+    """The bytes of an array whose header says what it likes."""
+    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    length = len(header).to_bytes(2 if version == (1, 0) else 4, "little")
+    return b"\x93NUMPY" + bytes(version) + length + header + data
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        member("(1000000000000,)"),
+        member("(10000000000000000000000000000,)"),
+        member("(9223372036854775807, 9223372036854775807)"),
+        member("(4294967296, 4294967296, 4294967296)", data=b""),
+        member("(-3,)"),
+        member("(2,)"),
+        member("(4,)"),
+        member("()", "<U2000000000"),
+        member("(" * 3000 + ")" * 3000),
+        member("(3,)", "|V8"),
+        member("(3,)", version=(3, 0)),
+        member("(3,)", version=(9, 9)),
+        b"",
+        b"no array",
+    ],
+    ids=lambda content: str(content[:80]),
+)
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_what_an_array_promises_is_compared_with_what_is_there(tmp_path, content, compression):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", compression) as archive:
+        archive.writestr("coords.npy", content)
+        archive.writestr("types.npy", member("(3,)"))
+    tracemalloc.start()
+    try:
+        with (
+            pytest.raises(InputError, match=r"a\.npz is none: "),
+            open_archive(tmp_path / "a.npz", "is none") as archive,
+        ):
+            assert archive["types"].shape == (3,)
+            archive["coords"]
+        assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("flowllm.runs.archive.MOST", 10**6)
+    np.savez_compressed(tmp_path / "a.npz", coords=np.zeros(10**7))
+    with pytest.raises(InputError, match=r"coords is said to hold 8e\+07 bytes"):
+        read_archive(tmp_path / "a.npz", "is none")
+
+
+def test_an_encrypted_archive_is_named(file):
+    content = bytearray(file.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # the flags of every member
+        start = content.find(mark)
+        while start >= 0:
+            content[start + place] |= 1
+            start = content.find(mark, start + 1)
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.npz is none: types is encrypted"):
+        read_archive(file, "is none")

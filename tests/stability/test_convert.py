@@ -4,6 +4,8 @@ import gzip
 import io
 import pickle
 import re
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,8 +15,9 @@ from flowllm.data.hull import HULL_FILE, parse_formula
 from flowllm.errors import InputError
 from flowllm.stability import HullProvenance, convert_hull, load_hull
 from flowllm.stability.hull_build import read_formation_energies
+from flowllm.stability.records import Record
 from flowllm.stability.reference_energies import REFERENCE_FILE
-from flowllm.stability.restricted_pickle import Record, load_records
+from flowllm.stability.restricted_pickle import load_records
 
 ELEMENTS = ("Li", "Fe", "O", "Na", "Cl")
 
@@ -230,13 +233,18 @@ def test_a_name_with_points_does_not_reach_into_a_module_that_is_allowed(write):
 
 
 def test_pymatgen_is_not_called_but_recorded():
+    from pymatgen.analysis.phase_diagram import PDEntry
     from pymatgen.core import Structure
 
-    record = load_records(io.BytesIO(pickle.dumps(Runs(Structure, "no", "such", "structure"))))
+    def recorded(*call):
+        data = pickle.dumps(Runs(*call))
+        return load_records(io.BytesIO(data), len(data))
+
+    record = recorded(PDEntry, "no", "such", "entry")
     assert isinstance(record, Record)
-    assert record.args == ("no", "such", "structure")
+    assert record.args == ("no", "such", "entry")
     with pytest.raises(InputError, match=r"not a pickle that can be read"):
-        load_records(io.BytesIO(pickle.dumps(Runs(Structure.from_file, "no-such-file"))))
+        recorded(Structure.from_file, "no-such-file")
 
 
 def test_files_that_are_no_phase_diagram_are_named(write, diagram, tmp_path):
@@ -256,3 +264,146 @@ def test_files_that_are_no_phase_diagram_are_named(write, diagram, tmp_path):
         convert_hull(tmp_path / "cut.pkl.gz")
     with pytest.raises(InputError, match=r"the table is an .npz file, not hull.json"):
         convert_hull(write(diagram), "hull.json")
+
+
+# ---- what a pickle may not take ----------------------------------------------------------------
+
+
+def raw(*parts):
+    """A pickle of protocol 4 written by hand; names come as (module, name)."""
+    body = b""
+    for part in parts:
+        if isinstance(part, tuple):
+            body += b"".join(b"\x8c" + bytes([len(t)]) + t.encode() for t in part) + b"\x93"
+        else:
+            body += part
+    return b"\x80\x04" + body + b"."
+
+
+ENDLESS = 4 * 10**10
+DTYPE = ("numpy", "dtype")
+FIELDS = b"(K\x03\x8c\x01|NK\x01\x8c\x01a\x85}\x8c\x01ah\x00K\xff\x86sK\x10K\x08K\x00t"
+ARRAY = ("numpy", "ndarray")
+LIST = ("builtins", "list")
+BYTEARRAY = ("builtins", "bytearray")
+
+HOSTILE = {
+    "a structured dtype": raw(DTYPE, b"\x8c\x02O8\x85R", FIELDS, b"b"),
+    "an object dtype": raw(DTYPE, b"\x8c\x01O\x85R"),
+    "fields in the state of a plain dtype": raw(DTYPE, b"\x8c\x02f8\x85R\x94", FIELDS, b"b"),
+    "a state for a function": raw(("builtins", "getattr"), b"}\x8c\x0c__defaults__)sb"),
+    "a state for a class": raw(("pymatgen.core", "Composition"), b"}\x8c\x07__str__Nsb"),
+    "nested tuples as a key": raw(b"}", b")", b"2\x86" * 60, b"Ns"),
+    "nested tuples in a set": raw(b"\x8f(", b")", b"2\x86" * 60, b"\x90"),
+    "nested tuples as an argument": raw(("builtins", "str"), b")", b"2\x86" * 60, b"\x85R"),
+    "nested tuples as a name": raw(("builtins", "getattr"), LIST, b")", b"2\x86" * 60, b"\x86R"),
+    "nested tuples as a reference": raw(b")", b"2\x86" * 60, b"Q"),
+    "a bytearray of 4e10": raw(BYTEARRAY, b"\x8a\x06", ENDLESS.to_bytes(6, "little"), b"\x85R"),
+    "a text of 4e10": raw(b"\x8d" + ENDLESS.to_bytes(8, "little"), b"a"),
+    "bytes of 4e10": raw(b"\x96" + ENDLESS.to_bytes(8, "little"), b"a"),
+    "a list of a range": raw(LIST, ("builtins", "range"), b"J\xff\xff\xff\x7f\x85R\x85R"),
+    "an array of 1e12": raw(ARRAY, b"\x8a\x06", (10**12).to_bytes(6, "little"), b"\x85\x85R"),
+    "an integer of 10,000 digits": raw(b"\x8b" + (5000).to_bytes(4, "little"), b"\x01" * 5000),
+    "a place in the memo that is empty": raw(b"h\x05"),
+    "an end without a value": raw(),
+    "a mark that is missing": raw(b"t"),
+    "a call of a number": raw(b"K\x01)R"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+@pytest.mark.parametrize("name", ["a.pkl", "a.pkl.gz"])
+def test_hostile_pickles_are_refused_in_little_time_and_memory(write, case, name):
+    path = write(HOSTILE[case], name)
+    started = time.perf_counter()
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=rf"{name}: "):
+            convert_hull(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("opcode", [b"}", b"]", b"(", b"N0"])
+def test_a_small_gzip_of_many_opcodes_ends(write, opcode, monkeypatch):
+    monkeypatch.setattr("flowllm.stability.opcodes.BASE_COST", 2**23)
+    path = write(b"\x80\x04" + opcode * 2_000_000)
+    assert path.stat().st_size < 10_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="more memory or time than a file of its size"):
+            convert_hull(path)
+        assert tracemalloc.get_traced_memory()[1] < 2 * 2**23
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_class_of_ours_is_not_changed_by_a_state(write):
+    with pytest.raises(InputError, match=r"it changes something"):
+        convert_hull(write(HOSTILE["a state for a class"]))
+    assert Record.__str__ is object.__str__
+
+
+def shaped(state):
+    """A diagram with the attributes given and no others."""
+    from pymatgen.analysis.phase_diagram import PhaseDiagram
+
+    diagram = PhaseDiagram.__new__(PhaseDiagram)
+    diagram.__dict__.update(state)
+    return diagram
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"qhull_entries": 5}, "its entries are no list but a int"),
+        ({"qhull_entries": {"a": 1}}, "its entries are no list but a dict"),
+        ({"qhull_entries": [1, "a"]}, "an entry is a int"),
+        ({"qhull_entries": [[]]}, "an entry is a list"),
+        ({}, "holds no entries"),
+    ],
+)
+def test_a_diagram_of_something_else_is_named(write, state, words):
+    with pytest.raises(InputError, match=words):
+        convert_hull(write(shaped(state)))
+
+
+def test_entries_of_something_else_are_named(write):
+    from pymatgen.core import Composition, Species
+    from pymatgen.entries.computed_entries import CompositionEnergyAdjustment, ComputedEntry
+
+    def refused(words, **changes):
+        entry = ComputedEntry("NaCl", -5.0)
+        entry.__dict__.update(changes)
+        diagram = shaped({"qhull_entries": [ComputedEntry("Na", -1), entry], "el_refs": {}})
+        with pytest.raises(InputError, match=words):
+            convert_hull(write(diagram))
+
+    adjustment = CompositionEnergyAdjustment(-0.25, 4, name="oxide")
+    del adjustment.__dict__["n_atoms"]
+    refused("n_atoms is no number", energy_adjustments=[adjustment])
+    refused("a correction|an energy correction is a int", energy_adjustments=[3])
+    refused("its corrections are no list", energy_adjustments=7)
+    refused("holds 300 corrections", energy_adjustments=[adjustment] * 300)
+    refused("the energy of a ComputedEntry is no number", _energy="low")
+    refused("more digits than any quantity", _energy=10**400)
+    refused("something else than elements", _composition=Composition({Species("Na", 1): 1}))
+    huge = Composition("NaCl")
+    huge._data = {next(iter(huge)): 1e300}
+    refused("of 1e\\+300 atoms", _composition=huge)
+
+
+def test_a_folder_that_is_missing_is_said_before_the_file_is_read(tmp_path):
+    with pytest.raises(InputError, match=r"no folder .*none to write"):
+        convert_hull(tmp_path / "none.pkl", tmp_path / "none" / "hull.npz")
+
+
+def test_a_compound_of_all_elements_has_a_hull_energy():
+    from flowllm.crystals.elements import SYMBOLS
+    from flowllm.data.hull import FormationEnergyHull
+
+    hull = FormationEnergyHull(["NaCl", "Na3Cl", "MgO"], [-2.0, -0.4, -3.0])
+    amounts = dict.fromkeys(list(SYMBOLS)[1:90], 1.0)
+    assert hull.hull_energy(amounts) == pytest.approx((2 * -2.0 + 2 * -3.0) / 89)

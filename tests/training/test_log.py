@@ -3,7 +3,7 @@
 import json
 
 from flowllm.training.callbacks import LogCallback
-from flowllm.training.checkpoints import last_checkpoint
+from flowllm.training.checkpoints import last_checkpoint, seal
 from flowllm.training.log import read_log
 
 
@@ -14,6 +14,8 @@ def test_only_whole_checkpoints_count(tmp_path):
         if state is not None:
             (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
     (tmp_path / "checkpoint-old").mkdir()
+    assert last_checkpoint(tmp_path / "checkpoint-5") is None
+    seal(tmp_path / "checkpoint-5")
     assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-5"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-5", "checkpoint-old"]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from torch import nn
 from torch.utils.data import Dataset, default_collate
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.training.checkpoints import last_checkpoint
+from flowllm.training.checkpoints import last_checkpoint, seal
 from flowllm.training.log import read_log
 from flowllm.training.losses import mean_losses
 from flowllm.training.trainer import CrystalTrainer, training_arguments
@@ -172,6 +174,79 @@ def test_a_killed_run_that_goes_on_equals_an_uninterrupted_one(whole, tmp_path, 
     assert seen == [(step, 19) for step in range(13, 20)]
     assert same(trained, whole[1]) and same(trainer.model, whole[0].model)
     assert timeless(out / "log.jsonl") == timeless(whole[2] / "log.jsonl")
+
+
+FILES = (
+    "ema.safetensors", "model.safetensors", "optimizer.pt", "rng_state.pth", "scheduler.pt",
+    "trainer_state.json", "files.json",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """Folder of a run that was stopped at step 15, with checkpoints 6 and 12."""
+    out = tmp_path_factory.mktemp("stopped") / "run"
+
+    def interrupt(step: int, total: int) -> None:
+        if step == 15:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        toy_trainer(out, interrupt).run()
+    assert sorted(os.listdir(out / "checkpoints")) == ["checkpoint-12", "checkpoint-6"]
+    return out
+
+
+@pytest.mark.parametrize("harm", ["missing", "cut", "zeros", "empty", "one byte"])
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_checkpoint_is_none(stopped, tmp_path, name, harm):
+    checkpoints = tmp_path / "checkpoints"
+    shutil.copytree(stopped / "checkpoints", checkpoints)
+    assert last_checkpoint(checkpoints).name == "checkpoint-12"
+    file = checkpoints / "checkpoint-12" / name
+    damage(file, harm)
+    assert last_checkpoint(checkpoints) == checkpoints / "checkpoint-6"
+    assert os.listdir(checkpoints) == ["checkpoint-6"]
+    damage(checkpoints / "checkpoint-6" / name, harm)
+    assert last_checkpoint(checkpoints) is None
+
+
+def damage(file: Path, harm: str) -> None:
+    """What can happen to a file: it vanishes, a power failure, a disk that fails."""
+    content = file.read_bytes()
+    if harm == "missing":
+        file.unlink()
+    elif harm == "one byte":
+        file.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    else:
+        torn = {"cut": content[: len(content) // 2], "zeros": bytes(len(content)), "empty": b""}
+        file.write_bytes(torn[harm])
+
+
+def test_a_run_goes_on_from_the_older_checkpoint_to_the_same_end(whole, stopped, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(stopped, out)
+    damage(out / "checkpoints" / "checkpoint-12" / "optimizer.pt", "missing")
+    seen = []
+    trained = toy_trainer(out, lambda *step: seen.append(step)).run()
+    assert seen[0] == (7, 19)
+    assert same(trained, whole[1])
+    assert timeless(out / "log.jsonl") == timeless(whole[2] / "log.jsonl")
+    steps = [(line["step"], "loss" in line) for line in read_log(out / "log.jsonl")]
+    assert len(steps) == len(set(steps))  # none stands twice
+
+
+def test_a_checkpoint_whose_best_is_damaged_is_none(stopped, tmp_path):
+    checkpoints = tmp_path / "checkpoints"
+    shutil.copytree(stopped / "checkpoints", checkpoints)
+    state = checkpoints / "checkpoint-12" / "trainer_state.json"
+    content = {**json.loads(state.read_text()), "best_model_checkpoint": "a/checkpoint-6"}
+    state.write_text(json.dumps(content))
+    (checkpoints / "checkpoint-12" / "files.json").unlink()
+    seal(checkpoints / "checkpoint-12")
+    assert last_checkpoint(checkpoints).name == "checkpoint-12"
+    damage(checkpoints / "checkpoint-6" / "model.safetensors", "cut")
+    assert last_checkpoint(checkpoints) is None
 
 
 def test_without_an_average_too(tmp_path):

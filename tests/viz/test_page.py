@@ -136,3 +136,20 @@ def test_flags_numbers_and_texts_of_numpy_are_told_apart():
         '<td><span class="yes">✓ yes</span></td><td>1.23</td><td>7</td><td>x</td><td></td>'
         in section
     )
+
+
+def test_no_json_of_a_page_opens_a_comment_or_ends_its_element(tmp_path, report_inputs):
+    """`<!--<script>` in a JSON block would swallow the rest of the page."""
+    evil = "<!--<script></script>"
+    refined = report_inputs["refined"]
+    names = [evil, *refined.ids[1:]]
+    inputs = {
+        **report_inputs,
+        "refined": refined.replace(ids=names),
+        "rows": [{**row, "id": n} for row, n in zip(report_inputs["rows"], names, strict=True)],
+    }
+    write_report(tmp_path / "r.html", **inputs)
+    page = (tmp_path / "r.html").read_text("utf-8")
+    blocks = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.S)
+    assert blocks and all("<" not in block and json.loads(block) for block in blocks)
+    assert evil not in page and "&lt;!--&lt;script&gt;" in page

@@ -211,10 +211,11 @@ def test_hashes_tell_apart():
 def test_results_of_a_killed_process_are_no_obstacle(system_folder, in_process, tmp_path):
     """Killed while the CIF files are written: nothing of them is taken for a result."""
     code = (
-        "import os, signal, pathlib\nimport flowllm.workflows.results\n"
+        "import os, signal\nimport flowllm.workflows.results\n"
         "from flowllm.cli import main\n"
-        "rename = pathlib.Path.rename\n"
-        "pathlib.Path.rename = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "replace = os.replace\n"
+        "os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL) "
+        "if os.path.isdir(a[0]) else replace(*a)\n"
         "main(arguments)\n"
     )
     out = tmp_path / "out"

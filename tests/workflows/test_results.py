@@ -104,9 +104,9 @@ def test_a_full_disk_is_named_and_leaves_no_half_file(generation, tmp_path, monk
             path.write_text("half a page")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    target = "flowllm.workflows.results.write_report" if at == "page" else "pathlib.Path.write_text"
+    target = f"flowllm.workflows.results.{'write_report' if at == 'page' else 'write_new'}"
     monkeypatch.setattr(target, full)
-    named = tmp_path / "report.html" if at == "page" else tmp_path
+    named = tmp_path / ("report.html" if at == "page" else "crystals")
     with pytest.raises(InputError, match=f"^{named}: the disk is full"):
         write_results(tmp_path, generation, {})
     left = {path.name for path in tmp_path.iterdir()}

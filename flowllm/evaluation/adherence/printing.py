@@ -85,6 +85,8 @@ def print_adherence(summary: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from flowllm.runs.terminal import say
+
     rows = summary["figures"]
     modes = [m for m in ("without", "with") if any(row["constraints"] == m for row in rows)]
     shown = Table("asked", "figure", *(f"{m} constraints" for m in modes), title="Adherence")
@@ -97,4 +99,4 @@ def print_adherence(summary: Mapping[str, Any]) -> None:
     console = Console()
     console.print(shown)
     for name, text in summary["protocol"].items():
-        console.print(f"{name}: {text}", soft_wrap=True)
+        say(f"{name}: {text}")

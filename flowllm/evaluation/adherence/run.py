@@ -22,8 +22,11 @@ from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.runs.files import atomic_write, read_json, write_json
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.progress import Progress
+from flowllm.runs.texts import frame_csv
+from flowllm.settings import check_workers
 from flowllm.stability import HullTable, load_hull
 from flowllm.systems.protocols import Prior
+from flowllm.systems.record import find_model
 from flowllm.systems.system import FlowLLM
 
 
@@ -49,15 +52,17 @@ def measure_adherence(
         InputError: no such model or data, a kind that no crystal has, or the folder holds another
             run.
     """
-    data = load_dataset(settings.data, settings.split)
+    check_workers(workers)
+    find_model(settings.model)  # before the data, which may have to be prepared
+    data = load_dataset(settings.data, settings.split, workers=workers)
     targets = {k: asked_of(data, k, settings.num, settings.seed) for k in settings.kinds}
     system = FlowLLM.from_pretrained(settings.model, device)
     identity = flat_settings(settings, weights=system.digest(), crystals=data.crystals.digest())
     inputs = [settings.model, settings.data]
     with open_run(out, "adherence", identity, overwrite, inputs=inputs) as run:
         file = run.path / "summary.json"
-        if run.finished and file.is_file():
-            return dict(read_json(file))
+        if run.finished and (summary := _finished(file)) is not None:
+            return summary
         hull, gaps = load_hull(), known_gaps(settings.data)
         place_of = {str(name): place for place, name in enumerate(data.crystals.ids)}
         rows: list[dict[str, Any]] = []
@@ -83,6 +88,17 @@ def measure_adherence(
         write_json(file, summary)
         run.finish()
     return summary
+
+
+def _finished(file: Path) -> dict[str, Any] | None:
+    """The summary of a finished run; None where it is missing or damaged and is made again."""
+    try:
+        found = read_json(file)
+        rows = found["figures"]
+        sound = all({"kind", "mode", "figure", "stage", "value"} <= set(row) for row in rows)
+        return found if isinstance(found, dict) and sound else None
+    except (InputError, KeyError, TypeError):
+        return None
 
 
 def priors_of(system: FlowLLM, modes: tuple[str, ...]) -> Iterator[tuple[str, Prior]]:
@@ -141,4 +157,4 @@ def _protocol(hull: HullTable) -> dict[str, str]:
 def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
     import pandas as pd
 
-    atomic_write(path, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+    atomic_write(path, frame_csv(pd.DataFrame(rows), None))

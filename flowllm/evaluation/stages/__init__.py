@@ -102,7 +102,9 @@ def chosen_stages(only: Sequence[str] | None) -> tuple[str, ...]:
     Raises:
         InputError: there is no stage of that name.
     """
-    wanted = set(only if only else DEFAULT_STAGES)
+    wanted = set(DEFAULT_STAGES if only is None else only)
+    if not wanted:
+        raise InputError(f"no stage is named; there are {', '.join(STAGES)}")
     for name in sorted(wanted - set(STAGES)):
         raise InputError(f"no stage {name!r}; there are {', '.join(STAGES)}")
     for stage in reversed(REGISTRY):  # the later ones first: what they need may need more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
+from flowllm.errors import InputError, first_line
 from flowllm.evaluation.metric import Metric
 from flowllm.runs.files import read_json, write_json
 from flowllm.runs.identity import digest
@@ -38,6 +40,7 @@ class Arrays(Protocol):
 
 
 R = TypeVar("R", bound=Arrays)
+CHECK = "check"  # name of the digest of a stage's other values in its file
 PART = 256  # crystals whose results are kept together while a stage runs
 
 
@@ -60,26 +63,34 @@ class StageResult:
     def save(self, path: Path) -> None:
         """Write JSON."""
         columns = {name: [_plain(v) for v in values] for name, values in self.columns.items()}
-        write_json(
-            path,
-            {
-                "columns": columns,
-                "metrics": [metric.to_json() for metric in self.metrics],
-                "protocol": self.protocol,
-                "reasons": {str(place): text for place, text in self.reasons.items()},
-            },
-        )
+        content = {
+            "columns": columns,
+            "metrics": [metric.to_json() for metric in self.metrics],
+            "protocol": self.protocol,
+            "reasons": {str(place): text for place, text in self.reasons.items()},
+        }
+        write_json(path, {**content, CHECK: _check_of(content)})
 
     @classmethod
     def load(cls, path: Path) -> StageResult:
-        """Read what `save` wrote."""
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the file is missing or damaged, or was changed.
+        """
         content = read_json(path)
-        return cls(
-            content["columns"],
-            [Metric.from_json(row) for row in content["metrics"]],
-            content["protocol"],
-            {int(place): text for place, text in content["reasons"].items()},
-        )
+        try:
+            check = content.pop(CHECK, None)
+            if check not in (None, _check_of(content)):  # None in files of earlier versions
+                raise InputError(f"{path} is damaged: it is not what was written")
+            return cls(
+                {str(name): list(values) for name, values in content["columns"].items()},
+                [Metric.from_json(row) for row in content["metrics"]],
+                dict(content["protocol"]),
+                {int(place): text for place, text in content["reasons"].items()},
+            )
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path} is damaged: {first_line(error)}") from error
 
     def column(self, name: str, dtype: type = float) -> np.ndarray:
         """A column as (B,) numbers, NaN where there is none, or bool, False where there is none."""
@@ -204,6 +215,18 @@ def spread(places: np.ndarray, values: Sequence[Any] | np.ndarray, total: int) -
     for place, value in zip(places.tolist(), values, strict=True):
         column[place] = value
     return column
+
+
+def spent_seconds(file: Path) -> float:
+    """The seconds that a stage recorded; 0 where it did not, or the file is damaged."""
+    try:
+        return max(0.0, float(read_json(file)["seconds"]))
+    except (InputError, KeyError, TypeError, ValueError, OverflowError):
+        return 0.0
+
+
+def _check_of(content: Mapping[str, Any]) -> str:
+    return digest(json.dumps(content, sort_keys=True))
 
 
 def _plain(value: Any) -> Any:

@@ -84,7 +84,11 @@ def compare(work: Work, crystals: CrystalBatch) -> Comparison:
         progress=lambda done, total: work.report(done, 2 * total),
     )  # fmt: skip
     splits = settings.known.split("+")
-    known = [work.reference.crystals(s) for s in splits] if settings.novelty != "index" else [None]
+    known = (
+        [work.reference.crystals(s, work.workers) for s in splits]
+        if settings.novelty != "index"
+        else [None]
+    )
     missing = [split for split, batch in zip(splits, known, strict=False) if batch is None]
     tolerances = _tolerances(same)
     protocol = {"same crystal": tolerances}

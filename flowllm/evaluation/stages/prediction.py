@@ -16,7 +16,7 @@ def prediction(work: Work) -> StageResult:
     Raises:
         InputError: the test split is not at hand, or ids name no test crystals.
     """
-    truth = work.reference.crystals("test")
+    truth = work.reference.crystals("test", work.workers)
     if truth is None:
         raise InputError(
             f"the prediction of structures needs the test split of {work.reference.name} itself "

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from flowllm.evaluation.metric import Metric
-from flowllm.evaluation.stages.base import StageResult, Work, spread
+from flowllm.evaluation.stages.base import StageResult, Work, spent_seconds, spread
 from flowllm.relax import Relaxation, closeness, relax
-from flowllm.runs.files import atomic_write, read_json, write_json
+from flowllm.runs.files import atomic_write, write_json
 from flowllm.seeds import Stream, generator
 
 RELAXED, RELAXED_XYZ, SECONDS = "relaxed.npz", "relaxed.extxyz", "seconds.json"
@@ -30,7 +30,7 @@ def relaxation(work: Work) -> StageResult:
             work.crystals[part], settings, executor=work.executor, workers=work.workers,
             progress=report,
         )  # fmt: skip
-        before = read_json(clock)["seconds"] if clock.is_file() else 0.0
+        before = spent_seconds(clock)
         write_json(clock, {"seconds": before + time.perf_counter() - started})
         return done
 

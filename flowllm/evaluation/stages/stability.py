@@ -6,7 +6,7 @@ import numpy as np
 
 from flowllm.errors import InputError
 from flowllm.evaluation.metric import SHARE, Metric
-from flowllm.evaluation.stages.base import StageResult, Work, spread
+from flowllm.evaluation.stages.base import StageResult, Work, spent_seconds, spread
 from flowllm.evaluation.stages.novelty import compare
 from flowllm.evaluation.stages.relaxation import RELAXED, SECONDS, sample_of
 from flowllm.metrics.properties import n_elements
@@ -18,7 +18,6 @@ METASTABLE = 0.1  # eV/atom; the column "metastable" of the table of crystals
 def stability(work: Work) -> StageResult:
     """E_hull, stable and metastable, S.U.N. and M.S.U.N. at each threshold."""
     from flowllm.relax import Relaxation
-    from flowllm.runs.files import read_json
 
     beside = work.folder.parent / "relaxation"
     relaxed = Relaxation.load(beside / RELAXED)
@@ -44,7 +43,7 @@ def stability(work: Work) -> StageResult:
         Metric.of("novel after relaxation", rates.novel_rate, SHARE),
     ]
     suns = int(rates.at(0.0).sun.sum())
-    spent = read_json(beside / SECONDS)["seconds"] if (beside / SECONDS).is_file() else 0.0
+    spent = spent_seconds(beside / SECONDS)
     metrics.append(
         Metric(
             "seconds of relaxation per S.U.N. crystal",

@@ -13,7 +13,7 @@ from flowllm.methods.base.geometry import Geometry, SimpleBase, Substitution
 from flowllm.methods.base.species import SpeciesSource, TrainingSpecies, WrittenSpecies
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.settings import SamplingSettings
-from flowllm.runs.files import read_json, write_json
+from flowllm.runs.files import read_record, write_json
 from flowllm.runs.identity import digest
 from flowllm.systems.registry import prior_kind
 from flowllm.systems.watch import UNWATCHED, Watch
@@ -158,7 +158,7 @@ class BasePrior:
             InputError: a file is missing or damaged.
         """
         file = folder / BASE if (folder / BASE).is_file() else folder / FIRST_VERSION
-        about = read_json(file)
+        about = read_record(file)
         try:
             kind = str(about["prior"])
             mean, std = ([float(x) for x in about["base"][n]] for n in ("log_mean", "log_std"))

@@ -15,6 +15,7 @@ from flowllm.errors import InputError, first_line
 from flowllm.manifolds import CrystalManifold, CrystalState, SymmetricManifold
 from flowllm.methods.flow.ode import EVALUATIONS, anti_annealed, integrate
 from flowllm.methods.flow.settings import RefineSettings
+from flowllm.methods.flow.sizes import check_sizes
 from flowllm.methods.flow.space_group import operations_of
 from flowllm.methods.flow.statistics import FlowStatistics
 from flowllm.methods.flow.velocity import CrystalVelocity
@@ -25,6 +26,7 @@ from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.training.device import resolve_device
 
 FORMAT = "flowllm-flow"
+NOT_FINITE = "the flow's velocities are not finite: its weights are damaged or were never trained"
 BATCH_ON_CPU, BATCH_ON_ACCELERATOR = 64, 1024
 
 
@@ -134,7 +136,10 @@ class FlowRefiner:
 
         def velocity(t: float, x: CrystalState) -> CrystalState:
             times = x.cell.new_full((len(x.cell),), t)
-            return self.velocity(types, x, times, on_device)
+            found = self.velocity(types, x, times, on_device)
+            if not bool(torch.isfinite(found.cell).all() & torch.isfinite(found.coords).all()):
+                raise InputError(NOT_FINITE)
+            return found
 
         kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         wanted = set(frames)
@@ -147,15 +152,18 @@ class FlowRefiner:
                     (x.coords.cpu().double()[mask].numpy(), cell[0].numpy(), cell[1].numpy())
                 )
 
-        integrate(
-            anti_annealed(velocity, settings.anti_annealing),
-            state,
-            self._manifold(crystals, on_device, settings.symprec),
-            settings.steps,
-            settings.solver,
-            keep,
-            start,
-        )
+        try:
+            integrate(
+                anti_annealed(velocity, settings.anti_annealing),
+                state,
+                self._manifold(crystals, on_device, settings.symprec),
+                settings.steps,
+                settings.solver,
+                keep,
+                start,
+            )
+        except torch.linalg.LinAlgError as error:  # of a cell that has left all bounds
+            raise InputError(NOT_FINITE) from error
         coords_kept, lengths, angles = zip(*kept, strict=True)
         return np.stack(coords_kept), np.stack(lengths), np.stack(angles)
 
@@ -219,7 +227,9 @@ class FlowRefiner:
                     f"{CONFIG} has version {config.get('version')!r}; this program reads 1"
                 )
             network = VelocityConfig(**config["network"])
-            velocity = CrystalVelocity(network, FlowStatistics.from_dict(config["statistics"]))
+            statistics = FlowStatistics.from_dict(config["statistics"])
+            check_sizes(network, {name: tuple(value.shape) for name, value in weights.items()})
+            velocity = CrystalVelocity(network, statistics)
             broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
             if broken:
                 raise InputError(f"{WEIGHTS}: {broken[0]} holds a value that is not finite")

@@ -8,11 +8,12 @@ from typing import Any, Literal, get_args
 
 from flowllm.errors import InputError
 from flowllm.networks.settings import VelocityConfig
-from flowllm.settings import setting
+from flowllm.settings import LARGEST_TRAINING_SEED, check_seed, setting
 
 Solver = Literal["euler", "midpoint", "rk4"]
 """The names of `flowllm.methods.flow.ode.SOLVERS`."""
 
+MOST_STEPS, MOST_ANNEALING = 10**6, 1e4
 FREE = ("device", "log_steps", "half")
 """Settings that may differ when a run is taken up again; the others change the result."""
 
@@ -52,8 +53,12 @@ class RefineSettings:
         if self.solver not in get_args(Solver):
             known = ", ".join(get_args(Solver))
             raise InputError(f"no solver {self.solver!r}; there are {known}")
+        if self.steps > MOST_STEPS:
+            raise InputError(f"steps must be at most {MOST_STEPS}, not {self.steps}")
         if not (math.isfinite(self.anti_annealing) and self.anti_annealing >= 0):
             raise InputError(f"anti_annealing must be 0 or more, not {self.anti_annealing!r}")
+        if self.anti_annealing > MOST_ANNEALING:
+            raise InputError(f"anti_annealing must be at most {MOST_ANNEALING:g}")
         if not isinstance(self.record, bool) and self.record < 2:
             raise InputError(
                 f"record must be true, false or at least 2 frames, not {self.record!r}"
@@ -143,7 +148,7 @@ class FlowTrainSettings:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(f"{name} must be a whole number above 0, not {value!r}")
         for name in ("weight_decay", "coord_weight", "cell_weight", "coord_noise", "cell_noise"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} must be 0 or more, not {getattr(self, name)!r}")
         for name in ("warmup_share", "ema_decay", "validation_share"):
             if not 0 <= getattr(self, name) < 1:
@@ -155,8 +160,7 @@ class FlowTrainSettings:
             raise InputError(f"optimizer {self.optimizer!r} is neither muon nor adamw")
         if self.bf16 and self.device in ("cpu", "mps"):
             raise InputError("bf16 is for CUDA only; on a CPU it is hundreds of times slower")
-        if self.seed < 0:
-            raise InputError(f"seed must be 0 or more, not {self.seed}")
+        check_seed(self.seed, LARGEST_TRAINING_SEED)
 
     @classmethod
     def paper(cls) -> FlowTrainSettings:

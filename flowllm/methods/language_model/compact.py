@@ -19,6 +19,8 @@ from transformers.utils import logging
 
 from flowllm.errors import InputError, first_line
 from flowllm.methods.language_model.settings import CompactConfig
+from flowllm.methods.language_model.sizes import check_config
+from flowllm.runs.files import friendly_os_errors, whole_files
 from flowllm.text.tokenizer import load_tokenizer
 
 
@@ -54,6 +56,7 @@ def load_compact(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokeniz
     for name in ("config.json", "model.safetensors"):
         if not (Path(folder) / name).is_file():
             raise InputError(f"{folder} is no language model: it holds no {name}")
+    check_config(folder, [Path(folder) / "model.safetensors"])
     tokenizer = load_tokenizer(folder)
     try:
         with no_bars():
@@ -77,6 +80,9 @@ def load_compact(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokeniz
     for weight, tensor in model.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise InputError(f"{folder}: {weight} holds a value that is not finite")
+    with torch.inference_mode():
+        if not torch.isfinite(model(torch.tensor([[0, len(tokenizer) - 1]])).logits).all():
+            raise InputError(f"{folder}: the model's probabilities are not finite numbers")
     return model, tokenizer
 
 
@@ -86,13 +92,20 @@ def save_compact(
     folder: str | Path,
     half: bool = False,
 ) -> None:
-    """Save model and tokenizer; in float16 where `half`."""
+    """Save model and tokenizer, whole or not at all; in float16 where `half`.
+
+    Raises:
+        InputError: the folder, which is made if need be, cannot be written.
+    """
+    target = Path(folder)
+    with friendly_os_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
     state = model.state_dict()
     if half:
         state = {name: weight.half() for name, weight in state.items()}
-    with no_bars():
-        model.save_pretrained(folder, state_dict=state)
-    tokenizer.save_pretrained(folder)
+    with no_bars(), whole_files(target) as partial:
+        model.save_pretrained(partial, state_dict=state)
+        tokenizer.save_pretrained(partial)
 
 
 @contextmanager

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from flowllm.errors import InputError
-from flowllm.settings import setting
+from flowllm.settings import LARGEST_TRAINING_SEED, check_seed, check_threads, setting
 from flowllm.text.formats.registry import DEFAULT_FORMAT, FORMATS
 
 Optimizer = Literal["muon", "adamw"]
 Augmentation = Literal["none", "translation"]
+COLDEST = 1e-6  # temperature
+LOUDEST = 100.0  # noise
 FEWEST_TOKENS = 128  # that a text may take, however small the cells
 
 
@@ -93,8 +95,10 @@ class LMTrainSettings:
             raise InputError(f"no text format {self.text_format!r}; there are {known}")
         if self.augmentation not in get_args(Augmentation):
             raise InputError(f"augmentation {self.augmentation!r} is neither none nor translation")
-        if self.seed < 0:
-            raise InputError(f"the seed must be at least 0, not {self.seed}")
+        if self.warmup_steps < 0 or not 0 <= self.weight_decay < math.inf:
+            raise InputError("warmup_steps and weight_decay must be at least 0 and finite")
+        check_seed(self.seed, LARGEST_TRAINING_SEED)
+        check_threads(self.threads)
 
     @classmethod
     def paper(cls) -> LMTrainSettings:
@@ -137,10 +141,14 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
             raise InputError(f"temperature must be above 0 and finite, not {self.temperature}")
+        if self.temperature < COLDEST:  # logits over it would no longer be numbers
+            raise InputError(f"temperature must be at least {COLDEST:g}, not {self.temperature}")
         if not 0 < self.top_p <= 1:
             raise InputError(f"top-p must be in (0, 1], not {self.top_p}")
         if not 0 <= self.noise < math.inf:
             raise InputError(f"noise must be at least 0 and finite, not {self.noise}")
+        if self.noise > LOUDEST:
+            raise InputError(f"noise must be at most {LOUDEST:g}, not {self.noise}")
         for name in ("batch_size", "max_new_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -17,6 +17,7 @@ from flowllm.methods.language_model.decoding.encoding import padding
 from flowllm.methods.language_model.examples import CrystalExamples, collate, whole_batches
 from flowllm.methods.language_model.format_file import save_format
 from flowllm.methods.language_model.settings import LMTrainSettings
+from flowllm.runs.files import whole_files
 from flowllm.text.formats.base import TextFormat
 from flowllm.text.formats.registry import make_format
 from flowllm.training.device import used_threads
@@ -94,9 +95,10 @@ def train_lm(
         )
         trainer.run()
         if is_main():
-            model.save_pretrained(out)
-            tokenizer.save_pretrained(out)
-            save_format(chosen, out)
+            with whole_files(out) as folder:
+                model.save_pretrained(folder)
+                tokenizer.save_pretrained(folder)
+                save_format(chosen, folder)
         return validation_figures(trainer, validation, tokenizer, settings, chosen)
 
 

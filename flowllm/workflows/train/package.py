@@ -12,7 +12,7 @@ from flowllm.data import load_dataset
 from flowllm.errors import InputError
 from flowllm.methods.base import BasePrior, WrittenSpecies
 from flowllm.methods.language_model.prior import LanguageModelPrior
-from flowllm.runs.files import atomic_write, friendly_os_errors
+from flowllm.runs.files import atomic_write, friendly_os_errors, hidden_neighbour, remove
 from flowllm.systems.protocols import Prior
 from flowllm.systems.recipes import Recipe
 from flowllm.systems.record import ROLES, SYSTEM_FILE
@@ -112,7 +112,7 @@ def package(
         raise InputError(f"{out} is a file; the output needs a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / SYSTEM_FILE).is_file():
         raise InputError(f"{out} holds files that are no system; choose another output folder")
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    partial = hidden_neighbour(out, "partial")
     try:
         system.save_pretrained(partial, half)
         for name, log in logs.items():
@@ -125,10 +125,7 @@ def package(
         with friendly_os_errors(out):
             out.mkdir(parents=True, exist_ok=True)
             for name in PARTS:
-                if (out / name).is_dir():
-                    shutil.rmtree(out / name)
-                else:
-                    (out / name).unlink(missing_ok=True)
+                remove(out / name)
                 if (partial / name).exists():  # not every prior has every part
                     os.replace(partial / name, out / name)
     finally:

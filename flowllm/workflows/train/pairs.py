@@ -15,6 +15,7 @@ from flowllm.methods.flow.couplings.sample import chunk_files, sample_pairs
 from flowllm.parallel.map import available_cores
 from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm.runs.identity import flat_settings, open_run
+from flowllm.settings import check_workers
 from flowllm.training.device import resolve_device
 from flowllm.workflows.train.settings import PairSettings
 from flowllm.workflows.train.source import LANGUAGE_MODEL, PriorSource, load_prior
@@ -73,13 +74,12 @@ def make_pairs(
         InputError: no such model or data, or the folder holds another run.
     """
     settings = settings or PairSettings()
-    if workers is not None and workers < 1:
-        raise InputError(f"workers must be at least 1, not {workers}")
+    check_workers(workers)
     place = resolve_device(device)
     if workers is None:
         workers = available_cores() if place.type == "cpu" else 1
     prior = load_prior(prior_kind, lm, data, device)
-    targets = load_dataset(data, "train").crystals
+    targets = load_dataset(data, "train", workers=workers).crystals
     settings = settings.counted(len(targets))
     plan = plan_of(settings)
     identity = flat_settings(

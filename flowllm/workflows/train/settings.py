@@ -13,7 +13,7 @@ from flowllm.methods.language_model.settings import (
     LMTrainSettings,
     SamplingSettings,
 )
-from flowllm.settings import Preset, setting
+from flowllm.settings import Preset, check_seed, setting
 
 Alignment = Literal["translation", "hungarian", "list"]
 Keep = Literal["closest", "all"]
@@ -138,8 +138,7 @@ class PairSettings:
         if self.alignment not in get_args(Alignment):
             known = ", ".join(get_args(Alignment))
             raise InputError(f"no alignment {self.alignment!r}; there are {known}")
-        if self.seed < 0:
-            raise InputError(f"the seed must be at least 0, not {self.seed}")
+        check_seed(self.seed)
 
     @classmethod
     def paper(cls) -> PairSettings:

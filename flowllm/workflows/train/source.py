@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from flowllm.errors import InputError
 from flowllm.methods.base import BasePrior
 from flowllm.methods.base.prior import BASE, KINDS
 from flowllm.methods.language_model.prior import LanguageModelPrior, load_as_stored
-from flowllm.runs.files import read_json
+from flowllm.runs.files import read_record
 from flowllm.systems.protocols import Prior
 from flowllm.systems.registry import part_class, prior_kind
 from flowllm.training.device import resolve_device
@@ -44,7 +45,9 @@ class PriorSource:
         cls, prior: Prior, kind: str, lm: str | Path, data: str | Path, device: str
     ) -> PriorSource:
         """The source of a prior that has been made of these."""
-        folder, data_set = (str(Path(p).resolve() if Path(p).exists() else p) for p in (lm, data))
+        folder, data_set = (
+            os.path.realpath(p) if os.path.exists(p) else str(p) for p in (lm, data)
+        )
         return cls(kind, folder, data_set, device, prior.digest())
 
     def __call__(self) -> Prior:
@@ -98,7 +101,7 @@ def load_prior(
     place, path = str(resolve_device(device)), Path(folder)
     of_language_model = kind == LANGUAGE_MODEL or kind in KINDS
     # an adapter's folder holds a file of this name too, which names the model under it
-    is_base = (path / BASE).is_file() and "prior" in read_json(path / BASE)
+    is_base = (path / BASE).is_file() and "prior" in read_record(path / BASE)
     if not of_language_model or is_base:
         loaded: Prior = part_class(prior_kind(kind)).load(path, place)
         if loaded.kind != kind:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from flowllm.errors import InputError
 from flowllm.runs.folder import RUN, RunFolder
 from flowllm.runs.progress import Progress
+from flowllm.settings import check_workers
 from flowllm.systems.recipes import Recipe, recipe
 from flowllm.systems.registry import Kind, load_class, prior_kind, refiner_kind
 from flowllm.systems.training import MODEL, Training, TrainingTask
@@ -73,6 +74,7 @@ def train_system(
         InputError: no such system or step, a kind that cannot be trained, a step before is
             missing, or a folder holds another run.
     """
+    check_workers(workers)
     chosen = recipe(system) if isinstance(system, str) else system
     wanted = settings or SystemTraining()
     if only is not None and only not in chosen.steps:

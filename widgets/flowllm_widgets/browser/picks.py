@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import os
-import secrets
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.evaluation.report import csv_text
 from flowllm.export import KINDS, export_crystals, folder_names
-from flowllm.runs.files import friendly_os_errors
+from flowllm.runs.files import friendly_os_errors, whole_folder, write_new
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +51,7 @@ def export_picks(kind: str, crystals: CrystalBatch, rows: pd.DataFrame, out: str
         raise InputError("nothing is picked")
     if not str(out).strip():
         raise InputError("name a folder to write to")
-    target = Path(out).expanduser().resolve()
+    target = Path(os.path.realpath(Path(out).expanduser()))
     if kind in KINDS:
         done = export_crystals(kind, crystals, target)
         left_out = [each for each in done if each.problem]
@@ -62,30 +61,26 @@ def export_picks(kind: str, crystals: CrystalBatch, rows: pd.DataFrame, out: str
         raise InputError(f"no export as {kind}; there are {', '.join(FORMATS.values())}")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} is there and not empty: name another folder")
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     with friendly_os_errors(target):
-        partial.mkdir(parents=True)
-        try:
-            _write(kind, crystals, rows, partial)
-            if target.is_dir():
-                target.rmdir()
-            os.replace(partial, target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with whole_folder(target) as partial:
+        _write(kind, crystals, rows, partial)
     return f"{_counted(len(crystals))} written to {target}"
 
 
 def _write(kind: str, crystals: CrystalBatch, rows: pd.DataFrame, folder: Path) -> None:
     if kind == "extxyz":
         crystals.lattices  # noqa: B018  raises for a cell without volume, which ASE would write
-        ase.io.write(str(folder / "picks.extxyz"), crystals.to_ase(), format="extxyz")
+        buffer = io.StringIO()
+        ase.io.write(buffer, crystals.to_ase(), format="extxyz")
+        write_new(folder / "picks.extxyz", buffer.getvalue())
         return
     texts = crystals.to_cif()
     if kind == "cif":
         for name, text in zip(folder_names(crystals), texts, strict=True):
-            (folder / f"{name}.cif").write_text(text, encoding="utf-8")
+            write_new(folder / f"{name}.cif", text)
     else:
-        (folder / "picks.csv").write_text(csv_text(rows.assign(cif=texts)), encoding="utf-8")
+        write_new(folder / "picks.csv", csv_text(rows.assign(cif=texts)))
 
 
 def _counted(count: int) -> str:

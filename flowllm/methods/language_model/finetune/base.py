@@ -23,6 +23,7 @@ from transformers import (
 from flowllm.errors import InputError, first_line
 from flowllm.methods.language_model.decoding.encoding import check_tokenizer
 from flowllm.methods.language_model.finetune.settings import QUANTISATIONS
+from flowllm.methods.language_model.sizes import check_config
 from flowllm.runs.files import read_json
 from flowllm.text.formats.base import TextFormat
 from flowllm.training.ranks import from_main
@@ -148,7 +149,7 @@ def load_base_model(
     Raises:
         InputError: it is no causal language model, or weights are missing or damaged.
     """
-    weight_files(folder, name)
+    check_config(folder, weight_files(folder, name))
     options: dict[str, object] = {}
     if load_in is not None:
         options["quantization_config"] = quantisation(load_in)

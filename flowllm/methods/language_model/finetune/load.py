@@ -22,7 +22,8 @@ from flowllm.methods.language_model.finetune.base import (
     load_base_tokenizer,
 )
 from flowllm.methods.language_model.format_file import load_format, save_format
-from flowllm.runs.files import friendly_os_errors, read_json, write_json
+from flowllm.methods.language_model.sizes import shapes_of
+from flowllm.runs.files import friendly_os_errors, read_record, whole_files, write_json
 from flowllm.runs.identity import digest
 from flowllm.text.formats.base import TextFormat
 
@@ -56,23 +57,24 @@ def save_large(
     """
     with friendly_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    with whole_files(folder) as partial:
         if isinstance(model, PeftModel):
             for name in (ADAPTER, ADAPTER_CONFIG, BASE):
-                shutil.copyfile(source / name, folder / name)
+                shutil.copyfile(source / name, partial / name)
         else:
-            save_plain(model, folder, half)
-        tokenizer.save_pretrained(folder)
+            save_plain(model, partial, half)
+        tokenizer.save_pretrained(partial)
 
 
 def save_plain(model: PreTrainedModel, folder: Path, half: bool = False) -> None:
-    """Save a whole model; float32 weights as float16 where `half`."""
+    """Save a whole model in a temporary folder; float32 weights as float16 where `half`."""
     state = None
     if half:
         weights = model.state_dict()
         state = {k: v.half() if v.dtype == torch.float32 else v for k, v in weights.items()}
     model.save_pretrained(folder, state_dict=state)
     if half and model.dtype == torch.float32:  # transformers writes the type that it has in memory
-        about = read_json(folder / "config.json")
+        about = read_record(folder / "config.json")
         write_json(folder / "config.json", {**about, "dtype": "float16"})
 
 
@@ -126,6 +128,7 @@ def load_model(
         device_map="auto" if spread else None,
     )  # fmt: skip
     if adapter:
+        _check_rank(place)
         try:
             model = PeftModel.from_pretrained(model, str(place))
         except Exception as error:  # safetensors and peft raise errors of many kinds
@@ -135,8 +138,16 @@ def load_model(
     return model.eval(), tokenizer, place, identity
 
 
+def _check_rank(folder: Path) -> None:
+    """Raise for a rank that the adapter's weights are not of, before anything is made of it."""
+    rank = read_record(folder / ADAPTER_CONFIG).get("r")
+    sizes = {size for shape in shapes_of(folder / ADAPTER).values() for size in shape}
+    if isinstance(rank, bool) or not isinstance(rank, int) or rank not in sizes:
+        raise InputError(f"{folder / ADAPTER_CONFIG}: r is {str(rank)[:40]}, which no weight has")
+
+
 def _base_name(folder: Path) -> str:
-    name = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
+    name = read_record(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
     if not name:
         raise InputError(
             f"{folder} is an adapter that names no base; write the base's folder as "
@@ -158,7 +169,7 @@ def _base_of(folder: Path, name: str) -> tuple[Path, str | None]:
         ) from error
     if not (folder / BASE).is_file():  # an adapter that others trained; peft checks its shapes
         return source, None
-    record = read_json(folder / BASE)
+    record = read_record(folder / BASE)
     expected = record.get("digest")
     if expected is not None and expected != base_digest(source, name):
         raise InputError(
@@ -187,6 +198,7 @@ def merge_into(folder: str | Path, out: Path, *, base: str | None = None) -> Non
     merged = model.merge_and_unload()
     with friendly_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        save_plain(merged, out)
-        tokenizer.save_pretrained(out)
-        save_format(load_format(source), out)
+    with whole_files(out) as partial:
+        save_plain(merged, partial)
+        tokenizer.save_pretrained(partial)
+        save_format(load_format(source), partial)

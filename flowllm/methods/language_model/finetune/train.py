@@ -45,7 +45,7 @@ from flowllm.methods.language_model.finetune.base import (
 from flowllm.methods.language_model.finetune.settings import LargeSettings
 from flowllm.methods.language_model.format_file import save_format
 from flowllm.methods.language_model.train import lm_arguments
-from flowllm.runs.files import friendly_os_errors, read_json, write_json
+from flowllm.runs.files import friendly_os_errors, read_record, whole_files, write_json
 from flowllm.text.formats.base import TextFormat
 from flowllm.text.formats.registry import make_format
 from flowllm.training.callbacks import EarlyStop
@@ -250,18 +250,20 @@ def _trainable(base: Base, settings: LargeSettings, device: str) -> PreTrainedMo
 def _save(trainer: CrystalTrainer, base: Base, settings: LargeSettings, out: Path) -> None:
     """The adapter or the model, its tokenizer, and of which base it is."""
     trainer.accelerator.unwrap_model(trainer.model).config.use_cache = True
-    with friendly_os_errors(out):
-        trainer.save_model(str(out))  # gathers what several processes hold
-        if not is_main():
-            return
-        (out / "README.md").unlink(missing_ok=True)  # peft's blank form of a model card
-        base.tokenizer.save_pretrained(out)
-        save_format(base.text_format, out)
-    if settings.adapter is None:
+    if not is_main():
+        trainer.save_model(str(out))  # writes nothing, but gives the main process what it holds
         return
-    write_json(out / BASE, base_record(base, settings.load_in))
-    about: dict[str, Any] = read_json(out / ADAPTER_CONFIG)
-    write_json(out / ADAPTER_CONFIG, {**about, "base_model_name_or_path": base.name})
+    last = "config.json" if settings.adapter is None else ADAPTER_CONFIG
+    with whole_files(out, last) as folder:
+        trainer.save_model(str(folder))
+        (folder / "README.md").unlink(missing_ok=True)  # peft's blank form of a model card
+        base.tokenizer.save_pretrained(folder)
+        save_format(base.text_format, folder)
+        if settings.adapter is not None:
+            write_json(folder / BASE, base_record(base, settings.load_in))
+            about: dict[str, Any] = read_record(folder / ADAPTER_CONFIG)
+            about["base_model_name_or_path"] = base.name
+            write_json(folder / ADAPTER_CONFIG, about)
 
 
 def base_record(base: Base, load_in: str | None) -> dict[str, Any]:
