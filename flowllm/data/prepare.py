@@ -31,6 +31,7 @@ from flowllm.errors import InputError
 from flowllm.parallel.map import Failure, iterate_crystals
 from flowllm.runs.files import atomic_write, read_record, write_json
 from flowllm.runs.folder import RunFolder
+from flowllm.runs.json_object import JsonObject
 from flowllm.runs.parts import Parts, Wanted
 from flowllm.runs.progress import ItemProgress
 from flowllm.runs.texts import csv_of
@@ -132,7 +133,7 @@ def prepare_folder(
 
 def splits_of(folder: Path) -> list[str]:
     """The splits that a prepared folder holds, in the order of the source's."""
-    return list(summary_of(folder)["splits"])
+    return list(JsonObject.read(folder / "summary.json").record("splits"))
 
 
 def cached_folder(source: str | Path, recorded: dict[str, Any]) -> Path:

@@ -18,6 +18,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.hull import FormationEnergyHull
 from flowllm.errors import InputError
 from flowllm.runs.archive import open_archive, write_archive
+from flowllm.runs.json_object import JsonObject
 from flowllm.stability.reference_energies import ElementalReferences, checked_energies
 
 REFERENCE_FOLDER = Path(__file__).parents[1] / "reference"
@@ -146,8 +147,8 @@ class HullTable:
             InputError: no such file, or no such table.
         """
         with open_archive(path, "is no hull") as archive:
-            about = json.loads(_as_text(archive["provenance"]))
-            if about.pop("version") != VERSION:
+            about = JsonObject(json.loads(_as_text(archive["provenance"])), "its provenance")
+            if about.values.pop("version", None) != VERSION:
                 raise InputError("another version of flowllm wrote it")
             elements = _as_text(archive["elements"]).split()
             references = dict(zip(elements, archive["reference_energies"].tolist(), strict=True))
@@ -155,7 +156,7 @@ class HullTable:
                 np.array(_as_text(archive["formulas"]).split(), dtype=np.str_),
                 archive["energies"],
                 ElementalReferences(references),
-                HullProvenance(**about),
+                about.make(HullProvenance),
             )
 
 
