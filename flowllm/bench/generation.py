@@ -12,6 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from flowllm.bench.memory import peak_memory_mb
+from flowllm.bench.reading import ReadingBench, bench_reading
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.systems.decoding_figures import DecodingFigures
@@ -65,6 +66,7 @@ class Bench:
         seconds: of all stages.
         peak_memory_mb: of this process.
         decoding: of the language model: all that it wrote, outlines included.
+        reading: how fast the crystals are read again as CIF.
     """
 
     device: str
@@ -76,6 +78,7 @@ class Bench:
     seconds: float
     peak_memory_mb: float
     decoding: DecodingFigures
+    reading: ReadingBench
 
 
 def bench_model(
@@ -136,6 +139,7 @@ def bench_model(
             seconds=sum(stage.seconds for stage in result.stages),
             peak_memory_mb=peak_memory_mb(),
             decoding=result.decoding,
+            reading=bench_reading(result.refined),
         )
 
 
@@ -226,6 +230,11 @@ def print_bench(bench: Bench) -> None:
             f"of {stage.mflop_per_unit:.2f} MFLOP each"
         )
     console.print(f"decoding, outlines included: {bench.decoding}")
+    read = bench.reading
+    console.print(
+        f"reading: {read.texts:,} CIF texts in {read.seconds:.2f} s in one process, "
+        f"{read.per_second:,.0f}/s"
+    )
     rates = Table(
         "matrix product", "GFLOP/s", title="the machine: fp32 products of square matrices"
     )

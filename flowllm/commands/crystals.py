@@ -13,6 +13,7 @@ from flowllm.commands.options import (
     Device,
     Files,
     load_system,
+    print_remarks,
     print_stages,
     writes_freely,
 )
@@ -74,21 +75,27 @@ def refine(
     """Refine structures from anywhere with the Riemannian flow.
 
     Each is reduced to its primitive Niggli cell first; cells that are too large are named and left
-    out, as are files that do not parse or have partial occupancy.
+    out, as are crystals that do not parse or have partial occupancy.
 
     Args:
-        files: CIF files, one or more.
+        files: files of crystals (CIF, POSCAR, extended XYZ, JSON, a table, .npz) or folders of
+            them, one or more.
         out: folder for the results, laid out as by generate.
     """
+    from flowllm.inputs.remarks import summary
     from flowllm.runs.progress import progress_bars
-    from flowllm.workflows.generate import refine_run
+    from flowllm.workflows.generate import FoundCrystals, refine_run
 
     system = load_system(model, device)
+    read: list[FoundCrystals] = []
     with progress_bars() as progress:
         result, refused = refine_run(
-            system, files, settings, out, overwrite=overwrite, progress=progress
-        )
+            system, files, settings, out, overwrite=overwrite, progress=progress,
+            on_read=read.append,
+        )  # fmt: skip
     say("Each structure was reduced to its primitive Niggli cell first.")
     for message in refused:
         say(f"left out: {message}", sys.stderr)
+    for found in read:
+        print_remarks(found.notes, summary(found.remarks))
     print_stages(result.stages, out)

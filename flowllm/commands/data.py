@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowllm.commands.options import Source
+from flowllm.commands.options import Source, print_remarks
 from flowllm.runs.terminal import say
 
 if TYPE_CHECKING:
@@ -23,15 +24,20 @@ def data(
     workers: int | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Prepare a data set: MP-20, a CSV file with a column "cif", or a folder of CIF files.
+    """Prepare a data set: MP-20, or crystals of your own in any kind of file.
+
+    Rows with atoms closer than 0.4 Å are refused, as are those that cannot be read.
 
     Args:
-        source: mp_20, mpts_52, perov_5, a CSV file, or a folder of CIF files.
+        source: mp_20, mpts_52, perov_5, a table with a column "cif", a folder of files (CIF,
+            POSCAR, extended XYZ, JSON, tables, .npz), or one such file.
         out: folder for the arrays; by default in your cache.
         limit: only the first rows of each split.
         random_split: cut your own data into train, val and test (90, 5 and 5 percent).
     """
-    from flowllm.data.prepare import prepare_folder, summary_of
+    from flowllm.data.prepare import prepare_folder
+    from flowllm.data.prepare import summary_of as prepared_summary
+    from flowllm.inputs.remarks import summary_of
     from flowllm.runs.progress import progress_bars
 
     with progress_bars() as progress:
@@ -45,8 +51,11 @@ def data(
             overwrite=overwrite,
             progress=lambda done, total: progress("preparing", done, total),
         )
-    splits = summary_of(folder)["splits"]
+    splits = prepared_summary(folder)["splits"]
     for name, split in splits.items():
         say(f"{name}: {split['kept']} crystals")
+    counts = sum((Counter(split["remarks"]) for split in splits.values()), Counter[str]())
+    notes = dict.fromkeys(note for split in splits.values() for note in split["notes"])
+    print_remarks(notes, summary_of(counts))
     failed = sum(split["rejected"] for split in splits.values())
     say(f"in {folder}; {failed} rows failed, listed with the reason in {folder / 'rejected.csv'}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from flowllm.commands.options import Device, Input
+from flowllm.commands.options import Device, Input, print_remarks
 from flowllm.evaluation.stages import chosen_stages, help_text
 from flowllm.runs.terminal import say
 
@@ -36,8 +36,8 @@ def evaluate(
     validity,distributions,coverage,diversity,novelty and call again without it: what is done stays.
 
     Args:
-        source: a folder of CIF files, an extended-XYZ file, a CSV with a column "cif", an .npz, or
-            the folder of a run of flowllm.
+        source: a file of crystals (CIF, POSCAR, extended XYZ, JSON, a table with a column "cif",
+            .npz), a folder of them, or the folder of a run of flowllm.
         out: folder for summary.json, per_crystal.csv and report.html; open the last first.
         reference: what to compare with: mp_20, or a folder that "flowllm reference" wrote.
         name: of the system, for the report.
@@ -184,17 +184,18 @@ def export(
     from flowllm.runs.progress import progress_bars
 
     named = [word.strip() for word in ids.split(",")] if ids else None
-    crystals, wanted = select(source, where, named, relaxed)
+    selected = select(source, where, named, relaxed)
     with progress_bars() as progress:
         done = export_crystals(
             "vasp" if vasp else "quantum-espresso",
-            crystals,
+            selected.crystals,
             out,
-            wanted,
+            selected.ids,
             inputs=[source],
             overwrite=overwrite,
             progress=lambda k, n: progress("exporting", k, n),
         )
+    print_remarks(selected.notes, selected.remarks)
     for one in done:
         if one.problem:
             say(f"left out: {one.id} ({one.formula}): {one.problem}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowllm.commands.options import SHIPPED_MODEL, Device, Input, load_system
+from flowllm.commands.options import SHIPPED_MODEL, Device, Input, load_system, print_remarks
 from flowllm.runs.terminal import say
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def score(
     """Rank crystals of any program by how likely the language model finds them.
 
     Args:
-        source: a CIF file or a folder of them, extended XYZ, a CSV with a column "cif", an .npz,
-            or the folder of a run of flowllm.
+        source: a file of crystals (CIF, POSCAR, extended XYZ, JSON, a table with a column "cif",
+            .npz), a folder of them, or the folder of a run of flowllm.
         out: a CSV file for the whole table.
         ipt: also measure the increase in perplexity under so many random translations, and
             permutations, of each crystal; 20 are usual, 0 leaves it out.
@@ -63,6 +63,7 @@ def score(
     if out is not None:
         write_table(table, out)
     print_table(table, num)
+    print_remarks(inputs.notes, inputs.remark_summary)
 
 
 def infill(
@@ -77,7 +78,7 @@ def infill(
     """Fill in masked sites, or the missing atoms of a crystal, and refine what comes out.
 
     Args:
-        file: a CIF file.
+        file: a file of one crystal: CIF, POSCAR, extended XYZ or JSON.
         out: folder for the results; proposals.csv ranks all elements.
     """
     from flowllm.workflows.infill import PROPOSALS, infill_run

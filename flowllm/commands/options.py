@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -135,6 +136,15 @@ def load_system(model: str, device: str) -> FlowLLM:
         from flowllm.systems.system import FlowLLM
 
         return FlowLLM.from_pretrained(model, device)
+
+
+def print_remarks(notes: Iterable[str], summary: str) -> None:
+    """What is to be said of crystals that were read: notes on the whole, and remarks counted."""
+    from flowllm.runs.terminal import say
+
+    for line in (*notes, summary):
+        if line:
+            say(line, sys.stderr)
 
 
 def print_stages(stages: Sequence[Stage], out: Path) -> None:

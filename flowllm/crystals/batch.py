@@ -98,14 +98,29 @@ class CrystalBatch(CrystalArrays):
         """From CIF texts.
 
         Raises:
-            InputError: a text does not parse, or holds partial occupancy; the id is named.
+            InputError: a text cannot be read, as `flowllm.crystals.cif.read_block` says; the id
+                is named.
         """
+        from flowllm.crystals.cif import read_block
+
         parts = list(texts)
         names = [str(i) for i in range(len(parts))] if ids is None else list(ids)
-        from flowllm.crystals.cif import parse_cif
-
-        structures = [parse_cif(text, name) for text, name in zip(parts, names, strict=True)]
-        return cls.from_pymatgen(structures, names)
+        crystals = []
+        for text, name in zip(parts, names, strict=True):
+            try:
+                crystals.append(read_block(text))
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from error
+        if not crystals:
+            return cls.empty()
+        return cls(
+            np.concatenate([crystal.atomic_numbers for crystal in crystals]),
+            np.concatenate([crystal.frac_coords for crystal in crystals]),
+            np.array([crystal.lengths for crystal in crystals]),
+            np.array([crystal.angles for crystal in crystals]),
+            np.array([len(crystal.atomic_numbers) for crystal in crystals]),
+            np.array(names),
+        )
 
     def to_cif(self) -> list[str]:
         """CIF texts in P1, one a crystal.

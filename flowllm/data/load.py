@@ -9,6 +9,7 @@ from flowllm.data.prepare import COMMAND, prepare_folder
 from flowllm.data.reduce import ReduceSettings
 from flowllm.data.sources import SPLITS
 from flowllm.errors import InputError
+from flowllm.inputs.runs import RUNS_OF_CRYSTALS, is_run
 from flowllm.runs.folder import RUN, RunFolder
 from flowllm.runs.progress import ItemProgress
 
@@ -23,11 +24,12 @@ def load_dataset(
 ) -> CrystalSet:
     """One split of a data set as prepared arrays.
 
-    A name, a CSV file or a folder of CIF files is prepared on first use into the user's cache and
+    A name, or any file or folder of crystals, is prepared on first use into the user's cache and
     read from there afterwards; a folder that `prepare` filled is read as it is, with numpy alone.
 
     Args:
-        source: "mp_20", "mpts_52", "perov_5", a prepared folder, a CSV file or a folder of CIFs.
+        source: "mp_20", "mpts_52", "perov_5", a prepared folder, or anything that
+            `flowllm.inputs` reads.
         split: "train", "val" or "test"; your own data are "train".
         settings: how structures are made unique; a prepared folder has its own.
         limit: only the first rows, cut before preparation.
@@ -38,7 +40,7 @@ def load_dataset(
         InputError: no such source or split, or it cannot be prepared.
     """
     folder = Path(source)
-    if str(source) not in SPLITS and (folder / RUN).is_file():
+    if str(source) not in SPLITS and (folder / RUN).is_file() and not _is_of_crystals(folder):
         return load_prepared(folder, split)[: limit if limit else None]
     if str(source) in SPLITS and split not in SPLITS[str(source)]:
         known = ", ".join(SPLITS[str(source)])
@@ -51,6 +53,11 @@ def load_dataset(
         source, settings=settings, limit=limit, workers=workers, progress=progress
     )
     return CrystalSet.load(prepared / f"{split}.npz")
+
+
+def _is_of_crystals(folder: Path) -> bool:
+    """Whether a folder is a run that made crystals, which is a source like any other."""
+    return is_run(folder) and RunFolder.read(folder)["command"] in RUNS_OF_CRYSTALS
 
 
 def load_prepared(folder: str | Path, split: str) -> CrystalSet:

@@ -1,8 +1,9 @@
 """Prepare a data set: every structure reduced, every failure listed, finished parts kept.
 
-The output folder holds `<split>.npz` (a `CrystalSet`), `rejected.csv`, `summary.json`, `run.json`
-and, while the work goes on, `parts/`. Chunks are cut by index, so the result is the same to the
-byte however many processes work and however often they are interrupted.
+The output folder holds `<split>.npz` (a `CrystalSet`), `rejected.csv`, `remarks.csv` where
+something is to be said of rows, `summary.json`, `run.json` and, while the work goes on, `parts/`.
+Chunks are cut by index, so the result is the same to the byte however many processes work and
+however often they are interrupted.
 """
 
 from __future__ import annotations
@@ -26,8 +27,18 @@ from flowllm.data.dataset import CrystalSet
 from flowllm.data.download import cache_dir
 from flowllm.data.hull import HULL_FILE, FormationEnergyHull
 from flowllm.data.reduce import ReduceSettings
-from flowllm.data.sources import SPLITS, Rows, data_dir, load_rows, source_digest
+from flowllm.data.sources import (
+    SPLITS,
+    Rows,
+    data_dir,
+    list_rows,
+    load_rows,
+    rows_of,
+    source_digest,
+)
 from flowllm.errors import InputError
+from flowllm.inputs.items import Listing
+from flowllm.inputs.remarks import counted
 from flowllm.parallel.map import Failure, iterate_crystals
 from flowllm.runs.files import atomic_write, read_record, write_json
 from flowllm.runs.folder import RunFolder
@@ -72,7 +83,7 @@ def prepare_folder(
     """Prepare a source, or go on where an interrupted preparation stopped.
 
     Args:
-        source: "mp_20", "mpts_52", "perov_5", a CSV file or a folder of CIF files
+        source: "mp_20", "mpts_52", "perov_5", or crystals of your own in any kind of file
             (`flowllm.data.sources.load_rows`).
         out: the output folder; default a folder of the user's cache that belongs to this source
             and these settings.
@@ -102,11 +113,12 @@ def prepare_folder(
         raise InputError(f"chunk_size must be at least 1, not {chunk_size}")
     names = _split_names(source, splits, random_split)
     hull = _hull_file()
-    recorded = {
+    own = None if str(source) in SPLITS else list_rows(source)
+    recorded: dict[str, Any] = {
         "source": str(source) if str(source) in SPLITS else os.path.realpath(source),
         "content": {split: source_digest(source, split) for split in names}
-        if str(source) in SPLITS
-        else source_digest(source),
+        if own is None
+        else own.digest,
         "reduce": asdict(settings),
         "limit": limit,
         "random_split": random_split,
@@ -117,7 +129,7 @@ def prepare_folder(
     out = cached_folder(source, recorded) if out is None else out
     done = not overwrite and RunFolder.is_finished(out, COMMAND, recorded)
     # bad input must show before anything is written
-    tables = {} if done else _tables(source, names, random_split, seed, limit)
+    tables = {} if done else _tables(source, own, names, random_split, seed, limit)
     with RunFolder.open(out, COMMAND, recorded, overwrite, wait=True) as run:
         if not run.finished:
             started = time.perf_counter()
@@ -165,15 +177,20 @@ def _split_names(
 
 
 def _tables(
-    source: str | Path, names: tuple[str, ...], random_split: bool, seed: int, limit: int | None
+    source: str | Path,
+    own: Listing | None,
+    names: tuple[str, ...],
+    random_split: bool,
+    seed: int,
+    limit: int | None,
 ) -> dict[str, Rows]:
     """Split -> rows, cut to the limit."""
-    if str(source) in SPLITS:
+    if own is None:
         tables = {split: load_rows(source, split) for split in names}
     elif random_split:
-        tables = _split_at_random(load_rows(source), seed)
+        tables = _split_at_random(rows_of(own, str(source)), seed)
     else:
-        tables = {"train": load_rows(source)}
+        tables = {"train": rows_of(own, str(source))}
     return {split: rows.take(slice(limit)) for split, rows in tables.items()}
 
 
@@ -246,12 +263,15 @@ def _write_results(
 ) -> None:
     hull = FormationEnergyHull.from_csv(hull_file) if hull_file else None
     rejected: list[list[Any]] = []
+    remarks: list[list[Any]] = []
     summary: dict[str, Any] = {"splits": {}}
     for split, rows in tables.items():
         prepared = CrystalSet.concatenate([part.kept for part in parts[split]])
         kept, energies = fill_e_above_hull(prepared, hull)
         failed = [entry for part in parts[split] for entry in part.rejected]
         rejected += [[name, split, row, why] for row, name, why in failed]
+        remarked = [entry for part in parts[split] for entry in part.remarks]
+        remarks += [[name, split, row, text] for row, name, text in remarked]
         kept.save(folder / f"{split}.npz")
         exact = kept.properties.get("exact", np.full(len(kept), np.nan))
         summary["splits"][split] = {
@@ -260,6 +280,8 @@ def _write_results(
             "kept": len(kept),
             "rejected": len(failed),
             "reasons": dict(Counter(_reason_kind(why) for _, _, why in failed).most_common()),
+            "remarks": dict(counted(text for _, _, text in remarked).most_common()),
+            "notes": list(rows.notes),
             "exact": int((exact == 1).sum()),
             "not_exact": int((exact == 0).sum()),
             "e_above_hull": energies,
@@ -271,6 +293,8 @@ def _write_results(
         "above the hull it stays unknown"
     )
     atomic_write(folder / "rejected.csv", csv_of(["id", "split", "row", "reason"], rejected))
+    if any(split["remarks"] for split in summary["splits"].values()):
+        atomic_write(folder / "remarks.csv", csv_of(["id", "split", "row", "remarks"], remarks))
     summary["seconds"] = round(time.perf_counter() - started, 1)
     write_json(folder / "summary.json", summary)
 
@@ -303,6 +327,8 @@ def _reason_kind(reason: str) -> str:
     """A reason without what is particular to one row, for counting."""
     if "atoms in the primitive cell" in reason:
         return "more atoms in the primitive cell than max_atoms"
+    if "not searched for a smaller one" in reason:
+        return "a cell too large to be searched for a primitive one"
     return reason.split(" (")[0].split(";")[0]
 
 

@@ -9,6 +9,8 @@ import numpy as np
 NIGGLI_TOLERANCES = (1e-5, 1e-4, 1e-3)
 """spglib's tolerances, tried one after the other: noise on a special cell can defeat the first."""
 
+FEW = 4  # atoms at either end of the list that are looked at before all the others
+
 
 def primitive_cell(
     lattice: np.ndarray, kinds: np.ndarray, frac: np.ndarray, tolerance: float
@@ -72,7 +74,9 @@ def _cyclic_translation(
     rarest = frac[kinds == names[np.argmin(counts)]]
     same = kinds[:, None] == kinds[None, :]
     for shift in rarest[1:] - rarest[0]:
-        # n * n distances for one shift; the first check is cheap and refuses nearly all
+        # n * n distances for one shift: a look at a few atoms refuses nearly all before
+        if not _few_have_images(lattice, same, frac, shift, 2 * tolerance):
+            continue
         if _images(lattice, same, frac, shift, 2 * tolerance) is None:
             continue
         for order in (m for m in range(2, common + 1) if common % m == 0):
@@ -86,6 +90,17 @@ def _cyclic_translation(
                 continue
             return step.astype(np.int64), order, np.array(multiples)
     return None
+
+
+def _few_have_images(
+    lattice: np.ndarray, same: np.ndarray, frac: np.ndarray, shift: np.ndarray, tolerance: float
+) -> bool:
+    """Whether the first and the last few atoms, moved by `shift`, stand on others of their kind."""
+    few = np.unique([*range(min(FEW, len(frac))), *range(max(0, len(frac) - FEW), len(frac))])
+    gaps = frac[few, None] + shift - frac[None]
+    gaps -= np.round(gaps)
+    squared = np.where(same[few], ((gaps @ lattice) ** 2).sum(-1), np.inf)
+    return bool(squared.min(1).max() <= tolerance**2)
 
 
 def _images(

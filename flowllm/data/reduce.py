@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from flowllm.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
+
+
+SUPERCELL = 32  # times the atoms that are allowed: in larger cells no smaller one is looked for
+REDUCED = 500  # atoms of a cell that is looked at in any case
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,6 @@ def reduce_structure(
     Raises:
         InputError: partial occupancy, too many atoms, or a cell that cannot be reduced.
     """
-    settings = settings or ReduceSettings()
     if not structure.is_ordered:
         raise InputError(f"{name}: partial occupancy; only ordered structures are crystals here")
     symbols = [site.specie.symbol for site in structure]
@@ -64,10 +67,35 @@ def reduce_structure(
     if unknown:
         raise InputError(f"{name}: {unknown[0]} is no element")
     numbers = np.array([NUMBER_OF[symbol] for symbol in symbols])
+    return _reduced(structure.lattice.matrix, numbers, structure.frac_coords, name, settings)
+
+
+def reduce_crystal(
+    crystal: CrystalBatch, name: str, settings: ReduceSettings | None = None
+) -> CrystalBatch:
+    """A batch of one, reduced as `reduce_structure` does.
+
+    Raises:
+        InputError: too many atoms, or a cell that cannot be reduced.
+    """
+    if crystal.volumes[0] <= 0:
+        raise InputError(f"{name}: the cell spans no volume")
+    return _reduced(
+        crystal.lattices[0], crystal.atomic_numbers, crystal.frac_coords, name, settings
+    )
+
+
+def _reduced(
+    lattice: np.ndarray,
+    numbers: np.ndarray,
+    frac: np.ndarray,
+    name: str,
+    settings: ReduceSettings | None,
+) -> CrystalBatch:
+    settings = settings or ReduceSettings()
+    _check_size(numbers, name, settings.max_atoms)
     try:
-        lattice, numbers, frac = primitive_cell(
-            structure.lattice.matrix, numbers, structure.frac_coords, settings.tolerance
-        )
+        lattice, numbers, frac = primitive_cell(lattice, numbers, frac, settings.tolerance)
         if len(numbers) > settings.max_atoms:
             raise InputError(
                 f"{name}: {len(numbers)} atoms in the primitive cell, "
@@ -85,17 +113,24 @@ def reduce_structure(
     return order_and_set(crystal, settings.canonical)
 
 
-def reduce_structures(
-    structures: Sequence[Any], names: Sequence[str], settings: ReduceSettings | None = None
-) -> tuple[CrystalBatch, list[str]]:
-    """Structures reduced for refinement, and a message for each that had to be left out."""
-    crystals, refused = [], []
-    for structure, name in zip(structures, names, strict=True):
-        try:
-            crystals.append(reduce_structure(structure, name, settings))
-        except InputError as error:
-            refused.append(str(error))
-    return CrystalBatch.concatenate(crystals), refused
+def _check_size(numbers: np.ndarray, name: str, max_atoms: int) -> None:
+    """Refuse a cell of which it is plain, or too long to find out, that it is too large.
+
+    A primitive cell holds at least one formula unit, the atoms over the largest common divisor of
+    the elements' numbers.
+    """
+    if len(numbers) <= REDUCED:
+        return
+    _, counts = np.unique(numbers, return_counts=True)
+    least = len(numbers) // math.gcd(*counts.tolist())
+    limit = f"more than {max_atoms} (--max-atoms of flowllm data sets the limit)"
+    if least > max_atoms:
+        raise InputError(f"{name}: at least {least} atoms in the primitive cell, {limit}")
+    if len(numbers) > SUPERCELL * max_atoms:
+        raise InputError(
+            f"{name}: {len(numbers)} atoms; a cell of more than {SUPERCELL} times {max_atoms} is "
+            "not searched for a smaller one"
+        )
 
 
 def reduce_cif(text: str, name: str, settings: ReduceSettings | None = None) -> CrystalBatch:

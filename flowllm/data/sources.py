@@ -1,16 +1,20 @@
-"""Where rows come from: MP-20 and its sisters, your own CSV, or a folder of CIF files."""
+"""Where rows come from: MP-20 and its sisters, or crystals of your own in any kind of file."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from flowllm.data.download import cache_dir, fetch_mp20
 from flowllm.errors import InputError
+from flowllm.inputs.items import Item, Listing, unique_names
+from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits, shown
+from flowllm.inputs.remarks import USED
+from flowllm.inputs.sources import list_source
 
 DATA_DIR = "FLOWLLM_DATA_DIR"
 SPLITS: dict[str, tuple[str, ...]] = {
@@ -29,25 +33,25 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """Property -> the column names under which tables hold it, the first one present counts."""
 
-ID_COLUMNS = ("material_id", "id")
-
 
 @dataclass(frozen=True)
 class Rows:
     """R rows of a source, before any structure is parsed.
 
     Attributes:
-        ids: R names.
-        cifs: R CIF texts; empty where the row holds none.
+        ids: R names, all different.
+        items: R crystals, which may still be text.
         properties: name -> (R,) float64 as in `flowllm.data.dataset.PROPERTIES`; NaN where the
             source is silent, for the space group 0.
         origin: the file or folder, for messages.
+        notes: messages on the whole.
     """
 
     ids: list[str]
-    cifs: list[str]
+    items: list[Item]
     properties: dict[str, np.ndarray] = field(default_factory=dict)
     origin: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -57,36 +61,79 @@ class Rows:
         chosen = np.arange(len(self))[index]
         return Rows(
             [self.ids[i] for i in chosen],
-            [self.cifs[i] for i in chosen],
+            [self.items[i] for i in chosen],
             {name: values[chosen] for name, values in self.properties.items()},
             self.origin,
+            self.notes,
         )
 
 
-def load_rows(source: str | Path, split: str | None = None) -> Rows:
-    """The rows of a named data set's split, of a CSV file or of a folder of CIF files.
+def load_rows(
+    source: str | Path, split: str | None = None, limits: ReadLimits = DEFAULT_LIMITS
+) -> Rows:
+    """The rows of a named data set's split, or of one's own crystals.
 
     MP-20 is read from the folder that FLOWLLM_DATA_DIR names, else from the user's cache, else it
     is downloaded there and verified. MPTS-52 and Perov-5 come from FLOWLLM_DATA_DIR only.
 
     Args:
-        source: "mp_20", "mpts_52", "perov_5", or a path to a CSV with a column `cif` (`.csv` or
-            `.csv.gz`; id in `material_id` or `id`) or to a folder that holds `.cif` files.
+        source: "mp_20", "mpts_52", "perov_5", or a path to anything that `flowllm.inputs` reads: a
+            table with a column `cif` (ids in `material_id` or `id`), a folder of files, and so on.
         split: "train", "val" or "test" for a named data set; must be None for one's own.
+        limits: of time and size.
 
     Raises:
         InputError: unknown source or split, a missing file, no column `cif`, or no rows.
     """
+    named = str(source) in SPLITS
+    origin = str(named_file(str(source), split or "train")) if named else str(source)
+    return rows_of(list_rows(source, split, limits), origin)
+
+
+def list_rows(
+    source: str | Path, split: str | None = None, limits: ReadLimits = DEFAULT_LIMITS
+) -> Listing:
+    """The crystals of a source before their texts are parsed; see `load_rows`.
+
+    Raises:
+        InputError: as there.
+    """
     if str(source) in SPLITS:
-        return read_csv(named_file(str(source), split or "train"))
+        return list_source(named_file(str(source), split or "train"), limits)
     path = Path(source)
     if split not in (None, "train"):
         raise InputError(f"{path} has no split {split}; your own data are one split, train")
-    if path.is_dir():
-        return read_cif_folder(path)
-    if path.is_file():
-        return read_csv(path)
-    raise InputError(_unknown(source))
+    if not path.exists():
+        raise InputError(_unknown(source))
+    return list_source(path, limits)
+
+
+def rows_of(found: Listing, origin: str) -> Rows:
+    """The rows of a listing, with the properties that its tables hold.
+
+    Raises:
+        InputError: there are none, or a property is not a number.
+    """
+    if not found.items:
+        raise InputError(f"{origin} holds no rows")
+    ids, again = unique_names([item.name for item in found.items])
+    items = [
+        replace(item, name=name, remarks=(f"the id {again[row]} {USED}", *item.remarks))
+        if row in again
+        else replace(item, name=name)
+        for row, (item, name) in enumerate(zip(found.items, ids, strict=True))
+    ]
+    properties = {}
+    for name, candidates in COLUMNS.items():
+        column = next((c for c in candidates if c in found.columns), None)
+        if column is None:
+            continue
+        if column in found.ambiguous:
+            raise InputError(found.ambiguous[column])
+        properties[name] = _numbers(found.columns[column], origin, column)
+    if "space_group" in properties:
+        properties["space_group"] = _space_groups(properties["space_group"], origin)
+    return Rows(ids, items, properties, origin, tuple(found.notes))
 
 
 def source_digest(source: str | Path, split: str | None = None) -> str:
@@ -95,37 +142,21 @@ def source_digest(source: str | Path, split: str | None = None) -> str:
     Raises:
         InputError: as `load_rows`, where a file is missing.
     """
-    if str(source) in SPLITS:
-        files = [named_file(str(source), split or "train")]
-    else:
-        files = cif_files(Path(source)) if Path(source).is_dir() else [Path(source)]
+    if str(source) not in SPLITS:
+        return list_rows(source).digest
+    file = named_file(str(source), split or "train")
     digest = hashlib.sha256()
-    for file in files:
-        try:
-            content = file.read_bytes()
-        except FileNotFoundError as error:
-            raise InputError(_unknown(source)) from error
-        except OSError as error:
-            raise InputError(f"{file}: {error.strerror}") from error
-        digest.update(f"{file.name} {len(content)}\n".encode() + content)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from error
+    digest.update(f"{file.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:16]
-
-
-def cif_files(folder: Path) -> list[Path]:
-    """The `.cif` files below a folder, sorted by path.
-
-    Raises:
-        InputError: there is none.
-    """
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() == ".cif" and f.is_file())
-    if not files:
-        raise InputError(f"{folder} holds no .cif files")
-    return files
 
 
 def _unknown(source: str | Path) -> str:
     return (
-        f"no such data set: {source}; give a CSV file, a folder of CIF files, "
+        f"no such data set: {source}; give a table, a file or folder of crystals, "
         f"or one of {', '.join(SPLITS)}"
     )
 
@@ -176,54 +207,7 @@ def named_file(source: str, split: str) -> Path:
     raise InputError(f"no such file: {where}{hint}")
 
 
-def read_csv(path: Path) -> Rows:
-    """The rows of a CSV file with a column `cif`, gzipped or not.
-
-    Raises:
-        InputError: the file is no such table, is empty, or a property is not a number.
-    """
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError(f"no such file: {path}") from error
-    except pd.errors.EmptyDataError as error:
-        raise InputError(f"{path} is empty") from error
-    except (OSError, EOFError, ValueError, UnicodeError) as error:
-        raise InputError(f"{path} is not a readable CSV file: {error}") from error
-    if "cif" not in table:
-        raise InputError(f"{path} has no column cif; its columns are {', '.join(table.columns)}")
-    if not len(table):
-        raise InputError(f"{path} holds no rows")
-    named = next((c for c in ID_COLUMNS if c in table), None)
-    ids = table[named].tolist() if named else [str(i) for i in range(len(table))]
-    properties = {}
-    for name, candidates in COLUMNS.items():
-        column = next((c for c in candidates if c in table), None)
-        if column is not None:
-            properties[name] = _numbers(table[column].tolist(), path, column)
-    if "space_group" in properties:
-        properties["space_group"] = _space_groups(properties["space_group"], path)
-    return Rows(ids, table["cif"].tolist(), properties, str(path))
-
-
-def read_cif_folder(path: Path) -> Rows:
-    """One row for each `.cif` file below a folder, sorted by path; the id is the path in it.
-
-    Raises:
-        InputError: there is none, or one cannot be read.
-    """
-    files = cif_files(path)
-    ids = [str(f.relative_to(path).with_suffix("")) for f in files]
-    try:
-        cifs = [f.read_text(encoding="utf-8", errors="replace") for f in files]
-    except OSError as error:
-        raise InputError(f"{error.filename}: {error.strerror}") from error
-    return Rows(ids, cifs, {}, str(path))
-
-
-def _numbers(values: list[str], path: Path, column: str) -> np.ndarray:
+def _numbers(values: list[str], origin: str, column: str) -> np.ndarray:
     """(R,) float64; empty cells are NaN, True and False 1 and 0."""
     words = {"": np.nan, "nan": np.nan, "none": np.nan, "null": np.nan, "true": 1.0, "false": 0.0}
     result = np.empty(len(values))
@@ -233,15 +217,15 @@ def _numbers(values: list[str], path: Path, column: str) -> np.ndarray:
             result[row] = words[word] if word in words else float(word)
         except ValueError as error:
             raise InputError(
-                f"{path}: column {column} holds {value!r} in row {row + 1}, not a number"
+                f"{origin}: column {column} holds {shown(value)!r} in row {row + 1}, not a number"
             ) from error
     return np.where(np.isfinite(result), result, np.nan)
 
 
-def _space_groups(values: np.ndarray, path: Path) -> np.ndarray:
+def _space_groups(values: np.ndarray, origin: str) -> np.ndarray:
     known = np.nan_to_num(values)
     wrong = (known != np.round(known)) | (known < 0) | (known > 230)
     if wrong.any():
         row = int(wrong.argmax())
-        raise InputError(f"{path}: {known[row]:g} in row {row + 1} is no space group number")
+        raise InputError(f"{origin}: {known[row]:g} in row {row + 1} is no space group number")
     return known

@@ -12,6 +12,7 @@ from flowllm.errors import InputError
 from flowllm.evaluation.charts import charts
 from flowllm.evaluation.metric import Metric
 from flowllm.evaluation.page import write_page
+from flowllm.evaluation.printing import report_html, report_text
 from flowllm.evaluation.result import EvaluationResult
 from flowllm.evaluation.stages import FLAGS
 from flowllm.runs.files import atomic_write, friendly_os_errors, read_record, whole_file, write_json
@@ -21,12 +22,23 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
+TEXTS = ("id", "formula", "reason", "remarks")  # columns that are no numbers
 SUMMARY, TABLE, CRYSTALS, PAGE = "summary.json", "per_crystal.csv", "crystals.npz", "report.html"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(EvaluationResult):
     """An evaluation as people use it: drawn, put beside others, written to files and read again."""
+
+    def __str__(self) -> str:
+        return report_text(self)
+
+    def __repr__(self) -> str:
+        readable = f"{len(self.crystals)} of {len(self.rows)} readable"
+        return f"<Report of {self.name!r}: {readable}, {len(list(self))} figures>"
+
+    def _repr_html_(self) -> str:
+        return report_html(self)
 
     def compare(self, *others: Report) -> dict[str, go.Figure]:
         """Charts of this and other reports over each other; `Report.compare(a, b, c)` does too.
@@ -97,13 +109,13 @@ class Report(EvaluationResult):
                 stage: [Metric.from_json(row) for row in rows]
                 for stage, rows in summary["metrics"].items()
             }
-            rows = pd.read_csv(folder / TABLE, dtype={"id": str, "reason": str, "formula": str},
+            rows = pd.read_csv(folder / TABLE, dtype=dict.fromkeys(TEXTS, str),
                                keep_default_na=False, na_values=[""])  # fmt: skip
             rows = unguarded_frame(rows)
             for flag in set(FLAGS) & set(rows):
                 known = {"true": True, "false": False, "True": True, "False": False}
                 rows[flag] = rows[flag].astype(str).map(known).astype("boolean")
-            for text in {"reason", "formula"} & set(rows):
+            for text in (set(TEXTS) - {"id"}) & set(rows):
                 rows[text] = rows[text].fillna("")
             return cls(
                 summary["name"], metrics, summary["protocol"], rows,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def table_of(inputs: Inputs, results: Mapping[str, StageResult]) -> pd.DataFrame:
-    """R rows: id, formula, readable, the stages' columns, and reasons in words.
+    """R rows: id, formula, readable, the stages' columns, reasons in words, and remarks.
 
     Args:
         inputs: R inputs, B of them readable.
@@ -36,6 +36,7 @@ def table_of(inputs: Inputs, results: Mapping[str, StageResult]) -> pd.DataFrame
     for column in [c for c in COLUMNS if c in found] + [c for c in found if c not in COLUMNS]:
         rows[column] = _of_rows(inputs, found[column], None)
     rows["reason"] = _reasons(inputs, results)
+    rows["remarks"] = [str(text) for text in inputs.remarks]
     table = pd.DataFrame(rows)
     for name, values in rows.items():
         known = [value for value in values if value is not None]
@@ -52,10 +53,10 @@ def _of_rows(inputs: Inputs, values: list[Any], otherwise: Any) -> list[Any]:
 
 
 def _reasons(inputs: Inputs, results: Mapping[str, StageResult]) -> list[str]:
-    """Per row what is to be said of it: unreadable, remarks, and what the stages found."""
+    """Per row why it is not what it should be: unreadable, and what the stages found."""
     texts = []
     for row, place in enumerate(inputs.position.tolist()):
-        said = [str(inputs.reasons[row]), str(inputs.remarks[row])]
+        said = [str(inputs.reasons[row])]
         said += [result.reasons.get(place, "") for result in results.values() if place >= 0]
         texts.append("; ".join(text for text in said if text))
     return texts

@@ -51,8 +51,8 @@ def evaluate(
     """Evaluate crystals of any program as the papers do.
 
     Args:
-        source: a folder of CIF files, an extended-XYZ file, a CSV with a column `cif`, an .npz, the
-            folder of a run, or crystals in memory.
+        source: anything that `flowllm.inputs.read_inputs` reads: a file or folder of crystals of
+            any kind, the folder of a run, or crystals in memory.
         reference: the data set to compare with: a name that ships with the package, or a folder
             that `flowllm reference` wrote.
         out: folder for summary.json, per_crystal.csv, report.html and finished stages, from which
@@ -98,7 +98,7 @@ def evaluate(
             name=label,
             metrics={stage: result.metrics for stage, result in results.items()},
             protocol={
-                stage: {"input": inputs.origin, **result.protocol} if stage == "validity"
+                stage: {**_about(inputs), **result.protocol} if stage == "validity"
                 else result.protocol for stage, result in results.items()
             },
             rows=table_of(inputs, results),
@@ -180,6 +180,16 @@ def _folder(
     with open_run(out, COMMAND, identity, overwrite, inputs) as run:
         yield run.path
         run.finish()
+
+
+def _about(inputs: Inputs) -> dict[str, str]:
+    """Lines of the protocol on what was read."""
+    lines = {
+        "input": inputs.origin,
+        "remarks": inputs.remark_summary.partition(": ")[2],
+        "notes": "; ".join(inputs.notes),
+    }
+    return {name: text for name, text in lines.items() if text or name == "input"}
 
 
 def _name_of(source: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from flowllm.crystals.batch import CrystalBatch
@@ -10,15 +11,33 @@ from flowllm.errors import InputError, first_line
 from flowllm.evaluation.report import SUMMARY, TABLE, Report
 from flowllm.evaluation.stages.relaxation import RELAXED
 from flowllm.inputs import read_inputs
+from flowllm.inputs.remarks import summary
 from flowllm.runs.texts import unguarded_frame
 
 FLAG_OF = {"valid": "valid_structure"}
 
 
+@dataclass(frozen=True)
+class Selection:
+    """Crystals and which of them are chosen.
+
+    Attributes:
+        crystals: all that can be read.
+        ids: the chosen ones.
+        notes: what is to be said of the source: what could not be read, files of other kinds.
+        remarks: the remarks on its crystals, counted.
+    """
+
+    crystals: CrystalBatch
+    ids: list[str]
+    notes: tuple[str, ...]
+    remarks: str
+
+
 def select(
     source: str | Path, where: str = "all", ids: Sequence[str] | None = None, relaxed: bool = True
-) -> tuple[CrystalBatch, list[str]]:
-    """Crystals, and the ids of the chosen ones.
+) -> Selection:
+    """Crystals of an evaluation or of anything that can be read, by flag and by id.
 
     Args:
         source: an evaluation's folder, or anything that `read_inputs` takes.
@@ -27,19 +46,21 @@ def select(
         ids: only these; their order counts.
         relaxed: take relaxed structures in the place of those that were given, where there are.
 
-    Returns:
-        All crystals, and the ids of those chosen.
-
     Raises:
         InputError: no evaluation where a flag is asked for, an unknown flag or id, or none left.
     """
     folder, fitting = Path(source), None
+    notes: tuple[str, ...] = ()
     if not ((folder / SUMMARY).is_file() and (folder / TABLE).is_file()):
         if where != "all":
             raise InputError(f"--where {where} needs the folder of an evaluation, not {source}")
-        crystals = read_inputs(source).crystals
+        found = read_inputs(source)
+        crystals, remarks = found.crystals, found.remarks.tolist()
+        rows = zip(found.ids, found.reasons, strict=True)
+        notes = (*found.notes, *(f"left out: {name}: {reason}" for name, reason in rows if reason))
     else:
         report = Report.load(folder)
+        remarks = report.rows["remarks"].tolist() if "remarks" in report.rows else []
         crystals = _relaxed(folder, report.crystals) if relaxed else report.crystals
         if where != "all":
             named = ",".join(FLAG_OF.get(flag.strip(), flag) for flag in where.split(","))
@@ -52,7 +73,7 @@ def select(
     chosen = [name for name in wanted if fitting is None or name in fitting]
     if not chosen:
         raise InputError(f"no crystal of {source} is {where}" + (" among the ids" if ids else ""))
-    return crystals, chosen
+    return Selection(crystals, chosen, notes, summary(remarks))
 
 
 def _relaxed(folder: Path, given: CrystalBatch) -> CrystalBatch:

@@ -1,15 +1,14 @@
-"""Crystals of any program as the input of an evaluation: nothing is reduced, nothing is dropped.
+"""Crystals of any program, as every command reads them: nothing is reduced, nothing is dropped.
 
-Every input keeps its row, also one that cannot be read, so that denominators count it. Read are
-folders of CIF files, CIF, extended XYZ, CSV with a column `cif`, `.npz` (ours, or arrays named as
-DiffCSP, FlowMM and others name them), and the folders of `flowllm generate` and `flowllm refine`.
+Every input keeps its row, also one that cannot be read, so that denominators count it. What is
+read, and what is said of it, is the same in every command (`flowllm.inputs.files.READ`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,12 @@ import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.inputs.arrays import read_npz
-from flowllm.inputs.cif import read_cif, read_folder
-from flowllm.inputs.objects import from_python
-from flowllm.inputs.rows import InputRows, Reader, is_run
-from flowllm.inputs.runs import read_run
-from flowllm.inputs.tables import read_csv, read_xyz
+from flowllm.inputs.items import Listing, ReadCrystal, unique_names
+from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits
+from flowllm.inputs.objects import python_listing
+from flowllm.inputs.read import Reader, concatenated
+from flowllm.inputs.remarks import USED, joined_remarks, summary
+from flowllm.inputs.sources import list_source, list_sources
 from flowllm.runs.identity import digest
 from flowllm.runs.progress import ItemProgress
 
@@ -30,19 +29,11 @@ if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
 
-    Source = str | Path | CrystalBatch | Sequence[Structure | Atoms]
+    Source = str | Path | CrystalBatch | Sequence[Structure | Atoms] | Sequence[Path]
 
-__all__ = ["Inputs", "read_inputs"]
+__all__ = ["Inputs", "ReadLimits", "read_inputs"]
 
 LARGE = 20  # atoms of the largest cells of MP-20, with which most figures are compared
-
-_READERS: dict[str, Callable[[Path, Reader], InputRows]] = {
-    ".cif": read_cif,
-    ".xyz": read_xyz,
-    ".extxyz": read_xyz,
-    ".csv": read_csv,
-    ".npz": read_npz,
-}
 
 
 @dataclass(frozen=True)
@@ -52,20 +43,24 @@ class Inputs:
     Attributes:
         crystals: the B readable crystals in their given cells, with the ids of their rows.
         ids: (R,) str, all different.
+        places: (R,) str, file and place in it, for messages.
         readable: (R,) bool.
         reasons: (R,) str, why an input cannot be read; empty where it can.
-        remarks: (R,) str, what else is to be said: a second use of an id, more than 20 atoms.
+        remarks: (R,) str, what else is to be said, separated by semicolons: what was assumed in
+            reading, a second use of an id, more than 20 atoms.
         position: (R,) int64, place of the row in `crystals`; -1 where it cannot be read.
         oversized: (R,) bool, more than 20 atoms in the given cell.
         prompts: (R,) str, what the crystal was drawn from; empty where that is not known.
         rejected: samples that the run itself rejected and that have no row.
         notes: messages on the whole.
         digest: short hash of the rows and the crystals.
+        content: short hash of the files' names and contents; of crystals in memory that of none.
         origin: where they come from, for messages.
     """
 
     crystals: CrystalBatch
     ids: np.ndarray
+    places: np.ndarray
     readable: np.ndarray
     reasons: np.ndarray
     remarks: np.ndarray
@@ -75,11 +70,17 @@ class Inputs:
     rejected: int
     notes: tuple[str, ...]
     digest: str
+    content: str
     origin: str
 
     def __len__(self) -> int:
         """The number of inputs, R."""
         return len(self.ids)
+
+    @property
+    def remark_summary(self) -> str:
+        """All remarks counted, as in "3 remarks: 2 × D read as H, 1 × …"; empty without any."""
+        return summary(self.remarks.tolist())
 
 
 def read_inputs(
@@ -89,54 +90,54 @@ def read_inputs(
     executor: Executor | None = None,
     workers: int | None = None,
     progress: ItemProgress | None = None,
+    limits: ReadLimits = DEFAULT_LIMITS,
+    large: int | None = LARGE,
 ) -> Inputs:
     """Read crystals of any program.
 
     Args:
-        source: a folder that holds `.cif` files at any depth; a `.cif`, `.xyz`, `.extxyz`, `.csv`
-            (column `cif`; ids in `material_id` or `id`) or `.npz` file, text files also gzipped;
-            the folder of a run of ours; or a batch, pymatgen structures or ASE atoms.
+        source: a file of any kind in `flowllm.inputs.files.READ`, a folder that holds such files at
+            any depth, the folder of a run of ours, or several of these; or a batch, pymatgen
+            structures or ASE atoms.
         ids: one for each input; default the source's own, or its place.
         executor: any `concurrent.futures` executor for parsing text.
         workers: processes without an executor; default all cores, and one for few texts.
         progress: called as progress(done, total) while text is parsed.
+        limits: of time, size and atoms.
+        large: a cell of more atoms is remarked on; None for no such remark.
 
     Raises:
         InputError: the source is missing, holds no crystals, or is not of a kind that can be read.
             A single crystal that cannot be read is no error but a row.
     """
-    reader = Reader(executor, workers, progress)
+    reader = Reader(executor, workers, progress, limits)
     if isinstance(source, (str, Path)):
-        found, origin = _from_path(Path(source), reader), str(source)
+        found, origin = list_source(source, limits), str(source)
+    elif isinstance(source, (list, tuple)) and any(isinstance(s, Path) for s in source):
+        found, origin = list_sources(source, limits), ", ".join(map(str, source[:3]))
     else:
-        found, origin = from_python(source), "crystals in memory"
-    if ids is not None:
-        if len(ids) != len(found.names):
-            raise InputError(f"{len(ids)} ids for {len(found.names)} crystals")
-        found.names = [str(name) for name in ids]
-    return _finish(found, origin)
-
-
-def _from_path(path: Path, reader: Reader) -> InputRows:
-    if path.is_dir():
-        return read_run(path, reader) if is_run(path) else read_folder(path, reader)
-    if not path.exists():
-        raise InputError(f"no such file or folder: {path}")
-    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    read = _READERS.get(plain.suffix.lower())
-    if read is None:
-        raise InputError(f"{path} is of no kind that can be read ({', '.join(_READERS)})")
-    return read(path, reader)
-
-
-def _finish(found: InputRows, origin: str) -> Inputs:
-    if not found.names:
+        found, origin = python_listing(source, limits.atoms), "crystals in memory"
+    if not found.items:
         raise InputError(f"{origin}: no crystals in it")
-    ids, again = _unique(found.names)
-    reasons = np.array(found.reasons, dtype=np.str_)
+    if ids is not None and len(ids) != len(found.items):
+        raise InputError(f"{len(ids)} ids for {len(found.items)} crystals")
+    names = [item.name for item in found.items] if ids is None else [str(name) for name in ids]
+    return _finish(found, names, reader.parse(found.items), origin, large)
+
+
+def _finish(
+    found: Listing,
+    names: list[str],
+    read: list[ReadCrystal | str],
+    origin: str,
+    large: int | None,
+) -> Inputs:
+    ids, again = unique_names(names)
+    reasons = np.array([one if isinstance(one, str) else "" for one in read], dtype=np.str_)
     readable = reasons == ""
     position = np.where(readable, np.cumsum(readable) - 1, -1)
-    crystals = found.crystals.replace(ids=np.array(ids, dtype=np.str_)[readable])
+    crystals = concatenated([one for one in read if isinstance(one, ReadCrystal)])
+    crystals = crystals.replace(ids=np.array(ids, dtype=np.str_)[readable])
     sizes = np.zeros(len(ids), dtype=np.int64)
     sizes[readable] = crystals.num_atoms
     oversized = sizes > LARGE
@@ -144,19 +145,22 @@ def _finish(found: InputRows, origin: str) -> Inputs:
     if again:
         first = next(iter(again.values()))
         notes.append(f"{len(again)} inputs share their id with an earlier one, as {first}: renamed")
-    if oversized.any():
-        notes.append(f"{oversized.sum()} crystals have more than {LARGE} atoms")
-    remarks = [""] * len(ids)
-    for row in np.flatnonzero(oversized):
-        remarks[row] = f"{sizes[row]} atoms, more than {LARGE}"
-    for row, name in again.items():
-        remarks[row] = "; ".join(filter(None, [f"the id {name} is used before", remarks[row]]))
+    if large is not None and (sizes > large).any():
+        notes.append(f"{(sizes > large).sum()} crystals have more than {large} atoms")
+    remarks = []
+    for row, (item, one) in enumerate(zip(found.items, read, strict=True)):
+        said = [f"the id {again[row]} {USED}"] if row in again else []
+        said += [*item.remarks, *(one.remarks if isinstance(one, ReadCrystal) else ())]
+        if large is not None and sizes[row] > large:
+            said.append(f"{sizes[row]} atoms, more than {large}")
+        remarks.append(joined_remarks(said))
     prompts = found.prompts if found.prompts is not None else [""] * len(ids)
-    content = [np.ascontiguousarray(getattr(crystals, f.name)).tobytes() for f in fields(crystals)]
+    content = [np.ascontiguousarray(value).tobytes() for value in crystals.arrays().values()]
     rows = "\n".join([*ids, *reasons.tolist(), *prompts, str(found.rejected)])
     return Inputs(
         crystals=crystals,
         ids=np.array(ids, dtype=np.str_),
+        places=np.array([item.place for item in found.items], dtype=np.str_),
         readable=readable,
         reasons=reasons,
         remarks=np.array(remarks, dtype=np.str_),
@@ -166,28 +170,6 @@ def _finish(found: InputRows, origin: str) -> Inputs:
         rejected=found.rejected,
         notes=tuple(notes),
         digest=digest(rows, *content),
+        content=found.digest,
         origin=origin,
     )
-
-
-def _unique(names: Sequence[str]) -> tuple[list[str], dict[int, str]]:
-    """Ids that are all different, and row -> name of those that had to be changed.
-
-    A second `a` becomes `a-2`, or the next number that no other input uses.
-    """
-    names = [name.strip() or str(row) for row, name in enumerate(names)]
-    taken, seen, ids = set(names), set[str](), []
-    again: dict[int, str] = {}
-    following: dict[str, int] = {}
-    for row, name in enumerate(names):
-        if name in seen:
-            again[row] = name
-            number = following.get(name, 2)
-            while f"{name}-{number}" in taken:
-                number += 1
-            following[name] = number + 1
-            name = f"{name}-{number}"
-            taken.add(name)
-        seen.add(name)
-        ids.append(name)
-    return ids, again

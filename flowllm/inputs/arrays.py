@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,8 +14,8 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.errors import InputError, first_line
-from flowllm.inputs.rows import InputRows, Reader
-from flowllm.runs.archive import open_archive
+from flowllm.inputs.items import Item, Listing
+from flowllm.runs.archive import Archive, open_archive
 
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "frac_coords": ("frac_coords", "frac_coord", "fractional_coords", "fractional_coordinates"),
@@ -26,18 +30,32 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
 """What is read from an `.npz` -> the names under which programs write it, the first counts."""
 
 
-def read_npz(path: Path, reader: Reader) -> InputRows:
-    """The crystals of an archive of arrays; the reader is not needed."""
-    arrays, notes = _load_arrays(path)
+def npz_listing(path: Path, content: bytes) -> Listing:
+    """The crystals of an archive of arrays.
+
+    Raises:
+        InputError: it is none.
+    """
+    arrays, notes = _load_arrays(path, content)
     found = _from_arrays(arrays, str(path))
     found.notes[:0] = notes
     return found
 
 
-def _load_arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+def holds_crystals(content: bytes) -> bool:
+    """Whether an archive holds coordinates and types; nothing is unpacked."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = {name.removesuffix(".npy") for name in archive.namelist()}
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+    return all(names & set(SPELLINGS[name]) for name in ("frac_coords", "atomic_numbers"))
+
+
+def _load_arrays(path: Path, content: bytes) -> tuple[dict[str, np.ndarray], list[str]]:
     """Arrays under our names; of a trajectory the last frame."""
     arrays, notes = {}, []
-    with open_archive(path, "is not an archive of crystals") as archive:
+    with opened(path, content, "is not an archive of crystals") as archive:
         for name, candidates in SPELLINGS.items():
             key = next((c for c in candidates if c in archive.files), None)
             if key is None:
@@ -55,8 +73,19 @@ def _load_arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     return arrays, notes
 
 
-def _from_arrays(arrays: dict[str, np.ndarray], origin: str) -> InputRows:
-    """InputRows out of named arrays; leading dimensions, as of several samples, are flattened."""
+@contextmanager
+def opened(path: Path, content: bytes, otherwise: str) -> Iterator[Archive]:
+    """`open_archive` of a file's content, with the file's name in its messages."""
+    handle = io.BytesIO(content)
+    try:
+        with open_archive(handle, otherwise) as archive:
+            yield archive
+    except InputError as error:
+        raise InputError(str(error).replace(str(handle), str(path))) from error
+
+
+def _from_arrays(arrays: dict[str, np.ndarray], origin: str) -> Listing:
+    """A listing out of named arrays; leading dimensions, as of several samples, are flattened."""
     needed = ["frac_coords", "atomic_numbers", "num_atoms"]
     if "lengths" in arrays or "lattices" not in arrays:
         needed += ["lengths", "angles"]
@@ -64,7 +93,7 @@ def _from_arrays(arrays: dict[str, np.ndarray], origin: str) -> InputRows:
     if missing:
         raise InputError(f"{origin} holds no {missing[0]}, so it is no archive of crystals")
     try:
-        frac = np.asarray(arrays["frac_coords"], dtype=np.float64).reshape(-1, 3)
+        frac = np.array(arrays["frac_coords"], dtype=np.float64).reshape(-1, 3)
         numbers = _whole(arrays["atomic_numbers"], "atomic_numbers", origin)
         counts = _whole(arrays["num_atoms"], "num_atoms", origin)
         if "lengths" in needed:
@@ -73,7 +102,8 @@ def _from_arrays(arrays: dict[str, np.ndarray], origin: str) -> InputRows:
                 for n in ("lengths", "angles")
             )
         else:
-            lengths, angles = _cells(np.asarray(arrays["lattices"], np.float64).reshape(-1, 3, 3))
+            lattices = np.asarray(arrays["lattices"], np.float64).reshape(-1, 3, 3)
+            lengths, angles = _cells(lattices)
     except (ValueError, TypeError) as error:
         if isinstance(error, InputError):
             raise
@@ -95,12 +125,18 @@ def _from_arrays(arrays: dict[str, np.ndarray], origin: str) -> InputRows:
     reasons = _array_reasons(frac, numbers, lengths, angles, counts)
     good = np.array([not reason for reason in reasons], dtype=bool)
     kept = np.repeat(good, counts)
-    labels = names or [str(i) for i in range(size)]
+    if "lengths" not in needed:  # a left-handed cell is turned round
+        left = np.repeat(np.linalg.det(lattices) < 0, counts)
+        frac[left] = -frac[left]
     crystals = CrystalBatch(
         numbers[kept], frac[kept], lengths[good], angles[good], counts[good],
-        np.array(labels, dtype=np.str_)[good],
+        np.array(names or [""] * size, dtype=np.str_)[good],
     )  # fmt: skip
-    return InputRows(labels, reasons, crystals, prompts if len(prompts) == size else None)
+    items, position = [], np.cumsum(good) - 1
+    for row, (name, reason) in enumerate(zip(names or [""] * size, reasons, strict=True)):
+        done = (crystals, int(position[row])) if good[row] else None
+        items.append(Item(name, f"{origin}, {name or f'crystal {row}'}", done=done, reason=reason))
+    return Listing(items, prompts if len(prompts) == size else None)
 
 
 def _whole(values: np.ndarray, name: str, origin: str) -> np.ndarray:
@@ -149,6 +185,6 @@ def _array_reasons(
     return reasons
 
 
-def of_batch(crystals: CrystalBatch) -> InputRows:
+def batch_listing(crystals: CrystalBatch, origin: str = "the batch") -> Listing:
     """The crystals of a batch; one with an open type cannot be evaluated."""
-    return _from_arrays({f.name: getattr(crystals, f.name) for f in fields(crystals)}, "the batch")
+    return _from_arrays({f.name: getattr(crystals, f.name) for f in fields(crystals)}, origin)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.inputs.arrays import of_batch
-from flowllm.inputs.cif import read_folder
-from flowllm.inputs.rows import InputRows, Reader
+from flowllm.inputs.arrays import batch_listing
+from flowllm.inputs.items import Listing
 from flowllm.inputs.tables import table_of
 from flowllm.runs.archive import open_archive
 from flowllm.runs.files import read_json
@@ -18,8 +19,20 @@ from flowllm.runs.folder import RunFolder
 RUNS_OF_CRYSTALS = ("generate", "refine")
 
 
-def read_run(folder: Path, reader: Reader) -> InputRows:
-    """The refined crystals of a run: exact arrays where they are there, else its CIF files."""
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run of ours; other programs call their files run.json, too."""
+    try:
+        return bool(RunFolder.read(folder))
+    except InputError:
+        return False
+
+
+def run_listing(folder: Path, read_folder: Callable[[Path], Listing]) -> Listing:
+    """The refined crystals of a run: exact arrays where they are there, else its CIF files.
+
+    Raises:
+        InputError: it is the run of another command, or has no crystals yet.
+    """
     record = RunFolder.read(folder)
     if record["command"] not in RUNS_OF_CRYSTALS:
         raise InputError(
@@ -29,26 +42,34 @@ def read_run(folder: Path, reader: Reader) -> InputRows:
     finished = record["status"] == "finished"
     parts = sorted((folder / "parts").glob("*.npz"))
     if finished and (folder / "trajectories.npz").is_file():
-        found = of_batch(Trajectory.load(folder / "trajectories.npz").last)
+        found = _exact([folder / "trajectories.npz"], folder)
         if (folder / "summary.json").is_file():
             stages = read_json(folder / "summary.json").get("stages", [])
             found.rejected = sum(int(stage["rejected"]) for stage in stages)
     elif parts:
-        found = of_batch(CrystalBatch.concatenate(Trajectory.load(p).last for p in parts))
+        found = _exact(parts, folder)
         found.prompts, found.rejected = _of_parts(parts)
     elif (folder / "crystals").is_dir():
-        found = read_folder(folder / "crystals", reader)
+        found = read_folder(folder / "crystals")
     else:
         raise InputError(f"{folder}: the run has not finished any crystals yet")
     if found.prompts is None and (folder / "crystals.csv").is_file():
         rows = table_of(folder / "crystals.csv")
         known = dict(zip(rows.get("id", []), rows.get("prompt", []), strict=True))
-        found.prompts = [known.get(name, "") for name in found.names]
+        found.prompts = [known.get(item.name, "") for item in found.items]
     if not finished:
         wanted = record["settings"].get("num", "more")
-        found.notes.append(f"the run is not finished: {len(found.names)} crystals of {wanted}")
+        found.notes.append(f"the run is not finished: {len(found.items)} crystals of {wanted}")
     if found.rejected:
         found.notes.append(f"{found.rejected} samples were rejected before and have no row")
+    return found
+
+
+def _exact(files: list[Path], folder: Path) -> Listing:
+    """The last frames of trajectories."""
+    batch = CrystalBatch.concatenate(Trajectory.load(file).last for file in files)
+    found = batch_listing(batch, str(folder))
+    found.hashes = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
     return found
 
 

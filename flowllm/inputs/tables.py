@@ -1,93 +1,191 @@
-"""Tables with a column `cif`, and extended XYZ."""
+"""Tables: CIF texts, structures as JSON, or paths of files in a column, separated by anything."""
 
 from __future__ import annotations
 
+import csv
 import io
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from flowllm.crystals.batch import CrystalBatch
-from flowllm.data.sources import ID_COLUMNS
-from flowllm.errors import InputError, first_line
-from flowllm.inputs.cif import crystal_from_cif
-from flowllm.inputs.objects import from_atoms
-from flowllm.inputs.rows import InputRows, Reader, read_text
-from flowllm.runs.texts import unguarded_frame
+from flowllm.errors import InputError
+from flowllm.inputs.files import decode, kind_of_name, kind_of_text, read_bytes
+from flowllm.inputs.items import Item, Listing
+from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits, shown
+from flowllm.runs.texts import unguarded
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-
-def read_csv(path: Path, reader: Reader) -> InputRows:
-    """The rows of a CSV file with a column `cif`, gzipped or not."""
-    table = table_of(path)
-    if "cif" not in table:
-        raise InputError(f"{path} has no column cif; its columns are {', '.join(table.columns)}")
-    found = reader.parse(crystal_from_cif, table["cif"].tolist())
-    named = next((column for column in ID_COLUMNS if column in table), None)
-    found.names = table[named].tolist() if named else found.names
-    found.prompts = table["prompt"].tolist() if "prompt" in table else None
-    return found
+ID_COLUMNS = ("material_id", "id")
+CRYSTAL_COLUMNS = ("cif", "structure")
+SEPARATORS = ",;\t|"
+SPREADSHEET_CELL = 32_767  # characters, at which spreadsheets cut
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
+_PATH = 1_000  # characters; a longer cell is no path
 
 
-def table_of(path: Path) -> DataFrame:
-    """A CSV file as text, the names of its columns in small letters."""
-    import pandas as pd
+@dataclass(frozen=True)
+class Table:
+    """A table as text.
 
-    try:
-        text = io.StringIO(read_text(path))
-        table = unguarded_frame(pd.read_csv(text, dtype=str, keep_default_na=False))
-        return table.rename(columns=str.lower)
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is not a readable CSV file: {first_line(error)}") from error
+    Attributes:
+        columns: name in small letters -> R cells.
+        faults: row -> what is wrong with its number of cells.
+        ambiguous: name -> message, for names that differ in case only.
+    """
 
+    columns: dict[str, list[str]]
+    faults: dict[int, str] = field(default_factory=dict)
+    ambiguous: dict[str, str] = field(default_factory=dict)
 
-def read_xyz(path: Path, reader: Reader) -> InputRows:
-    """The frames of an extended-XYZ file, gzipped or not."""
-    frames = list(_frames(read_text(path).splitlines()))
-    found = reader.parse(crystal_from_xyz, [text for text, _ in frames])
-    found.names = [name or place for (_, name), place in zip(frames, found.names, strict=True)]
-    return found
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns
 
+    def column(self, name: str) -> list[str]:
+        """The cells of a column.
 
-_XYZ_ID = re.compile(r"""(?:^|\s)(?:id|material_id|name)=(?:"([^"]*)"|'([^']*)'|(\S+))""")
-
-
-def _frames(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """(text, id or "") of each frame; from a line on that begins none, the rest is one frame."""
-    at = 0
-    while at < len(lines):
-        if not lines[at].strip():
-            at += 1
-            continue
-        count = lines[at].strip()
-        stop = at + 2 + int(count) if count.isdigit() else len(lines)
-        while stop < len(lines) and lines[stop].startswith("VEC"):
-            stop += 1
-        comment = lines[at + 1] if at + 1 < len(lines) else ""
-        named = _XYZ_ID.search(comment) if count.isdigit() else None
-        yield (
-            "\n".join(lines[at:stop]) + "\n",
-            next(filter(None, named.groups()), "") if named else "",
-        )
-        at = stop
+        Raises:
+            InputError: two columns have this name.
+        """
+        if name in self.ambiguous:
+            raise InputError(self.ambiguous[name])
+        return self.columns[name]
 
 
-def crystal_from_xyz(text: str) -> CrystalBatch:
-    """The crystal of one frame of extended XYZ, as a batch of one; its id is not looked at.
+def table_of(path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> dict[str, list[str]]:
+    """The columns of a table file as text, their names in small letters.
 
     Raises:
-        InputError: the frame does not parse, has no cell or none with a volume, no atoms, or types
-            that are no elements.
+        InputError: it is no table.
     """
-    from ase.io import read
+    text, _ = decode(read_bytes(path, limits), path)
+    return read_table(text, path, limits).columns
 
+
+def read_table(text: str, path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> Table:
+    """A table of cells separated by commas, semicolons, tabs or bars.
+
+    Raises:
+        InputError: it is empty, has too many columns, or a quotation mark is not closed.
+    """
+    text = text.lstrip("\n")
+    if not text.strip():
+        raise InputError(f"{path} is empty")
+    first, _, rest = text.partition("\n")
+    separator = None
+    if re.fullmatch("sep=.", first.strip("\"'"), re.IGNORECASE):  # a spreadsheet's own line
+        separator, text = first.strip("\"'")[4], rest
+        first = text.partition("\n")[0]
+    separator = separator or _separator(first)
+    if first.count(separator) >= limits.columns:
+        raise InputError(f"{path} has more than {limits.columns} columns")
+    csv.field_size_limit(max(csv.field_size_limit(), limits.file_bytes))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        atoms = read(io.StringIO(text), index=0, format="extxyz")
-    except Exception as error:  # its parser raises many kinds of error on bad text
-        raise InputError(f"the frame does not parse ({first_line(error)})") from error
-    return from_atoms(atoms)
+        header = [name.strip() for name in next(reader)]
+        rows = [row for row in reader if row]
+    except csv.Error:
+        raise InputError(
+            f"{path} is not a readable CSV file: a quotation mark is not closed, or stands in "
+            f"the middle of a cell, in the row that ends in line {reader.line_num}"
+        ) from None
+    width, faults = len(header), dict[int, str]()
+    for place, row in enumerate(rows):
+        if len(row) > width and any(cell.strip() for cell in row[width:]):
+            faults[place] = f"{len(row)} cells in a table of {width} columns"
+        row += [""] * (width - len(row))
+    names = [name.lower() for name in header]
+    columns: dict[str, list[str]] = {}
+    ambiguous = {}
+    for place, name in enumerate(names):
+        if name and name in columns:
+            same = [repr(shown(header[k])) for k, other in enumerate(names) if other == name]
+            ambiguous[name] = f"{path} has the columns {' and '.join(same)}; rename one of them"
+        elif name:
+            columns[name] = [unguarded(row[place]) for row in rows]
+    if separator == ";":
+        for name, cells in columns.items():
+            if name not in (*CRYSTAL_COLUMNS, *ID_COLUMNS, "prompt"):
+                columns[name] = [_with_point(cell) for cell in cells]
+    return Table(columns, faults, ambiguous)
+
+
+def _with_point(cell: str) -> str:
+    return cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell.strip()) else cell
+
+
+def _separator(header: str) -> str:
+    """The separator by which a header names a column of crystals; else the most frequent."""
+    for separator in SEPARATORS:
+        names = {name.strip(" \"'").lower() for name in header.split(separator)}
+        if names & set(CRYSTAL_COLUMNS):
+            return separator
+    return max(SEPARATORS, key=header.count)
+
+
+def names_crystals(text: str) -> bool:
+    """Whether the first line of a text names a column of crystals."""
+    first = text.lstrip("\n").partition("\n")[0][:100_000]
+    names = {name.strip(" \"'").lower() for name in first.split(_separator(first))}
+    return bool(names & set(CRYSTAL_COLUMNS))
+
+
+def crystal_column(table: Table, path: Path) -> str:
+    """The name of the column that holds the crystals.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = next((name for name in CRYSTAL_COLUMNS if name in table), None)
+    if found is None:
+        names = list(table.columns)
+        listed = ", ".join(shown(name) for name in names[:12]) + (", …" if len(names) > 12 else "")
+        raise InputError(f"{path} has no column cif or structure; its columns are {listed}")
+    return found
+
+
+def table_listing(
+    text: str, path: Path, limits: ReadLimits, read_file: Callable[[Path], list[Item]]
+) -> Listing:
+    """The rows of a table; where a cell is a path it is read by `read_file`.
+
+    Raises:
+        InputError: it is no table, or has no column of crystals.
+    """
+    table = read_table(text, path, limits)
+    cells = table.column(crystal_column(table, path))
+    named = next((column for column in ID_COLUMNS if column in table), None)
+    ids = table.column(named) if named else [""] * len(cells)
+    items = []
+    for row, (name, cell) in enumerate(zip(ids, cells, strict=True)):
+        item = _item(cell, name, f"{path}, {name.strip() or f'row {row}'}", path.parent, read_file)
+        items.append(replace(item, reason=table.faults[row]) if row in table.faults else item)
+    others = {name: v for name, v in table.columns.items() if name not in CRYSTAL_COLUMNS}
+    prompts = table.column("prompt") if "prompt" in table else None
+    return Listing(items, prompts, others, table.ambiguous)
+
+
+def _item(
+    cell: str, name: str, place: str, folder: Path, read_file: Callable[[Path], list[Item]]
+) -> Item:
+    if not cell.strip():
+        return Item(name, place, reason="no CIF text")
+    if SPREADSHEET_CELL in (len(cell), len(cell) + cell.count("\n")):
+        reason = f"cut at {SPREADSHEET_CELL:,} characters, the most that a spreadsheet's cell holds"
+        return Item(name, place, reason=reason)
+    kind = kind_of_text(cell)
+    word = cell.strip()
+    is_path = kind is None and "\n" not in word and len(word) < _PATH
+    if is_path and (os.path.isfile(folder / word) or kind_of_name(Path(word)) is not None):
+        return _of_file(folder / word, name, place, read_file)
+    return Item(name, place, kind or "unknown", cell)
+
+
+def _of_file(file: Path, name: str, place: str, read_file: Callable[[Path], list[Item]]) -> Item:
+    try:
+        found = read_file(file)
+    except InputError as error:
+        return Item(name, place, reason=str(error))
+    if len(found) != 1:
+        return Item(name, place, reason=f"{file} holds {len(found)} crystals; a row is one")
+    return replace(found[0], name=name or found[0].name, place=place)

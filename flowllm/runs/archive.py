@@ -102,12 +102,12 @@ class Archive(Mapping[str, np.ndarray]):
 
 @contextmanager
 def open_archive(
-    path: str | Path, otherwise: str = "is not an archive of arrays"
+    path: str | Path | io.BytesIO, otherwise: str = "is not an archive of arrays"
 ) -> Iterator[Archive]:
     """An open `.npz` without pickles; what goes wrong while it is read becomes one message.
 
     Args:
-        path: the file.
+        path: the file, or its content.
         otherwise: what the message says of a file that cannot be read, after its path.
 
     Raises:
@@ -119,11 +119,18 @@ def open_archive(
         if not isinstance(archive, NpzFile):
             raise InputError("it holds a single array")
         with archive:
-            yield Archive(archive, Path(path).stat().st_size)
+            yield Archive(archive, _size(path))
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
     except ARCHIVE_ERRORS as error:
         raise InputError(f"{path} {otherwise}: {first_line(error)}") from error
+
+
+def _size(source: str | Path | io.BytesIO) -> int:
+    """Bytes of a file, or of its content."""
+    if isinstance(source, io.BytesIO):
+        return source.getbuffer().nbytes
+    return Path(source).stat().st_size
 
 
 def read_archive(path: str | Path, otherwise: str) -> dict[str, np.ndarray]:

@@ -15,8 +15,8 @@ from flowllm.errors import InputError
 
 BASE_COST = 256 * 2**20
 """Bytes that the reading of any file may take."""
-COST_PER_BYTE = 400
-"""Bytes that it may take besides for each byte of the file on the disk."""
+COST_PER_BYTE = 1000
+"""Bytes that it may take besides for each byte of the file on the disk; diagrams take 160."""
 PER_OPCODE = 16
 LONGEST_TEXT = 64 * 2**20
 LONGEST_LINE = 2**20

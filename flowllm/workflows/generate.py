@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.crystals.cif import parse_cif
 from flowllm.crystals.trajectory import Trajectory
-from flowllm.data.reduce import ReduceSettings, reduce_structures
+from flowllm.data.reduce import ReduceSettings, reduce_crystal
 from flowllm.errors import InputError
+from flowllm.inputs import read_inputs
 from flowllm.runs.folder import RunFolder
-from flowllm.runs.identity import digest, flat_settings, open_run
+from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.parts import Parts, Wanted
 from flowllm.runs.progress import Progress
 from flowllm.systems.decoding_figures import DecodingFigures
@@ -76,26 +76,40 @@ def refine_run(
     overwrite: bool = False,
     progress: Progress | None = None,
     part_size: int = PART_SIZE,
+    on_read: Callable[[FoundCrystals], None] | None = None,
 ) -> tuple[Generation, list[str]]:
-    """Refine structures from CIF files into a folder laid out as `generate_run` does.
+    """Refine structures of any program into a folder laid out as `generate_run` does.
+
+    Args:
+        model: the system.
+        files: what `flowllm.inputs.read_inputs` reads.
+        settings: how the refiner works.
+        out: the folder.
+        overwrite: replace another run in it.
+        progress: callback.
+        part_size: crystals that are finished, and kept, together.
+        on_read: called with what was read, before it is refined.
 
     Returns:
-        The crystals, and one message for each file that was left out: it does not parse, has
-        partial occupancy, or more atoms in the primitive cell than the system allows.
+        The crystals, and one message for each that was left out: it does not parse, has partial
+        occupancy, or more atoms in the primitive cell than the system allows.
 
     Raises:
         InputError: a file is missing, nothing is left to refine, or the folder cannot be used.
     """
-    crystals, refused, content = read_crystals(files, model.max_atoms)
+    found = read_crystals(files, model.max_atoms)
+    crystals, refused = found.crystals, found.refused
     if not len(crystals):
         raise InputError("nothing to refine: " + "; ".join(refused))
     if model.refiner is None:
         raise InputError(f"{model.name} has no refiner")
+    if on_read is not None:
+        on_read(found)
     label = model.refiner.label
     identity = flat_settings(
         settings,
         model=model.digest(),
-        files=f"{len(files)} ({content})",
+        files=f"{len(files)} ({found.content})",
         part_size=part_size,
     )
     total = len(crystals)
@@ -114,45 +128,56 @@ def refine_run(
 
     with open_run(out, "refine", identity, overwrite, inputs=files) as run:
         generation = in_parts(run, total, part_size, make)
-        _write_once(run, generation, identity, refused)
+        _write_once(run, generation, identity, refused, found.remarks)
     return generation, refused
 
 
-def read_crystals(files: Sequence[Path], max_atoms: int) -> tuple[CrystalBatch, list[str], str]:
-    """The crystals of CIF files, each reduced to its primitive Niggli cell.
+@dataclass(frozen=True)
+class FoundCrystals:
+    """What files hold for refinement.
+
+    Attributes:
+        crystals: B crystals, each reduced to its primitive Niggli cell, with their places as ids.
+        remarks: B texts, what is to be said of each.
+        refused: a message for each crystal that is left out.
+        notes: messages on the whole.
+        content: a hash of the files' names and contents.
+    """
+
+    crystals: CrystalBatch
+    remarks: list[str]
+    refused: list[str]
+    notes: tuple[str, ...]
+    content: str
+
+
+def read_crystals(files: Sequence[Path], max_atoms: int) -> FoundCrystals:
+    """The crystals of files of any kind, each reduced to its primitive Niggli cell.
 
     Args:
-        files: what is read.
+        files: what is read, by `flowllm.inputs.read_inputs`.
         max_atoms: larger primitive cells are refused.
-
-    Returns:
-        The crystals with the files' names as ids, a message for each file that is no such crystal,
-        and a hash of names and contents.
 
     Raises:
         InputError: no file is given, or some cannot be read; all of these are named.
     """
     if not files:
-        raise InputError("no CIF file is given")
-    texts, unreadable = {}, []
-    for file in files:
+        raise InputError("no file of crystals is given")
+    inputs = read_inputs([Path(file) for file in files], large=None)
+    crystals, remarks, refused = [], [], []
+    limit = ReduceSettings(max_atoms=max_atoms)
+    for row, (place, reason) in enumerate(zip(inputs.places, inputs.reasons, strict=True)):
+        if reason:
+            refused.append(f"{place}: {reason}")
+            continue
         try:
-            texts[str(file)] = Path(file).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            unreadable.append(f"no such file: {file}")
-        except OSError as error:
-            unreadable.append(f"{file} cannot be read: {error.strerror}")
-    if unreadable:
-        raise InputError("; ".join(unreadable))
-    structures, names, refused = [], [], []
-    for name, text in texts.items():
-        try:
-            structures.append(parse_cif(text, name))
-            names.append(name)
+            given = inputs.crystals[int(inputs.position[row])]
+            crystals.append(reduce_crystal(given, str(place), limit))
+            remarks.append(str(inputs.remarks[row]))
         except InputError as error:
             refused.append(str(error))
-    crystals, too_large = reduce_structures(structures, names, ReduceSettings(max_atoms=max_atoms))
-    return crystals, refused + too_large, digest(*texts, *texts.values())
+    batch = CrystalBatch.concatenate(crystals)
+    return FoundCrystals(batch, remarks, refused, inputs.notes, inputs.content)
 
 
 def in_parts(
@@ -209,13 +234,17 @@ def renamed(made: Generation, names: Sequence[str]) -> Generation:
 
 
 def _write_once(
-    run: RunFolder, generation: Generation, settings: dict[str, Any], left_out: Sequence[str] = ()
+    run: RunFolder,
+    generation: Generation,
+    settings: dict[str, Any],
+    left_out: Sequence[str] = (),
+    remarks: Sequence[str] | None = None,
 ) -> None:
     """Write the results and finish the run, unless it was finished and all is still there."""
     if run.finished and all((run.path / name).exists() for name in RESULTS):
         return
     began = time.perf_counter()
-    write_results(run.path, generation, settings, left_out)
+    write_results(run.path, generation, settings, left_out, remarks)
     run.finish(seconds_of_files=round(time.perf_counter() - began, 3))
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.crystals.cif import parse_cif
 from flowllm.data.reduce import ReduceSettings, reduce_structure
 from flowllm.errors import InputError
+from flowllm.inputs.items import ReadCrystal
+from flowllm.inputs.read import read_item
+from flowllm.inputs.remarks import joined_remarks
+from flowllm.inputs.sources import list_source
 from flowllm.methods.language_model.completion import complete_crystal, first_atoms
 from flowllm.methods.language_model.infill import (
     Proposals,
@@ -20,7 +25,7 @@ from flowllm.methods.language_model.infill import (
 )
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.runs.files import atomic_write, friendly_os_errors
-from flowllm.runs.identity import digest, flat_settings, open_run
+from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.texts import frame_csv
 from flowllm.systems.generation import Generation, Stage
 from flowllm.systems.sampling import crystal_id, crystal_seed
@@ -46,16 +51,14 @@ def infill_run(
     """
     if not isinstance(model.prior, LanguageModelPrior):
         raise InputError("infilling needs a language model")
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}") from None
-    structure = parse_cif(text, file.name)
-    identity = flat_settings(settings, model=model.digest(), file=f"{file} ({digest(text)})")
+    given, content = read_single(file)
+    structure = given.crystal.to_pymatgen()[0]
+    identity = flat_settings(settings, model=model.digest(), file=f"{file} ({content})")
     with open_run(out, "infill", identity, overwrite, inputs=[file]) as run:
         began = time.perf_counter()
         if settings.keep is None:
-            masked = masked_sites(structure, settings.sites, settings.element)
+            atoms = [site.atoms for site in given.sites]
+            masked = masked_sites(structure, settings.sites, settings.element, atoms)
             proposals = propose_elements(
                 model.prior, structure, masked, settings.candidates, settings.allow_present
             )
@@ -63,8 +66,8 @@ def infill_run(
                 atomic_write(run.path / PROPOSALS, proposals_csv(proposals))
             chosen = proposals.first(settings.num)
             crystals = chosen.crystals
-            numbers = ", ".join(str(place + 1) for place in masked)
-            prompts = [f"{e} on sites {numbers} of {file.name}" for e in chosen.elements]
+            where = described_mask(given, settings.sites, masked)
+            prompts = [f"{e} on {where} of {file.name}" for e in chosen.elements]
         else:
             crystals, prompts = _completed(model.prior, structure, settings, file.name)
         crystals = crystals.replace(ids=np.array([crystal_id(k) for k in range(len(crystals))]))
@@ -78,9 +81,42 @@ def infill_run(
             seconds = time.perf_counter() - filled
             stages.append(Stage(model.refiner.label, len(crystals), 0, seconds))
         generation = Generation(prompts, crystals, trajectory, stages)
-        write_results(run.path, generation, identity)
+        remarks = [joined_remarks(given.remarks)] * len(crystals)
+        write_results(run.path, generation, identity, remarks=remarks)
         run.finish()
     return generation
+
+
+def read_single(file: Path) -> tuple[ReadCrystal, str]:
+    """The only crystal of a file with the sites of that file, and a hash of the content.
+
+    Raises:
+        InputError: the file cannot be read, or holds several crystals.
+    """
+    found = list_source(file)
+    if len(found.items) != 1:
+        shown = ", ".join(item.name or str(row) for row, item in enumerate(found.items[:6]))
+        raise InputError(
+            f"{file} holds {len(found.items)} crystals ({shown}); infilling takes a file of one"
+        )
+    item = found.items[0]
+    try:
+        read = read_item(item)
+    except InputError as error:
+        raise InputError(f"{file.name}: {error}") from error
+    return replace(read, remarks=(*item.remarks, *read.remarks)), found.digest
+
+
+def described_mask(given: ReadCrystal, sites: Sequence[int] | None, masked: Sequence[int]) -> str:
+    """The masked sites in words: their numbers, and how many atoms each stands for."""
+    if sites is None or not any(len(site.atoms) > 1 for site in given.sites):
+        return f"sites {', '.join(str(place + 1) for place in masked)}"
+    chosen = {number: given.sites[number - 1] for number in sorted(set(sites))}
+    texts = [
+        f"{number} ({site.label}, {len(site.atoms)} atom{'s' * (len(site.atoms) > 1)} of the cell)"
+        for number, site in chosen.items()
+    ]
+    return f"sites {', '.join(texts)}"
 
 
 def _completed(

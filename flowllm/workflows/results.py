@@ -26,6 +26,8 @@ from flowllm.systems.generation import Generation
 from flowllm.viz.run_page import write_report
 
 CSV_COLUMNS = ("id", "formula", "prompt", "valid_structure", "valid_composition")
+REMARKS = "remarks"
+"""One column more, where the crystals were read from files."""
 RESULTS = (
     "crystals",
     "prior",
@@ -43,6 +45,7 @@ def write_results(
     generation: Generation,
     settings: dict[str, Any],
     left_out: Sequence[str] = (),
+    remarks: Sequence[str] | None = None,
 ) -> None:
     """Write the layout that every run has, each file whole or not at all.
 
@@ -56,13 +59,14 @@ def write_results(
         generation: the crystals.
         settings: names and values for the page.
         left_out: a message for each input that is not among the crystals.
+        remarks: what is to be said of each crystal that was read from a file.
 
     Raises:
         InputError: the disk is full, the folder cannot be written, or a refined crystal has an
             open species.
     """
     refined, trajectory = generation.refined, generation.trajectory
-    rows = crystal_rows(generation)
+    rows = crystal_rows(generation, remarks)
     stages = [asdict(stage) for stage in generation.stages]
     with friendly_os_errors(out):
         write_cifs(out / "crystals", refined)
@@ -100,11 +104,13 @@ def _without_open_species(crystals: CrystalBatch) -> CrystalBatch:
     return crystals[~undecided]
 
 
-def crystal_rows(generation: Generation) -> list[dict[str, Any]]:
-    """Per crystal: id, formula, prompt and both validities of the refined crystal."""
+def crystal_rows(
+    generation: Generation, remarks: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """Per crystal: id, formula, prompt, both validities of the refined crystal, and remarks."""
     refined = generation.refined
     structure, composition = structural_validity(refined), compositional_validity(refined)
-    return [
+    rows: list[dict[str, Any]] = [
         {
             "id": str(name),
             "formula": formula,
@@ -116,12 +122,16 @@ def crystal_rows(generation: Generation) -> list[dict[str, Any]]:
             refined.ids, refined.formulas, generation.prompts, structure, composition, strict=True
         )
     ]
+    for row, text in zip(rows, remarks or (), strict=remarks is not None):
+        row[REMARKS] = text
+    return rows
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as CSV text; true and false in small letters."""
+    columns = (*CSV_COLUMNS, REMARKS) if rows and REMARKS in rows[0] else CSV_COLUMNS
     return csv_of(
-        CSV_COLUMNS,
+        columns,
         [{k: str(v).lower() if isinstance(v, bool) else v for k, v in row.items()} for row in rows],
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.data.reduce import ReduceSettings, reduce_structure
+from flowllm.data.reduce import ReduceSettings, reduce_crystal
 from flowllm.errors import InputError
 from flowllm.inputs import Inputs
 from flowllm.methods.language_model.invariance import invariance
@@ -53,12 +53,15 @@ def rank_by_likelihood(
 
     Returns:
         Columns `COLUMNS` (nats are log-likelihoods of composition, space group and text; the
-        perplexity is that of the text alone), those of IPT, and `reason` where there is no score.
+        perplexity is that of the text alone), those of IPT, `reason` where there is no score, and
+        `remarks`.
     """
     import pandas as pd
 
     check_seed(seed)
-    table = pd.DataFrame({"id": inputs.ids, "reason": inputs.reasons})
+    table = pd.DataFrame(
+        {"id": inputs.ids, "reason": inputs.reasons, "remarks": inputs.remarks.astype(object)}
+    )
     reduced, rows = _reduced(inputs, table, prior.format.max_atoms)
     values: dict[str, np.ndarray] = {}
     if len(reduced):
@@ -84,7 +87,7 @@ def rank_by_likelihood(
         table.loc[rows, name] = values.get(name, np.nan)
     table["num_atoms"] = table.get("num_atoms", pd.Series(dtype=float)).astype("Int64")
     first = [name for name in (*COLUMNS, *values) if name in table]
-    table = table[[*dict.fromkeys(first), "reason"]]
+    table = table[[*dict.fromkeys(first), "reason", "remarks"]]
     return table.sort_values(
         "nats_per_token", ascending=False, na_position="last", kind="stable", ignore_index=True
     )
@@ -98,8 +101,8 @@ def _reduced(
     for row in np.flatnonzero(inputs.readable):
         name = str(inputs.ids[row])
         try:
-            structure = inputs.crystals[int(inputs.position[row])].to_pymatgen()[0]
-            crystals.append(reduce_structure(structure, name, limit))
+            given = inputs.crystals[int(inputs.position[row])]
+            crystals.append(reduce_crystal(given, name, limit))
             rows.append(row)
         except InputError as error:
             table.loc[row, "reason"] = str(error).removeprefix(f"{name}: ")
@@ -127,7 +130,7 @@ def print_table(table: pd.DataFrame, num: int) -> None:
 
     from flowllm.runs.terminal import cell, heading, say
 
-    columns = [name for name in table if name != "reason"]
+    columns = [name for name in table if name not in ("reason", "remarks")]
     shown = Table(*(heading(HEADINGS.get(name, name)) for name in columns))
     scored = table[table["nats"].notna()]
     for row in scored.head(num)[columns].itertuples(index=False):

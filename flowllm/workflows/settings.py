@@ -69,7 +69,8 @@ class InfillSettings:
     """What is to be filled in, and how; exactly one of `sites`, `element` and `keep` is given.
 
     Attributes:
-        sites: mask these, as in 3,4; counted from 1 in the order of the file.
+        sites: mask these, as in 3,4; counted from 1 in the order of the file as written. A site of
+            a CIF with symmetry stands for all its atoms in the cell.
         element: or mask all sites of this element.
         keep: or keep only so many atoms, the least electronegative first, and complete the crystal.
         num: how many proposals, or completions, are refined and kept.

@@ -68,6 +68,19 @@ def test_the_rate_of_a_product_follows_its_time(monkeypatch):
     assert matmul_rate(100, seconds=0.01) == pytest.approx(2 * 100**3 / 1e-3 / 1e9)
 
 
+def test_reading_is_timed_on_texts_that_read_back(system, bench):
+    from flowllm.bench.reading import bench_reading, cif_text
+    from flowllm.inputs.cif import crystal_from_cif
+
+    assert bench.reading.texts == 1_000
+    crystals = system.generate(2, refinement=RefineSettings(steps=1)).refined
+    found = bench_reading(crystals, texts=5)
+    assert found.texts == 5 and found.per_second == pytest.approx(5 / found.seconds)
+    read = crystal_from_cif(cif_text(crystals[1])).crystal
+    assert read.formulas == crystals[1].formulas
+    assert read.lengths == pytest.approx(crystals[1].lengths, abs=1e-5)
+
+
 def test_threads_are_set_for_a_while():
     before = torch.get_num_threads()
     with used_threads(before + 1):

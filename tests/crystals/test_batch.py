@@ -1,5 +1,7 @@
 """CrystalBatch: a collection of crystals and its conversions."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from pymatgen.core import Lattice, Structure
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.cells import wrap
-from flowllm.crystals.cif import _parse_plain_cif, parse_cif
+from flowllm.crystals.cif import parse_cif
 from flowllm.errors import InputError
 
 CELLS = {
@@ -222,17 +224,13 @@ def test_compositions_and_formulas():
 # ---- CIF text
 
 
-def test_plain_cifs_read_by_gemmi_equal_pymatgens_own_parser(mp20_rows):
-    read = 0
+def test_cifs_are_read_as_pymatgens_own_parser_reads_them(mp20_rows):
     for name, text in zip(mp20_rows.material_id, mp20_rows.cif, strict=True):
-        plain = _parse_plain_cif(text)
-        if plain is None:
-            continue
-        read += 1
         theirs = Structure.from_str(text, fmt="cif")
-        ours = CrystalBatch.from_pymatgen([plain], [name])
+        ours = CrystalBatch.from_pymatgen([parse_cif(text, name)], [name])
         assert_equal(ours, CrystalBatch.from_pymatgen([theirs], [name]), 1e-4)
-    assert read == 200  # every row is of the plain kind; else the fast path is for nothing
+        assert_equal(CrystalBatch.from_cif([text], [name]), ours, 1e-9)
+    assert len(mp20_rows) == 200
 
 
 def test_a_cif_with_symmetry_operations_is_expanded():
@@ -270,8 +268,17 @@ def test_partial_occupancy_is_refused_by_name():
         parse_cif(HEAD + "Fe Fe1 0 0 0 0.5\nNi Ni1 0 0 0 0.5\n", "alloy")
 
 
-@pytest.mark.parametrize("text", ["", "hello", HEAD, HEAD[:60], "data_x\nloop_\n_a _b\n1 2 3\n"])
-def test_a_corrupt_cif_is_refused_by_name_in_one_line(text):
-    with pytest.raises(InputError, match=r"^broken: the CIF does not parse") as caught:
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "the CIF does not parse (no data_ block)"),
+        ("hello", "the CIF does not parse (no data_ block)"),
+        (HEAD, "the CIF does not parse (no atom sites)"),
+        (HEAD[:45], "_cell_length_c is missing"),
+        ("data_x\nloop_\n_a _b\n1 2 3\n", "line 2: the loop of _a has a wrong number of values"),
+    ],
+)
+def test_a_corrupt_cif_is_refused_by_name_in_one_line(text, reason):
+    with pytest.raises(InputError, match=f"^broken: .*{re.escape(reason)}") as caught:
         parse_cif(text, "broken")
     assert "\n" not in str(caught.value)

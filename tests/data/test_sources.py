@@ -13,7 +13,7 @@ def test_mp20_comes_from_the_data_folder(data_dir, mp20_rows):
     rows = load_rows("mp_20", "val")
     assert len(rows) == 8887
     assert rows.ids[0] == mp20_rows.material_id[0]
-    assert rows.cifs[0] == mp20_rows.cif[0]
+    assert rows.items[0].text.strip() == mp20_rows.cif[0].strip()
     assert rows.properties["space_group"][0] == mp20_rows["spacegroup.number"][0]
     assert int((rows.properties["exact"] == 1).sum()) == 7441
     assert int(np.isnan(rows.properties["e_above_hull"]).sum()) == 1446
@@ -48,7 +48,7 @@ def test_an_own_table(tmp_path, name):
     file = tmp_path / name
     file.write_bytes(gzip.compress(TABLE.encode()) if name.endswith("gz") else TABLE.encode())
     rows = load_rows(file)
-    assert rows.ids == ["a", "b"] and rows.cifs == ["text1", "text2"]
+    assert rows.ids == ["a", "b"] and [item.text for item in rows.items] == ["text1", "text2"]
     assert np.array_equal(rows.properties["band_gap"], [1.5, np.nan], equal_nan=True)
     assert rows.properties["space_group"].tolist() == [225, 0]
     assert np.array_equal(rows.properties["e_above_hull"], [np.nan, 0.1], equal_nan=True)
@@ -62,11 +62,13 @@ def test_rows_without_ids_are_numbered(tmp_path):
 
 def test_a_folder_of_cifs(tmp_path):
     (tmp_path / "deep").mkdir()
-    (tmp_path / "b.cif").write_text("data_b")
-    (tmp_path / "deep" / "a.CIF").write_text("data_a")
+    for place, name in (("b.cif", "b"), ("deep/a.CIF", "a")):
+        (tmp_path / place).write_text(f"data_{name}\n_cell_length_a 4\n")
     (tmp_path / "notes.txt").write_text("no crystal")
     rows = load_rows(tmp_path)
-    assert rows.ids == ["b", "deep/a"] and rows.cifs == ["data_b", "data_a"]
+    assert rows.ids == ["b", "deep/a"]
+    assert [item.text.split()[0] for item in rows.items] == ["data_b", "data_a"]
+    assert rows.notes == ("not read, of other kinds: 1 × .txt",)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_a_folder_of_cifs(tmp_path):
     [
         ("", "own.csv is empty"),
         ("cif\n", "own.csv holds no rows"),
-        ("id,structure\na,b\n", "own.csv has no column cif; its columns are id, structure"),
+        ("id,formula\na,b\n", "has no column cif or structure; its columns are id, formula"),
         ("cif,band_gap\nx,wide\n", "column band_gap holds 'wide' in row 1, not a number"),
         ("cif,spacegroup.number\nx,231\n", "231 in row 1 is no space group number"),
     ],
@@ -87,12 +89,12 @@ def test_a_table_that_cannot_be_used_is_named(tmp_path, content, message):
 
 def test_a_broken_archive_a_missing_file_and_an_empty_folder_are_named(tmp_path):
     (tmp_path / "own.csv.gz").write_bytes(b"not gzip at all")
-    with pytest.raises(InputError, match=r"own.csv.gz is not a readable CSV file"):
+    with pytest.raises(InputError, match=r"own.csv.gz cannot be read: it is no gzip file"):
         load_rows(tmp_path / "own.csv.gz")
     with pytest.raises(InputError, match=r"no such data set: .*none.csv"):
         load_rows(tmp_path / "none.csv")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty holds no .cif files"):
+    with pytest.raises(InputError, match=r"empty holds no crystals"):
         load_rows(tmp_path / "empty")
 
 

@@ -66,7 +66,7 @@ def test_export_takes_the_relaxed_crystals_that_have_a_flag(folder, tmp_path):
     ("words", "message"),
     [
         (["evaluate", "{nowhere}", "--out", "{out}"], "no such file or folder"),
-        (["evaluate", "{empty}", "--out", "{out}"], "holds no .cif files"),
+        (["evaluate", "{empty}", "--out", "{out}"], "holds no crystals"),
         (["evaluate", "{cif}", "--out", "{out}", "--only", "spin"], "no stage 'spin'"),
         (["evaluate", "{cif}", "--out", "{out}", "--reference", "mp_21"], "no reference 'mp_21'"),
         (["evaluate", "{cif}", "--out", "{out}", "--reference", "{old}"], "version 0"),
@@ -117,7 +117,7 @@ def test_the_shipped_reference_is_that_of_the_data(data_dir):
     place = {str(name): index for index, name in enumerate(prints.ids)}
     from flowllm.data import reduce_cif
 
-    crystals = CrystalBatch.concatenate(reduce_cif(rows.cifs[i], rows.ids[i]) for i in chosen)
+    crystals = CrystalBatch.concatenate(reduce_cif(rows.items[i].text, rows.ids[i]) for i in chosen)
     kept = [place[str(name)] for name in crystals.ids]
     fresh = fingerprint_crystals(crystals, workers=1)
     np.testing.assert_allclose(fresh.structure, prints.structure[kept], atol=2e-3)

@@ -93,18 +93,24 @@ def test_a_folder_is_read_at_any_depth_in_the_given_cells(tmp_path):
     same(inputs.crystals, THREE[[0, 2, 1]], ids=False)
     assert inputs.oversized.tolist() == [False, True, False]
     assert inputs.remarks.tolist() == ["", "21 atoms, more than 20", ""]
-    assert inputs.notes == ("1 crystals have more than 20 atoms",)
+    assert inputs.notes == (
+        "not read, of other kinds: 1 × .txt",
+        "1 crystals have more than 20 atoms",
+    )
     assert inputs.origin == str(tmp_path)
 
 
 FAULTS = {
     "disordered": (cif("Fe", occupancy="0.5"), "partial occupancy"),
     "nan": (cif(x="nan"), "does not parse"),
-    "element": (cif("Qq"), "Qq is no element"),
+    "element": (cif("Qq"), "site A1: Qq is no element"),
     "empty": ("", "no CIF text"),
     "words": ("once upon a time", "does not parse"),
     "no-atoms": (cif().split("loop_\n _atom_site")[0], "does not parse"),
-    "negative": (cif().replace("length_a 4", "length_a -4"), "length or angle is negative"),
+    "negative": (
+        cif().replace("length_a 4", "length_a -4"),
+        "negative: _cell_length_a is -4",
+    ),
 }
 
 
@@ -146,7 +152,7 @@ def test_several_structures_in_a_file_are_several_crystals(tmp_path):
     (tmp_path / "one.cif").write_text(title + cif("Rb"))
     for source in (tmp_path, tmp_path / "many.cif"):
         inputs = read_inputs(source)
-        assert inputs.ids.tolist()[:3] == ["many-1", "many-2", "many-3"]
+        assert inputs.ids.tolist()[:3] == ["many-made", "many-made-2", "many-made-3"]
         assert inputs.readable.tolist()[:3] == [True, True, False]
     assert read_inputs(tmp_path).crystals.atomic_numbers.tolist() == [11, 17, 19, 17, 37, 17]
     table = pd.DataFrame({"cif": [cif("Na") + cif("K"), cif()]})
@@ -496,14 +502,14 @@ def test_sources_without_crystals_are_one_clear_message(tmp_path):
     (tmp_path / "a.pdf").write_text("x")
     (tmp_path / "short.csv.gz").write_bytes(gzip.compress(b"cif\n" * 1000)[:-9])
     faults = {
-        "empty": "holds no .cif files",
+        "empty": "holds no crystals",
         "nowhere": "no such file or folder",
-        "no.csv": "has no column cif; its columns are id, formula",
+        "no.csv": "has no column cif or structure; its columns are id, formula",
         "none.csv": "no crystals in it",
-        "nothing.csv": "is not a readable CSV file",
+        "nothing.csv": "is empty",
         "ragged.csv": "is not a readable CSV file",
         "blank.xyz": "no crystals in it",
-        "a.pdf": r"is of no kind that can be read \(.cif, .xyz",
+        "a.pdf": r"is of no kind that can be read; read are CIF \(.cif",
         "short.csv.gz": "cannot be read",
     }
     for name, message in faults.items():

@@ -14,6 +14,7 @@ from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
+from flowllm.inputs.remarks import summary
 from flowllm.methods.flow.settings import RefineSettings
 from flowllm.runs.archive import read_archive
 from flowllm.workflows.generate import GenerateSettings, generate_run, read_crystals, refine_run
@@ -376,12 +377,11 @@ def test_refinement_of_many_files_goes_on_where_it_stopped(
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], "no CIF file is given"),
-        (["nowhere.cif"], "no such file: .*nowhere.cif"),
-        (["salt.cif", "nowhere.cif"], "no such file: .*nowhere.cif"),
+        ([], "no file of crystals is given"),
+        (["nowhere.cif"], "no such file or folder: .*nowhere.cif"),
+        (["salt.cif", "nowhere.cif"], "no such file or folder: .*nowhere.cif"),
         (["broken.cif"], "nothing to refine: .*broken.cif.*does not parse"),
         (["disordered.cif", "large.cif"], "disordered.cif.*partial occupancy.*large.cif: 21 atoms"),
-        (["."], "cannot be read"),
     ],
 )
 def test_where_nothing_can_be_refined_nothing_is_written(system, cifs, tmp_path, names, message):
@@ -391,6 +391,22 @@ def test_where_nothing_can_be_refined_nothing_is_written(system, cifs, tmp_path,
     assert not out.parent.exists()
 
 
+def test_a_folder_is_refined_as_its_files_are(system, cifs, tmp_path, no_page):
+    """Every file below it is one of the inputs; the table says what was left out and remarked."""
+    (cifs / "notes.txt").write_text("no crystal")
+    (cifs / "deuterium.cif").write_text(
+        (cifs / "salt.cif").read_text().replace("  Cl  ", "  D  ").replace("  Cl-  ", "  D  ")
+    )
+    said = []
+    made, refused = refine_run(system, [cifs], FEW_STEPS, tmp_path / "out", on_read=said.append)
+    assert len(refused) == 3 and sorted(made.refined.formulas) == ["NaCl", "NaH"]
+    assert said[0].notes == ("not read, of other kinds: 1 × .txt",)
+    with open(tmp_path / "out" / "crystals.csv", newline="") as handle:
+        remarks = {row["formula"]: row["remarks"] for row in csv.DictReader(handle)}
+    assert remarks["NaCl"] == "" and "Cl4 is deuterium, read as H" in remarks["NaH"]
+    assert summary(remarks.values()).startswith("5 remarks: 4 × … is deuterium, read as H")
+
+
 def test_inputs_in_the_output_folder_are_safe(system, cifs):
     with pytest.raises(InputError, match="lies in the output folder"):
         refine_run(system, [cifs / "salt.cif"], FEW_STEPS, cifs, overwrite=True)
@@ -398,9 +414,9 @@ def test_inputs_in_the_output_folder_are_safe(system, cifs):
 
 
 def test_the_hash_of_the_files_follows_their_content(cifs):
-    first = read_crystals([cifs / "salt.cif"], 20)[2]
+    first = read_crystals([cifs / "salt.cif"], 20).content
     (cifs / "salt.cif").write_text((cifs / "salt.cif").read_text() + "\n")
-    assert read_crystals([cifs / "salt.cif"], 20)[2] != first
+    assert read_crystals([cifs / "salt.cif"], 20).content != first
 
 
 @pytest.mark.parametrize("change", [{"num": 0}, {"seed": -1}, {"part_size": 0}])

@@ -1,5 +1,7 @@
 """`flowllm infill` from the command line: results, and what is said when it cannot be done."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from pymatgen.core import Lattice, Structure
@@ -61,3 +63,25 @@ def test_bad_input_says_what_to_do_and_writes_nothing(file, tmp_path, capsys, wo
     assert main(["infill", str(file), *words, "--out", str(out)]) != 0
     assert message in capsys.readouterr().err
     assert not (out / "crystals.csv").exists()
+
+
+def test_sites_are_those_of_the_file_as_written(tmp_path, capsys):
+    """A site of rock salt stands for four atoms; the second is chlorine, not the second atom."""
+    case = Path(__file__).parents[1] / "inputs" / "cases" / "44_infill_symmetric" / "sym.cif"
+    out = tmp_path / "out"
+    words = ["--sites", "2", "--elements", "F,Br", "--num", "1", "--steps", "2"]
+    assert main(["infill", str(case), *words, "--out", str(out)]) == 0
+    table = pd.read_csv(out / "crystals.csv", keep_default_na=False)
+    assert table["formula"][0] in ("NaF", "NaBr")
+    assert "on sites 2 (Cl1, 4 atoms of the cell) of sym.cif" in table["prompt"][0]
+    assert "4 atoms of the cell" in capsys.readouterr().out
+    assert table["remarks"].tolist() == [""]
+    assert main(["infill", str(case), "--sites", "3", "--out", str(tmp_path / "b")]) == 2
+    assert "site 3 is outside the structure; its sites are 1 to 2" in capsys.readouterr().err
+
+
+def test_a_file_of_several_crystals_is_none_to_fill_in(tmp_path, capsys):
+    case = Path(__file__).parents[1] / "inputs" / "cases" / "09_blocks" / "two.cif"
+    assert main(["infill", str(case), "--sites", "1", "--out", str(tmp_path / "out")]) == 2
+    assert "holds 2 crystals (two-first, two-second)" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

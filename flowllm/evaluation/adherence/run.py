@@ -95,7 +95,7 @@ def _finished(file: Path) -> dict[str, Any] | None:
     try:
         found = read_json(file)
         rows = found["figures"]
-        sound = all({"kind", "mode", "figure", "stage", "value"} <= set(row) for row in rows)
+        sound = all({"kind", "constraints", "figure", "stage", "text"} <= set(row) for row in rows)
         return found if isinstance(found, dict) and sound else None
     except (InputError, KeyError, TypeError):
         return None

@@ -56,14 +56,19 @@ class Proposals:
 
 
 def masked_sites(
-    structure: Structure, sites: Sequence[int] | None = None, element: str | None = None
+    structure: Structure,
+    sites: Sequence[int] | None = None,
+    element: str | None = None,
+    atoms_of_sites: Sequence[Sequence[int]] = (),
 ) -> list[int]:
-    """Positions, from 0, of the sites to be masked.
+    """Positions, from 0, of the atoms to be masked.
 
     Args:
-        structure: n sites.
-        sites: their numbers, counted from 1 as crystallographers do.
-        element: or all sites of this element; a whole symbol, C is not Ca.
+        structure: n atoms.
+        sites: numbers of sites, counted from 1 as crystallographers do.
+        element: or all atoms of this element; a whole symbol, C is not Ca.
+        atoms_of_sites: per site of the file the positions of its atoms, where symmetry makes
+            several of one; left out, each atom is a site.
 
     Raises:
         InputError: a number is outside the structure, the element is not in it, or not exactly one
@@ -81,12 +86,13 @@ def masked_sites(
     assert sites is not None
     if not sites:
         raise InputError("the list of sites is empty")
+    atoms = atoms_of_sites or [(place,) for place in range(len(present))]
     for number in sites:
-        if not 1 <= number <= len(present):
+        if not 1 <= number <= len(atoms):
             raise InputError(
-                f"site {number} is outside the structure; its sites are 1 to {len(present)}"
+                f"site {number} is outside the structure; its sites are 1 to {len(atoms)}"
             )
-    return sorted({number - 1 for number in sites})
+    return sorted({place for number in sites for place in atoms[number - 1]})
 
 
 def propose_elements(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -306,6 +307,16 @@ def test_a_finished_run_is_read_and_another_refused(measured, settings, monkeypa
     other = AdherenceSettings(**{**vars(settings), "num": 5})
     with pytest.raises(InputError, match="num is 6 there and 5 now"):
         measure_adherence(other, out, device="cpu")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", '{"figures": [3]}', '{"figures": [{}]}'])
+def test_a_damaged_summary_of_a_finished_run_is_made_again(measured, settings, tmp_path, content):
+    out = tmp_path / "out"
+    shutil.copytree(measured[0], out)
+    (out / "summary.json").write_text(content)
+    again = measure_adherence(settings, out, device="cpu", workers=1)
+    assert again["figures"] == measured[1]["figures"]
+    assert json.loads((out / "summary.json").read_text())["figures"]
 
 
 def test_an_interrupted_run_goes_on_and_ends_as_the_other(

@@ -1,6 +1,7 @@
 """LoRA: the base stays, the adapter learns a family, and saved it comes back."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -193,3 +194,14 @@ def test_the_defaults_are_the_papers():
     assert AdapterSettings() == AdapterSettings(8, 32.0, 0.0)
     paper = LMTrainSettings.paper()
     assert (paper.epochs, paper.batch_size, paper.learning_rate) == (10, 16, 5e-4)
+
+
+@pytest.mark.parametrize("rank", [10**9, 0, -1, "8", None, True])
+def test_a_rank_that_the_weights_do_not_have_is_refused(base, adapted, tmp_path, rank):
+    folder = str(tmp_path / "base")
+    base.save_pretrained(folder)
+    shutil.copytree(adapted[2], tmp_path / "adapter")
+    file = tmp_path / "adapter" / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "r": rank}))
+    with pytest.raises(InputError, match=r"adapter_config\.json: r is "):
+        load_large(tmp_path / "adapter", base=folder)

@@ -17,8 +17,7 @@ from flowllm.evaluation import Report
 from flowllm.evaluation.report import SUMMARY, TABLE
 from flowllm.evaluation.stages import FLAGS
 from flowllm.inputs import read_inputs
-from flowllm.inputs.rows import is_run
-from flowllm.inputs.runs import RUNS_OF_CRYSTALS
+from flowllm.inputs.runs import RUNS_OF_CRYSTALS, is_run
 from flowllm.inputs.tables import table_of
 from flowllm.metrics.properties import density, n_elements
 from flowllm.runs.folder import RunFolder
@@ -161,6 +160,8 @@ def _read(source: CrystalBatch | str | Path) -> tuple[str, pd.DataFrame, Crystal
                 rows[flag] = texts.map({"true": True, "false": False}).astype("boolean")
     if (found.reasons != "").any():
         rows["reason"] = found.reasons.astype(object)
+    if (found.remarks != "").any():
+        rows["remarks"] = found.remarks.astype(object)
     name = Path(source).name if isinstance(source, (str, Path)) else "crystals"
     return name, rows, found.crystals
 

@@ -141,9 +141,18 @@ def load_model(
 def _check_rank(folder: Path) -> None:
     """Raise for a rank that the adapter's weights are not of, before anything is made of it."""
     rank = read_record(folder / ADAPTER_CONFIG).get("r")
-    sizes = {size for shape in shapes_of(folder / ADAPTER).values() for size in shape}
-    if isinstance(rank, bool) or not isinstance(rank, int) or rank not in sizes:
-        raise InputError(f"{folder / ADAPTER_CONFIG}: r is {str(rank)[:40]}, which no weight has")
+    try:
+        sizes = {size for shape in shapes_of(folder / ADAPTER).values() for size in shape}
+    except InputError as error:
+        raise InputError(f"{folder} cannot be loaded: {error}") from error
+    if (
+        isinstance(rank, bool)
+        or not isinstance(rank, int)
+        or not 1 <= rank <= max(sizes, default=0)
+    ):
+        raise InputError(
+            f"{folder / ADAPTER_CONFIG}: r is {str(rank)[:40]}, beyond all its weights"
+        )
 
 
 def _base_name(folder: Path) -> str:
