@@ -159,9 +159,19 @@ def summary_of(folder: str | Path) -> dict[str, Any]:
     """What a prepared folder's summary.json says: per split read, kept, rejected by reason, …
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it is damaged.
     """
-    return read_record(Path(folder) / "summary.json")
+    path = Path(folder) / "summary.json"
+    summary = read_record(path)
+    splits = JsonObject(summary, path).record("splits")
+    for split in (splits.record(name) for name in splits):
+        for name in ("kept", "rejected"):
+            split.integer(name, least=0)
+        remarks = split.record("remarks", {})
+        for remark in remarks:
+            remarks.integer(remark, least=0)
+        split.array("notes", [])
+    return summary
 
 
 def _split_names(

@@ -16,6 +16,7 @@ from flowllm.errors import InputError
 from flowllm.inputs.items import Item, ReadCrystal, crystal_from_lattice, element_number
 from flowllm.inputs.limits import shown
 from flowllm.inputs.xyz import check_periodic
+from flowllm.runs.json_object import type_name
 
 ID_KEYS = ("material_id", "entry_id", "task_id", "id", "name")
 DEPTH = 4  # lists in tables in lists
@@ -92,7 +93,7 @@ def structures_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[
         for item in value:
             yield from structures_in(item, "", depth + 1)
     elif not isinstance(value, dict):
-        raise InputError(f"the JSON holds {type(value).__name__}, no structure")
+        raise InputError(f"the JSON holds {type_name(value)}, no structure")
     elif _is_structure(value):
         yield name or _id_of(value), value
     elif isinstance(value.get("ids"), list) and "nextid" in value:  # a database of ASE

@@ -28,7 +28,7 @@ from flowllm.stability.grouping import SECONDS
 from flowllm.stability.hull_table import REFERENCE_FOLDER
 from flowllm.stability.index_about import Agreement, IndexSettings
 from flowllm.stability.novelty import Novelty
-from flowllm.stability.packing import pack_entries, unpack_entries
+from flowllm.stability.packing import STORED, pack_entries, unpack_entries
 from flowllm.stability.same_formula import (
     ReducedFormula,
     by_formula,
@@ -191,13 +191,14 @@ class NoveltyIndex:
             InputError: no such file, or no such index.
         """
         with open_archive(path, "is no novelty index") as archive:
-            content = json.loads(archive["about"].tobytes().decode("utf-8"))
+            content = json.loads(archive.typed("about", "u").tobytes().decode("utf-8"))
             about = JsonObject(content, "its record")
             if about.values.get("version") != VERSION:
                 raise InputError("another version of flowllm wrote it")
             settings = about.record("settings").make(IndexSettings)
             agreements = tuple(each.make(Agreement) for each in about.records("agreements"))
-            unpacked = unpack_entries(archive, settings.neighbours, settings.cutoff)
+            arrays = {n: archive.typed(n, kinds, width) for n, (kinds, width) in STORED.items()}
+            unpacked = unpack_entries(arrays, settings.neighbours, settings.cutoff)
             return cls(*unpacked, settings, agreements)
 
 

@@ -50,8 +50,8 @@ class ElementalReferences:
         Raises:
             InputError: the file is missing or is no such file.
         """
-        entries = JsonObject.read(path)
         try:
+            entries = JsonObject.read(path)
             return cls({element: _per_atom(entries, element) for element in entries})
         except InputError as error:
             raise InputError(f"{path} holds no elemental reference entries: {error}") from None
