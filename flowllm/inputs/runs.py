@@ -55,7 +55,7 @@ def run_listing(folder: Path, read_folder: Callable[[Path], Listing]) -> Listing
         raise InputError(f"{folder}: the run has not finished any crystals yet")
     if found.prompts is None and (folder / "crystals.csv").is_file():
         rows = table_of(folder / "crystals.csv")
-        known = dict(zip(rows.get("id", []), rows.get("prompt", []), strict=True))
+        known = dict(zip(rows.get("id", []), rows.get("prompt", []), strict=False))
         found.prompts = [known.get(item.name, "") for item in found.items]
     if not finished:
         wanted = record["settings"].get("num", "more")
