@@ -54,8 +54,9 @@ def data(
     splits = prepared_summary(folder)["splits"]
     for name, split in splits.items():
         say(f"{name}: {split['kept']} crystals")
-    counts = sum((Counter(split["remarks"]) for split in splits.values()), Counter[str]())
-    notes = dict.fromkeys(note for split in splits.values() for note in split["notes"])
+    counts = sum((Counter(split.get("remarks", {})) for split in splits.values()), Counter[str]())
+    found = [str(note) for split in splits.values() for note in split.get("notes", [])]
+    notes = dict.fromkeys(found)
     print_remarks(notes, summary_of(counts))
     failed = sum(split["rejected"] for split in splits.values())
     say(f"in {folder}; {failed} rows failed, listed with the reason in {folder / 'rejected.csv'}")

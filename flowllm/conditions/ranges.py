@@ -14,12 +14,14 @@ from flowllm.conditions.conditions import KINDS, Conditions
 from flowllm.conditions.formula import read_formula
 from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.errors import InputError
+from flowllm.runs.json_object import JsonObject
 
 if TYPE_CHECKING:
     from flowllm.data.dataset import CrystalSet
 
 UNITS = {name: kind.unit for name, kind in KINDS.items() if kind.number}
 """The conditions whose values are numbers, and their units."""
+LARGEST_CELL = 10**6  # atoms; of any data set
 FEW = 10  # a space group or an element that fewer training crystals have is called rare
 
 
@@ -93,19 +95,18 @@ class TrainingRanges:
         Raises:
             InputError: it is something else.
         """
-        try:
-            ranges = {str(name): Range(**numbers) for name, numbers in value["ranges"].items()}
-            return cls(
-                int(value["crystals"]),
-                {name: ranges[name] for name in UNITS if name in ranges},
-                {s: int(value["elements"][s]) for s in value["elements"] if NUMBER_OF[s]},
-                {
-                    int(group): {int(atoms): int(count) for atoms, count in sizes.items()}
-                    for group, sizes in value["space_groups"].items()
-                },
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError("the ranges of the training data are damaged") from error
+        record = JsonObject(value, "the ranges of the training data")
+        ranges, elements = record.record("ranges"), record.record("elements")
+        groups = record.record("space_groups")
+        unknown = [symbol for symbol in elements if symbol not in NUMBER_OF]
+        if unknown:
+            raise InputError(f"{elements.where}: {unknown[0][:40]!r} is no element")
+        return cls(
+            record.integer("crystals", least=0),
+            {name: ranges.record(name).make(Range) for name in UNITS if name in ranges},
+            {symbol: elements.integer(symbol, least=0) for symbol in elements},
+            {group: _counts(groups.record(str(group))) for group in _numbers_of(groups, 230)},
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -186,3 +187,16 @@ class TrainingRanges:
         between = [SYMBOLS[n] for n in range(seen[0], seen[-1]) if n not in seen]
         without = f" without {', '.join(between)}" if between else ""
         return f"{len(seen)} elements, {SYMBOLS[seen[0]]} to {SYMBOLS[seen[-1]]}{without}"
+
+
+def _numbers_of(record: JsonObject, most: int) -> list[int]:
+    """The names of an object that are whole numbers from 1, as numbers."""
+    for name in record:
+        if not (name.isdecimal() and name.isascii() and len(name) < 10 and 1 <= int(name) <= most):
+            raise InputError(f"{record.where}: {name[:40]!r} is no number from 1 to {most}")
+    return [int(name) for name in record]
+
+
+def _counts(sizes: JsonObject) -> dict[int, int]:
+    """Atoms per cell -> crystals."""
+    return {n: sizes.integer(str(n), least=0) for n in _numbers_of(sizes, LARGEST_CELL)}

@@ -15,7 +15,7 @@ from flowllm.crystals.distances import shortest_distances
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.reduce import ReduceSettings, reduce_crystal
 from flowllm.data.sources import Rows
-from flowllm.errors import InputError
+from flowllm.errors import InputError, first_line
 from flowllm.inputs.limits import DEFAULT_LIMITS
 from flowllm.inputs.read import read_item
 from flowllm.inputs.remarks import joined_remarks
@@ -112,7 +112,7 @@ def prepare_chunk(chunk: Chunk) -> PreparedChunk:
         except InputError as error:
             rejected.append((row, name, str(error).removeprefix(f"{name}: ")))
         except Exception as error:  # one strange row must not stop the other 44,108
-            rejected.append((row, name, f"it cannot be reduced ({type(error).__name__})"))
+            rejected.append((row, name, f"it cannot be reduced: {first_line(error)}"))
     batch = CrystalBatch.concatenate(crystals)
     nearest = shortest_distances(batch, OVERLAP)
     sound = ~(nearest < OVERLAP)

@@ -42,6 +42,7 @@ from flowllm.inputs.remarks import counted
 from flowllm.parallel.map import Failure, iterate_crystals
 from flowllm.runs.files import atomic_write, read_record, write_json
 from flowllm.runs.folder import RunFolder
+from flowllm.runs.json_object import JsonObject
 from flowllm.runs.parts import Parts, Wanted
 from flowllm.runs.progress import ItemProgress
 from flowllm.runs.texts import csv_of
@@ -144,7 +145,7 @@ def prepare_folder(
 
 def splits_of(folder: Path) -> list[str]:
     """The splits that a prepared folder holds, in the order of the source's."""
-    return list(summary_of(folder)["splits"])
+    return list(JsonObject.read(folder / "summary.json").record("splits"))
 
 
 def cached_folder(source: str | Path, recorded: dict[str, Any]) -> Path:
@@ -158,9 +159,19 @@ def summary_of(folder: str | Path) -> dict[str, Any]:
     """What a prepared folder's summary.json says: per split read, kept, rejected by reason, …
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it is damaged.
     """
-    return read_record(Path(folder) / "summary.json")
+    path = Path(folder) / "summary.json"
+    summary = read_record(path)
+    splits = JsonObject(summary, path).record("splits")
+    for split in (splits.record(name) for name in splits):
+        for name in ("kept", "rejected"):
+            split.integer(name, least=0)
+        remarks = split.record("remarks", {})
+        for remark in remarks:
+            remarks.integer(remark, least=0)
+        split.array("notes", [])
+    return summary
 
 
 def _split_names(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from flowllm.metrics.statistics import Estimate, estimate
+from flowllm.runs.json_object import JsonObject
 
 SHARE = "share"
 """The unit of a rate; it is kept as a number from 0 to 1 and printed in percent."""
@@ -97,6 +98,16 @@ class Metric:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Metric:
-        """What `to_json` gave."""
-        numbers = {k: math.nan if row[k] is None else row[k] for k in ("value", "low", "high")}
-        return cls(**{**row, **numbers})
+        """What `to_json` gave.
+
+        Raises:
+            InputError: a value is missing or of another type.
+        """
+        record = JsonObject(row, "a figure")
+        name, unit, note = record.text("name"), record.text("unit", ""), record.text("note", "")
+        value, low, high = (
+            math.nan if n in record and record.values[n] is None else record.number(n)
+            for n in ("value", "low", "high")
+        )
+        data = None if record.values.get("data") is None else record.number("data")
+        return cls(name, value, low, high, record.integer("n", 0, least=0), unit, data, note)

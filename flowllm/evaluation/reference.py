@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 RECORD, PRINTS, SCALER, VALUES = "reference.json", "test.npz", "scaler.json", "values.npz"
+COLUMNS = {"density": "f", "n_elements": "iu", "space_groups": "iu"}  # and their values' kinds
 HULL, NOVELTY = "hull.npz", "novelty.npz"
 SHIPPED = "flowllm.reference"
 
@@ -152,7 +153,7 @@ class Reference:
     def _values(self) -> dict[str, np.ndarray]:
         file = self.folder / VALUES
         with open_archive(file, "is damaged") as archive:
-            return {name: archive[name] for name in ("density", "n_elements", "space_groups")}
+            return {name: archive.typed(name, kinds) for name, kinds in COLUMNS.items()}
 
 
 def shipped() -> list[str]:

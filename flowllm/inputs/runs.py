@@ -13,8 +13,8 @@ from flowllm.inputs.arrays import batch_listing
 from flowllm.inputs.items import Listing
 from flowllm.inputs.tables import table_of
 from flowllm.runs.archive import open_archive
-from flowllm.runs.files import read_json
 from flowllm.runs.folder import RunFolder
+from flowllm.runs.json_object import JsonObject
 
 RUNS_OF_CRYSTALS = ("generate", "refine")
 
@@ -44,8 +44,8 @@ def run_listing(folder: Path, read_folder: Callable[[Path], Listing]) -> Listing
     if finished and (folder / "trajectories.npz").is_file():
         found = _exact([folder / "trajectories.npz"], folder)
         if (folder / "summary.json").is_file():
-            stages = read_json(folder / "summary.json").get("stages", [])
-            found.rejected = sum(int(stage["rejected"]) for stage in stages)
+            stages = JsonObject.read(folder / "summary.json").records("stages", [])
+            found.rejected = sum(stage.integer("rejected", least=0) for stage in stages)
     elif parts:
         found = _exact(parts, folder)
         found.prompts, found.rejected = _of_parts(parts)
@@ -55,7 +55,7 @@ def run_listing(folder: Path, read_folder: Callable[[Path], Listing]) -> Listing
         raise InputError(f"{folder}: the run has not finished any crystals yet")
     if found.prompts is None and (folder / "crystals.csv").is_file():
         rows = table_of(folder / "crystals.csv")
-        known = dict(zip(rows.get("id", []), rows.get("prompt", []), strict=True))
+        known = dict(zip(rows.get("id", []), rows.get("prompt", []), strict=False))
         found.prompts = [known.get(item.name, "") for item in found.items]
     if not finished:
         wanted = record["settings"].get("num", "more")

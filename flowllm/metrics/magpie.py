@@ -15,7 +15,8 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
-from flowllm.runs.files import atomic_write, read_record
+from flowllm.runs.files import atomic_write
+from flowllm.runs.json_object import JsonObject
 
 COMPOSITION_SIZE = 132
 
@@ -123,10 +124,9 @@ class CompositionScaler:
         Raises:
             InputError: no such file, or not such a file.
         """
+        values = JsonObject.read(path)
+        mean, std = (values.numbers(name, length=COMPOSITION_SIZE) for name in ("mean", "std"))
         try:
-            values = read_record(path)
-            return cls(np.array(values["mean"], float), np.array(values["std"], float))
-        except InputError:
-            raise
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path} is not a scaler: {error}") from error
+            return cls(np.array(mean), np.array(std))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None

@@ -75,8 +75,31 @@ class Archive(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def _check(self, name: str) -> None:
-        """Compare what the header of an array promises with what the archive holds of it."""
+    def typed(self, name: str, kinds: str, columns: int | None = None) -> np.ndarray:
+        """An array whose type and shape are looked at before its values are read.
+
+        Args:
+            name: of the array.
+            kinds: kinds of its values, as `numpy.dtype.kind` has them: "f", "iu".
+            columns: of a table; None for a row of values.
+
+        Raises:
+            KeyError: there is none of that name.
+            InputError: it is of another type or shape, or as for `archive[name]`.
+        """
+        if name not in self.files:
+            raise KeyError(name)
+        shape, dtype = self._check(name)
+        if dtype.kind not in kinds or not shape or shape[1:] != (columns,) * (columns is not None):
+            raise InputError(f"{name} holds values of another type or shape ({dtype}, {shape})")
+        return self[name]
+
+    def _check(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Compare what the header of an array promises with what the archive holds of it.
+
+        Returns:
+            Its shape and the type of its values.
+        """
         archive = self._archive.zip
         assert archive is not None
         member = name if name in archive.namelist() else f"{name}.npy"
@@ -98,6 +121,7 @@ class Archive(Mapping[str, np.ndarray]):
                 min(shape, default=0) < 0 or promised != about.file_size - handle.tell()
             ):
                 raise InputError(f"{name} promises {promised:.3g} bytes, and other are there")
+        return shape, dtype
 
 
 @contextmanager

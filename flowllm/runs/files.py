@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from flowllm.errors import InputError
+from flowllm.errors import InputError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -237,10 +237,10 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not readable JSON: {error}") from error
-    except RecursionError as error:
-        raise InputError(f"{path} is not readable JSON: it is nested too deeply") from error
+    except UnicodeError as error:
+        raise InputError(f"{path} is not readable JSON: it is no text in UTF-8") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not readable JSON: {first_line(error)}") from error
 
 
 def read_record(path: str | Path) -> dict[str, Any]:

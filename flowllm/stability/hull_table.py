@@ -17,7 +17,8 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.hull import FormationEnergyHull
 from flowllm.errors import InputError
-from flowllm.runs.archive import open_archive, write_archive
+from flowllm.runs.archive import Archive, open_archive, write_archive
+from flowllm.runs.json_object import JsonObject
 from flowllm.stability.reference_energies import ElementalReferences, checked_energies
 
 REFERENCE_FOLDER = Path(__file__).parents[1] / "reference"
@@ -146,16 +147,17 @@ class HullTable:
             InputError: no such file, or no such table.
         """
         with open_archive(path, "is no hull") as archive:
-            about = json.loads(_as_text(archive["provenance"]))
-            if about.pop("version") != VERSION:
+            about = JsonObject(json.loads(_text_in(archive, "provenance")), "its provenance")
+            if about.values.pop("version", None) != VERSION:
                 raise InputError("another version of flowllm wrote it")
-            elements = _as_text(archive["elements"]).split()
-            references = dict(zip(elements, archive["reference_energies"].tolist(), strict=True))
+            elements = _text_in(archive, "elements").split()
+            energies = archive.typed("reference_energies", "f").tolist()
+            references = dict(zip(elements, energies, strict=True))
             return cls(
-                np.array(_as_text(archive["formulas"]).split(), dtype=np.str_),
-                archive["energies"],
+                np.array(_text_in(archive, "formulas").split(), dtype=np.str_),
+                archive.typed("energies", "f"),
                 ElementalReferences(references),
-                HullProvenance(**about),
+                about.make(HullProvenance),
             )
 
 
@@ -178,5 +180,5 @@ def _as_bytes(text: str) -> np.ndarray:
     return np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
 
 
-def _as_text(values: np.ndarray) -> str:
-    return values.tobytes().decode("utf-8")
+def _text_in(archive: Archive, name: str) -> str:
+    return archive.typed(name, "u").tobytes().decode("utf-8")

@@ -14,22 +14,21 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.metrics.matching import MatchSettings
 from flowllm.parallel.map import Failure, map_crystals
 from flowllm.runs.archive import open_archive, write_archive
+from flowllm.runs.json_object import JsonObject
 from flowllm.runs.progress import ItemProgress
 from flowllm.stability.entries import Entry, can_map, entry_of
 from flowllm.stability.grouping import SECONDS
 from flowllm.stability.hull_table import REFERENCE_FOLDER
 from flowllm.stability.index_about import Agreement, IndexSettings
 from flowllm.stability.novelty import Novelty
-from flowllm.stability.packing import pack_entries, unpack_entries
+from flowllm.stability.packing import STORED, pack_entries, unpack_entries
 from flowllm.stability.same_formula import (
     ReducedFormula,
     by_formula,
@@ -192,13 +191,15 @@ class NoveltyIndex:
             InputError: no such file, or no such index.
         """
         with open_archive(path, "is no novelty index") as archive:
-            about: dict[str, Any] = json.loads(archive["about"].tobytes().decode("utf-8"))
-            if about["version"] != VERSION:
+            content = json.loads(archive.typed("about", "u").tobytes().decode("utf-8"))
+            about = JsonObject(content, "its record")
+            if about.values.get("version") != VERSION:
                 raise InputError("another version of flowllm wrote it")
-            kept = about["settings"]
-            settings = IndexSettings(**{**kept, "match": MatchSettings(**kept["match"])})
-            unpacked = unpack_entries(archive, settings.neighbours, settings.cutoff)
-            return cls(*unpacked, settings, tuple(Agreement(**a) for a in about["agreements"]))
+            settings = about.record("settings").make(IndexSettings)
+            agreements = tuple(each.make(Agreement) for each in about.records("agreements"))
+            arrays = {n: archive.typed(n, kinds, width) for n, (kinds, width) in STORED.items()}
+            unpacked = unpack_entries(arrays, settings.neighbours, settings.cutoff)
+            return cls(*unpacked, settings, agreements)
 
 
 def load_novelty_index(name_or_path: str | Path = "mp_20") -> NoveltyIndex:

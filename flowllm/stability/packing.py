@@ -10,6 +10,10 @@ from flowllm.errors import InputError
 from flowllm.stability.entries import Entry
 from flowllm.stability.same_formula import ReducedFormula
 
+STORED = dict.fromkeys(("n_elements", "kinds", "counts", "num_atoms"), ("iu", None)) | {
+    "ids": ("u", None), "cells": ("f", 6), "fingerprints": ("u", None),
+}  # fmt: skip
+"""Arrays of an index, with the kinds of their values and their columns."""
 STEPS = 255  # of a fingerprint's values, from 0 to the cutoff
 
 

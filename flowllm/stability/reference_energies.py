@@ -6,7 +6,6 @@ Matbench Discovery (Riebesell et al., Nature Machine Intelligence 7, 836 (2025))
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
+from flowllm.runs.json_object import JsonObject
 
 REFERENCE_FILE = "hull/2023-02-07-mp-elemental-reference-entries.json"
 
@@ -51,19 +51,10 @@ class ElementalReferences:
             InputError: the file is missing or is no such file.
         """
         try:
-            entries = json.loads(Path(path).read_text(encoding="utf-8"))
-            energies = {}
-            for element, entry in entries.items():
-                atoms = float(sum(entry["composition"].values()))
-                if set(entry["composition"]) != {element}:
-                    raise ValueError(f"the entry of {element} is not made of {element}")
-                total = float(entry["energy"]) + float(entry.get("correction", 0.0))
-                energies[element] = total / atoms
-        except FileNotFoundError as error:
-            raise InputError(f"no such file: {path}") from error
-        except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
-            raise InputError(f"{path} holds no elemental reference entries: {error}") from error
-        return cls(energies)
+            entries = JsonObject.read(path)
+            return cls({element: _per_atom(entries, element) for element in entries})
+        except InputError as error:
+            raise InputError(f"{path} holds no elemental reference entries: {error}") from None
 
     def formation_energy(
         self, crystals: Compositions, energies: Sequence[float] | np.ndarray
@@ -120,3 +111,15 @@ def _compositions(crystals: Compositions) -> Sequence[Mapping[str, float]]:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(set(names)))
+
+
+def _per_atom(entries: JsonObject, element: str) -> float:
+    """The energy of an element's entry in eV/atom."""
+    entry = entries.record(element)
+    composition = entry.record("composition")
+    if list(composition) != [element]:
+        raise InputError(f"the entry of {element[:40]} is not made of {element[:40]}")
+    atoms = composition.number(element)
+    if not atoms > 0:
+        raise InputError(f"the entry of {element} holds {atoms} atoms")
+    return (entry.number("energy") + entry.number("correction", 0.0)) / atoms

@@ -10,7 +10,8 @@ from typing import Any
 
 from flowllm.conditions.ranges import TrainingRanges
 from flowllm.errors import InputError
-from flowllm.runs.files import atomic_write, read_json
+from flowllm.runs.files import atomic_write
+from flowllm.runs.json_object import JsonObject
 
 SYSTEM_FILE = "system.json"
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
@@ -60,20 +61,22 @@ class SystemRecord:
             InputError: it is missing or damaged.
         """
         path = folder / SYSTEM_FILE
-        content = read_json(path)
-        if not isinstance(content, dict) or "num_atoms_histogram" not in content:
+        record = JsonObject.read(path)
+        if "num_atoms_histogram" not in record:
             raise InputError(f"{path} does not describe a system of flowllm")
-        training = content.get("training")
+        training = record.values.get("training")
         try:
             ranges = None if training is None else TrainingRanges.from_json(training)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
-        parts = _parts(content, path) if "parts" in content else first_version(content)
-        start = content.get("start", 0.0)
-        if isinstance(start, bool) or not isinstance(start, (int, float)):
-            raise InputError(f"{path}: start is no number")
-        recipe = str(content.get("recipe", ""))
-        return cls(parts, content["num_atoms_histogram"], ranges, recipe, float(start))
+        parts = _parts(record) if "parts" in record else first_version(record.values)
+        return cls(
+            parts,
+            record.numbers("num_atoms_histogram"),
+            ranges,
+            record.text("recipe", ""),
+            record.number("start", 0.0),
+        )
 
     def write(self, folder: Path) -> None:
         """Write it into a system's folder."""
@@ -119,20 +122,20 @@ def find_model(name: str | Path) -> Path:
     )
 
 
-def _parts(content: dict[str, Any], path: Path) -> dict[str, PartRecord]:
+def _parts(record: JsonObject) -> dict[str, PartRecord]:
     """The parts that a file of this version names; none of them lies outside its folder."""
-    try:
-        parts = {
-            str(role): PartRecord(str(part["kind"]), str(part["folder"]))
-            for role, part in content["parts"].items()
-        }
-    except (TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{path}: the parts of the system are damaged") from error
-    for part in parts.values():
-        if Path(part.folder).is_absolute() or ".." in Path(part.folder).parts:
-            raise InputError(f"{path}: {part.folder} lies outside the system's folder")
+    listed = record.record("parts")
+    parts = {}
+    for role in listed:
+        part = listed.record(role)
+        folder = Path(part.text("folder"))
+        if folder.is_absolute() or ".." in folder.parts:
+            raise InputError(f"{record.where}: {folder} lies outside the system's folder")
+        parts[role] = PartRecord(part.text("kind"), part.text("folder"))
     if "prior" not in parts or set(parts) - set(ROLES):
-        raise InputError(f"{path}: a system has a prior and at most a refiner, not {sorted(parts)}")
+        raise InputError(
+            f"{record.where}: a system has a prior and at most a refiner, not {sorted(parts)}"
+        )
     return parts
 
 

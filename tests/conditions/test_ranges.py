@@ -72,7 +72,7 @@ def test_they_survive_the_disk(training):
 def test_damaged_ones_are_refused(training, spoil):
     value = json.loads(json.dumps(TrainingRanges.of(training).to_json()))
     spoil(value)
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match="^the ranges of the training data: "):
         TrainingRanges.from_json(value)
 
 

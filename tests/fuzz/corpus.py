@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+
+import flowllm
+from flowllm.crystals.batch import CrystalBatch
 
 CASES = Path(__file__).parents[1] / "inputs" / "cases"
 FORMULAS = (
@@ -20,7 +24,6 @@ PROMPT = (
 
 def write_corpus(folder: Path) -> None:
     """Files of every kind that is read, a run of each command that others read, and weights."""
-    from flowllm.crystals.batch import CrystalBatch
     from flowllm.crystals.trajectory import Trajectory
 
     files = folder / "files"
@@ -52,14 +55,38 @@ def write_corpus(folder: Path) -> None:
         if case.is_file() and case.name != "README" and case.suffix != ".py":
             name = f"{case.parent.name}-{case.name}"
             (files / name).write_bytes(case.read_bytes())
-    _write_runs(folder / "runs", folder / "system", files)
+    _write_systems(folder, crystals)
+    _write_references(folder / "reference")
+    _write_runs(folder / "runs", files)
 
 
-def _write_runs(runs: Path, system: Path, files: Path) -> None:
-    from flowllm.cli import main
+def _write_systems(folder: Path, crystals: CrystalBatch) -> None:
+    """The shipped system, and one with compositions and cells of training."""
+    from flowllm.methods.base.prior import BasePrior
     from flowllm.systems.system import FlowLLM
 
-    FlowLLM.from_pretrained("mp20-compact", "cpu").save_pretrained(system)
+    shipped = FlowLLM.from_pretrained("mp20-compact", "cpu")
+    shipped.save_pretrained(folder / "system")
+    prior = BasePrior.make("compositions", None, crystals)
+    FlowLLM(prior, shipped.refiner, [0, 1, 0, 0, 1]).save_pretrained(folder / "base")
+
+
+def _write_references(folder: Path) -> None:
+    """What evaluations compare with: the shipped reference, hull, index, and elements."""
+    shipped = Path(flowllm.__file__).parent / "reference" / "mp_20"
+    shutil.copytree(shipped, folder / "mp_20")
+    for name in ("hull.npz", "novelty.npz"):
+        shutil.move(folder / "mp_20" / name, folder / name)
+    entries = {
+        symbol: {"composition": {symbol: 2.0}, "energy": energy, "correction": 0.0}
+        for symbol, energy in (("Na", -2.6), ("Cl", -3.7), ("O", -9.8))
+    }
+    (folder / "elements.json").write_text(json.dumps(entries))
+
+
+def _write_runs(runs: Path, files: Path) -> None:
+    from flowllm.cli import main
+
     asked = ["--num", "2", "--elements", "Na,Cl", "--num-atoms", "2", "--steps", "1"]
     steps = [
         ["generate", *asked, "--device", "cpu", "--out", str(runs / "generate")],

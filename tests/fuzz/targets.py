@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import random
 import re
 import resource
@@ -13,11 +15,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import ase.io  # noqa: F401 - what takes seconds to import is no part of an input's time
+import pymatgen.io.cif  # noqa: F401
+
+from flowllm.cli import main
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.data import load_dataset
 from flowllm.errors import InputError
+from flowllm.evaluation.metric import Metric  # noqa: F401
+from flowllm.evaluation.reference import Reference
+from flowllm.evaluation.report import Report
+from flowllm.methods.base.prior import BasePrior  # noqa: F401
+from flowllm.methods.flow.refiner import FlowRefiner  # noqa: F401
+from flowllm.methods.language_model.prior import LanguageModelPrior  # noqa: F401
+from flowllm.stability import HullTable, NoveltyIndex
+from flowllm.stability.reference_energies import ElementalReferences
+from flowllm.systems.system import FlowLLM
 from tests.fuzz.corpus import FORMULAS, PROMPT
 from tests.fuzz.mutations import WORDS, mutated_file, mutated_folder, mutated_text
 
-RAW = re.compile(r"\b[A-Z]\w*(Error|Exception|Warning)\b|Traceback| object at 0x")
+RAW = re.compile(r"\b[A-Z]\w*(Error|Exception|Warning)\b|Traceback| object at 0x|\[Errno")
 """What no message for a person holds: names of exceptions and of objects."""
 MOST_MEMORY = 1.5e9  # bytes by which one input may make the process grow
 
@@ -82,15 +100,42 @@ def _readers(rng: random.Random, corpus: Path, room: Path, shown: list[str]) -> 
 
 
 def _archives(rng: random.Random, corpus: Path, room: Path, shown: list[str]) -> None:
-    from flowllm.crystals.batch import CrystalBatch
-    from flowllm.crystals.trajectory import Trajectory
     from flowllm.inputs import read_inputs
 
+    if rng.random() < 0.3:
+        _reference(rng, corpus, room, shown)
+        return
     path = _changed_file(rng, corpus, room, shown, "*.npz")
     readers: list[Callable[[Path], object]] = [
         CrystalBatch.load, Trajectory.load, lambda file: read_inputs(file, workers=1)
     ]  # fmt: skip
     rng.choice(readers)(path)
+
+
+def _reference(rng: random.Random, corpus: Path, room: Path, shown: list[str]) -> None:
+    """The files that an evaluation compares with, and the evaluation itself."""
+    if rng.random() < 0.3:
+        mutated_folder(corpus / "runs" / "evaluate", room / "run", rng)
+        shown[0] = "evaluation"
+        Report.load(room / "run")
+        return
+    source = rng.choice(sorted((corpus / "reference").iterdir()))
+    if source.is_dir():
+        mutated_folder(source, room / "reference", rng)
+        shown[0] = "reference"
+        reference = Reference.load(room / "reference")
+        reference.scaler()
+        reference.values("density")
+        return
+    content = mutated_file(source.name, source.read_bytes(), b"", rng)
+    (room / source.name).write_bytes(content)
+    shown[0] = f"{source.name}: {content[:2000]!r}"
+    readers: dict[str, Callable[[Path], object]] = {
+        "hull.npz": HullTable.load,
+        "novelty.npz": NoveltyIndex.load,
+        "elements.json": ElementalReferences.from_json,
+    }
+    readers[source.name](room / source.name)
 
 
 def _formulas(rng: random.Random, corpus: Path, room: Path, shown: list[str]) -> None:
@@ -114,7 +159,6 @@ def _prompts(rng: random.Random, corpus: Path, room: Path, shown: list[str]) -> 
 
 
 def _runs(rng: random.Random, corpus: Path, room: Path, shown: list[str]) -> None:
-    from flowllm.cli import main
     from flowllm.inputs import read_inputs
 
     name = rng.choice(("generate", "evaluate", "data"))
@@ -129,21 +173,19 @@ def _runs(rng: random.Random, corpus: Path, room: Path, shown: list[str]) -> Non
         "data": ["data", str(files / "table.csv"), "--random-split", "--workers", "1"],
     }[name]  # fmt: skip
     if name == "data" and rng.random() < 0.7:
-        from flowllm.data import load_dataset
-
         load_dataset(room / "run", rng.choice(("train", "val", "test")))
     elif name == "generate" and rng.random() < 0.7:
         read_inputs(room / "run", workers=1)
     else:
-        code = main([*again, "--out", str(room / "run")])
-        if code not in (0, 2):
-            raise AssertionError(f"exit code {code}")
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = main([*again, "--out", str(room / "run")])
+        if code not in (0, 2) or RAW.search(said.getvalue()):
+            raise AssertionError(f"exit code {code}: {said.getvalue()[-500:]}")
 
 
 def _weights(rng: random.Random, corpus: Path, room: Path, shown: list[str]) -> None:
-    from flowllm.systems.system import FlowLLM
-
-    shutil.copytree(corpus / "system", room / "system")
+    shutil.copytree(corpus / rng.choice(("system", "base")), room / "system")
     texts = sorted(p for p in (room / "system").rglob("*.json") if p.stat().st_size < 100_000)
     path = rng.choice(texts)
     content = path.read_bytes()

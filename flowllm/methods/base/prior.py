@@ -13,8 +13,9 @@ from flowllm.methods.base.geometry import Geometry, SimpleBase, Substitution
 from flowllm.methods.base.species import SpeciesSource, TrainingSpecies, WrittenSpecies
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.settings import SamplingSettings
-from flowllm.runs.files import read_record, write_json
+from flowllm.runs.files import write_json
 from flowllm.runs.identity import digest
+from flowllm.runs.json_object import JsonObject
 from flowllm.systems.registry import prior_kind
 from flowllm.systems.watch import UNWATCHED, Watch
 
@@ -158,13 +159,13 @@ class BasePrior:
             InputError: a file is missing or damaged.
         """
         file = folder / BASE if (folder / BASE).is_file() else folder / FIRST_VERSION
-        about = read_record(file)
+        about = JsonObject.read(file)
+        kind, stored = about.text("prior"), about.record("base")
+        mean, std = (stored.numbers(name, length=3) for name in ("log_mean", "log_std"))
         try:
-            kind = str(about["prior"])
-            mean, std = ([float(x) for x in about["base"][n]] for n in ("log_mean", "log_std"))
             base = SimpleBase((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise InputError(f"{file}: the base of the prior is damaged") from error
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from None
         if kind not in KINDS:
             raise InputError(f"{file}: no prior {kind!r}; there are {', '.join(KINDS)}")
         if kind == "compositions":

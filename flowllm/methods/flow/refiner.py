@@ -22,6 +22,7 @@ from flowllm.methods.flow.velocity import CrystalVelocity
 from flowllm.networks.settings import VelocityConfig
 from flowllm.runs.files import CONFIG, WEIGHTS, load_weights, save_weights
 from flowllm.runs.identity import weights_digest
+from flowllm.runs.json_object import JsonObject
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.training.device import resolve_device
 
@@ -226,8 +227,8 @@ class FlowRefiner:
                 raise InputError(
                     f"{CONFIG} has version {config.get('version')!r}; this program reads 1"
                 )
-            network = VelocityConfig(**config["network"])
-            statistics = FlowStatistics.from_dict(config["statistics"])
+            network = JsonObject(config, CONFIG).record("network").make(VelocityConfig)
+            statistics = FlowStatistics.from_dict(config.get("statistics"))
             check_sizes(network, {name: tuple(value.shape) for name, value in weights.items()})
             velocity = CrystalVelocity(network, statistics)
             broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]

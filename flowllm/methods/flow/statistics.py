@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from flowllm.errors import InputError
+from flowllm.runs.json_object import JsonObject
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,18 @@ class FlowStatistics:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> FlowStatistics:
+    def from_dict(cls, values: Any) -> FlowStatistics:
         """From what `to_dict` gave.
 
         Raises:
             InputError: a value is missing or wrong.
         """
-        missing = [f.name for f in fields(cls) if f.name not in values]
-        if missing:
-            raise InputError(f"the statistics lack {', '.join(missing)}")
-        return cls(**{f.name: values[f.name] for f in fields(cls)})
+        record = JsonObject(values, "the statistics")
+        lists = ("cell_mean", "cell_std", "cell_velocity_mean", "cell_velocity_std")
+        mean, std, velocity_mean, velocity_std = (
+            tuple(record.numbers(name, length=6)) for name in lists
+        )
+        return cls(mean, std, velocity_mean, velocity_std, record.number("coord_velocity_std"))
 
     @classmethod
     def identity(cls) -> FlowStatistics:

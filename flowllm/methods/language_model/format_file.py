@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from flowllm.errors import InputError
-from flowllm.runs.files import read_json, write_json
+from flowllm.runs.files import write_json
+from flowllm.runs.json_object import JsonObject
 from flowllm.text.formats.base import TextFormat
 from flowllm.text.formats.registry import make_format
 
@@ -26,11 +27,11 @@ def load_format(folder: str | Path) -> TextFormat:
     path = Path(folder) / FILE
     if not path.is_file():
         return make_format()
-    content = read_json(path)
     try:
-        name, max_atoms = str(content["name"]), int(content["max_atoms"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} does not name a text format") from error
+        record = JsonObject.read(path)
+        name, max_atoms = record.text("name"), record.integer("max_atoms", least=1)
+    except InputError as error:
+        raise InputError(f"{path} does not name a text format: {error}") from None
     try:
         return make_format(name, max_atoms)
     except InputError as error:

@@ -10,9 +10,12 @@ import json
 import math
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from transformers.utils import logging
 
 from flowllm.errors import InputError, first_line
 from flowllm.runs.files import read_record
@@ -62,6 +65,40 @@ def check_config(folder: str | Path, files: Iterable[Path]) -> None:
             value = about.get(name)
             if value is not None and not _is_positive(value):
                 raise InputError(f"{path}: {name} is {str(value)[:40]}, not a positive number")
+
+
+def check_loaded(report: Mapping[str, Any], name: str | Path) -> None:
+    """See whether every weight of a model came from its file, in the model's shape.
+
+    Args:
+        report: what transformers says of its loading; it goes on with random numbers in the place
+            of other weights.
+        name: of the model, for the message.
+
+    Raises:
+        InputError: weights are missing or of another shape; one of them is named.
+    """
+    shapes = sorted((str(key), tuple(a), tuple(b)) for key, a, b in report["mismatched_keys"])
+    if shapes:
+        key, stored, wanted = shapes[0]
+        raise InputError(
+            f"{name}: {len(shapes)} weights do not have the shape that config.json gives them "
+            f"({key}: {stored} instead of {wanted})"
+        )
+    lacking = sorted(map(str, report["missing_keys"]))
+    if lacking:
+        raise InputError(f"{name} lacks {len(lacking)} weights of the model ({lacking[0]}, …)")
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Loading without the tables that transformers prints; `check_loaded` says what matters."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def shapes_of(file: Path) -> dict[str, list[int]]:

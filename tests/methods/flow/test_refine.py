@@ -165,8 +165,8 @@ BREAKS = {
     "list": (lambda f: (f / "config.json").write_text("[]"), "holds no settings"),
     "bad size": (lambda f: break_config(f, network={"hidden": -3}), "hidden"),
     "other size": (lambda f: break_config(f, network={"hidden": 8}), "not a flow"),
-    "unknown key": (lambda f: break_config(f, network={"depth": 8}), "not a flow"),
-    "no statistics": (lambda f: break_config(f, statistics={}), "lack"),
+    "unknown key": (lambda f: break_config(f, network={"depth": 8}), "network: depth is not known"),
+    "no statistics": (lambda f: break_config(f, statistics={}), "cell_mean is missing"),
     "bad statistics": (
         lambda f: break_config(
             f, statistics={**FlowStatistics.identity().to_dict(), "coord_velocity_std": 0}

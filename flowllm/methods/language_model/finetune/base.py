@@ -23,7 +23,7 @@ from transformers import (
 from flowllm.errors import InputError, first_line
 from flowllm.methods.language_model.decoding.encoding import check_tokenizer
 from flowllm.methods.language_model.finetune.settings import QUANTISATIONS
-from flowllm.methods.language_model.sizes import check_config
+from flowllm.methods.language_model.sizes import check_config, check_loaded, quiet_loading
 from flowllm.runs.files import read_json
 from flowllm.text.formats.base import TextFormat
 from flowllm.training.ranks import from_main
@@ -157,15 +157,15 @@ def load_base_model(
     if device_map is not None:
         options["device_map"] = device_map
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=dtype, local_files_only=True, use_safetensors=True,
-            trust_remote_code=False, output_loading_info=True, **options,
-        )  # fmt: skip
+        with quiet_loading():
+            model, report = AutoModelForCausalLM.from_pretrained(
+                str(folder), dtype=dtype, local_files_only=True, use_safetensors=True,
+                trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True,
+                **options,
+            )  # fmt: skip
     except Exception as error:  # safetensors and transformers raise errors of many kinds
         raise InputError(f"{name} cannot be loaded: {first_line(error)}") from error
-    lacking = sorted(map(str, report["missing_keys"]))
-    if lacking:  # transformers would go on with random numbers in their place
-        raise InputError(f"{name} lacks {len(lacking)} weights of the model ({lacking[0]}, …)")
+    check_loaded(report, name)
     # some models come with settings of generation that contradict each other and cannot be saved
     model.generation_config = GenerationConfig.from_model_config(model.config)
     return model
