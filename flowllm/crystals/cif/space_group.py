@@ -161,7 +161,7 @@ def _understood(
     for symbol in symbols:
         add(f"the space-group symbol '{shown(symbol)}'", *settings_of_symbol(symbol))
     if number is not None:
-        digits = number.removesuffix(".0")
+        digits = number.removesuffix(".0").removesuffix(".")
         known = digits.isdecimal() and digits.isascii() and len(digits) <= 3
         settings = settings_of_number(int(digits)) if known else ()
         add(f"the space-group number {shown(number)}", settings, False)

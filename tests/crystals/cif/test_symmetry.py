@@ -142,7 +142,7 @@ def test_a_number_or_a_symbol_without_suffix_is_decided_by_the_multiplicities(na
     same_atoms(crystal, sites, group)
     usual = gemmi.find_spacegroup_by_number(group.number)
     if usual.hm == group.hm:  # a number alone means the usual axes
-        for number in (str(group.number), f"'{group.number}'"):
+        for number in (str(group.number), f"'{group.number}'", f"{group.number}."):
             head = f"_space_group_IT_number {number}"
             same_atoms(read_block(cif(text, cell, head, columns)), sites, group)
 
@@ -169,6 +169,13 @@ FULL = {
     "P -3 2/m 1": "P -3 m 1",
     "C m c e": "C m c a",
     "P 1 21/c 1 :b1": "P 1 21/c 1",
+    "P2(1)/c": "P 1 21/c 1",
+    "P2(1)2(1)2(1)": "P 21 21 21",
+    "P 2(1) 2(1) 2(1)": "P 21 21 21",
+    "Pna2(1)": "P n a 21",
+    "I4(1)/amd :2": "I 41/a m d:2",
+    "P6_{3}/mmc": "P 63/m m c",
+    "P 21 21 21 (19)": "P 21 21 21",
 }
 
 
@@ -218,6 +225,23 @@ def test_operations_count_and_a_symbol_that_contradicts_them_is_named():
     crystal = read_block(text)
     assert len(crystal.frac_coords) == 2
     assert "'F m -3 m' contradict each other; read as P -1" in crystal.remarks[0]
+
+
+def test_operations_without_the_centring_of_the_symbol_are_refused_where_nothing_decides():
+    group = gemmi.find_spacegroup_by_name("F m -3 m")
+    symbol = "_symmetry_space_group_name_H-M 'F m -3 m'\n"
+    listed_ones = "loop_\n_symmetry_equiv_pos_as_xyz\n" + "\n".join(
+        f"'{op.triplet()}'" for op in group.operations().sym_ops
+    )
+    formula = "_chemical_formula_sum 'Na Cl'\n"
+    sites = "Na1 Na 0 0 0\nCl1 Cl 0.5 0.5 0.5"
+    for head in (symbol, formula + symbol):
+        with pytest.raises(InputError, match="'F m -3 m' contradict each other: 2 or 8 atoms"):
+            read_block(cif(sites, head=head + listed_ones))
+    one = cif(sites, head=formula + "_cell_formula_units_Z 1\n" + symbol + listed_ones)
+    assert len(read_block(one).frac_coords) == 2
+    with pytest.raises(InputError, match="formula or multiplicities contradict P m -3 m"):
+        read_block(one.replace("units_Z 1", "units_Z 4"))
 
 
 ALL = "\n".join(
