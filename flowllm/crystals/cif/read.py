@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystals.cif.agreement import Formula, disagreements, read_formula
+from flowllm.crystals.cif.agreement import FormulaSum, disagreements, read_formula
 from flowllm.crystals.cif.cell import MIN_HEIGHT, Cell, read_cell
 from flowllm.crystals.cif.choice import choose, counted
 from flowllm.crystals.cif.crystal import CifCrystal, CifSite
@@ -88,7 +88,7 @@ def _crystal_block(text: str) -> Tags:
 
 
 def _checks(
-    sites: SiteTable, setting: Setting, expanded: Expanded, formula: Formula | None
+    sites: SiteTable, setting: Setting, expanded: Expanded, formula: FormulaSum | None
 ) -> list[str]:
     counts = counted(sites, expanded)
     sizes = [len(atoms) for atoms in expanded.atoms]
