@@ -143,7 +143,7 @@ def _settle(
         raise InputError(
             f"{possible.contradiction}, and formula or multiplicities contradict {setting.name}"
         )
-    if own == theirs and len(setting) == 1:
+    if own == theirs and possible.doubtful:
         sizes = sorted({len(r.coords) for _, r in others})
         raise InputError(
             f"{possible.contradiction}: {len(expanded.coords)} or "
