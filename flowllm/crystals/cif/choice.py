@@ -147,7 +147,7 @@ def _settle(
         raise InputError(
             f"{possible.contradiction}, and formula or multiplicities contradict {setting.name}"
         )
-    doubtful = len(setting) == 1 or any(_lacks_centring(setting, rival) for rival, _ in others)
+    doubtful = possible.doubtful or any(_lacks_centring(setting, rival) for rival, _ in others)
     if own == theirs and doubtful:
         sizes = sorted({len(r.coords) for _, r in others})
         raise InputError(
