@@ -8,12 +8,39 @@ import numpy as np
 
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
-from flowllm.inputs.items import ISOTOPES, ReadCrystal, crystal_from_lattice, element_number
+from flowllm.inputs.items import ISOTOPES, Item, ReadCrystal, crystal_from_lattice, element_number
 from flowllm.inputs.limits import shown
 
 _COUNTS = re.compile(r"\s*\d+(\s+\d+)*\s*")
 _NAME = re.compile(r"([A-Z][a-z]?)(_\w+|/\S*)*")
 _LABEL = re.compile(r"([A-Z][a-z]?)(?![a-z])")
+_CONFIGURATION = re.compile(r"\s*(direct|cartesian)\s+configuration\s*=", re.IGNORECASE)
+
+
+def poscar_items(text: str, stem: str, place: str, remarks: tuple[str, ...]) -> list[Item]:
+    """One item of a POSCAR; of an XDATCAR one for each configuration."""
+    frames = _frames(text)
+    if len(frames) == 1:
+        return [Item(stem, place, "poscar", text, remarks=remarks)]
+    return [
+        Item("", f"{place}, frame {number}", "poscar", frame, remarks=remarks)
+        for number, frame in enumerate(frames)
+    ]
+
+
+def _frames(text: str) -> list[str]:
+    """Each configuration with the header before it, which is written once or before each."""
+    if "onfiguration" not in text:
+        return [text]
+    lines = text.split("\n")
+    marks = [row for row, line in enumerate(lines) if _CONFIGURATION.match(line)]
+    header, frames = lines[: marks[0]] if marks else [], []
+    for mark, end in zip(marks, [*marks[1:], len(lines)], strict=True):
+        frames.append("\n".join([*header, *lines[mark:end]]))
+        again = lines[max(mark + 1, end - len(header)) : end]
+        if len(again) == len(header) and again[0] == header[0] and again[5:] == header[5:]:
+            header = again
+    return frames or [text]
 
 
 def crystal_from_poscar(text: str, max_atoms: int) -> ReadCrystal:

@@ -11,9 +11,9 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.inputs.cif import crystal_from_block, crystal_from_cif
 from flowllm.inputs.items import Item, ReadCrystal
+from flowllm.inputs.json_rows import crystal_from_json
 from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits, shown
 from flowllm.inputs.poscar import crystal_from_poscar
-from flowllm.inputs.structure_json import crystal_from_json
 from flowllm.inputs.xyz import crystal_from_xyz
 from flowllm.parallel.map import Failure, map_crystals
 from flowllm.parallel.time_limit import TimeLimitError, time_limit

@@ -23,9 +23,10 @@ from flowllm.inputs.files import (
     stem_of,
 )
 from flowllm.inputs.items import Item, Listing, joined
+from flowllm.inputs.json_rows import json_items
 from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits
+from flowllm.inputs.poscar import poscar_items
 from flowllm.inputs.runs import is_run, run_listing
-from flowllm.inputs.structure_json import json_items
 from flowllm.inputs.tables import names_crystals, table_listing
 from flowllm.inputs.xyz import xyz_items
 
@@ -146,7 +147,7 @@ def _list_file(path: Path, limits: ReadLimits, name: str, inside: bool = False) 
         found = npz_listing(path, content)
     else:
         text, remarks = decode(content, path)
-        kind = kind or kind_of_text(text) or ("table" if names_crystals(text) else None)
+        kind = kind or _kind_of_content(text)
         if inside and _is_other(kind, text):
             return None
         if kind == "table":
@@ -158,6 +159,12 @@ def _list_file(path: Path, limits: ReadLimits, name: str, inside: bool = False) 
     return found
 
 
+def _kind_of_content(text: str) -> str | None:
+    """The kind of a text whose name tells none; CIF texts may stand in the cells of a table."""
+    kind = kind_of_text(text)
+    return "table" if kind in (None, "cif") and names_crystals(text) else kind
+
+
 def _text_items(
     kind: str | None, text: str, name: str, path: Path, remarks: tuple[str, ...], limits: ReadLimits
 ) -> list[Item]:
@@ -166,7 +173,7 @@ def _text_items(
     if kind == "cif":
         return cif_items(text, name, place, remarks)
     if kind == "poscar":
-        return [Item(name, place, kind, text, remarks=remarks)]
+        return poscar_items(text, name, place, remarks)
     if kind == "xyz":
         return xyz_items(text, place, limits.atoms, remarks)
     if kind == "json":
@@ -181,4 +188,5 @@ def _is_other(kind: str | None, text: str) -> bool:
     """Whether a table or JSON text beside crystals is about something else."""
     if kind == "table":
         return not names_crystals(text)
-    return kind == "json" and not any(f'"{key}"' in text for key in ("sites", "positions"))
+    marks = ('"sites"', '"positions"', "_cell_length_a")
+    return kind == "json" and not any(mark in text for mark in marks)

@@ -1,134 +1,24 @@
-"""Crystals as JSON: structures of pymatgen, entries that hold one, and databases of ASE.
+"""Structures of pymatgen and atoms of ASE as dicts, such as JSON holds.
 
-Nothing is imported by the names that such a file holds, and no object is built from it.
+Nothing is imported by the names that such a dict holds, and no object is built from it.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from flowllm.errors import InputError
-from flowllm.inputs.items import Item, ReadCrystal, crystal_from_lattice, element_number
+from flowllm.inputs.items import ReadCrystal, crystal_from_lattice, element_number
 from flowllm.inputs.limits import shown
 from flowllm.inputs.xyz import check_periodic
-from flowllm.runs.json_object import type_name
 
-ID_KEYS = ("material_id", "entry_id", "task_id", "id", "name")
-DEPTH = 4  # lists in tables in lists
 FULL = 0.01  # an occupancy is one within this
 ORDERED = "only ordered structures are crystals here"
 _SYMBOL = re.compile(r"([A-Z][a-z]?)(\d*(\.\d+)?[+-])?")
-
-
-def load_json(text: str) -> Any:
-    """The value of a JSON text, or the list of the values in its lines.
-
-    Raises:
-        InputError: it is no JSON.
-    """
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise InputError("the JSON is nested too deeply") from None
-    except ValueError as error:
-        lines = [line for line in text.split("\n") if line.strip()]
-        if len(lines) > 1 and all(line.lstrip()[:1] == "{" for line in lines):
-            try:
-                return [json.loads(line) for line in lines]
-            except (ValueError, RecursionError):
-                pass
-        if text.lstrip()[:2] in ("{'", "[{'"):
-            raise InputError(
-                "a dict in Python's notation, not JSON; write it by json.dumps"
-            ) from None
-        where = f" in line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise InputError(f"the JSON does not parse{where}") from None
-
-
-def json_items(text: str, stem: str, place: str, max_atoms: int) -> list[Item]:
-    """One item for each structure in a JSON text, read already.
-
-    Raises:
-        InputError: it is no JSON, or holds no structure.
-    """
-    found = list(structures_in(load_json(text)))
-    items = []
-    for number, (name, value) in enumerate(found):
-        own = name or (stem if len(found) == 1 else f"{stem}-{number}")
-        where = place if len(found) == 1 else f"{place}, {own}"
-        try:
-            read = crystal_from_value(value, max_atoms)
-            items.append(Item(own, where, done=(read.crystal, 0), remarks=read.remarks))
-        except InputError as error:
-            items.append(Item(own, where, reason=str(error)))
-    return items
-
-
-def crystal_from_json(text: str, max_atoms: int) -> ReadCrystal:
-    """The only structure of a JSON text.
-
-    Raises:
-        InputError: it holds none, several, or one that is no crystal.
-    """
-    found = list(structures_in(load_json(text)))
-    if len(found) != 1:
-        raise InputError(f"{len(found)} structures in one JSON text")
-    return crystal_from_value(found[0][1], max_atoms)
-
-
-def structures_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """(id or "", structure) of each structure in a value of JSON.
-
-    Raises:
-        InputError: the value holds none.
-    """
-    if depth > DEPTH:
-        raise InputError("the JSON holds no structure in its first levels")
-    if isinstance(value, list):
-        for item in value:
-            yield from structures_in(item, "", depth + 1)
-    elif not isinstance(value, dict):
-        raise InputError(f"the JSON holds {type_name(value)}, no structure")
-    elif _is_structure(value):
-        yield name or _id_of(value), value
-    elif isinstance(value.get("ids"), list) and "nextid" in value:  # a database of ASE
-        for number in value["ids"]:
-            row = value.get(str(number))
-            pairs = row.get("key_value_pairs") if isinstance(row, dict) else None
-            yield _id_of(pairs or {}) or str(number), row
-    elif isinstance(value.get("structure"), (dict, list)):
-        yield from structures_in(value["structure"], name or _id_of(value), depth + 1)
-    elif isinstance(value.get("data"), list) and isinstance(value.get("columns"), list):
-        for row in value["data"]:  # a data frame of pandas, split
-            cells = row if isinstance(row, list) else [row]
-            yield from structures_in(
-                next((c for c in cells if isinstance(c, dict)), row), "", depth + 1
-            )
-    elif value and all(isinstance(part, (dict, list)) for part in value.values()):
-        for key, part in value.items():
-            yield from structures_in(part, str(key), depth + 1)
-    else:
-        kind = f"{shown(value['@class'])} " if "@class" in value else ""
-        keys = ", ".join(shown(key, 20) for key in list(value)[:6])
-        raise InputError(
-            f"the JSON {kind}holds no structure of pymatgen or ASE; its keys are {keys}"
-        )
-
-
-def _is_structure(value: Mapping[str, Any]) -> bool:
-    return ("sites" in value and ("lattice" in value or "@class" in value)) or (
-        "numbers" in value and "positions" in value
-    )
-
-
-def _id_of(value: Mapping[str, Any]) -> str:
-    found = (value.get(key) for key in ID_KEYS)
-    return next((str(name) for name in found if isinstance(name, (str, int)) and str(name)), "")
 
 
 def crystal_from_value(value: Any, max_atoms: int) -> ReadCrystal:

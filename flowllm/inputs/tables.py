@@ -21,6 +21,7 @@ CRYSTAL_COLUMNS = ("cif", "structure")
 SEPARATORS = ",;\t|"
 SPREADSHEET_CELL = 32_767  # characters, at which spreadsheets cut
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
+_CIF_LINE = ("_cell_length_", "_cell_angle_")  # begins a line of a CIF, never a table's cell
 _PATH = 1_000  # characters; a longer cell is no path
 
 
@@ -150,12 +151,17 @@ def table_listing(
     """The rows of a table; where a cell is a path it is read by `read_file`.
 
     Raises:
-        InputError: it is no table, or has no column of crystals.
+        InputError: it is no table, has no column of crystals, or CIF texts without quotation marks.
     """
     table = read_table(text, path, limits)
     cells = table.column(crystal_column(table, path))
     named = next((column for column in ID_COLUMNS if column in table), None)
     ids = table.column(named) if named else [""] * len(cells)
+    if any(cell.startswith(_CIF_LINE) for cell in next(iter(table.columns.values()))):
+        raise InputError(
+            f"{path} is not a readable table: CIF texts, which have several lines, stand in it "
+            "without quotation marks"
+        )
     items = []
     for row, (name, cell) in enumerate(zip(ids, cells, strict=True)):
         item = _item(cell, name, f"{path}, {name.strip() or f'row {row}'}", path.parent, read_file)

@@ -11,8 +11,8 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.inputs import ReadLimits, read_inputs
 from flowllm.inputs.items import unique_names
+from flowllm.inputs.json_rows import crystal_from_json
 from flowllm.inputs.poscar import crystal_from_poscar
-from flowllm.inputs.structure_json import crystal_from_json
 from flowllm.inputs.tables import read_table
 from flowllm.inputs.xyz import comment_values, crystal_from_xyz
 
@@ -221,7 +221,7 @@ def test_json_of_other_shapes_and_of_none():
     frame = {"columns": ["structure", "gap"], "index": [0, 1], "data": [[salt, 1.0], [salt, 2.0]]}
     shapes = {"one": salt, "entry": entry, "frame": frame, "named": {"a": salt, "b": salt}}
     found = {}
-    from flowllm.inputs.structure_json import structures_in
+    from flowllm.inputs.json_rows import structures_in
 
     for name, value in shapes.items():
         found[name] = [own for own, _ in structures_in(value)]

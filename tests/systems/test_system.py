@@ -17,7 +17,7 @@ from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.ranges import Range, TrainingRanges
 from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.data.reduce import reduce_structures
+from flowllm.data.reduce import reduce_structure
 from flowllm.errors import InputError
 from flowllm.methods.flow.refiner import FlowRefiner
 from flowllm.methods.flow.settings import RefineSettings
@@ -357,7 +357,7 @@ def test_a_refiner_refines_crystals_from_elsewhere(system, sample_crystals):
     assert trajectory.last.formulas == sample_crystals[:3].formulas
 
 
-def test_structures_too_large_are_named_and_the_others_reduced():
+def test_a_structure_too_large_is_named_and_another_reduced():
     from pymatgen.core import Lattice, Structure
 
     salt = Structure.from_spacegroup(
@@ -365,9 +365,10 @@ def test_structures_too_large_are_named_and_the_others_reduced():
     )
     coords = np.random.default_rng(0).random((21, 3))
     large = Structure(Lattice.cubic(12), ["Si"] * 21, coords)
-    crystals, refused = reduce_structures([large, salt], ["large", "salt"])
-    assert crystals.num_atoms.tolist() == [2] and crystals.ids.tolist() == ["salt"]
-    assert len(refused) == 1 and refused[0].startswith("large: 21 atoms")
+    crystal = reduce_structure(salt, "salt")
+    assert crystal.num_atoms.tolist() == [2] and crystal.ids.tolist() == ["salt"]
+    with pytest.raises(InputError, match="large: 21 atoms"):
+        reduce_structure(large, "large")
 
 
 # ---- the package ---------------------------------------------------------------------------------

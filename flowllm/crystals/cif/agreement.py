@@ -17,7 +17,7 @@ TOLERANCE = 0.01  # relative, of amounts
 
 
 @dataclass(frozen=True)
-class Formula:
+class StatedFormula:
     """`_chemical_formula_sum` as written, its amounts, and Z where the file gives it."""
 
     text: str
@@ -25,7 +25,7 @@ class Formula:
     units: float | None
 
 
-def read_formula(tags: Tags) -> Formula | None:
+def read_formula(tags: Tags) -> StatedFormula | None:
     """The formula of a block; None where there is none or where it is no plain sum."""
     given = tags.first("_chemical_formula_sum")
     amounts = _amounts(given[1]) if given else None
@@ -33,7 +33,7 @@ def read_formula(tags: Tags) -> Formula | None:
         return None
     units = tags.first("_cell_formula_units_z")
     number = float(units[1]) if units and re.fullmatch(r"\d{1,4}(\.0*)?", units[1]) else None
-    return Formula(given[1], amounts, number or None)
+    return StatedFormula(given[1], amounts, number or None)
 
 
 @lru_cache(maxsize=4096)
@@ -51,7 +51,7 @@ def _amounts(text: str) -> dict[str, float] | None:
     return {symbol: amount for symbol, amount in found.items() if amount > 0}
 
 
-def agrees(counts: Counter[str], formula: Formula) -> bool:
+def agrees(counts: Counter[str], formula: StatedFormula) -> bool:
     """Whether a cell holds whole formula units, Z of them where the file gives Z.
 
     Some programs write the formula of the whole cell beside Z; it is then a multiple of Z.
@@ -70,9 +70,9 @@ def agrees(counts: Counter[str], formula: Formula) -> bool:
     )
 
 
-def proportional(counts: Counter[str], formula: Formula) -> bool:
+def proportional(counts: Counter[str], formula: StatedFormula) -> bool:
     """Whether a cell has the elements of the formula in its ratios, whatever Z says."""
-    return agrees(counts, Formula(formula.text, formula.amounts, None))
+    return agrees(counts, StatedFormula(formula.text, formula.amounts, None))
 
 
 def wrong_multiplicities(sites: SiteTable, sizes: list[int], operations: int) -> list[str]:
@@ -105,7 +105,7 @@ def disagreements(
     counts: Counter[str],
     sizes: list[int],
     operations: int,
-    formula: Formula | None,
+    formula: StatedFormula | None,
 ) -> list[str]:
     """Remarks on whatever the file says of its atoms and the atoms read do not bear out."""
     remarks = []

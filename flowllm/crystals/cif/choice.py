@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 
-from flowllm.crystals.cif.agreement import Formula, agrees, proportional, wrong_multiplicities
+from flowllm.crystals.cif.agreement import StatedFormula, agrees, proportional, wrong_multiplicities
 from flowllm.crystals.cif.cell import Cell
 from flowllm.crystals.cif.images import Expanded, expand
 from flowllm.crystals.cif.operations import Setting
@@ -21,7 +21,11 @@ DIFFERENCE = 0.05
 
 
 def choose(
-    possible: Possible, sites: SiteTable, holders: list[int], cell: Cell, formula: Formula | None
+    possible: Possible,
+    sites: SiteTable,
+    holders: list[int],
+    cell: Cell,
+    formula: StatedFormula | None,
 ) -> tuple[Setting, Expanded]:
     """The setting that is meant, and the atoms in it; what decided is added to the remarks.
 
@@ -54,7 +58,7 @@ def counted(sites: SiteTable, expanded: Expanded) -> Counter[str]:
 
 
 def _verdict(
-    setting: Setting, expanded: Expanded, sites: SiteTable, formula: Formula | None
+    setting: Setting, expanded: Expanded, sites: SiteTable, formula: StatedFormula | None
 ) -> int:
     """How well atoms agree with the file: 2 in all, 1 but for Z or where it says nothing, 0 not."""
     counts = counted(sites, expanded)
@@ -72,7 +76,7 @@ def _by_evidence(
     trials: list[tuple[Setting, Expanded]],
     possible: Possible,
     sites: SiteTable,
-    formula: Formula | None,
+    formula: StatedFormula | None,
 ) -> list[tuple[Setting, Expanded]]:
     verdicts = [_verdict(*trial, sites, formula) for trial in trials]
     best = [t for t, verdict in zip(trials, verdicts, strict=True) if verdict == max(verdicts)]
@@ -132,7 +136,7 @@ def _settle(
     sites: SiteTable,
     holders: list[int],
     cell: Cell,
-    formula: Formula | None,
+    formula: StatedFormula | None,
 ) -> None:
     """Refuse a contradiction that the file does not settle; remark on one that it does."""
     rivals = [(rival, expand(sites, holders, rival, cell)) for rival in possible.rivals]

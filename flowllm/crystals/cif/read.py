@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowllm.crystals.cif.agreement import Formula, disagreements, read_formula
+from flowllm.crystals.cif.agreement import StatedFormula, agrees, disagreements, read_formula
 from flowllm.crystals.cif.cell import MIN_HEIGHT, Cell, read_cell
 from flowllm.crystals.cif.choice import choose, counted
 from flowllm.crystals.cif.crystal import CifCrystal, CifSite
+from flowllm.crystals.cif.disorder import read_alternatives
 from flowllm.crystals.cif.images import Expanded, expand
 from flowllm.crystals.cif.occupancy import read_occupancies
 from flowllm.crystals.cif.operations import Setting
 from flowllm.crystals.cif.overlaps import closest_pair
 from flowllm.crystals.cif.sites import SiteTable, read_sites
 from flowllm.crystals.cif.space_group import read_space_group
+from flowllm.crystals.cif.species import read_labels
 from flowllm.crystals.cif.tags import Tags, parse_blocks
 from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.errors import InputError
@@ -52,6 +54,9 @@ def read_block(text: str, flat_cells: bool = False) -> CifCrystal:
     else:
         setting, expanded = choose(possible, sites, holders, cell, formula)
     remarks += [*tags.remarks, *sites.remarks, *possible.remarks, *expanded.remarks]
+    if sites.disorder or sites.unclear:
+        agreed = formula is not None and agrees(counted(sites, expanded), formula)
+        remarks += read_labels(sites.unclear, agreed) + read_alternatives(sites, holders, agreed)
     remarks += _checks(sites, setting, expanded, formula)
     if min(cell.heights) > MIN_HEIGHT:
         remarks += _overlap(sites, expanded, cell)
@@ -88,7 +93,7 @@ def _crystal_block(text: str) -> Tags:
 
 
 def _checks(
-    sites: SiteTable, setting: Setting, expanded: Expanded, formula: Formula | None
+    sites: SiteTable, setting: Setting, expanded: Expanded, formula: StatedFormula | None
 ) -> list[str]:
     counts = counted(sites, expanded)
     sizes = [len(atoms) for atoms in expanded.atoms]

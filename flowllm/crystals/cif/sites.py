@@ -37,6 +37,8 @@ class SiteTable:
         written: (s, 3) their texts.
         occupancies: s values as written; empty where all are 1.
         multiplicities: s values of the file, None where it gives none.
+        disorder: s pairs of disorder assembly and group as written; empty where there are none.
+        unclear: labels whose element is taken from the formula, which must count all sites then.
         remarks: on isotopes and dummies.
     """
 
@@ -46,6 +48,8 @@ class SiteTable:
     written: list[Sequence[str]]
     occupancies: list[str]
     multiplicities: list[int | None]
+    disorder: list[tuple[str, str]] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
 
@@ -81,7 +85,8 @@ def read_sites(tags: Tags, cell: Cell, formula: frozenset[str] | None) -> SiteTa
     if len(kept) < size:
         kinds, names = [kinds[row] for row in kept], [names[row] for row in kept]
         columns = [[column[row] for row in kept] for column in columns]
-    elements = elements_of(kinds, names, formula, remarks)
+    unclear: list[str] = []
+    elements = elements_of(kinds, names, formula, remarks, unclear)
     labels = list(map(shown, names))
     if not all(labels):
         labels = [
@@ -96,7 +101,16 @@ def read_sites(tags: Tags, cell: Cell, formula: frozenset[str] | None) -> SiteTa
     occupancies = _chosen(tags.column(OCCUPANCY), kept, size)
     counted = next((tags.column(tag) for tag in MULTIPLICITIES if tag in tags), ())
     multiplicities = [_multiplicity(x) for x in _chosen(counted, kept, size)]
-    return SiteTable(labels, elements, coords, written, occupancies, multiplicities, remarks)
+    return SiteTable(
+        labels, elements, coords, written, occupancies, multiplicities,
+        _disorder(tags, kept, size), unclear, remarks,
+    )  # fmt: skip
+
+
+def _disorder(tags: Tags, rows: list[int], size: int) -> list[tuple[str, str]]:
+    groups = _chosen(tags.column("_atom_site_disorder_group"), rows, size)
+    assemblies = _chosen(tags.column("_atom_site_disorder_assembly"), rows, size)
+    return list(zip(assemblies or [DEFAULT] * len(groups), groups, strict=True))
 
 
 @lru_cache(maxsize=1024)

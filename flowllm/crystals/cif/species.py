@@ -12,6 +12,7 @@ from flowllm.errors import InputError
 
 _CHARGE = re.compile(r"([A-Za-z]{1,2})(?:\d*\.?\d*[+-]|[+-]\d+\.?\d*|0)?", re.ASCII)
 _LABEL = re.compile(r"([A-Za-z]+)(?:[^A-Za-z].*)?", re.ASCII | re.DOTALL)
+_LETTERS = re.compile(r"[A-Za-z]+", re.ASCII)
 _GROUPS = re.compile(r"[HD][23]O\d*|N2O\d?|C2H\d?", re.ASCII | re.IGNORECASE)  # no labels
 _ISOTOPES = {"D": "deuterium", "T": "tritium"}
 
@@ -21,6 +22,7 @@ def elements_of(
     labels: Sequence[str],
     formula: frozenset[str] | None,
     remarks: list[str],
+    unclear: list[str],
 ) -> list[str]:
     """The elements of sites.
 
@@ -29,6 +31,8 @@ def elements_of(
         labels: values of `_atom_site_label` as written, "" where the file has none.
         formula: elements of `_chemical_formula_sum`; decides what letters of one case mean.
         remarks: gets one for each isotope of hydrogen that is read as H.
+        unclear: gets each label such as `AlT1` or `OA2`, of an element and something else. Its
+            element is one of the formula's, with which all atoms are to be compared later.
 
     Raises:
         InputError: a site is of no element; its label and type symbol are named.
@@ -42,6 +46,12 @@ def elements_of(
             continue
         kind, label = type_symbols[row], labels[row]
         element = symbol.capitalize()
+        known = element in (formula or ()) or symbol.upper() in _ISOTOPES
+        if formula and not known and not _has_type(kind, label):
+            symbols[row] = _begins_with(plain(label), formula)
+            if symbols[row]:
+                unclear.append(label)
+                continue
         if not symbol:
             raise InputError(_refusal(kind, label))
         if element in _ISOTOPES:
@@ -74,6 +84,37 @@ def _read(type_symbol: str, label: str) -> tuple[str, bool]:
     if len(letters) > 2 or (symbol not in NUMBER_OF and symbol not in _ISOTOPES):
         return "", False
     return letters, letters == symbol and symbol not in _ISOTOPES
+
+
+def read_labels(unclear: list[str], agreed: bool) -> list[str]:
+    """A remark on labels whose element only the formula tells.
+
+    Args:
+        unclear: these labels.
+        agreed: whether the formula counts all atoms of the cell.
+
+    Raises:
+        InputError: it does not, so that it tells nothing.
+    """
+    if not unclear:
+        return []
+    if not agreed:
+        raise InputError(_refusal("", unclear[0]))
+    names = ", ".join(map(shown, unclear[:4]))
+    more = f" and {len(unclear) - 4} more" if len(unclear) > 4 else ""
+    return [f"elements of {names}{more} are the first letters of the labels, as the formula says"]
+
+
+def _begins_with(label: str, formula: frozenset[str]) -> str:
+    """The one element of the formula with which a label begins; "" where it may be two or none."""
+    letters = _LETTERS.match(label)
+    if letters is None or _GROUPS.fullmatch(label):
+        return ""
+    two = letters[0][:2]
+    if two in NUMBER_OF and len(two) == 2:
+        return two if two in formula else ""
+    found = {symbol for symbol in (two[0].upper(), two.capitalize()) if symbol in formula}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _doubtful(letters: str, of_type: bool) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _SUFFIX = re.compile(r"(.*?)\s*:\s*([12HRSZ]?)[-a-z0-9]*", re.IGNORECASE)
 _LETTER = re.compile(r"(.*?)\s*([HRSZ])", re.IGNORECASE)
 _NOTE = re.compile(r"\s*(?:\(.*\)|#.*|,?\s*no\.?\s*\d+)$", re.IGNORECASE)
+_SCREW = re.compile(r"([2346])_?[({]([1-5])[)}]")  # `P2(1)/c` of SHELX, `P2_{1}/c` of TeX
 _CHOICE = {"S": "1", "Z": "2"}  # of the Inorganic Crystal Structure Database
 
 
@@ -28,7 +29,8 @@ def settings_of_symbol(symbol: str) -> tuple[tuple[Setting, ...], bool]:
         The settings, none where the symbol is unknown; and whether the symbol itself says which of
         several origins or axes is meant.
     """
-    return _settings_of_symbol(" ".join(_NOTE.sub("", symbol.replace("_", "")).split()))
+    symbol = _SCREW.sub(r"\1\2", symbol).replace("_", "")
+    return _settings_of_symbol(" ".join(_NOTE.sub("", symbol).split()))
 
 
 @lru_cache(maxsize=1024)

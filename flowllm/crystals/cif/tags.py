@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from flowllm.crystals.cif.values import is_null, plain, shown
+from flowllm.crystals.cif.values import is_null, plain, shown, with_letters
 from flowllm.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Tags:
     """
 
     def __init__(self, block: gemmi.cif.Block) -> None:
-        self.name: str = block.name.strip()
+        self.name: str = with_letters(block.name.strip())
         self.remarks: list[str] = []
         self._places: dict[str, _Place] = {}
         places, again = self._places, self._again

@@ -12,6 +12,8 @@ _NUMBER = re.compile(
     r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d{1,3}))?(?:\((\d{1,9})\))?", re.ASCII
 )
 
+_ESCAPE = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U000[0-9a-f]{5})")
+
 
 def is_null(raw: str) -> bool:
     """Whether a value is `?` (unknown), `.` (default) or missing."""
@@ -57,8 +59,13 @@ def plain(raw: str) -> str:
     return raw
 
 
+def with_letters(text: str) -> str:
+    """The letters of other languages for the escapes that stand for them where gemmi reads."""
+    return _ESCAPE.sub(lambda found: chr(int(found[0][2:], 16)), text) if "\\" in text else text
+
+
 @lru_cache(maxsize=16384)
 def shown(raw: str, limit: int = 40) -> str:
     """A value as it may stand in a message: printable, one line, short."""
-    text = "".join(c if c.isprintable() else " " for c in plain(raw))
+    text = "".join(c if c.isprintable() else " " for c in with_letters(plain(raw)))
     return text if len(text) <= limit else text[: limit - 1] + "…"
