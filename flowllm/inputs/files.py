@@ -95,6 +95,8 @@ def read_bytes(path: Path, limits: ReadLimits) -> bytes:
         elif path.suffix.lower() == ".gz":
             raise InputError(f"{path} cannot be read: it is no gzip file")
     except FileNotFoundError:
+        if os.path.islink(path):
+            raise InputError(f"{path} cannot be read: what it links to is missing") from None
         raise InputError(f"no such file: {path}") from None
     except OSError as error:
         why = error.strerror or first_line(error)
@@ -142,6 +144,8 @@ def decode(content: bytes, name: str | Path) -> tuple[str, tuple[str, ...]]:
 def files_below(folder: Path) -> tuple[list[Path], list[Path]]:
     """All visible files below a folder and all folders with it, sorted; loops of links end.
 
+    Links to missing files are among the files.
+
     Raises:
         InputError: the folder cannot be listed.
     """
@@ -159,7 +163,7 @@ def files_below(folder: Path) -> tuple[list[Path], list[Path]]:
         names[:] = sorted(n for n in names if not n.startswith(".") and n != "__MACOSX")
         folders.append(Path(place))
         paths = (Path(place) / n for n in found if not n.startswith("."))
-        files += [path for path in paths if os.path.isfile(path)]
+        files += [p for p in paths if os.path.isfile(p) or not os.path.exists(p)]
     return sorted(files), sorted(folders)
 
 

@@ -11,6 +11,7 @@ from flowllm.inputs.files import kind_of_text
 from flowllm.inputs.items import Item, ReadCrystal
 from flowllm.inputs.limits import shown
 from flowllm.inputs.structure_json import crystal_from_value
+from flowllm.runs.json_object import type_name
 
 ID_KEYS = ("material_id", "entry_id", "task_id", "id", "name")
 CRYSTAL_KEYS = ("structure", "cif")
@@ -105,8 +106,7 @@ def structures_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[
     elif isinstance(value, str) and kind_of_text(value) is not None:
         yield name, value
     elif not isinstance(value, dict):
-        kind = "null" if value is None else type(value).__name__
-        raise InputError(f"the JSON holds {kind}, no structure")
+        raise InputError(f"the JSON holds {type_name(value)}, no structure")
     elif _is_structure(value):
         yield name or _id_of(value), value
     elif isinstance(value.get("ids"), list) and "nextid" in value:  # a database of ASE

@@ -80,6 +80,8 @@ def _list_folder(folder: Path, limits: ReadLimits) -> Listing:
     for inner in folders:
         if inner != folder and is_run(inner):
             raise InputError(f"{folder} holds the run {inner.relative_to(folder)}; give that one")
+    gone = [file for file in files if not file.exists()]
+    files = [file for file in files if file.exists()]
     wanted = [file for file in files if kind_of_name(file) is not None]
     stems = [stem_of(file.relative_to(folder)) for file in wanted]
     others = [file for file in files if kind_of_name(file) is None]
@@ -108,6 +110,9 @@ def _list_folder(folder: Path, limits: ReadLimits) -> Listing:
     whole.hashes = sorted({_below(folder, path): h for path, h in whole.hashes}.items())
     if others:
         whole.notes.append(f"not read, of other kinds: {counted_suffixes(others)}")
+    if gone:
+        first = printable(gone[0].relative_to(folder).as_posix())
+        whole.notes.append(f"not read, links to missing files: {len(gone)}, as {first}")
     return whole
 
 

@@ -57,11 +57,11 @@ def split_blocks(text: str) -> list[tuple[str, str]]:
 def _scan(text: str) -> list[_Block]:
     """Where blocks begin; `data_` inside text fields, quotes and comments is none."""
     blocks: list[_Block] = []
-    place, in_field, number = 0, False, 0
+    place, in_field, number, opened = 0, False, 0, 0
     for line in text.split("\n"):
         start, place, number = place, place + len(line) + 1, number + 1
         if line[:1] == ";":
-            in_field = not in_field
+            in_field, opened = not in_field, number
             line = "" if in_field else " " + line[1:]
         if in_field or not line or line.isspace():
             continue
@@ -80,4 +80,8 @@ def _scan(text: str) -> list[_Block]:
             blocks[-1].sites = True
         elif "_cell" in low and _CELL.search(low):
             blocks[-1].cell = True
+    if in_field and not any(block.sites for block in blocks):
+        raise InputError(
+            f"the CIF does not parse (the text field that begins in line {opened} is not closed)"
+        )
     return blocks

@@ -147,10 +147,19 @@ def _settle(
         raise InputError(
             f"{possible.contradiction}, and formula or multiplicities contradict {setting.name}"
         )
-    if own == theirs and len(setting) == 1:
+    doubtful = possible.doubtful or any(_lacks_centring(setting, rival) for rival, _ in others)
+    if own == theirs and doubtful:
         sizes = sorted({len(r.coords) for _, r in others})
         raise InputError(
             f"{possible.contradiction}: {len(expanded.coords)} or "
             f"{' or '.join(map(str, sizes))} atoms, and no formula or multiplicity decides"
         )
     possible.remarks.append(f"{possible.contradiction}; read as {setting.name}")
+
+
+def _lacks_centring(setting: Setting, other: Setting) -> bool:
+    """Whether operations are those of another setting but for its centring, as some list them."""
+    turns, others = (
+        {turn.astype(np.int64).tobytes() for turn in s.rotations} for s in (setting, other)
+    )
+    return turns == others and setting.key < other.key

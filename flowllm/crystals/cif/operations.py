@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 OPERATIONS = ("_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz")
 MAGNETIC = ("_space_group_symop_magn_operation_xyz", "_space_group_symop_magn_centering_xyz")
 MODULATED = ("_cell_modulation_dimension", "_space_group_symop_ssg_operation_algebraic")
+_MODULATED = frozenset(MODULATED)
 MAX_OPERATIONS = 1_000
 _IDENTITY = ("x,y,z",)
 _CHARACTERS = re.compile(r"[xyz0-9+\-/.,]+", re.IGNORECASE)
@@ -69,7 +70,7 @@ def listed_operations(tags: Tags) -> Setting | None:
         InputError: one cannot be read, they are too many or no group; or the structure is
             modulated.
     """
-    for tag in MODULATED:
+    for tag in MODULATED if tags.known(_MODULATED) else ():
         if tag in tags and not set(tags.column(tag)) <= {"0", ".", "?"}:
             raise InputError(f"a modulated structure ({tag}); only ordinary ones are read")
     for tag in OPERATIONS:
@@ -87,8 +88,8 @@ def _texts(tags: Tags, tag: str) -> tuple[str, ...]:
         raise InputError(
             f"{tags.count(tag)} symmetry operations; at most {MAX_OPERATIONS} are read"
         )
-    values = (plain(raw) for raw in tags.column(tag))
-    return tuple(value for value in values if value not in ("", "?", "."))
+    values = map(plain, tags.column(tag))
+    return tuple([value for value in values if value not in ("", "?", ".")])
 
 
 def _without_time(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ def read_sites(tags: Tags, cell: Cell, formula: frozenset[str] | None) -> SiteTa
             cannot be told; atoms are said to be there without coordinates. The label is named.
     """
     axes = SITE_TAGS[:3] if SITE_TAGS[0] in tags else SITE_TAGS[3:]
-    size = max(tags.count(tag) for tag in axes)
+    size = max(map(tags.count, axes))
     if not size:
         raise InputError("the CIF does not parse (no atom sites)")
     if size > MAX_ATOMS:
@@ -76,7 +76,7 @@ def read_sites(tags: Tags, cell: Cell, formula: frozenset[str] | None) -> SiteTa
         if tag in axes and tag not in tags:
             raise InputError(f"the CIF does not parse ({tag} is missing)")
     for tag in (OCCUPANCY, CALCULATED, ATTACHED):
-        if tag in tags and tags.count(tag) != size:
+        if tags.count(tag) not in (0, size):
             raise InputError(f"{tag} has {tags.count(tag)} values for {size} sites")
     kinds, names = table["_atom_site_type_symbol"], table["_atom_site_label"]
     remarks: list[str] = []

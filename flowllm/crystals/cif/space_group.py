@@ -25,6 +25,7 @@ SYMBOLS = (
 )
 NUMBERS = ("_space_group_it_number", "_symmetry_int_tables_number")
 MAGNETIC_GROUPS = ("_space_group_magn_number_bns", "_space_group_magn_name_bns")
+_HALL, _MAGNETIC = frozenset(HALL), frozenset(MAGNETIC_GROUPS)
 MISFIT = 0.05  # of the metric, relative: operations that fit worse are those of another cell
 REMARKABLE = 0.005
 
@@ -38,6 +39,7 @@ class Possible:
         rivals: settings of a contradictory statement.
         explicit: whether operations are listed or a symbol names its origin and axes.
         contradiction: what contradicts what; "" where nothing does.
+        doubtful: whether a contradiction must be decided by the rest of the file.
         remarks: on the statements.
     """
 
@@ -45,11 +47,13 @@ class Possible:
     rivals: list[Setting] = field(default_factory=list)
     explicit: bool = True
     contradiction: str = ""
+    doubtful: bool = False
     remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
 class _Statement:
+    rank: int  # 0 listed operations, 1 symbols, 2 a number
     said: str  # for messages: "the space-group symbol 'P 1'"
     settings: tuple[Setting, ...]
     explicit: bool
@@ -86,6 +90,9 @@ def read_space_group(tags: Tags, cell: Cell) -> Possible:
         if chosen.number not in {setting.number for setting in other.settings}:
             both = f"{main.said} and {other.said} contradict each other"
             possible.contradiction = possible.contradiction or both
+            # operations count before any symbol, a symbol before a number; but P 1 is often what
+            # programs write that do not know better
+            possible.doubtful |= len(chosen) == 1 or main.rank == other.rank
             possible.rivals += [s for s in other.settings if misfit(s, cell) <= MISFIT]
         elif other.explicit and all(setting.key != chosen.key for setting in other.settings):
             remarks.append(f"{main.said} and {other.said} are of two settings; the first counts")
@@ -125,11 +132,13 @@ def _refuse_cell(main: _Statement, cell: Cell) -> None:
 def _statements(tags: Tags, remarks: list[str]) -> list[_Statement]:
     """All that a block says of its space group, the most exact first."""
     listed = listed_operations(tags)
-    hall = tags.first(*HALL)
-    symbols = dict.fromkeys(found[1] for tag in SYMBOLS if (found := tags.first(tag)))
+    hall = tags.first(*HALL) if tags.known(_HALL) else None
+    symbols = dict.fromkeys(
+        found[1] for tag in SYMBOLS if tag in tags and (found := tags.first(tag))
+    )
     number = tags.first(*NUMBERS)
-    magnetic = tags.first(*MAGNETIC_GROUPS)
-    if magnetic and not any(tag in tags for tag in (*MAGNETIC, *OPERATIONS)):
+    if tags.known(_MAGNETIC) and not any(tag in tags for tag in (*MAGNETIC, *OPERATIONS)):
+        magnetic = tags.first(*MAGNETIC_GROUPS) or ("", "?")
         raise InputError(f"the operations of the magnetic group '{shown(magnetic[1])}' are missing")
     statements, remark = _understood(
         listed, hall[1] if hall else None, tuple(symbols), number[1] if number else None
@@ -147,27 +156,26 @@ def _understood(
     found: list[_Statement] = []
     unknown: list[str] = []
 
-    def add(said: str, settings: tuple[Setting, ...], explicit: bool) -> None:
+    def add(rank: int, said: str, settings: tuple[Setting, ...], explicit: bool) -> None:
         if settings:
-            found.append(_Statement(said, settings, explicit))
+            found.append(_Statement(rank, said, settings, explicit))
         else:
             unknown.append(said)
 
     if listed is not None:
-        add(f"the listed operations ({listed.name})", (listed,), True)
+        add(0, f"the listed operations ({listed.name})", (listed,), True)
     if hall is not None:
         setting = setting_of_hall(hall)
-        add(f"the Hall symbol '{shown(hall)}'", (setting,) if setting else (), True)
+        add(1, f"the Hall symbol '{shown(hall)}'", (setting,) if setting else (), True)
     for symbol in symbols:
-        add(f"the space-group symbol '{shown(symbol)}'", *settings_of_symbol(symbol))
+        add(1, f"the space-group symbol '{shown(symbol)}'", *settings_of_symbol(symbol))
     if number is not None:
-        digits = number.removesuffix(".0")
+        digits = number.removesuffix(".0").removesuffix(".")
         known = digits.isdecimal() and digits.isascii() and len(digits) <= 3
         settings = settings_of_number(int(digits)) if known else ()
-        add(f"the space-group number {shown(number)}", settings, False)
+        add(2, f"the space-group number {shown(number)}", settings, False)
     if not unknown:
         return tuple(found), ""
-    exact = [statement for statement in found if statement.explicit]
-    if not exact:
+    if not found or found[0].rank == 2:  # a number does not say which axes and origin are meant
         raise InputError(f"{unknown[0]} is unknown")
-    return tuple(found), f"{unknown[0]} is unknown; {exact[0].said} counts"
+    return tuple(found), f"{unknown[0]} is unknown; read by {found[0].said}"

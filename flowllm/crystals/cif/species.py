@@ -10,7 +10,7 @@ from flowllm.crystals.cif.values import is_null, plain, shown
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
 
-_CHARGE = re.compile(r"([A-Za-z]{1,2})(?:\d*\.?\d*[+-]|[+-]\d+\.?\d*|0)?", re.ASCII)
+_CHARGE = re.compile(r"([A-Za-z]{1,2})(?:\d*\.?\d*[+-]|[+-]\d+\.?\d*|[+-]{2,4}|0)?", re.ASCII)
 _LABEL = re.compile(r"([A-Za-z]+)(?:[^A-Za-z].*)?", re.ASCII | re.DOTALL)
 _LETTERS = re.compile(r"[A-Za-z]+", re.ASCII)
 _GROUPS = re.compile(r"[HD][23]O\d*|N2O\d?|C2H\d?", re.ASCII | re.IGNORECASE)  # no labels

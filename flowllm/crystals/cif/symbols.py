@@ -60,7 +60,7 @@ def settings_of_number(number: int) -> tuple[Setting, ...]:
     """The settings of an international number, the usual one first."""
     import gemmi
 
-    usual = gemmi.find_spacegroup_by_number(number)
+    usual = gemmi.find_spacegroup_by_number(number) if 1 <= number <= 230 else None
     if usual is None:
         return ()
     others = [group for group in _table() if group.number == number and group.hall != usual.hall]
@@ -88,7 +88,8 @@ def _groups(symbol: str) -> list[gemmi.SpaceGroup]:
     import gemmi
 
     if symbol.isdecimal():
-        group = gemmi.find_spacegroup_by_number(int(symbol)) if len(symbol) < 4 else None
+        sound = len(symbol) < 4 and 1 <= int(symbol) <= 230
+        group = gemmi.find_spacegroup_by_number(int(symbol)) if sound else None
     else:
         group = gemmi.find_spacegroup_by_name(symbol)
     if group is None:

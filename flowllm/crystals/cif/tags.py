@@ -73,6 +73,10 @@ class Tags:
         place = self._places.get(tag)
         return () if place is None else place[0][place[1] :: place[2]]
 
+    def known(self, names: frozenset[str]) -> bool:
+        """Whether the block has any of these tags."""
+        return not names.isdisjoint(self._places)
+
     def count(self, tag: str) -> int:
         """How many values a tag has, without taking them out of the loop."""
         place = self._places.get(tag)

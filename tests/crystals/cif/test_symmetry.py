@@ -142,7 +142,7 @@ def test_a_number_or_a_symbol_without_suffix_is_decided_by_the_multiplicities(na
     same_atoms(crystal, sites, group)
     usual = gemmi.find_spacegroup_by_number(group.number)
     if usual.hm == group.hm:  # a number alone means the usual axes
-        for number in (str(group.number), f"'{group.number}'"):
+        for number in (str(group.number), f"'{group.number}'", f"{group.number}."):
             head = f"_space_group_IT_number {number}"
             same_atoms(read_block(cif(text, cell, head, columns)), sites, group)
 
@@ -169,6 +169,13 @@ FULL = {
     "P -3 2/m 1": "P -3 m 1",
     "C m c e": "C m c a",
     "P 1 21/c 1 :b1": "P 1 21/c 1",
+    "P2(1)/c": "P 1 21/c 1",
+    "P2(1)2(1)2(1)": "P 21 21 21",
+    "P 2(1) 2(1) 2(1)": "P 21 21 21",
+    "Pna2(1)": "P n a 21",
+    "I4(1)/amd :2": "I 41/a m d:2",
+    "P6_{3}/mmc": "P 63/m m c",
+    "P 21 21 21 (19)": "P 21 21 21",
 }
 
 
@@ -220,6 +227,23 @@ def test_operations_count_and_a_symbol_that_contradicts_them_is_named():
     assert "'F m -3 m' contradict each other; read as P -1" in crystal.remarks[0]
 
 
+def test_operations_without_the_centring_of_the_symbol_are_refused_where_nothing_decides():
+    group = gemmi.find_spacegroup_by_name("F m -3 m")
+    symbol = "_symmetry_space_group_name_H-M 'F m -3 m'\n"
+    listed_ones = "loop_\n_symmetry_equiv_pos_as_xyz\n" + "\n".join(
+        f"'{op.triplet()}'" for op in group.operations().sym_ops
+    )
+    formula = "_chemical_formula_sum 'Na Cl'\n"
+    sites = "Na1 Na 0 0 0\nCl1 Cl 0.5 0.5 0.5"
+    for head in (symbol, formula + symbol):
+        with pytest.raises(InputError, match="'F m -3 m' contradict each other: 2 or 8 atoms"):
+            read_block(cif(sites, head=head + listed_ones))
+    one = cif(sites, head=formula + "_cell_formula_units_Z 1\n" + symbol + listed_ones)
+    assert len(read_block(one).frac_coords) == 2
+    with pytest.raises(InputError, match="formula or multiplicities contradict P m -3 m"):
+        read_block(one.replace("units_Z 1", "units_Z 4"))
+
+
 ALL = "\n".join(
     f"{e}{i} {e} {x} {y} {z}"
     for e, o in (("Na", 0.0), ("Cl", 0.5))
@@ -240,6 +264,70 @@ def test_a_file_that_lists_every_atom_may_keep_the_symbol_it_once_had():
         read_block(half.replace(identity, identity + says + "4"))
     with pytest.raises(InputError, match="2 or 8 atoms, and no formula or multiplicity decides"):
         read_block(half.replace(identity, identity + says + "?"))
+
+
+HALL = "_space_group_name_Hall"
+SYMBOL = "_symmetry_space_group_name_H-M"
+NUMBER = "_space_group_IT_number"
+SAID = {  # head -> atoms of rock salt by two sites, and a remark
+    f"{SYMBOL} 'F m -3 m'\n{NUMBER} 221": (8, "'F m -3 m' and the space-group number 221"),
+    f"{SYMBOL} 'F m -3 m'\n{HALL} 'junk'": (8, "the Hall symbol 'junk' is unknown; read by"),
+    f"{SYMBOL} 'F m -3 m'\n{NUMBER} 300": (8, "the space-group number 300 is unknown; read by"),
+    f"{SYMBOL} ?\n{NUMBER} 225.0": (8, ""),
+    f"{SYMBOL} .\n{NUMBER} ?": (2, "no space group is given; read as P 1"),
+}
+UNDECIDED = {
+    f"{SYMBOL} 'F m -3 m'\n{HALL} '-P 4 2 3'": "'F m -3 m' contradict each other: 2 or 8 atoms",
+    f"{SYMBOL} 'P 1'\n{NUMBER} 225": "number 225 contradict each other: 2 or 8 atoms",
+    f"{SYMBOL} 'F m q m'\n{NUMBER} 225": "the space-group symbol 'F m q m' is unknown",
+    f"{NUMBER} 0": "the space-group number 0 is unknown",
+    f"{NUMBER} 300": "the space-group number 300 is unknown",
+    f"{SYMBOL} '0'": "the space-group symbol '0' is unknown",
+    f"{HALL} 'junk'": "the Hall symbol 'junk' is unknown",
+    "_cell_modulation_dimension 1": "a modulated structure",
+}
+
+
+@pytest.mark.parametrize("head", SAID)
+def test_statements_on_the_space_group(head):
+    atoms, remark = SAID[head]
+    text = cif("Na1 Na 0 0 0\nCl1 Cl 0.5 0.5 0.5", (5.64,) * 3 + (90.0,) * 3, head)
+    crystal = read_block(text)
+    assert len(crystal.frac_coords) == atoms
+    assert remark in " ".join(crystal.remarks) and bool(remark) == bool(crystal.remarks)
+
+
+@pytest.mark.parametrize("head", UNDECIDED)
+def test_statements_that_nothing_decides_are_refused(head):
+    text = cif("Na1 Na 0 0 0\nCl1 Cl 0.5 0.5 0.5", (5.64,) * 3 + (90.0,) * 3, head)
+    with pytest.raises(InputError, match=UNDECIDED[head]):
+        read_block(text)
+
+
+@pytest.mark.parametrize(
+    ("head", "atoms"), [(f"{SYMBOL} 'P 21/m'", 4), (f"{NUMBER} 14", 4), (f"{SYMBOL} 'P 2'", 2)]
+)
+def test_the_unique_axis_is_that_of_the_cell(head, atoms):
+    for angle in range(3):
+        cell = [5.0, 6.0, 7.0, 90.0, 90.0, 90.0]
+        cell[3 + angle] = 105.0
+        crystal = read_block(cif("Na1 Na 0.1 0.2 0.3", tuple(cell), head))
+        assert len(crystal.frac_coords) == atoms and crystal.remarks == ()
+        moved = np.abs(crystal.frac_coords - crystal.frac_coords[0]) > 1e-6
+        assert moved.any()
+        # a rotation about the unique axis: the other two coordinates change their sign
+        others = [axis for axis in range(3) if axis != angle]
+        sums = (crystal.frac_coords + crystal.frac_coords[0])[:, others] % 0.5
+        assert ((sums < 1e-6) | (sums > 0.5 - 1e-6)).all(1).any()
+
+
+@pytest.mark.parametrize(("x", "atoms"), [("0.02", 4), ("0.07", 8)])
+def test_an_atom_beside_a_mirror_is_moved_onto_it_and_said(x, atoms):
+    cell = (5.0, 6.0, 7.0, 90.0, 90.0, 90.0)
+    crystal = read_block(cif(f"O1 O {x} 0.3 0.3", cell, f"{SYMBOL} 'P m m m'"))
+    assert len(crystal.frac_coords) == atoms
+    said = ("moved to a special position: O1 by 0.10 Å",) if atoms == 4 else ()
+    assert crystal.remarks == said
 
 
 def test_atoms_that_are_listed_and_made_by_operations_are_read_once():
