@@ -282,3 +282,20 @@ def test_a_part_comes_back_with_its_rejected_rows(tmp_path):
         back = PreparedChunk.from_arrays(read_archive(tmp_path / "part.npz", "is no part"))
         assert back.rejected == rejected
         assert back.kept.crystals.ids.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[1]", "holds no values by name, but a list"),
+        ("{}", "splits is missing"),
+        ('{"splits": {"train": 3}}', "splits: train holds no values by name, but 3"),
+        ('{"splits": {"train": {"kept": "x", "rejected": 0}}}', "train: kept is 'x', and not"),
+        ('{"splits": {"train": {"kept": 1, "rejected": 0, "remarks": {"a": null}}}}', "a is null"),
+    ],
+)
+def test_a_damaged_summary_is_named(tmp_path, content, said):
+    (tmp_path / "summary.json").write_text(content)
+    with pytest.raises(InputError, match=r"summary\.json") as caught:
+        summary_of(tmp_path)
+    assert said in str(caught.value)

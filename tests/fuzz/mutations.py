@@ -105,7 +105,7 @@ def mutated_file(name: str, content: bytes, other: bytes, rng: random.Random) ->
     if name.endswith(".json") and rng.random() < 0.6:
         try:
             return mutated_json(content, rng)
-        except ValueError:
+        except (ValueError, RecursionError):  # it is damaged already
             pass
     if rng.random() < 0.15:
         return mutated_bytes(content, rng)

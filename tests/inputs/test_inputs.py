@@ -475,6 +475,31 @@ def test_a_run_of_which_only_the_cif_files_are_left(runs, tmp_path):
     assert inputs.prompts.tolist() == [prompt.strip() for prompt in made.prompts]
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[1]", "holds no values by name, but a list"),
+        ('{"stages": 3}', "stages is 3, and not a list"),
+        ('{"stages": [{"rejected": Infinity}]}', "rejected is inf, and not a whole number"),
+    ],
+)
+def test_a_damaged_summary_of_a_run_is_named(runs, tmp_path, content, said):
+    out = tmp_path / "damaged"
+    shutil.copytree(runs[0] / "made", out)
+    (out / "summary.json").write_text(content)
+    with pytest.raises(InputError, match=r"summary\.json") as caught:
+        read_inputs(out)
+    assert said in str(caught.value)
+
+
+def test_a_run_whose_table_lacks_the_prompts_is_read(runs, tmp_path):
+    out = tmp_path / "untold"
+    shutil.copytree(runs[0] / "made", out)
+    (out / "crystals.csv").write_text("id\na\nb\n")
+    inputs = read_inputs(out)
+    assert len(inputs) == 5 and set(inputs.prompts) == {""}
+
+
 def test_folders_that_hold_runs_are_not_taken_for_crystals(runs, tmp_path):
     folder, _ = runs
     with pytest.raises(InputError, match="holds the run made; give that one"):

@@ -151,3 +151,35 @@ def test_an_encrypted_archive_is_named(file):
     file.write_bytes(content)
     with pytest.raises(InputError, match=r"a\.npz is none: types is encrypted"):
         read_archive(file, "is none")
+
+
+@pytest.mark.parametrize(
+    ("array", "columns"),
+    [
+        (np.zeros((3, 6)), None),
+        (np.zeros(3), 6),
+        (np.zeros((3, 5)), 6),
+        (np.array(1.0), None),
+        (np.array(["1", "2"]), None),
+        (np.arange(3), None),
+    ],
+)
+def test_another_type_or_shape_is_refused_before_values_are_read(tmp_path, array, columns):
+    write_archive(tmp_path / "a.npz", {"x": array})
+    with (
+        pytest.raises(InputError, match="x holds values of another type or shape"),
+        open_archive(tmp_path / "a.npz") as archive,
+    ):
+        archive.typed("x", "f", columns)
+
+
+def test_an_array_of_the_right_type_and_shape_is_read(tmp_path):
+    write_archive(tmp_path / "a.npz", {"x": np.ones((3, 6)), "y": np.arange(3)})
+    with open_archive(tmp_path / "a.npz") as archive:
+        assert archive.typed("x", "f", 6).sum() == 18
+        assert archive.typed("y", "iu").tolist() == [0, 1, 2]
+    with (
+        pytest.raises(InputError, match="z is missing"),
+        open_archive(tmp_path / "a.npz") as archive,
+    ):
+        archive.typed("z", "f")
