@@ -11,7 +11,7 @@ from typing import TextIO
 import tyro
 
 from flowllm.commands import commands_for
-from flowllm.commands.options import check_repeated
+from flowllm.commands.options import check_empty, check_repeated
 from flowllm.errors import InputError
 from flowllm.runs.terminal import accept_all_characters, say
 from flowllm.runs.texts import printable
@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     quiet_libraries()
     words = sys.argv[1:] if arguments is None else arguments
     try:
+        check_empty(words)
         check_repeated(words)
         tyro.extras.subcommand_cli_from_dict(
             commands_for(words),

@@ -183,7 +183,9 @@ def export(
     from flowllm.export import export_crystals
     from flowllm.runs.progress import progress_bars
 
-    named = [word.strip() for word in ids.split(",")] if ids else None
+    named = None if ids is None else [word.strip() for word in ids.split(",") if word.strip()]
+    if named == []:
+        raise InputError("--ids names no crystal")
     selected = select(source, where, named, relaxed)
     with progress_bars() as progress:
         done = export_crystals(

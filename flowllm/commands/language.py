@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from flowllm.workflows.settings import InfillSettings
 
 
+MOST_TRANSFORMATIONS = 10_000
+
+
 def score(
     source: Input,
     /,
@@ -47,6 +50,12 @@ def score(
         raise InputError(f"--num must be at least 0, not {num}")
     if ipt < 0 or ipt == 1:
         raise InputError(f"--ipt takes 0 or at least 2 transformations, not {ipt}")
+    if ipt > MOST_TRANSFORMATIONS:
+        raise InputError(f"--ipt must be at most {MOST_TRANSFORMATIONS:,}, not {ipt}")
+    if out is not None and out.is_dir():
+        raise InputError(f"{out} is a folder; the table needs a file")
+    if out is not None and out.exists() and source.exists() and out.samefile(source):
+        raise InputError(f"{out} is what is read; choose another file for the table")
     if out is not None and out.exists() and not overwrite:
         raise InputError(f"{out} is there already; use --overwrite to replace it")
     inputs = read_inputs(source)

@@ -54,9 +54,12 @@ def bench(
         evaluation: crystals to evaluate instead, anything that "flowllm evaluate" takes.
         relax_num: so many of them, of 8 to 12 atoms, are relaxed by us and by chgnet alone.
     """
+    from flowllm.errors import InputError
     from flowllm.settings import check_threads
 
     check_threads(threads)
+    if relax_num < 0:
+        raise InputError(f"--relax-num must be at least 0, not {relax_num}")
     if evaluation is not None:
         from flowllm.bench.evaluation import bench_evaluation, print_evaluation_bench
 

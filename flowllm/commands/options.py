@@ -61,6 +61,26 @@ def check_repeated(words: Sequence[str]) -> None:
             raise InputError(line + (more if name == "--formula" else "; give it once"))
 
 
+def check_empty(words: Sequence[str]) -> None:
+    """Refuse an empty word, what the shell makes of a variable that is not set.
+
+    As a path it would be the folder one is in, and as a choice everything.
+
+    Args:
+        words: those behind "flowllm".
+
+    Raises:
+        InputError: names the option before it.
+    """
+    for before, word in zip(("", *words), words, strict=False):
+        name, equals, value = word.partition("=")
+        if equals and name.startswith("--") and not value.strip():
+            raise InputError(f"{name} is given without a value")
+        if not word.strip():
+            where = f" behind {before}" if before else ""
+            raise InputError(f"an empty word{where}; is a variable of the shell not set?")
+
+
 def parts_of_model(given: Mapping[str, str], words: Sequence[str]) -> Classes:
     """Settings of the parts of the model that `--model` names.
 

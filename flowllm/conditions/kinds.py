@@ -17,6 +17,8 @@ from flowllm.conditions.grammar import ISOTOPES
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF
 from flowllm.errors import InputError
 
+LARGEST = 1_000_000
+"""Of any energy in eV/atom or gap in eV."""
 _COMPOSITION = re.compile(r"[A-Z][a-z]?\d+( [A-Z][a-z]?\d+)*")
 
 
@@ -91,11 +93,13 @@ def two_decimals(value: float) -> str:
 
 
 def finite(name: str) -> Callable[[float], None]:
-    """Checks that a value is finite."""
+    """Checks that a value is finite, and no more than anything that was ever measured."""
 
     def check(value: float) -> None:
         if not math.isfinite(value):
             raise InputError(f"{name} {value} is not finite")
+        if abs(value) > LARGEST:
+            raise InputError(f"{name} {value:g} is beyond {LARGEST:,}, more than any crystal has")
 
     return check
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -18,9 +19,24 @@ import numpy as np
 
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError, first_line
+from flowllm.runs.reading import open_regular
 
 HULL_FILE = "hull/mp_formation_energies.csv.gz"
 TINY = 1e-9  # eV/atom, far below what any energy is known to
+
+
+def csv_rows(path: str | Path) -> list[dict[str, str]]:
+    """The rows of a CSV file (or .csv.gz), each by the names of the columns.
+
+    Raises:
+        OSError: it cannot be read, or is no file.
+        ValueError: it is no text in UTF-8.
+    """
+    with open_regular(path) as content:
+        if not str(path).endswith(".gz"):
+            return list(csv.DictReader(io.TextIOWrapper(content, encoding="utf-8", newline="")))
+        with gzip.open(content, "rt", encoding="utf-8", newline="") as text:
+            return list(csv.DictReader(text))
 
 
 class FormationEnergyHull:
@@ -59,10 +75,8 @@ class FormationEnergyHull:
         Raises:
             InputError: the file is missing or is no such table.
         """
-        opener = gzip.open if str(path).endswith(".gz") else open
         try:
-            with opener(path, "rt", newline="", encoding="utf-8") as handle:
-                rows = list(csv.DictReader(handle))
+            rows = csv_rows(path)
             formulas = [row["pretty_formula"] for row in rows]
             energies = [float(row["formation_energy_per_atom"]) for row in rows]
         except FileNotFoundError as error:

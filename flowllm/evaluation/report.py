@@ -16,6 +16,7 @@ from flowllm.evaluation.printing import report_html, report_text
 from flowllm.evaluation.result import EvaluationResult
 from flowllm.evaluation.stages import FLAGS
 from flowllm.runs.files import atomic_write, friendly_os_errors, read_record, whole_file, write_json
+from flowllm.runs.reading import open_regular
 from flowllm.runs.texts import frame_csv, unguarded_frame
 
 if TYPE_CHECKING:
@@ -109,8 +110,9 @@ class Report(EvaluationResult):
                 stage: [Metric.from_json(row) for row in rows]
                 for stage, rows in summary["metrics"].items()
             }
-            rows = pd.read_csv(folder / TABLE, dtype=dict.fromkeys(TEXTS, str),
-                               keep_default_na=False, na_values=[""])  # fmt: skip
+            with open_regular(folder / TABLE) as table:
+                rows = pd.read_csv(table, dtype=dict.fromkeys(TEXTS, str),
+                                   keep_default_na=False, na_values=[""])  # fmt: skip
             rows = unguarded_frame(rows)
             for flag in set(FLAGS) & set(rows):
                 known = {"true": True, "false": False, "True": True, "False": False}

@@ -12,6 +12,7 @@ from flowllm.evaluation.report import SUMMARY, TABLE, Report
 from flowllm.evaluation.stages.relaxation import RELAXED
 from flowllm.inputs import read_inputs
 from flowllm.inputs.remarks import summary
+from flowllm.runs.reading import open_regular
 from flowllm.runs.texts import unguarded_frame
 
 FLAG_OF = {"valid": "valid_structure"}
@@ -106,7 +107,8 @@ def ids_where(table: str | Path, where: str) -> list[str]:
 
     path = Path(table) / "per_crystal.csv" if Path(table).is_dir() else Path(table)
     try:
-        rows = unguarded_frame(pd.read_csv(path, dtype=str, keep_default_na=False))
+        with open_regular(path) as content:
+            rows = unguarded_frame(pd.read_csv(content, dtype=str, keep_default_na=False))
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
     except (OSError, ValueError) as error:

@@ -21,6 +21,7 @@ from flowllm.errors import InputError
 from flowllm.export.folders import Exported, Files, structure_of, write_folders
 from flowllm.export.vasp import F_BLOCK
 from flowllm.runs.progress import ItemProgress
+from flowllm.runs.reading import read_whole
 
 INPUT = "pw.in"
 
@@ -254,7 +255,9 @@ def valence_electrons(symbol: str, settings: EspressoSettings) -> float:
     semicore shell are counted, as most pseudopotentials of magnetic elements do.
     """
     if isinstance(settings.pseudopotentials, (str, Path)):
-        text = (Path(settings.pseudo_dir) / settings.files[symbol]).read_text(errors="replace")
+        text = read_whole(Path(settings.pseudo_dir) / settings.files[symbol]).decode(
+            errors="replace"
+        )
         found = re.search(r'z_valence\s*=\s*"\s*([^"\s]+)', text) or re.search(
             r"([\d.EeDd+-]+)\s+Z valence", text
         )

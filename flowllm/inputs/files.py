@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -13,6 +14,7 @@ from pathlib import Path, PurePath
 
 from flowllm.errors import InputError, first_line
 from flowllm.inputs.limits import ReadLimits
+from flowllm.runs.reading import read_whole
 
 READ = (
     "CIF (.cif, .mcif), POSCAR and CONTCAR (.vasp, .poscar), extended XYZ (.xyz, .extxyz), "
@@ -84,11 +86,8 @@ def read_bytes(path: Path, limits: ReadLimits) -> bytes:
     Raises:
         InputError: it cannot be read, is no regular file, or is larger than allowed.
     """
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device would never end
-        raise InputError(f"{path} cannot be read: it is no file")
     try:
-        with open(path, "rb") as handle:
-            content = handle.read(limits.file_bytes + 1)
+        content = read_whole(path, limits.file_bytes)
         if content[:2] == _GZIP:
             with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
                 content = packed.read(limits.file_bytes + 1)
@@ -99,6 +98,8 @@ def read_bytes(path: Path, limits: ReadLimits) -> bytes:
             raise InputError(f"{path} cannot be read: what it links to is missing") from None
         raise InputError(f"no such file: {path}") from None
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise InputError(f"{path} is larger than {limits.file_bytes:,} bytes") from None
         why = error.strerror or first_line(error)
         raise InputError(f"{path} cannot be read: {why}") from error
     except (EOFError, zlib.error) as error:

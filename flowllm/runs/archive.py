@@ -18,6 +18,7 @@ from numpy.lib.npyio import NpzFile
 
 from flowllm.errors import InputError, first_line
 from flowllm.runs.files import atomic_write
+from flowllm.runs.reading import open_regular
 
 ARCHIVE_ERRORS = (
     OSError,
@@ -139,11 +140,12 @@ def open_archive(
             `ARCHIVE_ERRORS`, as for an array that is missing.
     """
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, NpzFile):
-            raise InputError("it holds a single array")
-        with archive:
-            yield Archive(archive, _size(path))
+        with path if isinstance(path, io.BytesIO) else open_regular(path) as content:
+            archive = np.load(content, allow_pickle=False)
+            if not isinstance(archive, NpzFile):
+                raise InputError("it holds a single array")
+            with archive:
+                yield Archive(archive, _size(path))
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
     except ARCHIVE_ERRORS as error:

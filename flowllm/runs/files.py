@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from flowllm.errors import InputError, first_line
+from flowllm.runs.reading import NO_NAME, read_whole
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +50,10 @@ def friendly_os_errors(path: str | Path) -> Iterator[None]:
         else:
             what = error.strerror or str(error)
         raise InputError(f"{path}: {what}") from error
+    except ValueError as error:
+        if "\0" in str(path) and not isinstance(error, InputError):
+            raise InputError(f"{path}: {NO_NAME}") from error
+        raise
 
 
 @contextmanager
@@ -71,7 +76,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             sync(temporary)
             os.replace(temporary, target)
         finally:
-            with suppress(OSError):
+            with suppress(OSError, ValueError):
                 temporary.unlink(missing_ok=True)
 
 
@@ -234,7 +239,7 @@ def read_json(path: str | Path) -> Any:
         InputError: missing, unreadable or no JSON; the file is named.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_whole(path).decode("utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
     except UnicodeError as error:
@@ -292,7 +297,7 @@ def load_weights(folder: str | Path) -> tuple[dict[str, torch.Tensor], dict[str,
         InputError: no such folder, a file is missing or corrupt; both are named.
     """
     import torch
-    from safetensors import SafetensorError
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import load
 
     source = Path(folder)
@@ -305,6 +310,8 @@ def load_weights(folder: str | Path) -> tuple[dict[str, torch.Tensor], dict[str,
     if not isinstance(config, dict):
         raise InputError(f"{source / CONFIG} holds no settings")
     try:
+        with safe_open(source / WEIGHTS, "pt"):  # the header is looked at before all is read
+            pass
         tensors = load((source / WEIGHTS).read_bytes())
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{source / WEIGHTS} is corrupt: {error}") from error

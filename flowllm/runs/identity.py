@@ -45,7 +45,8 @@ def open_run(
     path = Path(out)
     for source in inputs:
         # realpath, as `resolve` raises an error of its own for a loop of links
-        where, here = (Path(os.path.realpath(p)) for p in (source, path))
+        with friendly_os_errors(path):
+            where, here = (Path(os.path.realpath(p)) for p in (source, path))
         if os.path.exists(source) and where.is_relative_to(here):
             raise InputError(f"{source} lies in the output folder {path}; choose another")
     missing = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]

@@ -16,7 +16,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from flowllm.errors import InputError
+from flowllm.errors import InputError, first_line
+from flowllm.runs.reading import open_regular
 from flowllm.stability.hull_build import on_their_own_hull
 from flowllm.stability.hull_table import HullProvenance, HullTable
 from flowllm.stability.records import OTHER_KEYS, Record
@@ -58,7 +59,9 @@ def convert_hull(
         references = _references(diagram, formulas, totals)
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
-    except (InputError, OSError, EOFError, zlib.error) as error:
+    except OSError as error:
+        raise InputError(f"{path}: {first_line(error)}") from error
+    except (InputError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: {error}") from error
     except MemoryError as error:
         raise InputError(f"{path}: this machine has too little memory to read it") from error
@@ -79,7 +82,7 @@ def convert_hull(
 
 
 def _opened(path: Path) -> IO[bytes]:
-    handle = path.open("rb")
+    handle = open_regular(path)
     zipped = handle.read(2) == b"\x1f\x8b"
     handle.seek(0)
     return gzip.open(handle) if zipped else handle  # type: ignore[return-value]

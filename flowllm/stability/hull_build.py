@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from flowllm.data.hull import HULL_FILE, FormationEnergyHull, parse_formula
+from flowllm.data.hull import HULL_FILE, FormationEnergyHull, csv_rows, parse_formula
 from flowllm.errors import InputError
 from flowllm.stability.hull_table import HullProvenance, HullTable
 from flowllm.stability.reference_energies import REFERENCE_FILE, ElementalReferences
@@ -124,10 +122,8 @@ def read_formation_energies(path: str | Path) -> tuple[list[str], np.ndarray]:
     Raises:
         InputError: the file is missing or is no such table.
     """
-    opener = gzip.open if str(path).endswith(".gz") else open
     try:
-        with opener(path, "rt", newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
+        rows = csv_rows(path)
         energies = [float(row["formation_energy_per_atom"]) for row in rows]
         return [row["pretty_formula"] for row in rows], np.array(energies)
     except FileNotFoundError as error:

@@ -9,6 +9,7 @@ from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.formula import reduced_formula
 from flowllm.conditions.remarks import shown
 from flowllm.errors import InputError
+from flowllm.runs.reading import read_whole
 from flowllm.text.prompts import (
     OPENING,
     REQUEST,
@@ -56,9 +57,7 @@ def read_prompts(path: str | Path, free: bool = False) -> tuple[str, ...]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise InputError(f"{path} is larger than {LARGEST_FILE // 2**20} MiB")
-        content = path.read_bytes()
+        content = read_whole(path, LARGEST_FILE)
         encoding = next((name for mark, name in _ENCODINGS.items() if content.startswith(mark)), "")
         text = content.decode(encoding or "utf-8")
     except OSError as error:

@@ -15,6 +15,7 @@ from typing import Any
 
 from flowllm.errors import InputError
 from flowllm.runs.files import friendly_os_errors, read_json, remove, sync, write_json
+from flowllm.runs.reading import open_regular, read_whole
 
 CHECKPOINTS = "checkpoints"
 """Folder of the checkpoints inside that of a run."""
@@ -79,7 +80,7 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 def _best(checkpoint: Path) -> str | None:
     """Name of the checkpoint of the least validation loss, where the run ends with that."""
-    state: dict[str, Any] = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+    state: dict[str, Any] = json.loads(read_whole(checkpoint / STATE))
     best = state.get("best_model_checkpoint")
     return Path(best).name if best else None
 
@@ -91,7 +92,7 @@ def _files(checkpoint: Path) -> list[Path]:
 def _identity(path: Path) -> list[Any]:
     """Size and SHA-256 of a file."""
     digest = hashlib.sha256()
-    with open(path, "rb") as handle:
+    with open_regular(path) as handle:
         while block := handle.read(BLOCK):
             digest.update(block)
         return [os.fstat(handle.fileno()).st_size, digest.hexdigest()]

@@ -12,6 +12,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from flowllm.runs.reading import read_whole
+
 LOG = "log.jsonl"
 
 
@@ -24,7 +26,7 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     if not Path(path).exists():
         return lines
-    for text in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
+    for text in read_whole(path).decode("utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)
         except (ValueError, RecursionError):

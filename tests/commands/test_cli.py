@@ -257,6 +257,11 @@ BAD = {
     "train-flow --pairs good --seed 4294967296": "the seed must be at most 4294967295",
     "pair --lm good --seed -1": "the seed must be at least 0",
     "generate --targets good --num-atoms 2": "and nothing else",
+    "generate --band-gap 1e308": "beyond 1,000,000",
+    "generate --formation-energy -1e7": "beyond 1,000,000",
+    "generate --model=": "--model is given without a value",
+    "score good --ipt 100000000000": "--ipt must be at most 10,000",
+    "export good --vasp --ids ,": "--ids names no crystal",
 }
 
 
@@ -375,6 +380,11 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     result = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     first, code = result.stdout.splitlines()
     assert first.startswith("usage") and code in ("0", "141") and not result.stderr
+
+
+def test_the_bench_relaxes_no_negative_number(tmp_path, capsys):
+    assert main(["bench", "--evaluation", str(tmp_path), "--relax-num", "-3"]) == 2
+    assert capsys.readouterr().err == "flowllm: --relax-num must be at least 0, not -3\n"
 
 
 def test_control_c_is_code_130(monkeypatch, capsys):

@@ -96,3 +96,29 @@ def test_a_machine_without_memory_gives_one_line(monkeypatch, capsys):
     monkeypatch.setattr("flowllm.cli.commands_for", exhausted)
     assert main(["generate"]) == 2
     assert "too little memory" in capsys.readouterr().err
+
+
+def test_an_empty_word_is_neither_a_folder_nor_everything(crystals, capsys, monkeypatch):
+    """As "$OUT" is where OUT is not set."""
+    monkeypatch.chdir(crystals.parent)
+    for words in (
+        ["score", ""],
+        ["refine", str(crystals), "--out", ""],
+        ["export", str(crystals), "--vasp", "--out", "e", "--ids", ""],
+    ):
+        assert main(words) == 2
+        assert "an empty word" in capsys.readouterr().err
+    assert os.listdir() == [crystals.name]
+
+
+def test_a_table_never_takes_the_place_of_what_is_read(crystals, system_folder, capsys):
+    before = crystals.read_bytes()
+    link = crystals.with_name("link.csv")
+    link.symlink_to(crystals)
+    for out in (crystals, link):
+        words = ["score", str(crystals), "--out", str(out), "--overwrite"]
+        assert main([*words, "--model", str(system_folder)]) == 2
+        assert "is what is read" in capsys.readouterr().err
+    assert main(["score", str(crystals), "--out", str(crystals.parent), "--overwrite"]) == 2
+    assert "is a folder" in capsys.readouterr().err
+    assert crystals.read_bytes() == before

@@ -19,6 +19,7 @@ from transformers.utils import logging
 
 from flowllm.errors import InputError, first_line
 from flowllm.runs.files import read_record
+from flowllm.runs.reading import open_regular
 
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
 WIDTHS = (
@@ -109,7 +110,7 @@ def shapes_of(file: Path) -> dict[str, list[int]]:
     """
     try:
         size = file.stat().st_size
-        with file.open("rb") as handle:
+        with open_regular(file) as handle:
             (length,) = struct.unpack("<Q", handle.read(8))
             if length > min(size, LARGEST_HEADER):
                 raise ValueError("its header is longer than the file")

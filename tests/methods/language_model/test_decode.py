@@ -64,6 +64,10 @@ def test_the_likeliest_token_is_always_left_and_the_forbidden_never_drawn():
     probabilities, tokens = nucleus(logits, 1.0, 1.0)
     last = float(np.nextafter(np.float32(1), np.float32(0)))
     assert pick(probabilities, tokens, torch.tensor([last])).item() == 0
+    for least in (1e-320, 1e-300):  # below every float32
+        probabilities, tokens = nucleus(logits, 1.0, least)
+        assert torch.equal(probabilities[:, 0], torch.ones(len(logits)))
+        assert torch.equal(tokens[:, 0], logits.argmax(-1))
     probabilities, tokens = nucleus(logits, 1.0, 1e-12)
     assert pick(probabilities, tokens, torch.tensor([last])).item() == 1
 

@@ -71,6 +71,7 @@ def nucleus(logits: Tensor, temperature: float, top_p: float) -> tuple[Tensor, T
     probabilities, tokens = torch.softmax(scaled, -1).sort(-1, descending=True)
     before = probabilities.cumsum(-1) - probabilities
     kept = torch.where(before < top_p, probabilities, 0.0)
+    kept[..., 0] = probabilities[..., 0]  # a top_p below the least float32 counts as 0
     return kept / kept.sum(-1, keepdim=True), tokens
 
 
