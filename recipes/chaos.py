@@ -5,7 +5,8 @@ Usage: python -m recipes.chaos [--times 100] [--seed 0] [--out runs/chaos] [--on
 Each command runs once in peace. Then it is killed (SIGKILL or SIGTERM), runs on a disk that fills
 up, or is killed and finds one of its files torn, each at a random moment, and is called again. Its
 files must then be those of the run in peace; where a torn file cannot be made again, the command
-must say so in one line with exit code 2. As root the full disk is a small file system in memory,
+must say so in one line with exit code 2. What is torn is a file of a run that was not finished: a
+finished run has synced its files and does not read them again. As root the full disk is a small file system in memory,
 otherwise a limit on the size of files. Needs FLOWLLM_DATA_DIR; about 20 s for each disturbance.
 """
 
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.chaos_commands import COMMANDS, LongCommand, prepare
-from recipes.chaos_files import fingerprint, size_of, tear
+from recipes.chaos_files import fingerprint, is_finished, size_of, tear
 
 KINDS = ("SIGKILL", "SIGTERM", "full disk", "torn file")
 PATIENCE = 600  # seconds for a command that runs in peace
@@ -125,7 +126,7 @@ def disturb(
         else:
             number = signal.SIGTERM if kind == "SIGTERM" else signal.SIGKILL
             interrupt(flowllm(command.words(work, out)), moment * seconds, number)
-        if kind == "torn file":
+        if kind == "torn file" and not is_finished(out):
             about = tear(out, rng)
         code, text = finish(flowllm(command.words(work, out)))
         if code == 2 and "Traceback" not in text:

@@ -39,6 +39,14 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether the run in a folder says that it is finished."""
+    try:
+        return bool(json.loads((folder / "run.json").read_text())["status"] == "finished")
+    except (OSError, ValueError, KeyError):
+        return False
+
+
 def tear(folder: Path, rng: random.Random) -> str:
     """Cut one file, fill its end with zeros, or empty it, as a power loss would; says which."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.stat().st_size)
