@@ -6,8 +6,9 @@ Each command runs once in peace. Then it is killed (SIGKILL or SIGTERM), runs on
 up, or is killed and finds one of its files torn, each at a random moment, and is called again. Its
 files must then be those of the run in peace; where a torn file cannot be made again, the command
 must say so in one line with exit code 2. What is torn is a file of a run that was not finished: a
-finished run has synced its files and does not read them again. As root the full disk is a small file system in memory,
-otherwise a limit on the size of files. Needs FLOWLLM_DATA_DIR; about 20 s for each disturbance.
+finished run has synced its files and does not read them again. As root the full disk is a small
+file system in memory, otherwise a limit on the size of files. Needs FLOWLLM_DATA_DIR; about 20 s
+for each disturbance.
 """
 
 from __future__ import annotations
