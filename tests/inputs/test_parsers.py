@@ -237,7 +237,7 @@ def test_json_of_other_shapes_and_of_none():
         "{'a': 1}": "Python's notation",
         "[" * 100_000: "nested too deeply",
         "{": "does not parse",
-        "[1, 2]": "holds int, no structure",
+        "[1, 2]": "holds 1, no structure",
     }
     for text, message in faults.items():
         with pytest.raises(InputError) as caught:
