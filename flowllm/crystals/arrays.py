@@ -39,19 +39,7 @@ def whole_numbers(values: Any, name: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CrystalArrays:
-    """B crystals with N atoms in all, atoms of one crystal beside each other.
-
-    Attributes:
-        atomic_numbers: (N,) int64; 0 marks a type that a prior left open.
-        frac_coords: (N, 3) float64, in [0, 1); rows are atoms.
-        lengths: (B, 3) float64, cell lengths a, b, c in Å.
-        angles: (B, 3) float64, cell angles alpha, beta, gamma in degrees.
-        num_atoms: (B,) int64, atoms per crystal; its sum is N.
-        ids: (B,) str; an id follows a crystal from its prompt to its metrics.
-
-    Raises:
-        InputError: shapes disagree, or a value is not finite.
-    """
+    """A `flowllm.crystals.batch.CrystalBatch` without its conversions; the shapes stand there."""
 
     atomic_numbers: np.ndarray
     frac_coords: np.ndarray

@@ -43,12 +43,15 @@ def npz_listing(path: Path, content: bytes) -> Listing:
 
 
 def holds_crystals(content: bytes) -> bool:
-    """Whether an archive holds coordinates and types; nothing is unpacked."""
+    """Whether an archive holds coordinates and types; nothing is unpacked.
+
+    A damaged one may, so that reading it says what is wrong.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = {name.removesuffix(".npy") for name in archive.namelist()}
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return False
+        return True
     return all(names & set(SPELLINGS[name]) for name in ("frac_coords", "atomic_numbers"))
 
 

@@ -162,6 +162,16 @@ def test_a_folder_of_all_kinds_tells_them_apart(tmp_path):
         assert part in inputs.notes[0]
 
 
+def test_a_torn_archive_in_a_folder_keeps_its_row(tmp_path):
+    """It is no file of another kind: what it held is counted as unreadable."""
+    (tmp_path / "sto.cif").write_bytes(CONTENTS["sto.cif"])
+    whole = CONTENTS["sto.npz"]
+    (tmp_path / "torn.npz").write_bytes(whole[: len(whole) // 2])
+    inputs = read_inputs(tmp_path)
+    assert inputs.ids.tolist() == ["sto", "torn"] and inputs.readable.tolist() == [True, False]
+    assert "is not an archive of crystals" in inputs.reasons[1] and inputs.notes == ()
+
+
 def test_data_refuses_a_folder_that_holds_a_run(tmp_path):
     run = tmp_path / "in" / "runs" / "old"
     run.mkdir(parents=True)
