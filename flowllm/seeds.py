@@ -46,6 +46,7 @@ class Stream(Enum):
     EXAMPLE_ORDER = ("language model", 0)
     EXAMPLE_CONDITIONS = ("language model", 1, COUNTER)  # example
     EXAMPLE_SHIFT = ("language model", 2, COUNTER)  # example
+    EMBEDDING = ("language model", 3)
 
     BATCH = ("flow", 11, COUNTER)  # step
     BATCH_ORDER = ("flow", 13, COUNTER)  # epoch

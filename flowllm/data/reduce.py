@@ -14,7 +14,7 @@ from flowllm.crystals.cells import cell_parameters
 from flowllm.crystals.cif import parse_cif
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF
 from flowllm.data.dataset import DEFAULT_MAX_ATOMS
-from flowllm.data.primitive import niggli_cell, primitive_cell
+from flowllm.crystals.primitive import niggli_cell, primitive_cell
 from flowllm.errors import InputError, first_line
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
@@ -16,6 +17,7 @@ from flowllm.data.dataset import CrystalSet
 from flowllm.methods.language_model.decoding.encoding import padding
 from flowllm.methods.language_model.examples import CrystalExamples, collate, whole_batches
 from flowllm.methods.language_model.format_file import save_format
+from flowllm.methods.language_model.regularise import residual_dropout
 from flowllm.methods.language_model.settings import LMTrainSettings
 from flowllm.runs.files import whole_files
 from flowllm.text.formats.base import TextFormat
@@ -81,8 +83,8 @@ def train_lm(
         text_format=chosen,
     )  # fmt: skip
     steps = math.ceil(len(examples) / size)
-    with used_threads(settings.threads):
-        trainer = CrystalTrainer(
+    with used_threads(settings.threads), residual_dropout(model, settings.dropout):
+        trainer = LanguageModelTrainer(
             model,
             lm_arguments(settings, out, steps, shared_batch(size), device),
             out,
@@ -93,6 +95,7 @@ def train_lm(
             optimizer=settings.optimizer,
             progress=progress,
         )
+        trainer.tokens_per_crystal = float(np.mean([len(ids) for ids in examples.answers]))
         trainer.run()
         if is_main():
             with whole_files(out) as folder:
@@ -100,6 +103,27 @@ def train_lm(
                 tokenizer.save_pretrained(folder)
                 save_format(chosen, folder)
         return validation_figures(trainer, validation, tokenizer, settings, chosen)
+
+
+class LanguageModelTrainer(CrystalTrainer):
+    """Trains on the nats of a crystal, whatever the number of tokens it takes.
+
+    Batches hold texts of like length. The mean over a batch's tokens would count a token of a short
+    text, that is of a small or symmetric crystal, for more than one of a long text.
+
+    Attributes:
+        tokens_per_crystal: by which the nats of a crystal are divided, a constant.
+    """
+
+    tokens_per_crystal: float = 1.0
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The nats of all crystals of a step, over the tokens of as many average ones."""
+        rows = len(inputs["labels"]) * self.args.gradient_accumulation_steps
+        count = torch.tensor(rows * self.tokens_per_crystal, device=inputs["labels"].device)
+        return super().compute_loss(model, inputs, return_outputs, count)
 
 
 def lm_arguments(
