@@ -33,6 +33,7 @@ class Stream(Enum):
     CANDIDATE_CHOICE = ("crystal", 4)
     GEOMETRY = ("crystal", 5)
     KNOWN_COMPOSITION = ("crystal", 6)
+    REDRAW = ("crystal", 7, COUNTER)  # draw
 
     CRYSTAL = ("generation", COUNTER, COUNTER)  # crystal, attempt
     CELL = ("generation", COUNTER, 2)  # crystal

@@ -23,8 +23,8 @@ import numpy as np
 import spglib
 
 from flowllm.symmetry.space_group import (
-    PRIMITIVE,
     LETTERS,
+    PRIMITIVE,
     TWENTY_FOURTHS,
     family,
     polar_axes,
@@ -77,7 +77,7 @@ def hall_of(number: int, general: list[str]) -> int:
 
 
 def site_symmetry(number: int, hall: int, point: np.ndarray) -> str:
-    """spglib's symbol of the site symmetry of a point, beside a general position of another kind."""
+    """spglib's symbol of the site symmetry of a point, among others."""
     where = np.unique(np.round(images(hall, point) % 1.0, 6) % 1.0, axis=0)
     others = images(hall, np.array([0.0713, 0.1637, 0.4129]))
     more = images(hall, np.array([0.3311, 0.0457, 0.2239]))

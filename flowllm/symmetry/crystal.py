@@ -103,9 +103,7 @@ class SymmetricCrystal:
         lengths, angles = cell_parameters(lattice)
         numbers = np.repeat(self.elements, [len(orbit) for orbit in orbits])
         count = np.array([len(numbers)])
-        return CrystalBatch(
-            numbers, coords, lengths[None], angles[None], count, np.array([name])
-        )
+        return CrystalBatch(numbers, coords, lengths[None], angles[None], count, np.array([name]))
 
     def to_conventional(self, name: str = "0") -> CrystalBatch:
         """The crystal's conventional cell as a batch of one; orbit by orbit."""

@@ -8,10 +8,11 @@ Atoms are counted in the primitive cell.
 from __future__ import annotations
 
 from collections import Counter
-from functools import lru_cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 from itertools import product
 
-from flowllm.symmetry.space_group import SpaceGroup, space_group
+from flowllm.symmetry.space_group import SpaceGroup, WyckoffPosition, space_group
 
 Counts = tuple[int, ...]
 
@@ -30,7 +31,7 @@ def can_fill(
         used: letters without free coordinates that are taken.
     """
     group = space_group(number)
-    free = _free_sizes(group, first)
+    free = _free_sizes(number, first)
     own = Counter(p.atoms for p in _unused(group, used, first))
     everyone = Counter(p.atoms for p in _unused(group, used, 0))
     sizes = sorted(own)
@@ -39,16 +40,26 @@ def can_fill(
         if rest < 0 or not _is_sum(rest, free):
             continue
         left = everyone - Counter(dict(zip(sizes, taken, strict=True)))
-        if _all_fill(number, later, tuple(sorted(left.items()))):
+        if _all_fill(_free_sizes(number, 0), tuple(sorted(left.items())), later):
             return True
     return False
 
 
-def has_sites(number: int, counts: Counts) -> bool:
+def has_sites(number: int, counts: Iterable[int]) -> bool:
     """Whether a primitive cell of a space group can hold these numbers of atoms of each element."""
-    if not counts:
-        return True
-    return can_fill(number, 0, 0, tuple(sorted(counts)))
+    return _all_fill(*_signature(number), tuple(sorted(counts)))
+
+
+@lru_cache(maxsize=4096)
+def cell_sizes(number: int, max_atoms: int, elements: int = 1) -> Counts:
+    """The numbers of atoms that a primitive cell of a space group can have.
+
+    Args:
+        number: of the space group.
+        max_atoms: the most to be listed.
+        elements: how many elements there shall be at the least.
+    """
+    return tuple(n for n in range(1, max_atoms + 1) if most_orbits(number, n) >= elements)
 
 
 @lru_cache(maxsize=65536)
@@ -60,7 +71,7 @@ def most_orbits(number: int, atoms: int, used: frozenset[str] = frozenset()) -> 
         for total in range(atoms, position.atoms - 1, -1):
             if most[total - position.atoms] >= 0:
                 most[total] = max(most[total], most[total - position.atoms] + 1)
-    for size in _free_sizes(group, 0):
+    for size in _free_sizes(number, 0):
         for total in range(size, atoms + 1):
             if most[total - size] >= 0:
                 most[total] = max(most[total], most[total - size] + 1)
@@ -68,10 +79,10 @@ def most_orbits(number: int, atoms: int, used: frozenset[str] = frozenset()) -> 
 
 
 @lru_cache(maxsize=65536)
-def _all_fill(number: int, counts: Counts, fixed: tuple[tuple[int, int], ...]) -> bool:
+def _all_fill(free: Counts, fixed: tuple[tuple[int, int], ...], counts: Counts) -> bool:
+    """Whether atoms find orbits, by the sizes of free positions and the numbers of fixed ones."""
     if not counts:
         return True
-    free = _free_sizes(space_group(number), 0)
     need, rest = counts[-1], counts[:-1]  # the hardest first
     sizes = [size for size, _ in fixed]
     for taken in product(*(range(min(n, need // s) + 1) for s, n in fixed)):
@@ -79,24 +90,27 @@ def _all_fill(number: int, counts: Counts, fixed: tuple[tuple[int, int], ...]) -
         if left < 0 or not _is_sum(left, free):
             continue
         remaining = tuple((s, n - t) for (s, n), t in zip(fixed, taken, strict=True) if n > t)
-        if _all_fill(number, rest, remaining):
+        if _all_fill(free, remaining, rest):
             return True
     return False
 
 
-def _unused(group: SpaceGroup, used: frozenset[str], first: int) -> list:
+def _unused(group: SpaceGroup, used: frozenset[str], first: int) -> list[WyckoffPosition]:
     positions = list(group.positions.values())[first:]
     return [p for p in positions if not p.free and p.letter not in used]
 
 
-@lru_cache(maxsize=8192)
-def _sizes(number: int, first: int) -> Counts:
+@cache
+def _signature(number: int) -> tuple[Counts, tuple[tuple[int, int], ...]]:
+    """Sizes of the positions with a free coordinate, and (size, how many) of those without."""
+    fixed = Counter(p.atoms for p in _unused(space_group(number), frozenset(), 0))
+    return _free_sizes(number, 0), tuple(sorted(fixed.items()))
+
+
+@cache
+def _free_sizes(number: int, first: int) -> Counts:
     positions = list(space_group(number).positions.values())[first:]
     return tuple(sorted({p.atoms for p in positions if p.free}))
-
-
-def _free_sizes(group: SpaceGroup, first: int) -> Counts:
-    return _sizes(group.number, first)
 
 
 @lru_cache(maxsize=65536)

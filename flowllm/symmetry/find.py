@@ -15,6 +15,7 @@ SYMPREC = 0.1
 """Å; the tolerance with which the data's space groups were found."""
 HALVINGS = 6
 """Of the tolerance, where a crystal has no orbits within it."""
+Cell = tuple[list[list[float]], list[list[float]], list[int]]
 ON_SITE = 0.02
 """Å that spglib's idealised atoms may lie off a Wyckoff position or an image, for rounding."""
 
@@ -32,7 +33,11 @@ def find_symmetry(crystal: CrystalBatch, symprec: float = SYMPREC) -> SymmetricC
     Raises:
         InputError: spglib finds nothing; the crystal is named.
     """
-    cell = (crystal.lattices[0], crystal.frac_coords, crystal.atomic_numbers)
+    cell = (
+        crystal.lattices[0].tolist(),
+        crystal.frac_coords.tolist(),
+        crystal.atomic_numbers.tolist(),
+    )
     for halvings in range(HALVINGS + 1):
         try:
             found = _dataset(cell, symprec / 2**halvings)
@@ -72,7 +77,7 @@ def idealised_cell(
     return lengths, angles
 
 
-def _dataset(cell: tuple[np.ndarray, ...], symprec: float) -> spglib.SpglibDataset | None:
+def _dataset(cell: Cell, symprec: float) -> spglib.SpglibDataset | None:
     found = spglib.get_symmetry_dataset(cell, symprec=symprec)
     if found is None:
         return None

@@ -154,6 +154,7 @@ def space_group(number: int) -> SpaceGroup:
         raise InputError(f"space group {number} is not between 1 and 230")
     entry = _table()[str(number)]
     found = spglib.get_symmetry_from_database(entry["hall"])
+    assert found is not None  # the table holds Hall numbers only
     rotations, translations = found["rotations"].astype(float), found["translations"]
     centring = entry["centring"]
     primitive = np.array(PRIMITIVE[centring])

@@ -22,7 +22,7 @@ SHARED = 0.7
 
 
 def element_properties() -> np.ndarray:
-    """(119, P) descriptors of the elements by atomic number, each of about unit size; row 0 is 0."""
+    """(119, P) descriptors of the elements by atomic number, of about unit size."""
     rows = np.zeros((len(SYMBOLS), 8 + 18 + 4 + 2))
     for number in range(1, len(SYMBOLS)):
         period = next(k for k, last in enumerate(NOBLE) if number <= last)

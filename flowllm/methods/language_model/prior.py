@@ -27,6 +27,7 @@ from flowllm.methods.language_model.decoding.encoding import (
 from flowllm.methods.language_model.decoding.events import CRYSTAL
 from flowllm.methods.language_model.format_file import load_format, save_format
 from flowllm.methods.language_model.outline import OutlineWriter
+from flowllm.methods.language_model.redraw import Redraws
 from flowllm.methods.language_model.rules import expected_atoms, rule_for, stated
 from flowllm.methods.language_model.settings import FEWEST_TOKENS, SamplingSettings
 from flowllm.runs.identity import digest, weights_digest
@@ -163,6 +164,8 @@ class LanguageModelPrior:
 
         def ended(position: int, text: str | None) -> None:
             reason = f"no end within {settings.max_new_tokens} tokens"
+            if position in redraws.given_up:
+                reason = "no room for the atoms"
             if text is not None:
                 try:
                     crystal = self.format.parse_text(text, str(position))
@@ -178,11 +181,14 @@ class LanguageModelPrior:
             watch.finished()
 
         prompts = [prompt_of(each) for each in wanted]
-        lengths = None if self.constrained else [expected_atoms(each) for each in wanted]
-        decode(
-            self.model, self.tokenizer, prompts, settings, seeds, states,
-            watch=watch, part=CRYSTAL, ended=ended, lengths=lengths,
-        )  # fmt: skip
+        redraws = Redraws(self.model, self.tokenizer, settings, watch)
+        if states is None:
+            decode(
+                self.model, self.tokenizer, prompts, settings, seeds, watch=watch, part=CRYSTAL,
+                ended=ended, lengths=[expected_atoms(each) for each in wanted],
+            )  # fmt: skip
+        else:
+            redraws.decode(prompts, seeds, states, ended)
         return CrystalBatch.concatenate(found[position] for position in sorted(found))
 
     def _refuse_strange(self, crystal: CrystalBatch, asked: Conditions) -> None:

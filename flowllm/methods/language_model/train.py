@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 
 from flowllm.data.dataset import CrystalSet
 from flowllm.methods.language_model.decoding.encoding import padding
-from flowllm.methods.language_model.examples import CrystalExamples, collate, whole_batches
+from flowllm.methods.language_model.examples import IGNORED, CrystalExamples, collate, whole_batches
 from flowllm.methods.language_model.format_file import save_format
 from flowllm.methods.language_model.regularise import residual_dropout
 from flowllm.methods.language_model.settings import LMTrainSettings
@@ -30,6 +30,8 @@ __all__ = ["LMTrainSettings", "train_lm", "validation_figures"]
 
 LOG_STEPS = 20
 """Steps between lines of the log, at most."""
+COUNTED = 256
+"""Examples whose tokens are counted, for the mean of all."""
 
 
 def train_lm(
@@ -95,7 +97,7 @@ def train_lm(
             optimizer=settings.optimizer,
             progress=progress,
         )
-        trainer.tokens_per_crystal = float(np.mean([len(ids) for ids in examples.answers]))
+        trainer.tokens_per_crystal = _labels_per_crystal(examples)
         trainer.run()
         if is_main():
             with whole_files(out) as folder:
@@ -121,9 +123,17 @@ class LanguageModelTrainer(CrystalTrainer):
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The nats of all crystals of a step, over the tokens of as many average ones."""
-        rows = len(inputs["labels"]) * self.args.gradient_accumulation_steps
+        parts = self.args.gradient_accumulation_steps * self.args.world_size
+        rows = len(inputs["labels"]) * parts
         count = torch.tensor(rows * self.tokens_per_crystal, device=inputs["labels"].device)
         return super().compute_loss(model, inputs, return_outputs, count)
+
+
+def _labels_per_crystal(examples: CrystalExamples) -> float:
+    """Tokens that count, as the mean over some of the examples."""
+    chosen = np.linspace(0, len(examples) - 1, min(len(examples), COUNTED)).astype(int)
+    labels = [examples[index]["labels"] for index in chosen.tolist()]
+    return float(np.mean([sum(label != IGNORED for label in row) for row in labels]))
 
 
 def lm_arguments(

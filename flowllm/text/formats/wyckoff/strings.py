@@ -25,7 +25,6 @@ import numpy as np
 
 from flowllm.crystals.cells import cell_volumes
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF, SYMBOLS
-from flowllm.errors import InputError
 from flowllm.symmetry.crystal import SymmetricCrystal
 from flowllm.symmetry.normalizer import steps_of
 from flowllm.symmetry.space_group import Family, space_group
@@ -55,7 +54,7 @@ def write(crystal: SymmetricCrystal, within_element: np.ndarray | None = None) -
             order of the crystal.
     """
     inner = np.arange(len(crystal.letters)) if within_element is None else within_element
-    ranks = [RANK_OF[SYMBOLS[number]] for number in crystal.elements.tolist()]
+    ranks = np.array([RANK_OF[SYMBOLS[number]] for number in crystal.elements.tolist()])
     order = np.lexsort((inner, ranks))
     positions, values = crystal.positions, crystal.free_values()
     orbits = [f"{SYMBOLS[crystal.elements[k]]} {positions[k].label}" for k in order]
@@ -95,7 +94,7 @@ def read(text: str, name: str = "text") -> SymmetricCrystal:
     place += 1
     for letter in letters:
         position = group.positions[letter]
-        values = np.zeros(0)
+        values: np.ndarray = np.zeros(0)
         if position.free:
             where = f"{name}: line {place + 1}"
             if place >= len(lines):
@@ -165,16 +164,3 @@ def _numbers(line: str, count: int, where: str) -> list[float]:
     if wrong is not None:
         raise TextError(f"{where}: {wrong[:40]!r} is no number")
     return [float(part) for part in parts]
-
-
-def primitive_of(crystal: SymmetricCrystal, name: str) -> SymmetricCrystal:
-    """The crystal itself, once its primitive cell is known to exist.
-
-    Raises:
-        TextError: it cannot be reduced.
-    """
-    try:
-        crystal.to_primitive(name)
-    except InputError as error:
-        raise TextError(str(error)) from error
-    return crystal

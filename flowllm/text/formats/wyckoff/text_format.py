@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
+from flowllm.parallel.main_guard import check_guard
 from flowllm.parallel.map import Failure, map_crystals
 from flowllm.symmetry.crystal import SymmetricCrystal
 from flowllm.symmetry.find import find_symmetry
@@ -28,6 +30,7 @@ from flowllm.text.prompts import OUTLINE
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+Found = TypeVar("Found")
 CELL_TOKENS = 9  # of a triclinic cell, the longest
 ORBIT_TOKENS, COORD_TOKENS = 2, 3
 MANY = 400  # crystals above which their symmetry is looked for on several processes
@@ -136,16 +139,24 @@ def _equivalents(crystal: CrystalBatch) -> list[SymmetricCrystal]:
     return equivalents(canonical(find_symmetry(crystal)))
 
 
-def _found(fn: object, crystals: CrystalBatch) -> list:
-    """fn of each crystal; of many, on all cores."""
+def _found(fn: Callable[[CrystalBatch], Found], crystals: CrystalBatch) -> list[Found]:
+    """fn of each crystal; of many, on all cores, where the running script allows processes."""
     parts = list(crystals)
-    if len(parts) < MANY:
+    if len(parts) < MANY or not _may_start_processes():
         return [fn(part) for part in parts]
     results = map_crystals(fn, parts, chunk_size=64, names=crystals.ids.tolist())
     failed = next((result for result in results if isinstance(result, Failure)), None)
     if failed is not None:
         raise InputError(str(failed))
     return results
+
+
+def _may_start_processes() -> bool:
+    try:
+        check_guard()
+    except InputError:
+        return False
+    return True
 
 
 def _of_orbits(
