@@ -36,24 +36,44 @@ def shortest_distances(
         no volume (a height below 1e-4 Å).
     """
     result = np.full(len(crystals), np.nan)
+    for rows, coords, lattices, reach in groups_of_shape(crystals, cutoff):
+        result[rows] = _shortest(coords, lattices, reach, self_images)
+    result[result > cutoff] = np.inf
+    return result
+
+
+def groups_of_shape(
+    crystals: CrystalBatch, cutoff: float, most: int = MAX_IMAGES
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, ...]]]:
+    """Crystals in groups of equal number of atoms and of images that a cutoff can reach.
+
+    Args:
+        crystals: B crystals; those that span no volume are in no group.
+        cutoff: Å.
+        most: images; a cell that needs more is replaced by its LLL-reduced one.
+
+    Yields:
+        (b,) positions of b crystals, their fractional coordinates (b, n, 3), lattices (b, 3, 3) in
+        Å, and the images to either side along each axis that may lie within the cutoff, for
+        differences wrapped into [-1/2, 1/2].
+    """
     lattices, heights = safe_lattices(crystals)
     sound = np.flatnonzero(heights.min(-1, initial=np.inf) >= MIN_HEIGHT)
     ranges = np.zeros((len(crystals), 3), dtype=np.int64)
     ranges[sound] = _image_range(heights[sound], cutoff)
-    thin = sound[np.prod(2 * ranges[sound] + 1, axis=-1) > MAX_IMAGES]
+    thin = sound[np.prod(2 * ranges[sound] + 1, axis=-1) > most]
     for index in thin:
-        result[index] = _in_reduced_cell(crystals[int(index)], cutoff, self_images)
+        coords, lattice = _in_reduced_cell(crystals[int(index)])
+        thickness = cell_heights(lattice)
+        if thickness.min() >= MIN_HEIGHT:
+            yield np.array([index]), coords, lattice, tuple(_image_range(thickness, cutoff)[0])
     rest = np.setdiff1d(sound, thin)
     keys = np.column_stack([crystals.num_atoms[rest], ranges[rest]])
     groups, member = np.unique(keys, axis=0, return_inverse=True)
     for group, (count, *reach) in enumerate(groups):
         chosen = rest[member.ravel() == group]
         atoms = crystals.offsets[chosen][:, None] + np.arange(count)
-        result[chosen] = _shortest(
-            crystals.frac_coords[atoms], lattices[chosen], tuple(reach), self_images
-        )
-    result[result > cutoff] = np.inf
-    return result
+        yield chosen, crystals.frac_coords[atoms], lattices[chosen], tuple(reach)
 
 
 def safe_lattices(crystals: CrystalBatch) -> tuple[np.ndarray, np.ndarray]:
@@ -81,11 +101,16 @@ def _image_range(heights: np.ndarray, cutoff: float) -> np.ndarray:
     return np.floor(cutoff / heights + 0.5 + 1e-9).astype(np.int64)
 
 
+def images_within(reach: tuple[int, ...]) -> np.ndarray:
+    """(M, 3) float64 translations of the cell, up to `reach` to either side along each axis."""
+    return np.array(list(itertools.product(*(range(-r, r + 1) for r in reach))), dtype=float)
+
+
 def _shortest(
     coords: np.ndarray, lattices: np.ndarray, reach: tuple[int, ...], self_images: bool
 ) -> np.ndarray:
     """(b,) shortest distances of b crystals of n atoms (b, n, 3) over images up to `reach`."""
-    images = np.array(list(itertools.product(*(range(-r, r + 1) for r in reach))), dtype=float)
+    images = images_within(reach)
     result = np.full(len(coords), np.inf)
     others = images[(images != 0).any(-1)]
     if self_images and len(others):
@@ -128,14 +153,10 @@ def pair_blocks(count: int, most: int = CHUNK) -> Iterator[tuple[np.ndarray, np.
         begin += rows
 
 
-def _in_reduced_cell(crystal: CrystalBatch, cutoff: float, self_images: bool) -> float:
-    """The same for one crystal of a thin or very skewed cell, in its LLL-reduced cell."""
+def _in_reduced_cell(crystal: CrystalBatch) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates (1, n, 3) and lattice (1, 3, 3) of one crystal in its LLL-reduced cell."""
     from pymatgen.core import Lattice
 
     lattice = Lattice(crystal.lattices[0]).get_lll_reduced_lattice()
     coords = lattice.get_fractional_coords(crystal.frac_coords @ crystal.lattices[0])
-    heights = cell_heights(lattice.matrix[None])
-    if heights.min() < MIN_HEIGHT:
-        return float("nan")
-    reach = tuple(_image_range(heights, cutoff)[0])
-    return float(_shortest(coords[None], lattice.matrix[None], reach, self_images)[0])
+    return coords[None], lattice.matrix[None]
