@@ -9,6 +9,7 @@ import numpy as np
 from flowllm.crystals.cells import cell_volumes
 from flowllm.crystals.volumes import volume_range
 from flowllm.symmetry.space_group import Family
+from flowllm.text.formats.wyckoff.contacts import CLOSEST
 from flowllm.text.formats.wyckoff.strings import (
     CELL_PARAMETERS,
     MIN_VOLUME_FRACTION,
@@ -75,7 +76,7 @@ class CellWriter:
             self.values.append(float(table.whole_of[token]))
             self.half = True
         complete = len(self.values) == len(self.parameters) and not self.half
-        return complete and bool(self.clearance([self.values])[0] < 1.0)
+        return complete and bool(self.clearance([self.values])[0] < CLOSEST)
 
     def _kept(self, before: list[float], trial: np.ndarray) -> np.ndarray:
         """(K',) places of the values of the present parameter that may stand."""
@@ -83,9 +84,10 @@ class CellWriter:
             if self.parameters[len(before)] >= 3:
                 return np.arange(len(trial))
             low, high = self._range(before)
-            middle = (low + high) / 2
             fits = (trial >= low - 0.05) & (trial <= high + 0.05)
-            return np.flatnonzero(fits) if fits.any() else np.array([np.abs(trial - middle).argmin()])
+            if not fits.any():
+                fits[np.abs(trial - (low + high) / 2).argmin()] = True
+            return np.flatnonzero(fits)
         cells = [[*before, float(value)] for value in trial]
         whole = [whole_cell(cell, self.family) for cell in cells]
         lengths, angles = (np.array([cell[k] for cell in whole]) for k in range(2))
@@ -98,7 +100,7 @@ class CellWriter:
             return np.array([np.where(real, misfit, np.inf).argmin()])
         places = np.flatnonzero(fits)
         clearance = self.clearance([cells[place] for place in places])
-        apart = clearance >= 1.0
+        apart = clearance >= CLOSEST
         return places[apart] if apart.any() else places[[int(clearance.argmax())]]
 
     def _range(self, before: list[float] | None = None) -> tuple[float, float]:

@@ -13,6 +13,12 @@ from flowllm.crystals.contacts import shortest_allowed
 from flowllm.symmetry.crystal import SymmetricCrystal
 from flowllm.symmetry.space_group import SpaceGroup, WyckoffPosition
 
+CLOSEST = 0.97
+"""Of the shortest contact that is allowed: what the text's rounding may take from it.
+
+Of 390 validation crystals 4.4 % have a shorter contact than is allowed; written and read 7.9 %,
+1.3 % by this share of it.
+"""
 _CORNERS = np.array(list(itertools.product((0, -1), repeat=3)))
 _STEPS = np.array([step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)])
 

@@ -15,7 +15,7 @@ from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.crystals.elements import ELECTRONEGATIVITY_ORDER, NUMBER_OF
 from flowllm.symmetry.space_group import SpaceGroup, WyckoffPosition, space_group
 from flowllm.text.formats.wyckoff.cell import CellWriter
-from flowllm.text.formats.wyckoff.contacts import Surroundings
+from flowllm.text.formats.wyckoff.contacts import CLOSEST, Surroundings
 from flowllm.text.formats.wyckoff.orbits import OrbitChoice
 from flowllm.text.formats.wyckoff.strings import CELL_PARAMETERS, whole_cell
 from flowllm.text.formats.wyckoff.table import WyckoffTable
@@ -204,7 +204,7 @@ class WyckoffState:
             return choices
         trial = np.array([[*self.values, step] for step in range(100)]) / 100
         clearance = self.around.clearance(number, position, position.place(trial))[0]
-        free = clearance >= 1.0
+        free = clearance >= CLOSEST
         return choices[free] if free.any() else choices[[int(clearance.argmax())]]
 
     def _placed(self) -> bool:
@@ -220,7 +220,8 @@ class WyckoffState:
             return
         point = position.place(np.array(self.values) / 100)
         if not self.overlap:
-            self.crowded += bool(self.around.clearance(number, position, point[None])[0, 0] < 1.0)
+            clearance = self.around.clearance(number, position, point[None])[0, 0]
+            self.crowded += bool(clearance < CLOSEST)
         self.around.add(number, position, point)
         self.waiting, self.values = self.waiting[1:], []
         if not self.waiting:
