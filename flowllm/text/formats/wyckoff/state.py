@@ -25,7 +25,7 @@ GROUPS = range(1, 231)
 LONGEST_CELL, ORBIT_TOKENS, COORD_TOKENS = 9, 2, 3
 
 
-class Stage(Enum):
+class Passage(Enum):
     """What comes next in a text."""
 
     GROUP = auto()
@@ -53,7 +53,7 @@ class WyckoffState:
         self, table: WyckoffTable, rule: CompositionRule, group: int | None, overlap: bool = False
     ) -> None:
         self.table, self.rule, self.asked, self.overlap = table, rule, group, overlap
-        self.stage = Stage.GROUP
+        self.stage = Passage.GROUP
         self.crowded = 0
         self.tokens: list[int] = []  # of group and orbits, which a new draw begins with
         self.group: SpaceGroup | None = None
@@ -76,30 +76,30 @@ class WyckoffState:
     def allowed(self) -> np.ndarray:
         """(K,) ids of the tokens that may come next, at least one."""
         table = self.table
-        if self.stage is Stage.GROUP:
+        if self.stage is Passage.GROUP:
             return table.groups[[number - 1 for number in self._groups()]]
-        if self.stage is Stage.ORBITS:
+        if self.stage is Passage.ORBITS:
             assert self.orbits is not None
             return self._orbit_tokens(self.orbits)
-        if self.stage is Stage.CELL:
+        if self.stage is Passage.CELL:
             assert self.cell is not None
             return self.cell.allowed()
-        if self.stage is Stage.COORDS:
+        if self.stage is Passage.COORDS:
             return self._coord_tokens()
         return np.array([table.end])
 
     def advance(self, token: int) -> None:
         """Take the next token of the text."""
-        if self.stage is Stage.GROUP:
+        if self.stage is Passage.GROUP:
             self.tokens.append(token)
             self.group = space_group(self.table.group_of[token])
             self.orbits = OrbitChoice(self.group, self.rule)
-            self.stage = Stage.ORBITS
-        elif self.stage is Stage.ORBITS:
+            self.stage = Passage.ORBITS
+        elif self.stage is Passage.ORBITS:
             self._advance_orbits(token)
-        elif self.stage is Stage.CELL:
+        elif self.stage is Passage.CELL:
             self._advance_cell(token)
-        elif self.stage is Stage.COORDS:
+        elif self.stage is Passage.COORDS:
             self._advance_coords(token)
 
     def restarted(self) -> WyckoffState | None:
@@ -144,7 +144,7 @@ class WyckoffState:
             self.orbits.put(self.table.letter_of[token])
         else:
             self.cell = self._begin_cell()
-            self.stage = Stage.CELL
+            self.stage = Passage.CELL
             self._advance_cell(token)
             return
         self.tokens.append(token)
@@ -187,7 +187,7 @@ class WyckoffState:
                 self.waiting.append((int(NUMBERS[rank]), position))
             else:
                 self.around.add(int(NUMBERS[rank]), position, position.constant)
-        self.stage = Stage.COORDS if self.waiting else Stage.END
+        self.stage = Passage.COORDS if self.waiting else Passage.END
 
     # ---- coordinates -----------------------------------------------------------------------
 
@@ -225,4 +225,4 @@ class WyckoffState:
         self.around.add(number, position, point)
         self.waiting, self.values = self.waiting[1:], []
         if not self.waiting:
-            self.stage = Stage.END
+            self.stage = Passage.END
