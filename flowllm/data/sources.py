@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from flowllm.data.download import cache_dir, fetch_mp20
+from flowllm.data.shipped import ships
 from flowllm.errors import InputError
 from flowllm.inputs.items import Item, Listing, unique_names
 from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits, shown
@@ -176,11 +177,13 @@ def data_dir() -> Path | None:
 
 
 def is_at_hand(source: str | Path, split: str) -> bool:
-    """Whether a split can be read without a download."""
+    """Whether a split can be had without a download."""
     if str(source) not in SPLITS:
         return Path(source).exists()
     if split not in SPLITS[str(source)]:
         return False
+    if ships(source):
+        return True
     folders = [folder for folder in (data_dir(), cache_dir()) if folder is not None]
     names = (f"{split}.csv.gz", f"{split}.csv")
     return any((f / str(source) / name).is_file() for f in folders for name in names)

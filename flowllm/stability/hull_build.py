@@ -8,7 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.data.hull import HULL_FILE, FormationEnergyHull, csv_rows, parse_formula
+from flowllm.data.hull import (
+    HULL_FILE,
+    FormationEnergyHull,
+    parse_formula,
+    read_formation_energies,
+)
 from flowllm.errors import InputError
 from flowllm.stability.hull_table import HullProvenance, HullTable
 from flowllm.stability.reference_energies import REFERENCE_FILE, ElementalReferences
@@ -114,22 +119,6 @@ def materials_project_energies(
     table = pd.concat(parts)
     formation, above = (table[c].to_numpy(dtype=np.float64) for c in columns[1:])
     return table.pretty_formula.tolist(), formation, above
-
-
-def read_formation_energies(path: str | Path) -> tuple[list[str], np.ndarray]:
-    """Formulas and (E,) formation energies in eV/atom of a CSV file (or .csv.gz).
-
-    Raises:
-        InputError: the file is missing or is no such table.
-    """
-    try:
-        rows = csv_rows(path)
-        energies = [float(row["formation_energy_per_atom"]) for row in rows]
-        return [row["pretty_formula"] for row in rows], np.array(energies)
-    except FileNotFoundError as error:
-        raise InputError(f"no such file: {path}") from error
-    except (KeyError, ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path} is no table of formation energies: {error}") from error
 
 
 def hull_agreement(
