@@ -3,7 +3,7 @@
 Usage: python -m recipes.fit_chgnet_shift FOLDER [EACH]. Relaxes EACH training crystals of each
 class of anion (60), 200 other training crystals and 200 test crystals, drawn at random among those
 whose formation energy is known; the shift is fitted on the first and judged by the others. Takes
-about a quarter of an hour on one core and goes on where it stopped.
+about 5 minutes on one core and goes on where it stopped.
 """
 
 import sys

@@ -74,8 +74,9 @@ def load_rows(
 ) -> Rows:
     """The rows of a named data set's split, or of one's own crystals.
 
-    MP-20 is read from the folder that FLOWLLM_DATA_DIR names, else from the user's cache, else it
-    is downloaded there and verified. MPTS-52 and Perov-5 come from FLOWLLM_DATA_DIR only.
+    MP-20's CIFs are read from the folder that FLOWLLM_DATA_DIR names, else from the user's cache,
+    else they are downloaded there and verified; `flowllm.data.load_dataset` needs none of them.
+    MPTS-52 and Perov-5 come from FLOWLLM_DATA_DIR only.
 
     Args:
         source: "mp_20", "mpts_52", "perov_5", or a path to anything that `flowllm.inputs` reads: a
