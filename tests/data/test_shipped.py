@@ -16,9 +16,9 @@ from flowllm.data.energies import (
     formation_energies,
     hide_held_out,
 )
-from flowllm.data.hull import (
+from flowllm.data.hull import FormationEnergyHull
+from flowllm.data.hull_entries import (
     HULL_FILE,
-    FormationEnergyHull,
     composition_key,
     parse_formula,
     read_formation_energies,
