@@ -33,6 +33,8 @@ class Stream(Enum):
     CANDIDATE_CHOICE = ("crystal", 4)
     GEOMETRY = ("crystal", 5)
     KNOWN_COMPOSITION = ("crystal", 6)
+    REDRAW = ("crystal", 7, COUNTER)  # draw
+    REGROUP = ("crystal", 8, COUNTER)  # draw
 
     CRYSTAL = ("generation", COUNTER, COUNTER)  # crystal, attempt
     CELL = ("generation", COUNTER, 2)  # crystal
@@ -46,6 +48,7 @@ class Stream(Enum):
     EXAMPLE_ORDER = ("language model", 0)
     EXAMPLE_CONDITIONS = ("language model", 1, COUNTER)  # example
     EXAMPLE_SHIFT = ("language model", 2, COUNTER)  # example
+    EMBEDDING = ("language model", 3)
 
     BATCH = ("flow", 11, COUNTER)  # step
     BATCH_ORDER = ("flow", 13, COUNTER)  # epoch
@@ -57,7 +60,7 @@ class Stream(Enum):
     @property
     def is_of_seeds(self) -> bool:
         """Whether new seeds come from it (`child_seed`), not random numbers (`generator`)."""
-        return self in (Stream.CANDIDATE, Stream.CRYSTAL, Stream.SAMPLE)
+        return self in (Stream.CANDIDATE, Stream.CRYSTAL, Stream.REGROUP, Stream.SAMPLE)
 
     @property
     def owner(self) -> str:

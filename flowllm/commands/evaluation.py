@@ -107,7 +107,7 @@ def reference(
         out: the folder; give it to evaluate --reference.
         data: mp_20, or a folder that "flowllm data" wrote, with training and test splits.
         name: what reports call it.
-        source: where the structures will be found later, for exact novelty; default the data.
+        source: where the structures came from, for the record; default the data.
     """
     from flowllm.evaluation.build import build_reference
     from flowllm.runs.progress import progress_bars

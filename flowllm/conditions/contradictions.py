@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from flowllm.conditions.conditions import Conditions, written_value
 from flowllm.conditions.formula import multiples_of, too_large
-from flowllm.crystals.wyckoff import cell_sizes, has_sites
 from flowllm.errors import InputError
+from flowllm.symmetry.filling import cell_sizes, has_sites
 
 Cells = Sequence[dict[str, int]]
 

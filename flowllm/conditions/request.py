@@ -18,10 +18,10 @@ from flowllm.conditions.formula import (
     too_large,
     whole_composition,
 )
-from flowllm.crystals.wyckoff import cell_sizes, has_sites
 from flowllm.errors import InputError
 from flowllm.seeds import Stream, generator
 from flowllm.settings import setting
+from flowllm.symmetry.filling import cell_sizes, has_sites
 
 if TYPE_CHECKING:
     from flowllm.conditions.ranges import TrainingRanges

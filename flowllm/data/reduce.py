@@ -13,8 +13,8 @@ from flowllm.crystals.canonical import order_and_set
 from flowllm.crystals.cells import cell_parameters
 from flowllm.crystals.cif import parse_cif
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF
+from flowllm.crystals.primitive import niggli_cell, primitive_cell
 from flowllm.data.dataset import DEFAULT_MAX_ATOMS
-from flowllm.data.primitive import niggli_cell, primitive_cell
 from flowllm.errors import InputError, first_line
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What generated crystals are compared with: a data set as compact arrays, no structures in them.
+"""What generated crystals are compared with: a data set as compact arrays.
 
 A reference is a folder. The one of MP-20 ships with the package; `build` makes one of any prepared
 data set, such as one's own (`flowllm reference --data runs/mine --out runs/mine-reference`).
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowllm.data.shipped import CRYSTALS
 from flowllm.errors import InputError
 from flowllm.metrics.coverage import CompositionScaler
 from flowllm.metrics.fingerprints import Fingerprints
@@ -23,13 +24,13 @@ from flowllm.runs.files import read_json
 
 if TYPE_CHECKING:
     from flowllm.crystals.batch import CrystalBatch
-    from flowllm.stability import HullTable, NoveltyIndex
+    from flowllm.stability import HullTable
 
 FORMAT = 1
 RECORD, PRINTS, SCALER, VALUES = "reference.json", "test.npz", "scaler.json", "values.npz"
 COLUMNS = {"density": "f", "n_elements": "iu", "space_groups": "iu"}  # and their values' kinds
 LATER_COLUMNS = {"space_groups_fine": "iu"}  # which references of earlier versions lack
-HULL, NOVELTY = "hull.npz", "novelty.npz"
+HULL = "hull.npz"
 SHIPPED = "flowllm.reference"
 
 
@@ -133,23 +134,26 @@ class Reference:
         file = self.folder / HULL
         return HullTable.load(file) if file.is_file() else None
 
-    def novelty_index(self) -> NoveltyIndex | None:
-        """The compact index of the training crystals; None if the reference has none."""
-        from flowllm.stability import NoveltyIndex
-
-        file = self.folder / NOVELTY
-        return NoveltyIndex.load(file) if file.is_file() else None
-
     def crystals(self, split: str, workers: int | None = None) -> CrystalBatch | None:
-        """The structures of a split, where they are at hand; nothing is downloaded for it.
+        """The structures of a split; None if the reference lacks them and they are not at hand.
+
+        Nothing is downloaded for them. A reference that was built before references held their
+        structures has them in its source only.
 
         Args:
             split: its name.
-            workers: processes that prepare it, the first time.
+            workers: processes that prepare the source, the first time.
+
+        Raises:
+            InputError: the reference's file is damaged.
         """
         from flowllm.data import load_dataset
+        from flowllm.data.compact import read_split, splits_in
         from flowllm.data.sources import is_at_hand
 
+        file = self.folder / CRYSTALS
+        if file.is_file() and split in splits_in(file):
+            return read_split(file, split).crystals
         source = self.record.get("source", "")
         if not is_at_hand(source, split):
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -34,4 +34,22 @@ class DecodingState(Protocol):
 
     def advance(self, token: int) -> None:
         """Take the next token of the text."""
+        ...
+
+
+@runtime_checkable
+class Restartable(DecodingState, Protocol):
+    """What a state may add whose text can be drawn again from the middle.
+
+    Attributes:
+        room: the shortest contact of the atoms so far over the shortest that is allowed, and 1
+            at most: below, no place was left that keeps them apart.
+        tokens: those that a new draw begins with.
+    """
+
+    room: float
+    tokens: list[int]
+
+    def restarted(self) -> Self | None:
+        """A state behind these tokens; None where nothing can be drawn again."""
         ...

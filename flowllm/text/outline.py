@@ -12,8 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from flowllm.conditions.composition_rule import CompositionRule
+from flowllm.symmetry.filling import has_sites
 from flowllm.text.decoding_state import DecodingState
-from flowllm.text.token_table import PromptTable
+from flowllm.text.token_table import SPACE_GROUPS, PromptTable
 
 
 class CompositionState:
@@ -90,11 +91,11 @@ class CompositionState:
 
 
 class SpaceGroupState:
-    """The value of a space-group sentence, as in " 221. ".
+    """The value of a space-group sentence, as in " 221. ", of a group that has sites for the atoms.
 
     Args:
         table: the tokens by role.
-        rule: which compositions are allowed; says nothing about space groups.
+        rule: which compositions are allowed; where it leaves them open, so are the groups.
     """
 
     def __init__(self, table: PromptTable, rule: CompositionRule) -> None:
@@ -113,7 +114,13 @@ class SpaceGroupState:
 
     def allowed(self) -> np.ndarray:
         """(K,) ids of the tokens that may come next, at least one."""
-        return np.array([self.table.stop]) if self.written else self.table.space_groups
+        if self.written:
+            return np.array([self.table.stop])
+        cells = [tuple(sorted(cell.values())) for cell in self.rule.compositions or ()]
+        if not cells:
+            return self.table.space_groups
+        fits = [any(has_sites(number, cell) for cell in cells) for number in SPACE_GROUPS]
+        return self.table.space_groups[fits]
 
     def advance(self, token: int) -> None:
         """Take the next token of the value."""

@@ -13,6 +13,7 @@ from pymatgen.core import Lattice, Structure
 from flowllm import evaluate
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
+from flowllm.data.shipped import CRYSTALS
 from flowllm.errors import InputError
 from flowllm.evaluation.report import Report
 from flowllm.evaluation.settings import EvaluateSettings
@@ -104,7 +105,8 @@ def test_the_files_say_what_the_report_says(evaluated):
         assert summary["protocol"][stage], stage
     assert "smact14" in summary["protocol"]["validity"]["composition"]
     assert "CHGNet" in summary["protocol"]["relaxation"]["relaxer"]
-    assert "lower bound" in summary["protocol"]["stability"]["hull"]
+    assert "no bound in either direction" in summary["protocol"]["stability"]["hull"]
+    assert "oxide +18" in summary["protocol"]["stability"]["shifted"]
 
 
 def test_stages_leave_the_columns_and_figures_that_their_entries_name(evaluated):
@@ -340,7 +342,7 @@ def test_workers_and_threads_give_the_table_of_one_process(
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"relax_num": -1}, {"seconds": 0}, {"seed": -1}, {"known": "all"}, {"novelty": "guess"},
+    [{"relax_num": -1}, {"seconds": 0}, {"seed": -1}, {"known": "all"},
      {"thresholds": ()}],
     ids=str,
 )  # fmt: skip
@@ -361,21 +363,37 @@ def test_a_random_sample_is_relaxed_and_is_the_denominator(known_faults, referen
     assert "random sample of 9" in report.protocol["relaxation"]["denominator"]
 
 
-def test_without_the_data_the_index_decides_on_novelty_and_says_so(
-    parts, reference_folder, monkeypatch
-):
-    from flowllm.evaluation.reference import Reference
+def test_novelty_needs_nothing_but_the_reference(parts, reference_folder, tmp_path, monkeypatch):
+    """Its structures lie in its folder; one without them says that it must be built anew."""
+    import flowllm.data
 
-    monkeypatch.setattr(Reference, "crystals", lambda self, split, workers=None: None)
+    monkeypatch.setattr(flowllm.data, "load_dataset", None)
+    moved = tmp_path / "moved"
+    shutil.copytree(reference_folder, moved)
     some = type(parts["train"]).concatenate([parts["train"][:3], parts["test"][:1]])
-    report = evaluate(some, reference_folder, only=["novelty"], workers=1)
-    assert report.rows["novel"].tolist()[:3] == [False, False, False]
-    assert "novelty index of tiny" in report.protocol["novelty"]["novelty"]
-    with pytest.raises(InputError, match="needs the train split"):
-        evaluate(
-            some, reference_folder, only=["novelty"], workers=1,
-            settings=EvaluateSettings(novelty="exact"),
-        )  # fmt: skip
+    report = evaluate(some, moved, only=["novelty"], workers=1)
+    assert report.rows["novel"].tolist() == [False, False, False, True]
+    assert report.rows["known_as"].tolist()[:3] == parts["train"].ids[:3].tolist()
+    assert "StructureMatcher" in report.protocol["novelty"]["novelty"]
+    (moved / CRYSTALS).unlink()
+    record = json.loads((moved / "reference.json").read_text())
+    (moved / "reference.json").write_text(json.dumps({**record, "source": "nowhere"}))
+    with pytest.raises(InputError, match="needs the train split of tiny.*build the reference anew"):
+        evaluate(some, moved, only=["novelty"], workers=1)
+
+
+def test_energies_are_shifted_by_the_anion_of_each_crystal(evaluated):
+    from flowllm.stability import chgnet_shift
+
+    report = evaluated[1]
+    rows = report.rows[report.rows["e_above_hull"].notna()].set_index("id")
+    crystals = report.crystals
+    place = {str(name): index for index, name in enumerate(crystals.ids)}
+    shifts = chgnet_shift().of(crystals[[place[name] for name in rows.index]])
+    off = rows["e_above_hull"] - rows["e_above_hull_shifted"]
+    assert np.allclose(off.to_numpy(dtype=float), shifts, atol=1e-6) and (shifts > 0.005).all()
+    below = (rows["e_above_hull_shifted"] < 0.1).sum()
+    assert round(report["metastable (< 0.1), shifted"].value * 9) == below
 
 
 @pytest.mark.parametrize(

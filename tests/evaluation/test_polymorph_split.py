@@ -63,8 +63,7 @@ def test_the_ids_that_ship_are_each_in_one_split():
     assert [round(len(ids[split]) / len(names), 2) for split in SPLITS] == [0.6, 0.2, 0.2]
 
 
-@pytest.mark.data
-def test_the_ids_that_ship_are_those_of_the_rule(data_dir):
+def test_the_ids_that_ship_are_those_of_the_rule():
     ids = {name: split for split, part in shipped_ids().items() for name in part}
     test = load_dataset("mp_20", "test")
     assert [ids[str(name)] for name in test.crystals.ids] == [

@@ -54,8 +54,8 @@ REGISTRY: tuple[EvaluationStage, ...] = (
     ),
     EvaluationStage(
         "stability", f"{ROOM}.stability:stability", needs=("relaxation",),
-        columns=("formation_energy", "e_above_hull", "stable", "metastable", "sun", "msun",
-                 "unique_relaxed", "novel_relaxed"),
+        columns=("formation_energy", "e_above_hull", "e_above_hull_shifted", "stable",
+                 "metastable", "sun", "msun", "unique_relaxed", "novel_relaxed"),
         flags=("stable", "metastable", "sun", "msun", "unique_relaxed", "novel_relaxed"),
         tiles=("metastable (< 0.1)", "stable (< 0)", "S.U.N. (< 0)"),
         rates=("metastable (< 0.1)", "stable (< 0)", "S.U.N. (< 0)"),

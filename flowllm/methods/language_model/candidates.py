@@ -16,9 +16,9 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.conditions.conditions import Conditions
-from flowllm.crystals.wyckoff import has_sites
 from flowllm.methods.language_model.decoding.loop import left_padded
 from flowllm.seeds import Stream, child_seed, generator
+from flowllm.symmetry.filling import has_sites
 from flowllm.text.formats.base import TextFormat
 from flowllm.text.prompts import (
     OUTLINE,

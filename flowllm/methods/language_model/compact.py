@@ -18,6 +18,7 @@ from transformers import (
 from transformers.utils import logging
 
 from flowllm.errors import InputError, first_line
+from flowllm.methods.language_model.element_embeddings import embed_elements
 from flowllm.methods.language_model.settings import CompactConfig
 from flowllm.methods.language_model.sizes import check_config, check_loaded, quiet_loading
 from flowllm.runs.files import friendly_os_errors, whole_files
@@ -27,9 +28,12 @@ from flowllm.text.tokenizer import load_tokenizer
 def build_compact(
     tokenizer: PreTrainedTokenizerBase, config: CompactConfig, seed: int = 0
 ) -> LlamaForCausalLM:
-    """A compact model with random weights; embeddings and output share one matrix."""
+    """A compact model with random weights; embeddings and output share one matrix.
+
+    Elements that are alike begin with embeddings that are alike (`element_embeddings`).
+    """
     set_seed(seed)
-    return LlamaForCausalLM(
+    model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=config.hidden,
@@ -45,6 +49,8 @@ def build_compact(
             attention_dropout=0.0,
         )
     )
+    embed_elements(model.get_input_embeddings().weight, tokenizer, seed)
+    return model
 
 
 def load_compact(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

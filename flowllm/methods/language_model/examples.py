@@ -23,7 +23,7 @@ from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.seeds import Stream, generator
 from flowllm.text.encoding import beginning, encode_behind, encode_prompts
-from flowllm.text.formats.base import TextFormat
+from flowllm.text.formats.base import HasEquivalents, TextFormat
 from flowllm.text.formats.registry import make_format
 from flowllm.text.prompts import OUTLINE, build_prompt, prompt_pieces
 
@@ -100,7 +100,8 @@ class CrystalExamples(Dataset):
         fixed: conditions that every example states (for validation), instead of a random part.
         given: conditions that are no part of the loss, wherever they stand.
         augmentation: "none" writes each crystal in its canonical setting; "translation" moves its
-            atoms together by a random vector, another one in every example (CrystalLLM).
+            atoms together by a random vector, another one in every example (CrystalLLM);
+            "normalizer" draws one of the format's equivalent texts.
         steps: cut the list to so many whole batches; None leaves it as the epochs make it.
         part: draws what a prompt states of all that is known.
         text_format: in which crystals are written.
@@ -120,12 +121,28 @@ class CrystalExamples(Dataset):
 
     def __post_init__(self) -> None:
         self.conditions = known_conditions(self.data)
-        texts = self.text_format.to_text(self.data.crystals)
-        end = self.tokenizer.eos_token_id
-        self.answers = [[*ids, end] for ids in encode_behind(self.tokenizer, texts)]
+        self.equivalent = self._equivalent()
+        texts = (
+            self.text_format.to_text(self.data.crystals)
+            if self.equivalent is None
+            else [max(row, key=len) for row in self.equivalent]
+        )
+        self.answers = self._encoded(texts)
         self.order = self._arrange()
         if self.steps is not None:
             self.order = self.order[: self.steps * self.batch_size]
+
+    def _encoded(self, texts: list[str]) -> list[list[int]]:
+        end = self.tokenizer.eos_token_id
+        return [[*ids, end] for ids in encode_behind(self.tokenizer, texts)]
+
+    def _equivalent(self) -> list[list[str]] | None:
+        """The equivalent texts of each crystal, where one of them is drawn."""
+        if self.augmentation != "normalizer":
+            return None
+        if not isinstance(self.text_format, HasEquivalents):
+            raise InputError(f"the text format {self.text_format.name} knows no equivalent texts")
+        return self.text_format.equivalent_texts(self.data.crystals)
 
     def _arrange(self) -> np.ndarray:
         """Positions in the data for every example: shuffled, then sorted by length in windows."""
@@ -178,6 +195,10 @@ class CrystalExamples(Dataset):
         """The tokens of a crystal and of the end of its text, in example `index`."""
         if self.augmentation == "none":
             return self.answers[row]
+        if self.equivalent is not None:
+            texts = self.equivalent[row]
+            drawn = generator(Stream.EXAMPLE_SHIFT, self.seed, index).integers(len(texts))
+            return self._encoded([texts[drawn]])[0]
         crystal = self.data.crystals[row]
         shift = generator(Stream.EXAMPLE_SHIFT, self.seed, index).random(3)
         moved = crystal.replace(frac_coords=crystal.frac_coords + shift)

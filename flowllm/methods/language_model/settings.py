@@ -14,7 +14,7 @@ from flowllm.settings import LARGEST_TRAINING_SEED, check_seed, check_threads, s
 from flowllm.text.formats.registry import DEFAULT_FORMAT, FORMATS
 
 Optimizer = Literal["muon", "adamw"]
-Augmentation = Literal["none", "translation"]
+Augmentation = Literal["none", "translation", "normalizer"]
 COLDEST = 1e-6  # temperature
 LOUDEST = 100.0  # noise
 FEWEST_TOKENS = 128  # that a text may take, however small the cells
@@ -56,8 +56,10 @@ class LMTrainSettings:
         learning_rate: peak; linear warm-up, then a cosine to a hundredth of it.
         warmup_steps: steps of warm-up.
         weight_decay: decoupled decay of the matrices; the more epochs, the more of it is needed.
+        dropout: share of what attention and feed-forward blocks add that is left out in training.
         optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
-        augmentation: "none", or "translation": crystals moved by random vectors.
+        augmentation: "none"; "translation", crystals moved by random vectors; or "normalizer", a
+            random one of the equivalent descriptions of a crystal, for formats that have several.
         text_format: in which crystals are written, a name in `flowllm.text.formats.registry`.
         seed: of weights, order and prompts.
         validation_rows: crystals of the validation split that are scored during training.
@@ -74,6 +76,7 @@ class LMTrainSettings:
     learning_rate: float = 2.5e-3
     warmup_steps: int = 100
     weight_decay: float = 0.5
+    dropout: float = 0.0
     optimizer: Optimizer = "muon"
     augmentation: Augmentation = "none"
     text_format: str = DEFAULT_FORMAT
@@ -94,9 +97,12 @@ class LMTrainSettings:
             known = ", ".join(FORMATS)
             raise InputError(f"no text format {self.text_format!r}; there are {known}")
         if self.augmentation not in get_args(Augmentation):
-            raise InputError(f"augmentation {self.augmentation!r} is neither none nor translation")
+            known = ", ".join(get_args(Augmentation))
+            raise InputError(f"no augmentation {self.augmentation!r}; there are {known}")
         if self.warmup_steps < 0 or not 0 <= self.weight_decay < math.inf:
             raise InputError("warmup_steps and weight_decay must be at least 0 and finite")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout must be in [0, 1), not {self.dropout}")
         check_seed(self.seed, LARGEST_TRAINING_SEED)
         check_threads(self.threads)
 

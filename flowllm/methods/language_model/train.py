@@ -8,14 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 
 from flowllm.data.dataset import CrystalSet
 from flowllm.methods.language_model.decoding.encoding import padding
-from flowllm.methods.language_model.examples import CrystalExamples, collate, whole_batches
+from flowllm.methods.language_model.examples import IGNORED, CrystalExamples, collate, whole_batches
 from flowllm.methods.language_model.format_file import save_format
+from flowllm.methods.language_model.regularise import residual_dropout
 from flowllm.methods.language_model.settings import LMTrainSettings
 from flowllm.runs.files import whole_files
 from flowllm.text.formats.base import TextFormat
@@ -28,6 +30,8 @@ __all__ = ["LMTrainSettings", "train_lm", "validation_figures"]
 
 LOG_STEPS = 20
 """Steps between lines of the log, at most."""
+COUNTED = 256
+"""Examples whose tokens are counted, for the mean of all."""
 
 
 def train_lm(
@@ -81,8 +85,8 @@ def train_lm(
         text_format=chosen,
     )  # fmt: skip
     steps = math.ceil(len(examples) / size)
-    with used_threads(settings.threads):
-        trainer = CrystalTrainer(
+    with used_threads(settings.threads), residual_dropout(model, settings.dropout):
+        trainer = LanguageModelTrainer(
             model,
             lm_arguments(settings, out, steps, shared_batch(size), device),
             out,
@@ -93,6 +97,7 @@ def train_lm(
             optimizer=settings.optimizer,
             progress=progress,
         )
+        trainer.tokens_per_crystal = _labels_per_crystal(examples)
         trainer.run()
         if is_main():
             with whole_files(out) as folder:
@@ -100,6 +105,35 @@ def train_lm(
                 tokenizer.save_pretrained(folder)
                 save_format(chosen, folder)
         return validation_figures(trainer, validation, tokenizer, settings, chosen)
+
+
+class LanguageModelTrainer(CrystalTrainer):
+    """Trains on the nats of a crystal, whatever the number of tokens it takes.
+
+    Batches hold texts of like length. The mean over a batch's tokens would count a token of a short
+    text, that is of a small or symmetric crystal, for more than one of a long text.
+
+    Attributes:
+        tokens_per_crystal: by which the nats of a crystal are divided, a constant.
+    """
+
+    tokens_per_crystal: float = 1.0
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The nats of all crystals of a step, over the tokens of as many average ones."""
+        parts = self.args.gradient_accumulation_steps * self.args.world_size
+        rows = len(inputs["labels"]) * parts
+        count = torch.tensor(rows * self.tokens_per_crystal, device=inputs["labels"].device)
+        return super().compute_loss(model, inputs, return_outputs, count)
+
+
+def _labels_per_crystal(examples: CrystalExamples) -> float:
+    """Tokens that count, as the mean over some of the examples."""
+    chosen = np.linspace(0, len(examples) - 1, min(len(examples), COUNTED)).astype(int)
+    labels = [examples[index]["labels"] for index in chosen.tolist()]
+    return float(np.mean([sum(label != IGNORED for label in row) for row in labels]))
 
 
 def lm_arguments(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -121,4 +121,13 @@ class TextFormat(Protocol):
         Raises:
             InputError: the tokenizer is another one.
         """
+        ...
+
+
+@runtime_checkable
+class HasEquivalents(Protocol):
+    """What a format may add that can describe one crystal in several ways."""
+
+    def equivalent_texts(self, crystals: CrystalBatch) -> list[list[str]]:
+        """All texts of each of B crystals, at least one."""
         ...

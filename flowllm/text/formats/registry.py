@@ -13,6 +13,7 @@ DEFAULT_FORMAT = "gruver"
 DEFAULT_MAX_ATOMS = 20
 FORMATS: dict[str, str | Callable[[int], TextFormat]] = {
     "gruver": "flowllm.text.formats.gruver.text_format:GruverText",
+    "wyckoff": "flowllm.text.formats.wyckoff.text_format:WyckoffText",
 }
 """Name -> "module:Class" of a format, or the class itself."""
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from flowllm.conditions.conditions import Conditions
-from flowllm.crystals.wyckoff import has_sites
 from flowllm.methods.language_model import LanguageModelPrior, SamplingSettings
 from flowllm.methods.language_model import candidates as module
 from flowllm.methods.language_model.candidates import (
@@ -13,6 +12,7 @@ from flowllm.methods.language_model.candidates import (
     needs_composition,
     with_compositions,
 )
+from flowllm.symmetry.filling import has_sites
 from flowllm.text import build_prompt, parse_prompt
 from flowllm.text.prompts import STEMS, add_sentence, prompt_of, read_prompt, with_sentence
 

@@ -23,6 +23,7 @@ from flowllm.methods.language_model import (
 )
 from flowllm.methods.language_model import outline as outline_module
 from flowllm.methods.language_model import prior as prior_module
+from flowllm.methods.language_model import redraw as redraw_module
 from flowllm.methods.language_model.outline import OUTLINE_TRIES
 from flowllm.methods.language_model.rules import rule_for
 from flowllm.systems.events import Rejected
@@ -321,7 +322,7 @@ def test_rejected_texts_are_missing(prior, monkeypatch):
         for place in range(len(prompts)):
             ended(place, written[place])
 
-    monkeypatch.setattr(prior_module, "decode", scripted)
+    monkeypatch.setattr(redraw_module, "decode", scripted)
     crystals = prior.sample([read_prompt(p) for p in prompts], SamplingSettings(), range(5))
     assert crystals.ids.tolist() == ["1", "4"]
     assert to_text(crystals) == [good, good]

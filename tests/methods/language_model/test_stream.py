@@ -102,7 +102,7 @@ def test_what_is_rejected_is_told_with_its_reason_and_drawn_again(system):
     drawn = {event.index: event.attempt for event in of(Drawn, events)}
     for event in failed:
         assert event.attempt < drawn[event.index]
-    astray = told(system, 8, num_atoms=15)
+    astray = told(system, 24, num_atoms=15)
     reasons = [event.reason for event in of(Rejected, astray) if event.part == "composition"]
     assert reasons and all(reason.endswith("atoms instead of 15") for reason in reasons)
     draws = {t.draw for t in of(Token, astray) if t.part == "composition"}

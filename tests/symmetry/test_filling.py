@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from flowllm.crystals.wyckoff import cell_sizes, has_sites
+from flowllm.symmetry.filling import cell_sizes, has_sites
 from flowllm.teaching.textbook import textbook_structures
 
 

@@ -1,0 +1,1 @@
+"""A crystal by its symmetry: space group, orbits, cell, free coordinates."""

@@ -1,0 +1,131 @@
+"""Which parameters a conventional cell may have: a volume that the data know, atoms apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from flowllm.crystals.cells import cell_volumes
+from flowllm.crystals.volumes import volume_range
+from flowllm.symmetry.space_group import Family
+from flowllm.text.formats.wyckoff.contacts import CLOSEST
+from flowllm.text.formats.wyckoff.strings import (
+    CELL_PARAMETERS,
+    MIN_VOLUME_FRACTION,
+    whole_cell,
+)
+from flowllm.text.formats.wyckoff.table import WyckoffTable
+from flowllm.text.formats.wyckoff.words import ANGLES, MAX_WHOLE
+
+SHORTEST, LONGEST = 2.0, float(MAX_WHOLE)  # Å of a conventional axis that is still to come
+SMALLEST_SINE = 0.6  # of an angle that is still to come
+TINY = 1e-6
+
+Clearance = Callable[[list[list[float]]], np.ndarray]
+
+
+class CellWriter:
+    """The free parameters of a cell that is being written, number by number.
+
+    Args:
+        table: the tokens by role.
+        family: the crystal family.
+        numbers: (n,) atomic numbers of the atoms in the conventional cell.
+        clearance: shortest contact over the shortest allowed, of cells given by their parameters.
+
+    Attributes:
+        values: the parameters so far; of one that is half written its whole number.
+        half: whether a decimal comes next.
+    """
+
+    def __init__(
+        self, table: WyckoffTable, family: Family, numbers: np.ndarray, clearance: Clearance
+    ) -> None:
+        self.table, self.family, self.clearance = table, family, clearance
+        self.parameters = CELL_PARAMETERS[family]
+        self.volumes = volume_range(numbers)
+        self.values: list[float] = []
+        self.half = False
+
+    def allowed(self) -> np.ndarray:
+        """(K,) ids of the tokens that may come next, at least one."""
+        table = self.table
+        if self.half:
+            trial = self.values[-1] + np.arange(10) / 10
+            return table.decimals[self._kept(self.values[:-1], trial)]
+        if self.parameters[len(self.values)] >= 3:
+            trial = np.array(ANGLES, dtype=float)
+            return table.angles[self._kept(self.values, trial)]
+        low, high = self._range()
+        wholes = np.arange(1, MAX_WHOLE + 1)
+        fits = (wholes + 0.9 >= low - TINY) & (wholes <= high + TINY)
+        if not fits.any():
+            fits[np.abs(wholes - np.clip(low, 1, MAX_WHOLE)).argmin()] = True
+        return (table.lengths if self.values else table.first_lengths)[fits]
+
+    def advance(self, token: int) -> float:
+        """Take the next token.
+
+        Returns:
+            The shortest contact over the shortest allowed, in the cell that it completes; infinite
+            before.
+        """
+        table = self.table
+        if self.half:
+            self.values[-1] += table.decimal_of[token]
+            self.half = False
+        elif self.parameters[len(self.values)] >= 3:
+            self.values.append(float(table.angle_of[token]))
+        else:
+            self.values.append(float(table.whole_of[token]))
+            self.half = True
+        complete = len(self.values) == len(self.parameters) and not self.half
+        return float(self.clearance([self.values])[0]) if complete else np.inf
+
+    def _kept(self, before: list[float], trial: np.ndarray) -> np.ndarray:
+        """(K',) places of the values of the present parameter that may stand."""
+        if len(before) + 1 < len(self.parameters):
+            if self.parameters[len(before)] >= 3:
+                return np.arange(len(trial))
+            low, high = self._range(before)
+            fits = (trial >= low - 0.05) & (trial <= high + 0.05)
+            if not fits.any():
+                fits[np.abs(trial - (low + high) / 2).argmin()] = True
+            return np.flatnonzero(fits)
+        cells = [[*before, float(value)] for value in trial]
+        whole = [whole_cell(cell, self.family) for cell in cells]
+        lengths, angles = (np.array([cell[k] for cell in whole]) for k in range(2))
+        volumes = cell_volumes(lengths, angles)
+        low, high = self.volumes
+        real = volumes > 2 * MIN_VOLUME_FRACTION * lengths.prod(-1)
+        fits = real & (volumes >= low) & (volumes <= high)
+        if not fits.any():
+            misfit = np.abs(np.log(np.maximum(volumes, TINY) / np.sqrt(low * high)))
+            return np.array([np.where(real, misfit, np.inf).argmin()])
+        places = np.flatnonzero(fits)
+        clearance = self.clearance([cells[place] for place in places])
+        apart = clearance >= CLOSEST
+        return places[apart] if apart.any() else places[[int(clearance.argmax())]]
+
+    def _range(self, before: list[float] | None = None) -> tuple[float, float]:
+        """Between which values the next length leaves a volume that the data know, in Å."""
+        values = self.values if before is None else before
+        low, high = self.volumes
+        sine = 1.0
+        if self.family == "hexagonal":
+            sine = np.sqrt(3) / 2
+            low, high = low / sine, high / sine
+        elif self.family in ("monoclinic", "triclinic"):
+            high = high / SMALLEST_SINE ** (1 if self.family == "monoclinic" else 3)
+        lengths = sum(1 for k in self.parameters if k < 3)
+        left = lengths - len(values)
+        if self.family == "cubic":
+            return low ** (1 / 3), high ** (1 / 3)
+        if self.family in ("tetragonal", "hexagonal"):
+            if left == 2:
+                return (low / LONGEST) ** 0.5, (high / SHORTEST) ** 0.5
+            return low / values[0] ** 2, high / values[0] ** 2
+        known = float(np.prod(values)) if values else 1.0
+        least, most = SHORTEST ** (left - 1), LONGEST ** (left - 1)
+        return low / (known * most), high / (known * least)
