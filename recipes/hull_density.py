@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flowllm.data.hull import HULL_FILE, FormationEnergyHull, read_formation_energies
+from flowllm.data.hull import FormationEnergyHull
+from flowllm.data.hull_entries import HULL_FILE, read_formation_energies
 from flowllm.data.sources import data_dir
 from flowllm.metrics.properties import n_elements
 from flowllm.relax import Relaxation

@@ -15,7 +15,8 @@ import numpy as np
 from flowllm.data import CrystalSet
 from flowllm.data.compact import read_split, write_splits
 from flowllm.data.energies import energies_above, formation_energies, hide_held_out
-from flowllm.data.hull import HULL_FILE, FormationEnergyHull, read_formation_energies
+from flowllm.data.hull import FormationEnergyHull
+from flowllm.data.hull_entries import HULL_FILE, read_formation_energies
 from flowllm.data.prepare import prepare
 from flowllm.data.shipped import CRYSTALS, ROOM
 from flowllm.data.sources import data_dir

@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from flowllm.data.dataset import CrystalSet
-from flowllm.data.hull import Composition, FormationEnergyHull, composition_key, parse_formula
+from flowllm.data.hull import FormationEnergyHull
+from flowllm.data.hull_entries import Composition, composition_key, parse_formula
 
 OLDER_REFERENCES = {"Bi": 0.04956, "Br": 0.08390, "Eu": 0.03504, "I": 0.05065}
 """eV per atom of the element by which formation energies in MP-20 lie above those of the hull.

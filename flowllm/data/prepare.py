@@ -24,7 +24,7 @@ import numpy as np
 from flowllm.data.chunks import Chunk, PreparedChunk, prepare_chunk
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.download import cache_dir
-from flowllm.data.hull import HULL_FILE
+from flowllm.data.hull_entries import HULL_FILE
 from flowllm.data.reduce import ReduceSettings
 from flowllm.data.results import write_results, write_shipped
 from flowllm.data.shipped import shipped_digest, ships

@@ -12,7 +12,8 @@ import numpy as np
 from flowllm.data.chunks import PreparedChunk
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.energies import fill_e_above_hull, hide_held_out
-from flowllm.data.hull import HULL_FILE, FormationEnergyHull, read_formation_energies
+from flowllm.data.hull import FormationEnergyHull
+from flowllm.data.hull_entries import HULL_FILE, read_formation_energies
 from flowllm.data.shipped import SHIPPED, load_shipped, with_shipped_energies
 from flowllm.data.sources import Rows
 from flowllm.inputs.remarks import counted

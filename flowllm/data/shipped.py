@@ -11,9 +11,11 @@ import numpy as np
 from flowllm.data.compact import read_split
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.reduce import ReduceSettings
+from flowllm.runs.json_object import JsonObject
 
 ROOM = Path(__file__).parents[1] / "reference"
 CRYSTALS = "crystals.npz"
+DUPLICATES = "duplicates.json"
 SHIPPED = ("mp_20",)
 """Names of the data sets that ship."""
 
@@ -30,6 +32,18 @@ def load_shipped(source: str | Path, split: str) -> CrystalSet:
         InputError: it has no such split, or its file is damaged.
     """
     return read_split(ROOM / str(source) / CRYSTALS, split)
+
+
+def in_training(crystals: CrystalSet, source: str | Path, split: str) -> np.ndarray:
+    """(B,) bool: which crystals of a held-out split match a training crystal (StructureMatcher).
+
+    Figures on how well a model predicts unseen crystals are better without them.
+
+    Raises:
+        InputError: the list is damaged, or does not hold the split.
+    """
+    known = JsonObject.read(ROOM / str(source) / DUPLICATES).record(split)
+    return np.array([str(name) in known for name in crystals.crystals.ids], dtype=bool)
 
 
 def shipped_digest(source: str | Path) -> str:

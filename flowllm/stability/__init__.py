@@ -1,9 +1,10 @@
 """Stable, unique, novel: energies above the hull, groups of equal crystals, what is known."""
 
+from flowllm.stability.agreement import height_agreement, hull_agreement
 from flowllm.stability.anions import AnionShift, anion_classes, chgnet_shift
 from flowllm.stability.convert import convert_hull
 from flowllm.stability.grouping import Groups, group_crystals
-from flowllm.stability.hull_build import build_hull_table, height_agreement, hull_agreement
+from flowllm.stability.hull_build import build_hull_table
 from flowllm.stability.hull_table import HullProvenance, HullTable, load_hull
 from flowllm.stability.novelty import Novelty, novelty
 from flowllm.stability.reference_energies import ElementalReferences

@@ -8,7 +8,7 @@ remains, and what the potential misjudges in structures unlike its training data
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,7 @@ class AnionShift:
 
     shifts: Mapping[str, float]
     fitted_on: str = ""
-    error: str = field(default="")
+    error: str = ""
 
     def __post_init__(self) -> None:
         if set(self.shifts) != set(CLASSES):
@@ -119,8 +119,8 @@ class AnionShift:
         shifts = record.record("shifts")
         return cls(
             {name: shifts.number(name) for name in shifts},
-            str(record.values.get("fitted_on", "")),
-            str(record.values.get("error", "")),
+            record.text("fitted_on", ""),
+            record.text("error", ""),
         )
 
 

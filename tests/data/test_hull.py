@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from flowllm.data.hull import FormationEnergyHull, parse_formula, read_formation_energies
+from flowllm.data.hull import FormationEnergyHull
+from flowllm.data.hull_entries import parse_formula, read_formation_energies
 from flowllm.errors import InputError
 
 SMALL = FormationEnergyHull(["NaCl", "Na2Cl", "NaCl3", "NaCl", "NaCl9"], [-2.0, -1.0, -0.9, -1, 3])

@@ -16,15 +16,15 @@ from flowllm.data.energies import (
     formation_energies,
     hide_held_out,
 )
-from flowllm.data.hull import (
+from flowllm.data.hull import FormationEnergyHull
+from flowllm.data.hull_entries import (
     HULL_FILE,
-    FormationEnergyHull,
     composition_key,
     parse_formula,
     read_formation_energies,
 )
 from flowllm.data.prepare import summary_of
-from flowllm.data.shipped import CRYSTALS, ROOM
+from flowllm.data.shipped import CRYSTALS, ROOM, in_training
 from flowllm.errors import InputError
 
 SIZES = {"train": 26_343, "val": 8_887, "test": 8_879}
@@ -139,6 +139,26 @@ def test_other_settings_prepare_from_cif_with_the_energies_that_ship(data_dir, s
     rows = [place[name] for name in found.crystals.ids.tolist()]
     wanted = shipped.properties["e_above_hull"][rows]
     assert np.array_equal(found.properties["e_above_hull"], wanted, equal_nan=True)
+
+
+def test_held_out_crystals_that_training_holds_are_marked(splits):
+    """A sample of both answers, each pair by StructureMatcher's own fit."""
+    from pymatgen.analysis.structure_matcher import StructureMatcher
+
+    matcher, train = StructureMatcher(), splits["train"]
+    places: dict[str, list[int]] = {}
+    for place, formula in enumerate(train.reduced_formulas):
+        places.setdefault(formula, []).append(place)
+    for split, count in (("val", 330), ("test", 324)):
+        found = in_training(splits[split], "mp_20", split)
+        assert found.sum() == count
+        shared = np.array([formula in places for formula in splits[split].reduced_formulas])
+        assert not (found & ~shared).any()
+        sample = [*np.flatnonzero(found)[::30], *np.flatnonzero(shared & ~found)[::200]]
+        for row in sample:
+            asked = splits[split].crystals[int(row)].to_pymatgen()[0]
+            rivals = train.crystals[places[splits[split].reduced_formulas[row]]].to_pymatgen()
+            assert any(matcher.fit(rival, asked) for rival in rivals) == found[row]
 
 
 # ---- energies above the hull ---------------------------------------------------------------------

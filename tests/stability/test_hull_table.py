@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.data.hull import (
+from flowllm.data.hull import FormationEnergyHull
+from flowllm.data.hull_entries import (
     HULL_FILE,
-    FormationEnergyHull,
     composition_key,
     parse_formula,
     read_formation_energies,
@@ -24,11 +24,10 @@ from flowllm.stability import (
     hull_agreement,
     load_hull,
 )
+from flowllm.stability.agreement import HEIGHTS_FILE, read_heights
 from flowllm.stability.hull_build import (
-    HEIGHTS_FILE,
     build_hull_table,
     on_their_own_hull,
-    read_heights,
 )
 from flowllm.stability.hull_table import REFERENCE_FOLDER
 from flowllm.stability.reference_energies import REFERENCE_FILE, ElementalReferences
