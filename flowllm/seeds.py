@@ -34,6 +34,8 @@ class Stream(Enum):
     GEOMETRY = ("crystal", 5)
     KNOWN_COMPOSITION = ("crystal", 6)
     REDRAW = ("crystal", 7, COUNTER)  # draw
+    TEMPLATE = ("crystal", 8)
+    RANKED = ("crystal", 9)
 
     CRYSTAL = ("generation", COUNTER, COUNTER)  # crystal, attempt
     CELL = ("generation", COUNTER, 2)  # crystal

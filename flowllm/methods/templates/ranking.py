@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.methods.templates.prototype import Prototype
+from flowllm.methods.templates.prototype import Prototype, assignments, prototype_of
 from flowllm.methods.templates.similarity import Similarity
 from flowllm.methods.templates.stoichiometry import (
     Counts,
     Stoichiometry,
-    assignments,
     counts_of,
     reduced,
+    rows_by_counts,
 )
 from flowllm.methods.templates.table import TemplateTable
+
+NEAR = 0.5
+"""Distance over which a template's say in the volume falls by e.
+
+Of 714 validation crystals whose prototype is found, 13.6 % of the volumes are off by more than 5 %
+so; 16.1 % with the nearest template alone, 19.6 % with 2."""
+ALL = 10**6
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class Candidate:
         log_share: logarithm of the share of all templates' votes that it has, votes falling by
             exp(-distance).
         distance: of the template.
+        volume: expected of the primitive cell, in Å^3.
     """
 
     row: int
@@ -37,6 +44,7 @@ class Candidate:
     prototype: Prototype
     log_share: float
     distance: float
+    volume: float
 
 
 class TemplateRanking:
@@ -50,14 +58,12 @@ class TemplateRanking:
     def __init__(self, table: TemplateTable, similarity: Similarity) -> None:
         self.table, self.similarity = table, similarity
         self._between = similarity.between_elements()
-        self._rows: dict[Counts, list[int]] = {}
-        for row in range(len(table)):
-            self._rows.setdefault(counts_of(table.counts(row)), []).append(row)
+        self._rows = rows_by_counts(table)
         self._gathered: dict[Counts, Stoichiometry] = {}
 
-    def stoichiometries(self) -> Collection[Counts]:
-        """The numbers of atoms that templates have."""
-        return self._rows.keys()
+    def has(self, composition: dict[int, int]) -> bool:
+        """Whether a template has the stoichiometry of {atomic number: atoms in the cell}."""
+        return counts_of(composition) in self._rows
 
     def candidates(
         self,
@@ -75,46 +81,61 @@ class TemplateRanking:
             same_formula: take templates of the same reduced formula too.
             space_group: only of this one.
         """
-        counts = counts_of(composition)
-        if counts not in self._rows:
+        if not self.has(composition):
             return []
+        counts = counts_of(composition)
         known = self._stoichiometry(counts)
         allowed = np.ones(len(known.rows), dtype=bool)
         if not same_formula:
-            own = reduced(composition)
-            allowed &= np.array([formula != own for formula in known.formulas])
+            allowed &= known.formulas != known.known_formulas.get(reduced(composition), -1)
         if space_group is not None:
             allowed &= self.table.numbers[known.rows] == space_group
-        if not allowed.any():
-            return []
         places = np.flatnonzero(allowed)
+        if not len(places):
+            return []
         asked = np.array(assignments(counts, composition))  # (P, e), as `known.orders` are
-        distances = self._distances(known, asked, places)
-        votes = np.exp(-(distances - distances.min()))
-        group = known.arrangement[known.prototype[places]].T  # (P, N)
-        shares = np.bincount(group.ravel(), votes.ravel())
-        order = np.argsort(distances.ravel(), kind="stable")
-        arrangements, first = np.unique(group.ravel()[order], return_index=True)
-        ranked = np.argsort(-shares[arrangements], kind="stable")[:most]
-        total, found = np.log(shares.sum()), []
-        for k in ranked.tolist():
-            way, place = np.unravel_index(order[first[k]], distances.shape)
-            place = places[place]
-            template = known.elements[place].tolist()
+        distances = self._distances(known, asked, places).ravel()
+        groups = known.arrangement[known.prototype[places]].T.ravel()  # (P N,)
+        shares = np.bincount(groups, np.exp(distances.min() - distances))
+        order = np.argsort(distances, kind="stable")
+        arrangements, first = np.unique(groups[order], return_index=True)
+        found = []
+        for k in np.argsort(-shares[arrangements], kind="stable")[:most].tolist():
+            nearest = int(order[first[k]])
+            own = np.flatnonzero(groups == arrangements[k])
+            volume = self._volume(known, composition, places[own % len(places)], distances[own])
+            place = places[nearest % len(places)]
+            roles = asked[nearest // len(places)].tolist()
             found.append(
                 Candidate(
                     int(known.rows[place]),
-                    dict(zip(template, asked[way].tolist(), strict=True)),
+                    dict(zip(known.elements[place].tolist(), roles, strict=True)),
                     known.prototypes[known.prototype[place]],
-                    float(np.log(shares[arrangements[k]]) - total),
-                    float(distances.ravel()[order[first[k]]]),
+                    float(np.log(shares[arrangements[k]] / shares.sum())),
+                    float(distances[nearest]),
+                    volume,
                 )
             )
         return found
 
-    def _distances(
-        self, known: Stoichiometry, asked: np.ndarray, places: np.ndarray
-    ) -> np.ndarray:
+    def place_of(self, number: int, elements: list[int], letters: list[int]) -> int:
+        """The place of a structure among the candidates of its composition; -1 where it is none.
+
+        Args:
+            number: of its space group.
+            elements: atomic numbers of its orbits.
+            letters: places of their letters in the alphabet.
+        """
+        prototype, roles, exchanges = prototype_of(number, elements, letters)
+        composition = dict(zip(roles, prototype.counts, strict=True))
+        same = {tuple(roles[k] for k in exchange) for exchange in exchanges}
+        for place, found in enumerate(self.candidates(composition, ALL, same_formula=False)):
+            by_role = prototype_of(*self.table.orbits_of(found.row))[1]
+            if found.prototype == prototype and tuple(found.exchange[z] for z in by_role) in same:
+                return place
+        return -1
+
+    def _distances(self, known: Stoichiometry, asked: np.ndarray, places: np.ndarray) -> np.ndarray:
         """(P, N) distances of templates for each way to give the roles to the elements."""
         weights = self.similarity.weights(np.array(known.counts))
         distances: np.ndarray = np.zeros((len(asked), len(places)))
@@ -122,6 +143,22 @@ class TemplateRanking:
             pairs = self._between[asked[:, role][:, None], known.elements[places, role][None]]
             distances += weight * pairs
         return distances
+
+    def _volume(
+        self,
+        known: Stoichiometry,
+        composition: dict[int, int],
+        places: np.ndarray,
+        distances: np.ndarray,
+    ) -> float:
+        """Å^3 of a cell, by the volumes of m templates of one structure at some distances."""
+        values = self.similarity.volumes
+        shares = np.array(known.counts) / sum(known.counts)
+        packing = known.log_volumes[places] - values[known.elements[places]] @ shares
+        say = np.exp((distances.min() - distances) / NEAR)
+        atoms = sum(composition.values())
+        own = sum(values[z] * n for z, n in composition.items()) / atoms
+        return float(atoms * np.exp((say * packing).sum() / say.sum() + own))
 
     def _stoichiometry(self, counts: Counts) -> Stoichiometry:
         if counts not in self._gathered:

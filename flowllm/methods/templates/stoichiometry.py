@@ -11,6 +11,7 @@ from flowllm.methods.templates.prototype import Order, Prototype, assignments, p
 from flowllm.methods.templates.table import TemplateTable
 
 Counts = tuple[int, ...]
+Formula = frozenset[tuple[int, int]]
 
 
 def counts_of(composition: dict[int, int]) -> Counts:
@@ -18,7 +19,7 @@ def counts_of(composition: dict[int, int]) -> Counts:
     return tuple(sorted(composition.values()))
 
 
-def reduced(composition: dict[int, int]) -> frozenset[tuple[int, int]]:
+def reduced(composition: dict[int, int]) -> Formula:
     """The reduced formula as (atomic number, atoms)."""
     units = gcd(*composition.values())
     return frozenset((z, n // units) for z, n in composition.items())
@@ -37,7 +38,9 @@ class Stoichiometry:
         orders: P ways to give the roles to e elements, as places.
         arrangement: (K, P) numbers of what is told apart: the prototype with its elements, where
             ways that differ by an exchange that the letters do not show have the same.
-        formulas: the reduced formula of each.
+        formulas: (N,) number of the reduced formula of each, as in `known_formulas`.
+        known_formulas: reduced formula -> its number.
+        log_volumes: (N,) logarithms of the volume an atom, in Å^3.
     """
 
     counts: Counts
@@ -47,7 +50,9 @@ class Stoichiometry:
     prototype: np.ndarray
     orders: tuple[Order, ...]
     arrangement: np.ndarray
-    formulas: tuple[frozenset[tuple[int, int]], ...]
+    formulas: np.ndarray
+    known_formulas: dict[Formula, int]
+    log_volumes: np.ndarray
 
     @classmethod
     def gather(cls, counts: Counts, rows: list[int], table: TemplateTable) -> Stoichiometry:
@@ -65,6 +70,8 @@ class Stoichiometry:
                     for exchange in exchanges[prototype]:
                         arrangement[k, number[tuple(order[r] for r in exchange)]] = next_one
                     next_one += 1
+        known: dict[Formula, int] = {}
+        formulas = [known.setdefault(reduced(table.counts(row)), len(known)) for row in rows]
         return cls(
             counts,
             np.array(rows),
@@ -73,5 +80,21 @@ class Stoichiometry:
             np.array([place[prototype] for prototype, _, _ in found]),
             orders,
             arrangement,
-            tuple(reduced(table.counts(row)) for row in rows),
+            np.array(formulas),
+            known,
+            np.log([table.volume(row) / sum(counts) for row in rows]),
         )
+
+
+def rows_by_counts(table: TemplateTable) -> dict[Counts, list[int]]:
+    """The templates of each stoichiometry."""
+    rows: dict[Counts, list[int]] = {}
+    for row in range(len(table)):
+        rows.setdefault(counts_of(table.counts(row)), []).append(row)
+    return rows
+
+
+def all_stoichiometries(table: TemplateTable) -> list[Stoichiometry]:
+    """All templates of a table, gathered."""
+    rows = rows_by_counts(table)
+    return [Stoichiometry.gather(counts, rows[counts], table) for counts in rows]

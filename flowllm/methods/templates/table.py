@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from flowllm.crystals.cells import cell_volumes
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.errors import InputError
 from flowllm.runs.archive import open_archive, write_archive
 from flowllm.runs.identity import digest
 from flowllm.symmetry.crystal import SymmetricCrystal
-from flowllm.symmetry.space_group import LETTERS, space_group
+from flowllm.symmetry.space_group import LETTERS, WyckoffPosition, space_group
 from flowllm.text.formats.wyckoff.strings import CELL_PARAMETERS, whole_cell
 
 WHOLE = 65536  # steps of a free coordinate from 0 to 1
@@ -88,11 +89,7 @@ class TemplateTable:
         """One template as a crystal."""
         number = int(self.numbers[row])
         group = space_group(number)
-        parameters = CELL_PARAMETERS[group.family]
-        first = int(self._first_cell[row])
-        scale = [PER_UNIT[k >= 3] for k in parameters]
-        cell = (self.cells[first : first + len(parameters)] / scale).tolist()
-        lengths, angles = whole_cell(cell, group.family)
+        lengths, angles = self.cell(row)
         own = slice(int(self.first_orbit[row]), int(self.first_orbit[row + 1]))
         letters = tuple(LETTERS[place] for place in self.letters[own].tolist())
         start, coords = int(self._first_value[self.first_orbit[row]]), []
@@ -103,6 +100,20 @@ class TemplateTable:
             start = stop
         elements = self.elements[own].astype(np.int64)
         return SymmetricCrystal(number, lengths, angles, elements, letters, np.array(coords))
+
+    def cell(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Lengths (3,) and angles (3,) of the conventional cell of a template."""
+        family = space_group(int(self.numbers[row])).family
+        parameters = CELL_PARAMETERS[family]
+        first = int(self._first_cell[row])
+        scale = [PER_UNIT[k >= 3] for k in parameters]
+        return whole_cell((self.cells[first : first + len(parameters)] / scale).tolist(), family)
+
+    def volume(self, row: int) -> float:
+        """Å^3 of the primitive cell of a template."""
+        lengths, angles = self.cell(row)
+        volume = cell_volumes(lengths[None], angles[None])[0]
+        return float(volume / space_group(int(self.numbers[row])).points)
 
     def orbits_of(self, row: int) -> tuple[int, list[int], list[int]]:
         """Space group, and of each orbit the atomic number and the place of its letter."""
@@ -197,7 +208,7 @@ class TemplateTable:
             raise InputError("cells or coordinates of the templates are incomplete")
 
 
-def _positions(number: int) -> list:
+def _positions(number: int) -> list[WyckoffPosition]:
     return list(space_group(number).positions.values()) if number else []
 
 
