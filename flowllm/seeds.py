@@ -35,6 +35,8 @@ class Stream(Enum):
     KNOWN_COMPOSITION = ("crystal", 6)
     REDRAW = ("crystal", 7, COUNTER)  # draw
     REGROUP = ("crystal", 8, COUNTER)  # draw
+    TEMPLATE = ("crystal", 10)
+    RANKED = ("crystal", 9)
 
     CRYSTAL = ("generation", COUNTER, COUNTER)  # crystal, attempt
     CELL = ("generation", COUNTER, 2)  # crystal

@@ -33,7 +33,7 @@ def evaluate(
     """Evaluate crystals of any program as the papers do; everything with its protocol beside it.
 
     Relaxing takes by far the longest (a few seconds a crystal); look at the rest first with --only
-    validity,distributions,coverage,diversity,novelty and call again without it: what is done stays.
+    contacts,distributions,coverage,diversity,novelty and call again without it: what is done stays.
 
     Args:
         source: a file of crystals (CIF, POSCAR, extended XYZ, JSON, a table with a column "cif",

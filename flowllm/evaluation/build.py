@@ -33,6 +33,7 @@ from flowllm.metrics.fingerprints import (
     fingerprint_crystals,
 )
 from flowllm.metrics.properties import density, n_elements
+from flowllm.metrics.symmetry import FINE_SYMPREC, symmetry
 from flowllm.runs.archive import write_archive
 from flowllm.runs.files import write_json
 from flowllm.runs.identity import digest, open_run
@@ -44,6 +45,7 @@ COMMAND = "reference"
 FLOOR_SAMPLE = (
     10_000  # training crystals that stand for a perfect model, as many as papers generate
 )
+FLOOR_STAGES = ("contacts", "distributions", "coverage", "diversity")
 OFFICIAL = {"mp_20": {"train": 27_136, "val": 9_047, "test": 9_046}}
 NAMES = {"mp_20": "MP-20", "mpts_52": "MPTS-52", "perov_5": "Perov-5"}
 
@@ -88,7 +90,7 @@ def build_reference(
             prints = _fingerprints(test.crystals, parts, executor, workers, progress)
             prints.save(folder / PRINTS, dtype="float32")
         CompositionScaler.fit(composition_fingerprints(train.crystals)).save(folder / SCALER)
-        _write_values(folder, test)
+        _write_values(folder, test, executor, workers)
         write_splits(folder / CRYSTALS, splits)
         _write_hull(folder)
         record: dict[str, Any] = {
@@ -108,7 +110,7 @@ def build_reference(
             train.crystals[np.sort(chosen)],
             Reference.load(folder),
             parts / "floor",
-            only=["distributions", "coverage", "diversity"],
+            only=FLOOR_STAGES,
             executor=executor,
             workers=workers,
             progress=progress,
@@ -144,12 +146,16 @@ def _fingerprints(
     return Fingerprints.concatenate(parts)
 
 
-def _write_values(folder: Path, test: CrystalSet) -> None:
+def _write_values(
+    folder: Path, test: CrystalSet, executor: Executor | None, workers: int | None
+) -> None:
     groups = test.properties.get("space_group", np.zeros(len(test)))
+    fine = symmetry(test.crystals, FINE_SYMPREC, executor, workers).space_groups
     arrays: dict[str, Any] = {
         "density": density(test.crystals).astype(np.float32),
         "n_elements": n_elements(test.crystals).astype(np.int8),
         "space_groups": np.nan_to_num(groups).astype(np.int16),
+        "space_groups_fine": fine.astype(np.int16),
     }
     write_archive(folder / VALUES, arrays)
 

@@ -18,6 +18,7 @@ from flowllm.data.shipped import CRYSTALS
 from flowllm.errors import InputError
 from flowllm.metrics.coverage import CompositionScaler
 from flowllm.metrics.fingerprints import Fingerprints
+from flowllm.metrics.symmetry import SYMPREC
 from flowllm.runs.archive import open_archive
 from flowllm.runs.files import read_json
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 RECORD, PRINTS, SCALER, VALUES = "reference.json", "test.npz", "scaler.json", "values.npz"
 COLUMNS = {"density": "f", "n_elements": "iu", "space_groups": "iu"}  # and their values' kinds
+LATER_COLUMNS = {"space_groups_fine": "iu"}  # which references of earlier versions lack
 HULL = "hull.npz"
 SHIPPED = "flowllm.reference"
 
@@ -113,9 +115,17 @@ class Reference:
         """(R,) density in g/cm³ or number of elements of the test split."""
         return self._values[column].astype(float)
 
-    def space_groups(self) -> np.ndarray:
-        """(R,) int64 space-group numbers of the test split, 0 where there is none."""
-        return self._values["space_groups"].astype(np.int64)
+    def space_groups(self, symprec: float = SYMPREC) -> np.ndarray | None:
+        """(R,) int64 space-group numbers of the test split, 0 where there is none.
+
+        Args:
+            symprec: Å; the tolerance 0.1 of the data themselves, or 0.01.
+
+        Returns:
+            None where the reference has none at 0.01, as those of earlier versions.
+        """
+        column = "space_groups" if symprec == SYMPREC else "space_groups_fine"
+        return self._values[column].astype(np.int64) if column in self._values else None
 
     def hull(self) -> HullTable | None:
         """The convex hull; None if the reference has none."""
@@ -157,7 +167,8 @@ class Reference:
     def _values(self) -> dict[str, np.ndarray]:
         file = self.folder / VALUES
         with open_archive(file, "is damaged") as archive:
-            return {name: archive.typed(name, kinds) for name, kinds in COLUMNS.items()}
+            columns = {**COLUMNS, **{n: k for n, k in LATER_COLUMNS.items() if n in archive}}
+            return {name: archive.typed(name, kinds) for name, kinds in columns.items()}
 
 
 def shipped() -> list[str]:

@@ -217,6 +217,63 @@ def test_the_test_split_evaluated_as_if_it_were_generated(parts, reference_folde
     assert report.rows["distance_structure"].max() == pytest.approx(0, abs=1e-3)
 
 
+def test_contacts_too_short_for_radii_and_for_known_crystals(parts, reference_folder):
+    good = parts["test"][0]
+    apart = 1.39 / 6
+    fluorine = CrystalBatch(
+        [9, 9], [[0, 0, 0], [apart, 0, 0]], [[6] * 3], [[90] * 3], [2], ["F2"]
+    )  # fmt: skip
+    squeezed = good.replace(lengths=good.lengths * 0.6, ids=["squeezed"])
+    flat = good.replace(angles=np.array([[60, 60, 120]]), ids=["flat"])
+    some = CrystalBatch.concatenate([good, fluorine, squeezed, flat])
+    report = evaluate(some, reference_folder, only=["contacts"], workers=1)
+    assert report.rows["short_contact"].tolist() == [False, False, True, True]
+    assert report.rows["unusual_contact"].tolist() == [False, True, True, True]
+    assert report.rows["contact_over_radii"][1] == pytest.approx(1.39 / 1.14, abs=1e-3)
+    metric = report["contact shorter than in known crystals"]
+    assert (metric.value, metric.n) == (0.75, 4)
+
+
+def test_symmetry_at_both_tolerances_and_numbers_of_elements(parts, reference_folder):
+    """Atoms moved by 0.03 Å keep their group at 0.1 Å and lose it at 0.01 Å."""
+    test = parts["test"]
+    rng = np.random.default_rng(0)
+    moved = rng.standard_normal(test.frac_coords.shape)
+    moved *= 0.03 / np.linalg.norm(moved, axis=-1, keepdims=True)
+    shift = np.linalg.solve(
+        np.swapaxes(test.lattices[test.crystal_of_atom], 1, 2), moved[..., None]
+    )
+    shaken = test.replace(frac_coords=test.frac_coords + shift[..., 0])
+    only = ["diversity", "distributions"]
+    report = evaluate(test, reference_folder, only=only, workers=1)
+    rough = evaluate(shaken, reference_folder, only=only, workers=1)
+    assert report["space groups, total variation, symprec 0.01"].value == pytest.approx(0)
+    assert report["crystal systems, total variation"].value == pytest.approx(0, abs=0.1)
+    assert rough["P1, symprec 0.01"].value > 0.5 > rough["P1, symprec 0.1"].value
+    apart = [rough[f"crystal systems, total variation{at}"].value for at in ("", ", symprec 0.01")]
+    assert apart[0] < apart[1]
+    assert (report.rows["space_group_fine"] > 0).all()
+    counts = [len(composition) for composition in test.compositions]
+    assert report["binaries"].value == pytest.approx(np.mean(np.array(counts) == 2))
+    kinds = ("elements", "binaries", "ternaries", "quaternaries", "five elements or more")
+    assert sum(report[kind].value for kind in kinds) == pytest.approx(1)
+
+
+def test_a_reference_without_fine_space_groups_is_compared_at_the_other_tolerance(
+    parts, reference_folder, tmp_path
+):
+    """Folders of earlier versions have none."""
+    old = tmp_path / "old"
+    shutil.copytree(reference_folder, old)
+    with np.load(old / "values.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files if name != "space_groups_fine"}
+    np.savez(old / "values.npz", **arrays)
+    report = evaluate(parts["test"][:5], old, only=["diversity"], workers=1)
+    names = {metric.name for metric in report}
+    assert "P1, symprec 0.01" in names and "crystal systems, total variation" in names
+    assert "crystal systems, total variation, symprec 0.01" not in names
+
+
 def test_structure_prediction_by_the_ids_of_the_test_split(parts, reference_folder):
     truth = parts["test"]
     wrong = truth.replace(frac_coords=np.random.default_rng(0).random(truth.frac_coords.shape))
@@ -240,7 +297,7 @@ def test_adherence_by_the_prompts_of_a_table(reference_folder, tmp_path):
     ).get_primitive_structure()]).to_cif()[0]  # fmt: skip
     asked = [
         Conditions(formula="NaCl", space_group=225), Conditions(formula="KCl"), Conditions(),
-        Conditions(formula="NaCl", space_group=221, num_atoms=2), Conditions(formula="NaCl"),
+        Conditions(formula="NaCl", space_group=216, num_atoms=2), Conditions(formula="NaCl"),
     ]  # fmt: skip
     with (tmp_path / "table.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -256,6 +313,8 @@ def test_adherence_by_the_prompts_of_a_table(reference_folder, tmp_path):
     for tolerance in ("0.1", "0.01"):
         metric = report[f"space group as asked, symprec {tolerance}"]
         assert (metric.value, metric.n) == (0.5, 2)
+        metric = report[f"supergroup of the one asked, symprec {tolerance}"]
+        assert (metric.value, metric.n) == (0.5, 2)  # 225 where 216 was asked for
     found = report.rows["as_asked"].tolist()
     assert found[:2] == [True, False] and found[3] is False
     assert pd.isna(found[2]) and pd.isna(found[4])
