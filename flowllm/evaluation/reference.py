@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowllm.data.shipped import CRYSTALS
+from flowllm.data.shipped import CRYSTALS, DUPLICATES
 from flowllm.errors import InputError
 from flowllm.metrics.coverage import CompositionScaler
 from flowllm.metrics.fingerprints import Fingerprints
 from flowllm.metrics.symmetry import SYMPREC
 from flowllm.runs.archive import open_archive
 from flowllm.runs.files import read_json
+from flowllm.runs.json_object import JsonObject
 
 if TYPE_CHECKING:
     from flowllm.crystals.batch import CrystalBatch
@@ -126,6 +127,18 @@ class Reference:
         """
         column = "space_groups" if symprec == SYMPREC else "space_groups_fine"
         return self._values[column].astype(np.int64) if column in self._values else None
+
+    def is_in_training(self, ids: np.ndarray) -> np.ndarray | None:
+        """(B,) bool: which test crystals, by their ids, match a training crystal.
+
+        Returns:
+            None where that was never looked for, as in a reference of one's own.
+        """
+        file = self.folder / DUPLICATES
+        if not file.is_file():
+            return None
+        known = JsonObject.read(file).record("test")
+        return np.array([str(name) in known for name in ids], dtype=bool)
 
     def hull(self) -> HullTable | None:
         """The convex hull; None if the reference has none."""

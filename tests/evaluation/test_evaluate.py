@@ -291,6 +291,25 @@ def test_structure_prediction_by_the_ids_of_the_test_split(parts, reference_fold
         )
 
 
+def test_test_crystals_that_training_holds_too_are_also_left_out(parts, reference_folder, tmp_path):
+    """The first is predicted rightly and is known; of the others none is predicted rightly."""
+    truth = parts["test"]
+    wrong = truth.frac_coords.copy()
+    wrong[truth.num_atoms[0] :] = np.random.default_rng(0).random(wrong[truth.num_atoms[0] :].shape)
+    predictions = truth.replace(frac_coords=wrong)
+    name = "match rate, 1 try, without test crystals that match a training crystal"
+    report = evaluate(predictions, reference_folder, only=["prediction"], workers=1)
+    assert name not in {metric.name for metric in report}
+    listed = tmp_path / "listed"
+    shutil.copytree(reference_folder, listed)
+    (listed / "duplicates.json").write_text(json.dumps({"test": {str(truth.ids[0]): "mp-1"}}))
+    report = evaluate(predictions, listed, only=["prediction"], workers=1)
+    every = report["match rate, 1 try, all pairs"]
+    hits = round(every.value * every.n)
+    assert report[name].n == every.n - 1
+    assert report[name].value == pytest.approx((hits - 1) / (every.n - 1))
+
+
 def test_adherence_by_the_prompts_of_a_table(reference_folder, tmp_path):
     salt = CrystalBatch.from_pymatgen([Structure.from_spacegroup(
         "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
