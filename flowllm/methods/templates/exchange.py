@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from flowllm.crystals.elements import SYMBOLS
 from flowllm.methods.templates.similarity import Similarity
 from flowllm.methods.templates.table import TemplateTable
+
+TINY = 1e-9
 
 
 class Exchange:
@@ -18,7 +21,9 @@ class Exchange:
 
     def __init__(self, table: TemplateTable, similarity: Similarity) -> None:
         self.table, self.similarity = table, similarity
-        self.known = np.unique(table.elements).astype(np.int64)
+        found, often = np.unique(table.elements, return_counts=True)
+        self.known = found.astype(np.int64)
+        self._often = np.log(np.bincount(found, often, len(SYMBOLS)) + TINY)
         self._between = similarity.between_elements()
 
     def composition(self, row: int, temperature: float, rng: np.random.Generator) -> dict[int, int]:
@@ -26,21 +31,21 @@ class Exchange:
 
         Args:
             row: of the template.
-            temperature: of the draw by exp(-distance / temperature); 0 takes the most alike.
+            temperature: of the draw by the number of orbits of an element in the templates, times
+                exp(-distance / temperature); 0 takes the most alike.
             rng: where the numbers come from.
         """
         own = self.table.counts(row)
         counts = np.array(list(own.values()))
         weights = self.similarity.weights(counts)
         order = rng.permutation(len(own)).tolist()
-        moved = int(rng.integers(len(own)))  # the one that is exchanged in any case
+        moved = int(rng.integers(len(own)))  # by an element that the template does not have
         found: dict[int, int] = {}
         for place in order:
             z, atoms = list(own.items())[place]
-            free = [k for k in self.known.tolist() if k not in found]
-            if place == moved and len(free) > 1:
-                free = [k for k in free if k != z]
-            scores = -weights[place] * self._between[z, free]
+            barred = {*found, *own} if place == moved else {*found}
+            free = [k for k in self.known.tolist() if k not in barred] or [z]
+            scores = temperature * self._often[free] - weights[place] * self._between[z, free]
             found[free[drawn(scores, temperature, rng)]] = atoms
         return found
 

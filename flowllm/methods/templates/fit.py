@@ -96,7 +96,7 @@ def fit_similarity(
             if not len(losses):
                 continue
             decay = chosen.decay * (model.own**2).sum() * len(losses)
-            ((losses.sum() + decay) / STEP_ROWS).backward()  # type: ignore[no-untyped-call]
+            ((losses.sum() + decay) / STEP_ROWS).backward()
             total += float(losses.detach().sum())
             count += len(losses)
             waiting += len(losses)

@@ -26,7 +26,7 @@ class TemplateSettings:
     """
 
     choice: float = setting(0.5, low=0.0, high=2.0, step=0.05, label="Choice of structure τ")
-    exchange: float = setting(1.0, low=0.0, high=4.0, step=0.1, label="Exchange of elements τ")
+    exchange: float = setting(0.3, low=0.0, high=2.0, step=0.05, label="Exchange of elements τ")
     same_formula: bool = setting(True)
     candidates: int = setting(20, form=False)
 

@@ -47,7 +47,7 @@ class EquivariantNetwork(nn.Module):
         hidden = config.hidden
         self.species = nn.Embedding(ELEMENTS, hidden)
         self.time = nn.Linear(1, hidden) if config.timed else None
-        self.layers = nn.ModuleList(_Layer(hidden, config.basis) for _ in range(config.layers))
+        self.layers = nn.ModuleList(Layer(hidden, config.basis) for _ in range(config.layers))
         self.pair = nn.Linear(config.basis, hidden)
         self.ends = nn.Linear(2 * hidden, hidden)
         self.stretch = nn.Linear(hidden, 1)
@@ -102,7 +102,7 @@ class EquivariantNetwork(nn.Module):
         )
 
 
-class _Layer(nn.Module):
+class Layer(nn.Module):
     """One round of messages and the update of each atom."""
 
     def __init__(self, hidden: int, basis: int) -> None:
@@ -124,6 +124,7 @@ class _Layer(nn.Module):
         radial: Tensor,
         fade: Tensor,
     ) -> tuple[Tensor, Tensor]:
+        """New scalars (N, H) and vectors (N, 3, H) from those of the neighbours."""
         sent = self.before(self.norm(scalars))[edges.neighbour]
         sent = sent * self.radial(radial) * fade[:, None]
         plain, along, through = sent.chunk(3, -1)
@@ -133,6 +134,10 @@ class _Layer(nn.Module):
             direction[:, :, None] * along[:, None] + vectors[edges.neighbour] * through[:, None]
         )
         vectors = vectors + scale * _sum(arrows, edges.centre, len(scalars))
+        return self.alone(scalars, vectors)
+
+    def alone(self, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """The update of each atom from its own scalars (N, H) and vectors (N, 3, H)."""
         left, right = self.mix(vectors).chunk(2, -1)
         length = (right.square().sum(1) + 1e-8).sqrt()
         keep, gate, product = self.update(torch.cat([self.norm(scalars), length], -1)).chunk(3, -1)

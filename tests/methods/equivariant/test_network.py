@@ -8,10 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Structure
+from torch_geometric.data import Batch
 
 from flowllm.errors import InputError
 from flowllm.networks.equivariant.neighbours import neighbours
 from flowllm.networks.equivariant.network import EquivariantNetwork, radial_basis
+from flowllm.networks.equivariant.network_pyg import EquivariantReference, graph_of
 from flowllm.networks.equivariant.settings import EquivariantConfig
 
 CONFIG = EquivariantConfig(hidden=16, layers=2, basis=8)
@@ -103,6 +105,19 @@ def test_neighbours_are_those_that_pymatgen_finds(seed):
     theirs = np.lexsort((distance, neighbour, centre))
     assert np.array(ours)[order].tolist() == np.stack([centre, neighbour], 1)[theirs].tolist()
     np.testing.assert_allclose(found.vector.norm(dim=-1).numpy()[order], distance[theirs])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_agrees_with_its_reference_on_graphs(network, seed):
+    parts = [crystal(10 * seed + k, count) for k, count in enumerate((2, 6, 1))]
+    species, coords, lattices = (torch.cat([part[k] for part in parts]) for k in range(3))
+    with torch.no_grad():
+        ours = network(species, coords, lattices, torch.tensor([2, 6, 1]))
+        graphs = [graph_of(z, x, cell[0], CONFIG.cutoff) for z, x, cell in parts]
+        theirs = EquivariantReference(network)(Batch.from_data_list(graphs))
+    assert ours.displacement.abs().max() > 1e-3 and ours.strain.abs().max() > 1e-3
+    torch.testing.assert_close(ours.displacement, theirs.displacement, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(ours.strain, theirs.strain, rtol=1e-8, atol=1e-10)
 
 
 def test_nothing_jumps_where_an_atom_crosses_the_cutoff(network):
