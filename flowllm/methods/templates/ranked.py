@@ -158,7 +158,8 @@ class RankedPrior:
     ) -> list[list[Proposal]]:
         """Structures for P conditions, each once: of the templates, and one of a text.
 
-        Where the language model comes to no crystal there are none.
+        Where the language model comes to no crystal, there are those of templates of a composition
+        that is asked for, else none.
         """
         texts: dict[int, str] = {}
 
@@ -174,11 +175,9 @@ class RankedPrior:
         found: list[list[Proposal]] = []
         for index, conditions in enumerate(asked):
             watch.step()
-            if index not in texts:
-                found.append([])
-                continue
-            written = canonical(strings.read(texts[index]))
-            found.append(self._beside(written, conditions.space_group, settings))
+            written = canonical(strings.read(texts[index])) if index in texts else None
+            cell = conditions.composition if written is None else composition_of(written)
+            found.append(self._structures(cell or {}, written, conditions.space_group, settings))
         return found
 
     def scores(
@@ -202,11 +201,15 @@ class RankedPrior:
         total = shares + settings.likelihood * nats
         return np.split(total, np.cumsum([len(own) for own in proposals])[:-1])
 
-    def _beside(
-        self, written: SymmetricCrystal, space_group: int | None, settings: RankedSettings
+    def _structures(
+        self,
+        composition: dict[str, int],
+        written: SymmetricCrystal | None,
+        space_group: int | None,
+        settings: RankedSettings,
     ) -> list[Proposal]:
-        """The structures of templates, and that of a text where it is another."""
-        cell = {NUMBER_OF[s]: n for s, n in composition_of(written).items()}
+        """The structures of templates, and that of a text where there is one and it is another."""
+        cell = {NUMBER_OF[symbol]: count for symbol, count in composition.items()}
         ranked = ranked_for(
             self.templates.ranking, cell, space_group, settings.candidates, settings.same_formula
         )
@@ -216,8 +219,9 @@ class RankedPrior:
             if settings.overlap or closest(crystal) >= CLOSEST:
                 proposal = Proposal(canonical(crystal), candidate.log_share, False)
                 found.setdefault(proposal.structure, proposal)
-        own = Proposal(written, UNSEEN, True)
-        found.setdefault(own.structure, own)
+        if written is not None:
+            own = Proposal(written, UNSEEN, True)
+            found.setdefault(own.structure, own)
         return list(found.values())
 
     # ---- files -----------------------------------------------------------------------------
