@@ -26,7 +26,10 @@ def parse_triplet(text: str) -> tuple[np.ndarray, np.ndarray]:
             match = _TERM.match(part, place)
             if match is None or match.end() == place or not (match[2] or match[3]):
                 raise ValueError(f"{text!r} is no coordinate triplet")
-            value = float(Fraction(match[2] or 1)) * (-1.0 if match[1] == "-" else 1.0)
+            try:
+                value = float(Fraction(match[2] or 1)) * (-1.0 if match[1] == "-" else 1.0)
+            except ZeroDivisionError:
+                raise ValueError(f"{text!r} is no coordinate triplet") from None
             if match[3]:
                 matrix[row, "xyz".index(match[3])] += value
             else:

@@ -92,6 +92,13 @@ REFINERS: dict[str, Kind] = {
         "flowllm.workflows.train.flow:train_refiner",
         "flowllm.methods.flow.settings:FlowTrainSettings",
     ),
+    "equivariant": Kind(
+        "a flow that keeps the symmetry of a crystal",
+        "flowllm.methods.equivariant.refiner:EquivariantRefiner",
+        "flowllm.methods.equivariant.settings:EquivariantSettings",
+        "flowllm.workflows.train.equivariant:train_refiner",
+        "flowllm.methods.equivariant.settings:EquivariantTrainSettings",
+    ),
 }
 """Kind -> refiner."""
 
