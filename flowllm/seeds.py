@@ -34,6 +34,9 @@ class Stream(Enum):
     GEOMETRY = ("crystal", 5)
     KNOWN_COMPOSITION = ("crystal", 6)
     REDRAW = ("crystal", 7, COUNTER)  # draw
+    REGROUP = ("crystal", 8, COUNTER)  # draw
+    TEMPLATE = ("crystal", 10)
+    RANKED = ("crystal", 9)
 
     CRYSTAL = ("generation", COUNTER, COUNTER)  # crystal, attempt
     CELL = ("generation", COUNTER, 2)  # crystal
@@ -59,7 +62,7 @@ class Stream(Enum):
     @property
     def is_of_seeds(self) -> bool:
         """Whether new seeds come from it (`child_seed`), not random numbers (`generator`)."""
-        return self in (Stream.CANDIDATE, Stream.CRYSTAL, Stream.SAMPLE)
+        return self in (Stream.CANDIDATE, Stream.CRYSTAL, Stream.REGROUP, Stream.SAMPLE)
 
     @property
     def owner(self) -> str:

@@ -50,7 +50,7 @@ COMMANDS = (
                 "--num 20 --workers 1 --device cpu --out {out}",
                 ("per_crystal.csv", "table.md", "summary.json")),
     LongCommand("reference", "reference --data {work}/data --workers 1 --out {out}",
-                ("test.npz", "values.npz", "scaler.json", "reference.json")),
+                ("test.npz", "values.npz", "scaler.json", "crystals.npz", "reference.json")),
     LongCommand("infill", "infill {work}/cifs/0.cif --sites 1 --num 4 --device cpu --out {out}",
                 ("proposals.csv", "summary.json")),
     LongCommand("export", "export {work}/cifs --vasp --out {out}", (".",)),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From MP-20 to a compact system like the one that ships with the package, on two processor cores.
-# Usage: recipes/cpu.sh [FOLDER]   (default runs/mp20-compact; FLOWLLM_DATA_DIR or a download gives MP-20)
+# Usage: recipes/cpu.sh [FOLDER]   (default runs/mp20-compact; MP-20 ships with the package)
 # The settings are the defaults; `flowllm train flowllm --help` lists them.
 set -euo pipefail
 out=${1:-runs/mp20-compact}

@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from flowllm.data.hull import FormationEnergyHull
+from flowllm.data.hull_entries import HULL_FILE, read_formation_energies
 from flowllm.data.sources import data_dir
 from flowllm.metrics.properties import n_elements
 from flowllm.relax import Relaxation
 from flowllm.stability import is_stable, load_hull
-from flowllm.stability.hull_build import read_formation_energies
 
 relaxed = Relaxation.load(Path(sys.argv[1]) / "stages" / "relaxation" / "relaxed.npz")
 energies = load_hull("mp_20").references.formation_energy(relaxed.crystals, relaxed.energies)
 kinds, compositions = n_elements(relaxed.crystals), relaxed.crystals.compositions
 folder = data_dir()
 assert folder is not None, "set FLOWLLM_DATA_DIR"
-formulas, known = read_formation_energies(folder / "hull" / "mp_formation_energies.csv.gz")
+formulas, known = read_formation_energies(folder / HULL_FILE)
 rng = np.random.default_rng(0)
 for share in (0.1, 0.2, 0.4, 0.6, 0.8, 1.0):
     rates = []

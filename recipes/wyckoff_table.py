@@ -113,6 +113,18 @@ def turns(number: int) -> list[np.ndarray]:
     return found
 
 
+def operations(hall: int) -> list[list[int]]:
+    """spglib's operations: 9 entries of a rotation and 3 of a translation in twenty-fourths."""
+    group = spglib.get_symmetry_from_database(hall)
+    rows = np.concatenate(
+        [group["rotations"].reshape(-1, 9), group["translations"] * TWENTY_FOURTHS], axis=1
+    )
+    whole = np.round(rows).astype(int)
+    if not np.allclose(rows, whole, atol=1e-6):
+        raise SystemExit(f"Hall number {hall}: a translation is no twenty-fourth")
+    return whole.tolist()
+
+
 def cosets(number: int, hall: int, centring: str) -> list[list[int]]:
     """The normaliser's cosets: 9 entries of a turn and 3 of a shift in twenty-fourths."""
     group = spglib.get_symmetry_from_database(hall)
@@ -187,6 +199,7 @@ def main() -> None:
         table[number] = {
             "hall": hall,
             "centring": centring,
+            "operations": operations(hall),
             "positions": entries,
             "normalizer": cosets(number, hall, centring),
         }

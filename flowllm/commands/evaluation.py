@@ -33,7 +33,7 @@ def evaluate(
     """Evaluate crystals of any program as the papers do; everything with its protocol beside it.
 
     Relaxing takes by far the longest (a few seconds a crystal); look at the rest first with --only
-    validity,distributions,coverage,diversity,novelty and call again without it: what is done stays.
+    contacts,distributions,coverage,diversity,novelty and call again without it: what is done stays.
 
     Args:
         source: a file of crystals (CIF, POSCAR, extended XYZ, JSON, a table with a column "cif",
@@ -107,7 +107,7 @@ def reference(
         out: the folder; give it to evaluate --reference.
         data: mp_20, or a folder that "flowllm data" wrote, with training and test splits.
         name: what reports call it.
-        source: where the structures will be found later, for exact novelty; default the data.
+        source: where the structures came from, for the record; default the data.
     """
     from flowllm.evaluation.build import build_reference
     from flowllm.runs.progress import progress_bars

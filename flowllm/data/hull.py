@@ -2,41 +2,28 @@
 
 The hull is the lower bound of formation energy over mixtures of known compounds: a linear program
 with one row per element. Elements stand at 0. A hull of a part of all compounds can only lie too
-high, so an energy above it is a lower bound of the true one.
+high. So energies above it come out too low, if they are of the same kind as those of the hull; a
+potential's energies lie off those of density functional theory by an error of their own.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from flowllm.crystals.elements import NUMBER_OF
-from flowllm.errors import InputError, first_line
-from flowllm.runs.reading import open_regular
+from flowllm.data.hull_entries import (
+    Composition,
+    composition_key,
+    fractions,
+    parse_formula,
+    read_formation_energies,
+)
+from flowllm.errors import InputError
 
-HULL_FILE = "hull/mp_formation_energies.csv.gz"
 TINY = 1e-9  # eV/atom, far below what any energy is known to
-
-
-def csv_rows(path: str | Path) -> list[dict[str, str]]:
-    """The rows of a CSV file (or .csv.gz), each by the names of the columns.
-
-    Raises:
-        OSError: it cannot be read, or is no file.
-        ValueError: it is no text in UTF-8.
-    """
-    with open_regular(path) as content:
-        if not str(path).endswith(".gz"):
-            return list(csv.DictReader(io.TextIOWrapper(content, encoding="utf-8", newline="")))
-        with gzip.open(content, "rt", encoding="utf-8", newline="") as text:
-            return list(csv.DictReader(text))
 
 
 class FormationEnergyHull:
@@ -57,35 +44,25 @@ class FormationEnergyHull:
         if not np.isfinite(values).all():
             bad = int((~np.isfinite(values)).argmax())
             raise InputError(f"the formation energy of {names[bad]} is {values[bad]}, not a number")
-        lowest: dict[tuple[tuple[str, float], ...], float] = {}
+        lowest: dict[Composition, float] = {}
         for name, energy in zip(names, values.tolist(), strict=True):
-            fractions = tuple(sorted(_fractions(parse_formula(name)).items()))
-            if energy < lowest.get(fractions, 0.0):  # above 0 an entry is above the elements
-                lowest[fractions] = energy
+            key = composition_key(parse_formula(name))
+            if energy < lowest.get(key, 0.0):  # above 0 an entry is above the elements
+                lowest[key] = energy
         self._entries: dict[tuple[str, ...], list[tuple[dict[str, float], float]]] = {}
-        for fractions, energy in lowest.items():
-            system = tuple(element for element, _ in fractions)
-            self._entries.setdefault(system, []).append((dict(fractions), energy))
+        for key, energy in lowest.items():
+            system = tuple(element for element, _ in key)
+            self._entries.setdefault(system, []).append((dict(key), energy))
         self._systems: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = {}
 
     @classmethod
     def from_csv(cls, path: str | Path) -> FormationEnergyHull:
-        """From a CSV (or .csv.gz) with columns pretty_formula and formation_energy_per_atom.
+        """From a table as `read_formation_energies` takes.
 
         Raises:
             InputError: the file is missing or is no such table.
         """
-        try:
-            rows = csv_rows(path)
-            formulas = [row["pretty_formula"] for row in rows]
-            energies = [float(row["formation_energy_per_atom"]) for row in rows]
-        except FileNotFoundError as error:
-            raise InputError(f"no such file: {path}") from error
-        except (KeyError, ValueError, OSError, EOFError) as error:
-            raise InputError(
-                f"{path} is no table of formulas and formation energies: {error}"
-            ) from error
-        return cls(formulas, energies)
+        return cls(*read_formation_energies(path))
 
     def hull_energy(self, composition: Mapping[str, float]) -> float:
         """The hull at a composition, in eV/atom; at most 0.
@@ -96,7 +73,7 @@ class FormationEnergyHull:
         Raises:
             InputError: no element, or one that does not exist.
         """
-        amounts = _fractions(composition)
+        amounts = fractions(composition)
         system = tuple(sorted(amounts))
         matrix, energies = self._system(system)
         return _lowest_mixture(matrix, energies, np.array([amounts[e] for e in system]))
@@ -162,39 +139,3 @@ def _lowest_mixture(matrix: np.ndarray, energies: np.ndarray, target: np.ndarray
         weights[leave] = ratios[leave]
         basis[leave] = enter
     return float(energies[basis] @ weights)
-
-
-@lru_cache(maxsize=65536)
-def _parsed(formula: str) -> tuple[tuple[str, float], ...]:
-    from pymatgen.core.composition import Composition
-
-    try:
-        if len(formula.split()) != 1:  # pymatgen reads over spaces
-            raise ValueError("it is empty or holds spaces")
-        return tuple(Composition(formula).get_el_amt_dict().items())
-    except Exception as error:  # pymatgen raises several kinds on a bad formula
-        raise InputError(f"{formula!r} is no chemical formula: {first_line(error)}") from error
-
-
-def parse_formula(formula: str) -> dict[str, float]:
-    """Element -> amount of a formula with parentheses, as in "Nd(Al2Cu)4".
-
-    Raises:
-        InputError: it is no formula, or names an element that does not exist.
-    """
-    amounts = dict(_parsed(formula.strip()))
-    for element in amounts:
-        if element not in NUMBER_OF:
-            raise InputError(f"{formula}: {element} is no element")
-    return amounts
-
-
-def _fractions(composition: Mapping[str, float]) -> dict[str, float]:
-    """Atomic fractions, rounded so that equal compositions are equal."""
-    total = float(sum(composition.values()))
-    if not composition or total <= 0 or min(composition.values()) < 0:
-        raise InputError(f"no composition: {dict(composition)}")
-    unknown = [element for element in composition if element not in NUMBER_OF]
-    if unknown:
-        raise InputError(f"{unknown[0]} is no element")
-    return {e: round(n / total, 12) for e, n in composition.items() if n > 0}

@@ -7,6 +7,7 @@ from pathlib import Path
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.prepare import COMMAND, prepare_folder
 from flowllm.data.reduce import ReduceSettings
+from flowllm.data.shipped import load_shipped, ships
 from flowllm.data.sources import SPLITS
 from flowllm.errors import InputError
 from flowllm.inputs.runs import RUNS_OF_CRYSTALS, is_run
@@ -24,8 +25,9 @@ def load_dataset(
 ) -> CrystalSet:
     """One split of a data set as prepared arrays.
 
-    A name, or any file or folder of crystals, is prepared on first use into the user's cache and
-    read from there afterwards; a folder that `prepare` filled is read as it is, with numpy alone.
+    MP-20 ships with the package, prepared by the default settings. Another name, or any file or
+    folder of crystals, is prepared on first use into the user's cache and read from there
+    afterwards; a folder that `prepare` filled is read as it is, with numpy alone.
 
     Args:
         source: "mp_20", "mpts_52", "perov_5", a prepared folder, or anything that
@@ -45,6 +47,8 @@ def load_dataset(
     if str(source) in SPLITS and split not in SPLITS[str(source)]:
         known = ", ".join(SPLITS[str(source)])
         raise InputError(f"{source} has no split {split}; it has {known}")
+    if ships(source, settings):
+        return load_shipped(source, split)[: limit if limit else None]
     if str(source) not in SPLITS and split != "train":
         raise InputError(
             f"{source} is one split, train; prepare it with random_split for val and test"

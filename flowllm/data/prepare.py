@@ -13,10 +13,9 @@ import json
 import os
 import shutil
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,10 @@ import numpy as np
 from flowllm.data.chunks import Chunk, PreparedChunk, prepare_chunk
 from flowllm.data.dataset import CrystalSet
 from flowllm.data.download import cache_dir
-from flowllm.data.hull import HULL_FILE, FormationEnergyHull
+from flowllm.data.hull_entries import HULL_FILE
 from flowllm.data.reduce import ReduceSettings
+from flowllm.data.results import write_results, write_shipped
+from flowllm.data.shipped import shipped_digest, ships
 from flowllm.data.sources import (
     SPLITS,
     Rows,
@@ -38,14 +39,12 @@ from flowllm.data.sources import (
 )
 from flowllm.errors import InputError
 from flowllm.inputs.items import Listing
-from flowllm.inputs.remarks import counted
 from flowllm.parallel.map import Failure, iterate_crystals
-from flowllm.runs.files import atomic_write, read_record, write_json
+from flowllm.runs.files import read_record
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.json_object import JsonObject
 from flowllm.runs.parts import Parts, Wanted
 from flowllm.runs.progress import ItemProgress
-from flowllm.runs.texts import csv_of
 from flowllm.settings import check_workers
 
 COMMAND = "data"
@@ -114,11 +113,10 @@ def prepare_folder(
     names = _split_names(source, splits, random_split)
     hull = _hull_file()
     own = None if str(source) in SPLITS else list_rows(source)
+    ready = ships(source, settings)
     recorded: dict[str, Any] = {
         "source": str(source) if str(source) in SPLITS else os.path.realpath(source),
-        "content": {split: source_digest(source, split) for split in names}
-        if own is None
-        else own.digest,
+        "content": _content(source, own, names, ready),
         "reduce": asdict(settings),
         "limit": limit,
         "random_split": random_split,
@@ -129,15 +127,18 @@ def prepare_folder(
     out = cached_folder(source, recorded) if out is None else out
     done = not overwrite and RunFolder.is_finished(out, COMMAND, recorded)
     # bad input must show before anything is written
-    tables = {} if done else _tables(source, own, names, random_split, seed, limit)
+    tables = {} if done or ready else _tables(source, own, names, random_split, seed, limit)
     with RunFolder.open(out, COMMAND, recorded, overwrite, wait=True) as run:
-        if not run.finished:
+        if not run.finished and ready:
+            write_shipped(run.path, source, names, limit)
+            run.finish()
+        elif not run.finished:
             started = time.perf_counter()
             parts = _prepare_parts(run, tables, settings, chunk_size, workers, executor, progress)
             if not any(len(part.kept) for split in parts.values() for part in split):
                 run.discard()
                 raise InputError(_nothing_kept(tables, parts))
-            _write_results(run.path, tables, parts, hull, started)
+            write_results(run.path, source, tables, parts, hull, started)
             run.finish()
         shutil.rmtree(run.path / "parts", ignore_errors=True)
         return run.path
@@ -184,6 +185,17 @@ def _split_names(
     if splits not in (None, ("train",)):
         raise InputError(f"{source} is one split, train; random_split makes three of it")
     return ("train", "val", "test") if random_split else ("train",)
+
+
+def _content(
+    source: str | Path, own: Listing | None, names: tuple[str, ...], ready: bool
+) -> str | dict[str, str]:
+    """What changes when the source does."""
+    if own is not None:
+        return own.digest
+    if ready:
+        return shipped_digest(source)
+    return {split: source_digest(source, split) for split in names}
 
 
 def _tables(
@@ -262,84 +274,6 @@ def _prepare_parts(
     for place, chunk in enumerate(chunks):
         result[chunk.split].append(parts[place])
     return result
-
-
-def _write_results(
-    folder: Path,
-    tables: dict[str, Rows],
-    parts: dict[str, list[PreparedChunk]],
-    hull_file: Path | None,
-    started: float,
-) -> None:
-    hull = FormationEnergyHull.from_csv(hull_file) if hull_file else None
-    rejected: list[list[Any]] = []
-    remarks: list[list[Any]] = []
-    summary: dict[str, Any] = {"splits": {}}
-    for split, rows in tables.items():
-        prepared = CrystalSet.concatenate([part.kept for part in parts[split]])
-        kept, energies = fill_e_above_hull(prepared, hull)
-        failed = [entry for part in parts[split] for entry in part.rejected]
-        rejected += [[name, split, row, why] for row, name, why in failed]
-        remarked = [entry for part in parts[split] for entry in part.remarks]
-        remarks += [[name, split, row, text] for row, name, text in remarked]
-        kept.save(folder / f"{split}.npz")
-        exact = kept.properties.get("exact", np.full(len(kept), np.nan))
-        summary["splits"][split] = {
-            "origin": rows.origin,
-            "read": len(rows),
-            "kept": len(kept),
-            "rejected": len(failed),
-            "reasons": dict(Counter(_reason_kind(why) for _, _, why in failed).most_common()),
-            "remarks": dict(counted(text for _, _, text in remarked).most_common()),
-            "notes": list(rows.notes),
-            "exact": int((exact == 1).sum()),
-            "not_exact": int((exact == 0).sum()),
-            "e_above_hull": energies,
-        }
-    summary["hull"] = (
-        f"{hull_file}: a part of all compounds, so energies above it are lower bounds"
-        if hull_file
-        else f"no hull file ({HULL_FILE} below FLOWLLM_DATA_DIR): where a table gives no energy "
-        "above the hull it stays unknown"
-    )
-    atomic_write(folder / "rejected.csv", csv_of(["id", "split", "row", "reason"], rejected))
-    if any(split["remarks"] for split in summary["splits"].values()):
-        atomic_write(folder / "remarks.csv", csv_of(["id", "split", "row", "remarks"], remarks))
-    summary["seconds"] = round(time.perf_counter() - started, 1)
-    write_json(folder / "summary.json", summary)
-
-
-def fill_e_above_hull(
-    crystals: CrystalSet, hull: FormationEnergyHull | None
-) -> tuple[CrystalSet, dict[str, int]]:
-    """The set with energies above the hull where they were open, and how many came from where.
-
-    A crystal without a formation energy, and every open one without a hull, stays unknown.
-    """
-    count = len(crystals)
-    open_column = np.full(count, np.nan)
-    given = crystals.properties.get("e_above_hull", open_column)
-    formation = crystals.properties.get("formation_energy", open_column)
-    filled = given.copy()
-    if hull is not None:
-        wanted = np.flatnonzero(np.isnan(given) & ~np.isnan(formation))
-        for index, composition in zip(wanted, crystals.crystals[wanted].compositions, strict=True):
-            filled[index] = hull.e_above_hull(composition, formation[index])
-    known, before = int((~np.isnan(filled)).sum()), int((~np.isnan(given)).sum())
-    numbers = {"given": before, "computed": known - before, "unknown": count - known}
-    if not known:
-        return crystals, numbers
-    columns = {**crystals.properties, "e_above_hull": filled}
-    return replace(crystals, properties=columns), numbers
-
-
-def _reason_kind(reason: str) -> str:
-    """A reason without what is particular to one row, for counting."""
-    if "atoms in the primitive cell" in reason:
-        return "more atoms in the primitive cell than max_atoms"
-    if "not searched for a smaller one" in reason:
-        return "a cell too large to be searched for a primitive one"
-    return reason.split(" (")[0].split(";")[0]
 
 
 def _nothing_kept(tables: dict[str, Rows], parts: dict[str, list[PreparedChunk]]) -> str:

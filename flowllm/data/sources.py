@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from flowllm.data.download import cache_dir, fetch_mp20
+from flowllm.data.shipped import ships
 from flowllm.errors import InputError
 from flowllm.inputs.items import Item, Listing, unique_names
 from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits, shown
@@ -73,8 +74,9 @@ def load_rows(
 ) -> Rows:
     """The rows of a named data set's split, or of one's own crystals.
 
-    MP-20 is read from the folder that FLOWLLM_DATA_DIR names, else from the user's cache, else it
-    is downloaded there and verified. MPTS-52 and Perov-5 come from FLOWLLM_DATA_DIR only.
+    MP-20's CIFs are read from the folder that FLOWLLM_DATA_DIR names, else from the user's cache,
+    else they are downloaded there and verified; `flowllm.data.load_dataset` needs none of them.
+    MPTS-52 and Perov-5 come from FLOWLLM_DATA_DIR only.
 
     Args:
         source: "mp_20", "mpts_52", "perov_5", or a path to anything that `flowllm.inputs` reads: a
@@ -176,11 +178,13 @@ def data_dir() -> Path | None:
 
 
 def is_at_hand(source: str | Path, split: str) -> bool:
-    """Whether a split can be read without a download."""
+    """Whether a split can be had without a download."""
     if str(source) not in SPLITS:
         return Path(source).exists()
     if split not in SPLITS[str(source)]:
         return False
+    if ships(source):
+        return True
     folders = [folder for folder in (data_dir(), cache_dir()) if folder is not None]
     names = (f"{split}.csv.gz", f"{split}.csv")
     return any((f / str(source) / name).is_file() for f in folders for name in names)

@@ -11,13 +11,14 @@ import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import load_dataset
+from flowllm.data.compact import write_splits
 from flowllm.data.dataset import CrystalSet
+from flowllm.data.shipped import CRYSTALS
 from flowllm.data.sources import data_dir
 from flowllm.errors import InputError
 from flowllm.evaluation.reference import (
     FORMAT,
     HULL,
-    NOVELTY,
     PRINTS,
     RECORD,
     SCALER,
@@ -25,7 +26,6 @@ from flowllm.evaluation.reference import (
     Reference,
 )
 from flowllm.evaluation.stages.base import in_parts
-from flowllm.inputs import read_inputs
 from flowllm.metrics.coverage import CompositionScaler
 from flowllm.metrics.fingerprints import (
     Fingerprints,
@@ -33,21 +33,20 @@ from flowllm.metrics.fingerprints import (
     fingerprint_crystals,
 )
 from flowllm.metrics.properties import density, n_elements
+from flowllm.metrics.symmetry import FINE_SYMPREC, symmetry
 from flowllm.runs.archive import write_archive
 from flowllm.runs.files import write_json
 from flowllm.runs.identity import digest, open_run
 from flowllm.runs.progress import Progress, progress_of
 from flowllm.settings import check_workers
-from flowllm.stability.index_build import MP_20_SETTINGS
 from flowllm.viz.bins import histograms, shares
 
 COMMAND = "reference"
 FLOOR_SAMPLE = (
     10_000  # training crystals that stand for a perfect model, as many as papers generate
 )
+FLOOR_STAGES = ("contacts", "distributions", "coverage", "diversity")
 OFFICIAL = {"mp_20": {"train": 27_136, "val": 9_047, "test": 9_046}}
-PEERS = 3_000  # of published samples, on which the novelty index is judged
-SOURCES = {"mp_20": MP_20_SETTINGS.source}
 NAMES = {"mp_20": "MP-20", "mpts_52": "MPTS-52", "perov_5": "Perov-5"}
 
 
@@ -68,7 +67,7 @@ def build_reference(
         data: "mp_20", or a folder that `flowllm data` wrote.
         out: the folder of the reference.
         name: what reports call it; default that of the data.
-        source: where its structures can be found later, for exact novelty; default `data`.
+        source: where its structures came from; default `data`.
         executor: where fingerprints are computed; default processes here.
         workers: how many.
         overwrite: replace another reference.
@@ -81,6 +80,7 @@ def build_reference(
 
     check_workers(workers)
     train, test = (load_dataset(data, split, workers=workers) for split in ("train", "test"))
+    splits = {"train": train, **_validation(data, workers), "test": test}
     version = digest(train.crystals.digest(), test.crystals.digest(), str(FORMAT))
     label = name or NAMES.get(str(data), Path(data).name)
     identity = {"data": version, "name": label, "source": source or str(data), "format": FORMAT}
@@ -90,16 +90,17 @@ def build_reference(
             prints = _fingerprints(test.crystals, parts, executor, workers, progress)
             prints.save(folder / PRINTS, dtype="float32")
         CompositionScaler.fit(composition_fingerprints(train.crystals)).save(folder / SCALER)
-        _write_values(folder, test)
-        _write_stability(folder, data, train, test, label, source or str(data), workers)
+        _write_values(folder, test, executor, workers)
+        write_splits(folder / CRYSTALS, splits)
+        _write_hull(folder)
         record: dict[str, Any] = {
             "format": FORMAT,
             "name": label,
             "version": version,
             "source": source or str(data),
             "splits": {
-                "train": describe(label, source or str(data), "train", train),
-                "test": describe(label, source or str(data), "test", test),
+                split: describe(label, source or str(data), split, crystals)
+                for split, crystals in splits.items()
             },
             "bins": _bins(test),
         }
@@ -109,7 +110,7 @@ def build_reference(
             train.crystals[np.sort(chosen)],
             Reference.load(folder),
             parts / "floor",
-            only=["distributions", "coverage", "diversity"],
+            only=FLOOR_STAGES,
             executor=executor,
             workers=workers,
             progress=progress,
@@ -145,50 +146,35 @@ def _fingerprints(
     return Fingerprints.concatenate(parts)
 
 
-def _write_values(folder: Path, test: CrystalSet) -> None:
+def _write_values(
+    folder: Path, test: CrystalSet, executor: Executor | None, workers: int | None
+) -> None:
     groups = test.properties.get("space_group", np.zeros(len(test)))
+    fine = symmetry(test.crystals, FINE_SYMPREC, executor, workers).space_groups
     arrays: dict[str, Any] = {
         "density": density(test.crystals).astype(np.float32),
         "n_elements": n_elements(test.crystals).astype(np.int8),
         "space_groups": np.nan_to_num(groups).astype(np.int16),
+        "space_groups_fine": fine.astype(np.int16),
     }
     write_archive(folder / VALUES, arrays)
 
 
-def _write_stability(
-    folder: Path,
-    data: str | Path,
-    train: CrystalSet,
-    test: CrystalSet,
-    label: str,
-    source: str,
-    workers: int | None,
-) -> None:
-    """The hull, where the data folder has energies, and the index of the training crystals."""
+def _validation(data: str | Path, workers: int | None) -> dict[str, CrystalSet]:
+    """The validation split, where there is one."""
+    try:
+        return {"val": load_dataset(data, "val", workers=workers)}
+    except InputError:
+        return {}
+
+
+def _write_hull(folder: Path) -> None:
+    """The hull, where the data folder has energies."""
     from flowllm.stability import build_hull_table
-    from flowllm.stability.index_about import IndexSettings
-    from flowllm.stability.index_build import build_and_judge
 
     home = data_dir()
     if not (folder / HULL).is_file() and home is not None and (home / "hull").is_dir():
         build_hull_table(home).save(folder / HULL)
-    if not (folder / NOVELTY).is_file():
-        try:
-            validation = load_dataset(data, "val", workers=workers).crystals
-        except InputError:  # a data set without a validation split: its test split serves
-            validation = test.crystals
-        judged = {f"{label} test": test.crystals, **_peers(home)}
-        about = IndexSettings(
-            name=describe(label, source, "train", train), source=SOURCES.get(source, source)
-        )
-        index = build_and_judge(train.crystals, validation, judged, about, workers=workers)
-        index.save(folder / NOVELTY)
-
-
-def _peers(home: Path | None) -> dict[str, CrystalBatch]:
-    """Published samples in the data folder, on which the index is judged too."""
-    files = sorted((home / "peers").glob("*.npz")) if home is not None else []
-    return {file.stem: read_inputs(file).crystals[:PEERS] for file in files}
 
 
 def _bins(test: CrystalSet) -> dict[str, list[float]]:

@@ -1,4 +1,4 @@
-"""What generated crystals are compared with: a data set as compact arrays, no structures in them.
+"""What generated crystals are compared with: a data set as compact arrays.
 
 A reference is a folder. The one of MP-20 ships with the package; `build` makes one of any prepared
 data set, such as one's own (`flowllm reference --data runs/mine --out runs/mine-reference`).
@@ -14,20 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowllm.data.shipped import CRYSTALS, DUPLICATES
 from flowllm.errors import InputError
 from flowllm.metrics.coverage import CompositionScaler
 from flowllm.metrics.fingerprints import Fingerprints
+from flowllm.metrics.symmetry import SYMPREC
 from flowllm.runs.archive import open_archive
 from flowllm.runs.files import read_json
+from flowllm.runs.json_object import JsonObject
 
 if TYPE_CHECKING:
     from flowllm.crystals.batch import CrystalBatch
-    from flowllm.stability import HullTable, NoveltyIndex
+    from flowllm.stability import HullTable
 
 FORMAT = 1
 RECORD, PRINTS, SCALER, VALUES = "reference.json", "test.npz", "scaler.json", "values.npz"
 COLUMNS = {"density": "f", "n_elements": "iu", "space_groups": "iu"}  # and their values' kinds
-HULL, NOVELTY = "hull.npz", "novelty.npz"
+LATER_COLUMNS = {"space_groups_fine": "iu"}  # which references of earlier versions lack
+HULL = "hull.npz"
 SHIPPED = "flowllm.reference"
 
 
@@ -112,9 +116,29 @@ class Reference:
         """(R,) density in g/cm³ or number of elements of the test split."""
         return self._values[column].astype(float)
 
-    def space_groups(self) -> np.ndarray:
-        """(R,) int64 space-group numbers of the test split, 0 where there is none."""
-        return self._values["space_groups"].astype(np.int64)
+    def space_groups(self, symprec: float = SYMPREC) -> np.ndarray | None:
+        """(R,) int64 space-group numbers of the test split, 0 where there is none.
+
+        Args:
+            symprec: Å; the tolerance 0.1 of the data themselves, or 0.01.
+
+        Returns:
+            None where the reference has none at 0.01, as those of earlier versions.
+        """
+        column = "space_groups" if symprec == SYMPREC else "space_groups_fine"
+        return self._values[column].astype(np.int64) if column in self._values else None
+
+    def is_in_training(self, ids: np.ndarray) -> np.ndarray | None:
+        """(B,) bool: which test crystals, by their ids, match a training crystal.
+
+        Returns:
+            None where that was never looked for, as in a reference of one's own.
+        """
+        file = self.folder / DUPLICATES
+        if not file.is_file():
+            return None
+        known = JsonObject.read(file).record("test")
+        return np.array([str(name) in known for name in ids], dtype=bool)
 
     def hull(self) -> HullTable | None:
         """The convex hull; None if the reference has none."""
@@ -123,23 +147,26 @@ class Reference:
         file = self.folder / HULL
         return HullTable.load(file) if file.is_file() else None
 
-    def novelty_index(self) -> NoveltyIndex | None:
-        """The compact index of the training crystals; None if the reference has none."""
-        from flowllm.stability import NoveltyIndex
-
-        file = self.folder / NOVELTY
-        return NoveltyIndex.load(file) if file.is_file() else None
-
     def crystals(self, split: str, workers: int | None = None) -> CrystalBatch | None:
-        """The structures of a split, where they are at hand; nothing is downloaded for it.
+        """The structures of a split; None if the reference lacks them and they are not at hand.
+
+        Nothing is downloaded for them. A reference that was built before references held their
+        structures has them in its source only.
 
         Args:
             split: its name.
-            workers: processes that prepare it, the first time.
+            workers: processes that prepare the source, the first time.
+
+        Raises:
+            InputError: the reference's file is damaged.
         """
         from flowllm.data import load_dataset
+        from flowllm.data.compact import read_split, splits_in
         from flowllm.data.sources import is_at_hand
 
+        file = self.folder / CRYSTALS
+        if file.is_file() and split in splits_in(file):
+            return read_split(file, split).crystals
         source = self.record.get("source", "")
         if not is_at_hand(source, split):
             return None
@@ -153,7 +180,8 @@ class Reference:
     def _values(self) -> dict[str, np.ndarray]:
         file = self.folder / VALUES
         with open_archive(file, "is damaged") as archive:
-            return {name: archive.typed(name, kinds) for name, kinds in COLUMNS.items()}
+            columns = {**COLUMNS, **{n: k for n, k in LATER_COLUMNS.items() if n in archive}}
+            return {name: archive.typed(name, kinds) for name, kinds in columns.items()}
 
 
 def shipped() -> list[str]:

@@ -25,8 +25,6 @@ class EvaluateSettings:
         hull: a hull of "flowllm hull convert"; default the reference's own.
         thresholds: E_hull in eV/atom below which S.U.N. is counted.
         known: splits whose crystals are not novel: "train", or "train+val".
-        novelty: "exact" compares structures and needs the data; "index" does without them; "auto"
-            takes the better one that can be had.
         relaxation: how crystals are relaxed.
         relax_num: relax a random sample of so many; 0 relaxes all.
         prediction: tolerances of crystal structure prediction.
@@ -42,7 +40,6 @@ class EvaluateSettings:
     hull: str = ""
     thresholds: tuple[float, ...] = setting((0.0, 0.08, 0.1), option=False)
     known: Literal["train", "train+val"] = "train"
-    novelty: Literal["auto", "exact", "index"] = "auto"
     relaxation: RelaxSettings = field(default_factory=RelaxSettings)
     relax_num: int = 0
     prediction: MatchSettings = setting(factory=MatchSettings, option=False)
@@ -57,7 +54,5 @@ class EvaluateSettings:
         check_seed(self.seed)
         if self.known not in ("train", "train+val"):
             raise InputError(f"known must be train or train+val, not {self.known}")
-        if self.novelty not in ("auto", "exact", "index"):
-            raise InputError(f"novelty must be auto, exact or index, not {self.novelty}")
         if not self.thresholds:
             raise InputError("at least one threshold of the energy above the hull is needed")

@@ -14,12 +14,13 @@ import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
+from flowllm.metrics.group_relations import GROUPS
 from flowllm.metrics.statistics import Estimate
 from flowllm.parallel.map import Failure, map_parts
 from flowllm.runs.progress import ItemProgress
 
 SYMPREC = 0.1  # Å, as the space groups of MP-20 were found
-GROUPS = 230
+FINE_SYMPREC = 0.01  # Å, spglib's usual one for crystals that a program wrote
 CHUNK = 100  # crystals that travel to a worker together
 RESAMPLES = 1_000
 
@@ -102,6 +103,8 @@ def compare_space_groups(
     generated: np.ndarray, reference: np.ndarray, seed: int = 0
 ) -> GroupComparison:
     """Compare the space groups of generated crystals with those of a reference.
+
+    The numbers may as well be those of crystal systems.
 
     Args:
         generated: (G,) space-group numbers, 0 for none.

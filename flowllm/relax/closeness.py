@@ -16,12 +16,14 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings, match
-from flowllm.metrics.statistics import Estimate, estimate
+from flowllm.metrics.statistics import Estimate, estimate, median_estimate
 from flowllm.relax.relaxation import Relaxation
 from flowllm.runs.progress import ItemProgress
 
 DEFAULT_TOLERANCES = MatchSettings(stol=0.3, angle_tol=5.0, ltol=0.2)
 """pymatgen's own, which differ from those of crystal structure prediction."""
+LARGE_VOLUME_CHANGE = 0.05
+"""Relative change of the volume beyond which a cell was not the right one."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Closeness:
         rms: (B,) displacement over (V/n)^(1/3); NaN where they do not match or relaxation failed.
         rms_angstrom: (B,) the same in Å.
         energy_drops: (B,) eV/atom that the relaxation gained; NaN where it failed.
+        volume_changes: (B,) relaxed volume over the volume before, less 1; NaN where it failed.
         steps: (B,) steps of the optimiser.
         relaxed: (B,) bool, not failed; one that ran out of steps or time counts as it is.
         converged: (B,) bool.
@@ -41,6 +44,7 @@ class Closeness:
     rms: np.ndarray
     rms_angstrom: np.ndarray
     energy_drops: np.ndarray
+    volume_changes: np.ndarray
     steps: np.ndarray
     relaxed: np.ndarray
     converged: np.ndarray
@@ -75,6 +79,21 @@ class Closeness:
     def energy_drop(self) -> Estimate:
         """Mean energy gained in eV/atom by those that did not fail."""
         return estimate(self.energy_drops[self.relaxed])
+
+    @property
+    def median_energy_drop(self) -> Estimate:
+        """Median energy gained in eV/atom by those that did not fail."""
+        return median_estimate(self.energy_drops[self.relaxed])
+
+    @property
+    def volume_change_rate(self) -> Estimate:
+        """Share of those that did not fail whose volume changed by more than 5 %."""
+        return estimate(np.abs(self.volume_changes[self.relaxed]) > LARGE_VOLUME_CHANGE)
+
+    @property
+    def median_volume_change(self) -> Estimate:
+        """Median relative change of the volume of those that did not fail, with its sign."""
+        return median_estimate(self.volume_changes[self.relaxed])
 
     @property
     def mean_steps(self) -> Estimate:
@@ -117,12 +136,14 @@ def closeness(
         workers=workers,
         progress=progress,
     )
-    rms = np.full(len(before), np.nan)
+    rms, volume_changes = np.full(len(before), np.nan), np.full(len(before), np.nan)
     rms[rows] = found.rms
+    volume_changes[rows] = relaxation.crystals.volumes[rows] / before.volumes[rows] - 1
     return Closeness(
         rms,
         rms * free_lengths(before, relaxation.crystals),
         relaxation.initial_energies - relaxation.energies,
+        volume_changes,
         relaxation.steps,
         relaxed,
         relaxation.converged,

@@ -31,7 +31,7 @@ class HullProvenance:
     """Where a hull comes from; printed wherever an energy above it is.
 
     Attributes:
-        name: a short name, as in "MP-20 and MPTS-52".
+        name: a short name, as in "hull of the Materials Project".
         source: the data behind it.
         date: of the data.
         licence: of the data.

@@ -1,5 +1,7 @@
 """Novelty: which crystals match nothing in a training set, by pymatgen's StructureMatcher.
 
+Only crystals of equal reduced formula can match, so each is compared with those alone.
+
 The paper's appendix calls a crystal novel that matches nothing in MP-20's training split, its
 results one that matches nothing in training and validation: ask for both, and join them with
 `Novelty.join`.

@@ -89,6 +89,11 @@ def _best_cells(group: SpaceGroup, cells: list[np.ndarray]) -> list[int]:
     return [p for p in short if bend[p] < least + SAME_ANGLE]
 
 
+def letter_maps(number: int) -> list[dict[str, str]]:
+    """Which letter each Wyckoff letter becomes, by each coset of the normaliser."""
+    return [_letter_map(number, place) for place in range(len(space_group(number).normalizer[0]))]
+
+
 @cache
 def _letter_map(number: int, place: int) -> dict[str, str]:
     """Which letter each letter becomes by a coset of the normaliser."""

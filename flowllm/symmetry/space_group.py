@@ -1,8 +1,8 @@
 """The 230 space groups: operations, Wyckoff positions, centring, normaliser.
 
 One setting each, that of International Tables for Crystallography A with unique axis b, origin
-choice 2 and hexagonal axes. The operations are spglib's, the table of positions is made by
-`recipes/wyckoff_table.py`.
+choice 2 and hexagonal axes. The table is made by `recipes/wyckoff_table.py`; nothing here needs
+spglib or pymatgen.
 """
 
 from __future__ import annotations
@@ -148,26 +148,33 @@ def space_group(number: int) -> SpaceGroup:
     Raises:
         InputError: the number is not between 1 and 230.
     """
-    import spglib
-
     if not 1 <= number <= 230:
         raise InputError(f"space group {number} is not between 1 and 230")
     entry = _table()[str(number)]
-    found = spglib.get_symmetry_from_database(entry["hall"])
-    assert found is not None  # the table holds Hall numbers only
-    rotations, translations = found["rotations"].astype(float), found["translations"]
+    rotations, translations = _turns_and_shifts(entry["operations"])
     centring = entry["centring"]
     primitive = np.array(PRIMITIVE[centring])
     positions = {
         letter: _position(letter, row, rotations, translations, primitive)
         for letter, row in zip(LETTERS, entry["positions"], strict=False)
     }
-    cosets = np.array(entry["normalizer"], dtype=float).reshape(-1, 12)
-    turns, shifts = cosets[:, :9].reshape(-1, 3, 3), cosets[:, 9:] / TWENTY_FOURTHS
     polar = polar_axes(rotations)
     return SpaceGroup(
-        number, entry["hall"], rotations, translations, positions, centring, (turns, shifts), polar
+        number,
+        entry["hall"],
+        rotations,
+        translations,
+        positions,
+        centring,
+        _turns_and_shifts(entry["normalizer"]),
+        polar,
     )
+
+
+def _turns_and_shifts(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """(k, 3, 3) and (k, 3) of rows of nine entries and three twenty-fourths."""
+    values = np.array(rows, dtype=float).reshape(-1, 12)
+    return values[:, :9].reshape(-1, 3, 3), values[:, 9:] / TWENTY_FOURTHS
 
 
 def polar_axes(rotations: np.ndarray) -> np.ndarray:

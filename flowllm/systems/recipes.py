@@ -63,6 +63,15 @@ SYSTEMS: dict[str, Recipe] = {
     "flowllm-compositions": Recipe(
         "species of a random training crystal in a simple base", "compositions", "flow"
     ),
+    "templates": Recipe(
+        "nearest training crystals with their elements exchanged", "templates", None, "crystals"
+    ),
+    "flowllm-symmetric": Recipe(
+        "symmetric crystals of a language model and of templates, ranked together",
+        "templates+language-model",
+        None,
+        "crystals",
+    ),
 }
 """Name -> recipe; other packages add theirs."""
 

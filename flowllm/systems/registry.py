@@ -69,6 +69,19 @@ PRIORS: dict[str, Kind] = {
         LM_SETTINGS,
         BASE_TRAINING,
     ),
+    "templates": Kind(
+        "nearest training crystals with their elements exchanged, without a network",
+        "flowllm.methods.templates.prior:TemplatePrior",
+        "flowllm.methods.templates.settings:TemplateSettings",
+        "flowllm.workflows.train.templates:train_templates",
+    ),
+    "templates+language-model": Kind(
+        "structures of templates and of a language model of symmetric texts, ranked together",
+        "flowllm.methods.templates.ranked:RankedPrior",
+        "flowllm.methods.templates.settings:RankedSettings",
+        "flowllm.workflows.train.templates:train_ranked",
+        LM_TRAINING,
+    ),
 }
 """Kind -> prior, in the order of the ablation's table."""
 REFINERS: dict[str, Kind] = {
@@ -78,6 +91,13 @@ REFINERS: dict[str, Kind] = {
         "flowllm.methods.flow.settings:RefineSettings",
         "flowllm.workflows.train.flow:train_refiner",
         "flowllm.methods.flow.settings:FlowTrainSettings",
+    ),
+    "equivariant": Kind(
+        "a flow that keeps the symmetry of a crystal",
+        "flowllm.methods.equivariant.refiner:EquivariantRefiner",
+        "flowllm.methods.equivariant.settings:EquivariantSettings",
+        "flowllm.workflows.train.equivariant:train_refiner",
+        "flowllm.methods.equivariant.settings:EquivariantTrainSettings",
     ),
 }
 """Kind -> refiner."""

@@ -42,11 +42,12 @@ class Restartable(DecodingState, Protocol):
     """What a state may add whose text can be drawn again from the middle.
 
     Attributes:
-        crowded: how often no place was left that keeps atoms apart.
+        room: the shortest contact of the atoms so far over the shortest that is allowed, and 1
+            at most: below, no place was left that keeps them apart.
         tokens: those that a new draw begins with.
     """
 
-    crowded: int
+    room: float
     tokens: list[int]
 
     def restarted(self) -> Self | None:

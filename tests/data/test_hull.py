@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from flowllm.data.hull import HULL_FILE, FormationEnergyHull, parse_formula
+from flowllm.data.hull import FormationEnergyHull
+from flowllm.data.hull_entries import parse_formula, read_formation_energies
 from flowllm.errors import InputError
 
 SMALL = FormationEnergyHull(["NaCl", "Na2Cl", "NaCl3", "NaCl", "NaCl9"], [-2.0, -1.0, -0.9, -1, 3])
@@ -49,7 +50,8 @@ def test_any_quaternary_hull_equals_scipys_linear_program(entries, target):
 
 
 def test_real_energies_agree_with_those_of_the_materials_project(data_dir):
-    hull = FormationEnergyHull.from_csv(data_dir / HULL_FILE)
+    # their own energies above the hull are of the time of these entries
+    hull = FormationEnergyHull.from_csv(data_dir / "hull" / "mp_formation_energies.csv.gz")
     columns = ["pretty_formula", "formation_energy_per_atom", "e_above_hull", "structure_exact"]
     table = pd.read_csv(data_dir / "mp_20" / "test.csv.gz", usecols=columns).dropna()
     table = table[table.structure_exact].iloc[::10]
@@ -77,6 +79,7 @@ def test_real_energies_agree_with_those_of_the_materials_project(data_dir):
         ("Mg(B(OH)4)2", {"Mg": 1, "B": 2, "O": 8, "H": 8}),
         ("HOH", {"H": 2, "O": 1}),
         ("Fe0.5Ni0.5", {"Fe": 0.5, "Ni": 0.5}),
+        ("NaN", {"Na": 1, "N": 1}),
     ],
 )
 def test_formulas(formula, amounts):
@@ -103,6 +106,9 @@ def test_input_that_cannot_be_used():
 def test_files_that_cannot_be_used_are_named(tmp_path):
     with pytest.raises(InputError, match=r"no such file: .*none.csv.gz"):
         FormationEnergyHull.from_csv(tmp_path / "none.csv.gz")
+    (tmp_path / "right.csv").write_text("formula,formation_energy_per_atom\nNaN,-0.1\nKF,-2\n")
+    formulas, energies = read_formation_energies(tmp_path / "right.csv")
+    assert formulas == ["NaN", "KF"] and energies.tolist() == [-0.1, -2.0]
     (tmp_path / "hull.csv").write_text("formula,energy\nNaCl,-1\n")
     with pytest.raises(InputError, match=r"hull.csv is no table of formulas"):
         FormationEnergyHull.from_csv(tmp_path / "hull.csv")

@@ -16,8 +16,9 @@ import pytest
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import CrystalSet, ReduceSettings, load_dataset, prepare, reduce_cif
 from flowllm.data.chunks import PreparedChunk
+from flowllm.data.energies import fill_e_above_hull
 from flowllm.data.hull import FormationEnergyHull
-from flowllm.data.prepare import fill_e_above_hull, summary_of
+from flowllm.data.prepare import summary_of
 from flowllm.errors import InputError
 from flowllm.runs.archive import read_archive, write_archive
 from flowllm.runs.parts import Parts
@@ -86,7 +87,7 @@ def test_limit_cuts_before_preparation_and_splits_are_named(data_dir, tmp_path):
     assert {name: len(found) for name, found in sets.items()} == {"train": 5, "val": 5, "test": 5}
     summary = summary_of(tmp_path / "out")
     assert summary["splits"]["val"]["read"] == 5
-    assert "lower bounds" in summary["hull"]
+    assert "as it ships" in summary["hull"]
     with pytest.raises(InputError, match=r"limit is 5 there and 6 now.*--overwrite"):
         prepare("mp_20", tmp_path / "out", limit=6, workers=1)
     again = prepare("mp_20", tmp_path / "out", limit=3, workers=1, overwrite=True)
@@ -110,7 +111,7 @@ from flowllm.runs.archive import read_archive, write_archive
 from flowllm.data import prepare
 
 if __name__ == "__main__":
-    prepare("mp_20", sys.argv[1], limit=70, splits=("val",), workers=2, chunk_size=10)
+    prepare(sys.argv[2], sys.argv[1], limit=70, workers=2, chunk_size=10)
 """
 
 
@@ -120,7 +121,10 @@ def test_a_run_killed_in_the_middle_goes_on_and_ends_the_same(
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     out = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, str(script), str(out)], env=script_environment)
+    table = data_dir / "mp_20" / "val.csv.gz"
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(out), str(table)], env=script_environment
+    )
     deadline = time.monotonic() + 300
     while len(list(out.glob("parts/*.npz"))) < 2:
         assert process.poll() is None and time.monotonic() < deadline
@@ -131,7 +135,7 @@ def test_a_run_killed_in_the_middle_goes_on_and_ends_the_same(
     assert parts and not (out / "summary.json").exists()
     stamps = {part.name: part.stat().st_mtime_ns for part in parts}
     seen = []
-    options = {"limit": 70, "splits": ("val",), "workers": 1, "chunk_size": 10}
+    options = {"limit": 70, "workers": 1, "chunk_size": 10}
 
     def look(done: int, total: int) -> None:
         seen.append(done)
@@ -139,9 +143,9 @@ def test_a_run_killed_in_the_middle_goes_on_and_ends_the_same(
             now = {name: (out / "parts" / name).stat().st_mtime_ns for name in stamps}
             assert now == stamps
 
-    prepare("mp_20", out, progress=look, **options)
+    prepare(table, out, progress=look, **options)
     assert seen[0] == 10 * len(parts) and seen[-1] == 70
-    prepare("mp_20", tmp_path / "whole", **options)
+    prepare(table, tmp_path / "whole", **options)
     assert results_of(out) == results_of(tmp_path / "whole")
 
 

@@ -13,6 +13,7 @@ from pymatgen.core import Lattice, Structure
 from flowllm import evaluate
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
+from flowllm.data.shipped import CRYSTALS
 from flowllm.errors import InputError
 from flowllm.evaluation.report import Report
 from flowllm.evaluation.settings import EvaluateSettings
@@ -104,7 +105,8 @@ def test_the_files_say_what_the_report_says(evaluated):
         assert summary["protocol"][stage], stage
     assert "smact14" in summary["protocol"]["validity"]["composition"]
     assert "CHGNet" in summary["protocol"]["relaxation"]["relaxer"]
-    assert "lower bound" in summary["protocol"]["stability"]["hull"]
+    assert "no bound in either direction" in summary["protocol"]["stability"]["hull"]
+    assert "oxide +18" in summary["protocol"]["stability"]["shifted"]
 
 
 def test_stages_leave_the_columns_and_figures_that_their_entries_name(evaluated):
@@ -215,6 +217,63 @@ def test_the_test_split_evaluated_as_if_it_were_generated(parts, reference_folde
     assert report.rows["distance_structure"].max() == pytest.approx(0, abs=1e-3)
 
 
+def test_contacts_too_short_for_radii_and_for_known_crystals(parts, reference_folder):
+    good = parts["test"][0]
+    apart = 1.39 / 6
+    fluorine = CrystalBatch(
+        [9, 9], [[0, 0, 0], [apart, 0, 0]], [[6] * 3], [[90] * 3], [2], ["F2"]
+    )  # fmt: skip
+    squeezed = good.replace(lengths=good.lengths * 0.6, ids=["squeezed"])
+    flat = good.replace(angles=np.array([[60, 60, 120]]), ids=["flat"])
+    some = CrystalBatch.concatenate([good, fluorine, squeezed, flat])
+    report = evaluate(some, reference_folder, only=["contacts"], workers=1)
+    assert report.rows["short_contact"].tolist() == [False, False, True, True]
+    assert report.rows["unusual_contact"].tolist() == [False, True, True, True]
+    assert report.rows["contact_over_radii"][1] == pytest.approx(1.39 / 1.14, abs=1e-3)
+    metric = report["contact shorter than in known crystals"]
+    assert (metric.value, metric.n) == (0.75, 4)
+
+
+def test_symmetry_at_both_tolerances_and_numbers_of_elements(parts, reference_folder):
+    """Atoms moved by 0.03 Å keep their group at 0.1 Å and lose it at 0.01 Å."""
+    test = parts["test"]
+    rng = np.random.default_rng(0)
+    moved = rng.standard_normal(test.frac_coords.shape)
+    moved *= 0.03 / np.linalg.norm(moved, axis=-1, keepdims=True)
+    shift = np.linalg.solve(
+        np.swapaxes(test.lattices[test.crystal_of_atom], 1, 2), moved[..., None]
+    )
+    shaken = test.replace(frac_coords=test.frac_coords + shift[..., 0])
+    only = ["diversity", "distributions"]
+    report = evaluate(test, reference_folder, only=only, workers=1)
+    rough = evaluate(shaken, reference_folder, only=only, workers=1)
+    assert report["space groups, total variation, symprec 0.01"].value == pytest.approx(0)
+    assert report["crystal systems, total variation"].value == pytest.approx(0, abs=0.1)
+    assert rough["P1, symprec 0.01"].value > 0.5 > rough["P1, symprec 0.1"].value
+    apart = [rough[f"crystal systems, total variation{at}"].value for at in ("", ", symprec 0.01")]
+    assert apart[0] < apart[1]
+    assert (report.rows["space_group_fine"] > 0).all()
+    counts = [len(composition) for composition in test.compositions]
+    assert report["binaries"].value == pytest.approx(np.mean(np.array(counts) == 2))
+    kinds = ("elements", "binaries", "ternaries", "quaternaries", "five elements or more")
+    assert sum(report[kind].value for kind in kinds) == pytest.approx(1)
+
+
+def test_a_reference_without_fine_space_groups_is_compared_at_the_other_tolerance(
+    parts, reference_folder, tmp_path
+):
+    """Folders of earlier versions have none."""
+    old = tmp_path / "old"
+    shutil.copytree(reference_folder, old)
+    with np.load(old / "values.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files if name != "space_groups_fine"}
+    np.savez(old / "values.npz", **arrays)
+    report = evaluate(parts["test"][:5], old, only=["diversity"], workers=1)
+    names = {metric.name for metric in report}
+    assert "P1, symprec 0.01" in names and "crystal systems, total variation" in names
+    assert "crystal systems, total variation, symprec 0.01" not in names
+
+
 def test_structure_prediction_by_the_ids_of_the_test_split(parts, reference_folder):
     truth = parts["test"]
     wrong = truth.replace(frac_coords=np.random.default_rng(0).random(truth.frac_coords.shape))
@@ -232,13 +291,32 @@ def test_structure_prediction_by_the_ids_of_the_test_split(parts, reference_fold
         )
 
 
+def test_test_crystals_that_training_holds_too_are_also_left_out(parts, reference_folder, tmp_path):
+    """The first is predicted rightly and is known; of the others none is predicted rightly."""
+    truth = parts["test"]
+    wrong = truth.frac_coords.copy()
+    wrong[truth.num_atoms[0] :] = np.random.default_rng(0).random(wrong[truth.num_atoms[0] :].shape)
+    predictions = truth.replace(frac_coords=wrong)
+    name = "match rate, 1 try, without test crystals that match a training crystal"
+    report = evaluate(predictions, reference_folder, only=["prediction"], workers=1)
+    assert name not in {metric.name for metric in report}
+    listed = tmp_path / "listed"
+    shutil.copytree(reference_folder, listed)
+    (listed / "duplicates.json").write_text(json.dumps({"test": {str(truth.ids[0]): "mp-1"}}))
+    report = evaluate(predictions, listed, only=["prediction"], workers=1)
+    every = report["match rate, 1 try, all pairs"]
+    hits = round(every.value * every.n)
+    assert report[name].n == every.n - 1
+    assert report[name].value == pytest.approx((hits - 1) / (every.n - 1))
+
+
 def test_adherence_by_the_prompts_of_a_table(reference_folder, tmp_path):
     salt = CrystalBatch.from_pymatgen([Structure.from_spacegroup(
         "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
     ).get_primitive_structure()]).to_cif()[0]  # fmt: skip
     asked = [
         Conditions(formula="NaCl", space_group=225), Conditions(formula="KCl"), Conditions(),
-        Conditions(formula="NaCl", space_group=221, num_atoms=2), Conditions(formula="NaCl"),
+        Conditions(formula="NaCl", space_group=216, num_atoms=2), Conditions(formula="NaCl"),
     ]  # fmt: skip
     with (tmp_path / "table.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -254,6 +332,8 @@ def test_adherence_by_the_prompts_of_a_table(reference_folder, tmp_path):
     for tolerance in ("0.1", "0.01"):
         metric = report[f"space group as asked, symprec {tolerance}"]
         assert (metric.value, metric.n) == (0.5, 2)
+        metric = report[f"supergroup of the one asked, symprec {tolerance}"]
+        assert (metric.value, metric.n) == (0.5, 2)  # 225 where 216 was asked for
     found = report.rows["as_asked"].tolist()
     assert found[:2] == [True, False] and found[3] is False
     assert pd.isna(found[2]) and pd.isna(found[4])
@@ -281,7 +361,7 @@ def test_workers_and_threads_give_the_table_of_one_process(
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"relax_num": -1}, {"seconds": 0}, {"seed": -1}, {"known": "all"}, {"novelty": "guess"},
+    [{"relax_num": -1}, {"seconds": 0}, {"seed": -1}, {"known": "all"},
      {"thresholds": ()}],
     ids=str,
 )  # fmt: skip
@@ -302,21 +382,37 @@ def test_a_random_sample_is_relaxed_and_is_the_denominator(known_faults, referen
     assert "random sample of 9" in report.protocol["relaxation"]["denominator"]
 
 
-def test_without_the_data_the_index_decides_on_novelty_and_says_so(
-    parts, reference_folder, monkeypatch
-):
-    from flowllm.evaluation.reference import Reference
+def test_novelty_needs_nothing_but_the_reference(parts, reference_folder, tmp_path, monkeypatch):
+    """Its structures lie in its folder; one without them says that it must be built anew."""
+    import flowllm.data
 
-    monkeypatch.setattr(Reference, "crystals", lambda self, split, workers=None: None)
+    monkeypatch.setattr(flowllm.data, "load_dataset", None)
+    moved = tmp_path / "moved"
+    shutil.copytree(reference_folder, moved)
     some = type(parts["train"]).concatenate([parts["train"][:3], parts["test"][:1]])
-    report = evaluate(some, reference_folder, only=["novelty"], workers=1)
-    assert report.rows["novel"].tolist()[:3] == [False, False, False]
-    assert "novelty index of tiny" in report.protocol["novelty"]["novelty"]
-    with pytest.raises(InputError, match="needs the train split"):
-        evaluate(
-            some, reference_folder, only=["novelty"], workers=1,
-            settings=EvaluateSettings(novelty="exact"),
-        )  # fmt: skip
+    report = evaluate(some, moved, only=["novelty"], workers=1)
+    assert report.rows["novel"].tolist() == [False, False, False, True]
+    assert report.rows["known_as"].tolist()[:3] == parts["train"].ids[:3].tolist()
+    assert "StructureMatcher" in report.protocol["novelty"]["novelty"]
+    (moved / CRYSTALS).unlink()
+    record = json.loads((moved / "reference.json").read_text())
+    (moved / "reference.json").write_text(json.dumps({**record, "source": "nowhere"}))
+    with pytest.raises(InputError, match="needs the train split of tiny.*build the reference anew"):
+        evaluate(some, moved, only=["novelty"], workers=1)
+
+
+def test_energies_are_shifted_by_the_anion_of_each_crystal(evaluated):
+    from flowllm.stability import chgnet_shift
+
+    report = evaluated[1]
+    rows = report.rows[report.rows["e_above_hull"].notna()].set_index("id")
+    crystals = report.crystals
+    place = {str(name): index for index, name in enumerate(crystals.ids)}
+    shifts = chgnet_shift().of(crystals[[place[name] for name in rows.index]])
+    off = rows["e_above_hull"] - rows["e_above_hull_shifted"]
+    assert np.allclose(off.to_numpy(dtype=float), shifts, atol=1e-6) and (shifts > 0.005).all()
+    below = (rows["e_above_hull_shifted"] < 0.1).sum()
+    assert round(report["metastable (< 0.1), shifted"].value * 9) == below
 
 
 @pytest.mark.parametrize(

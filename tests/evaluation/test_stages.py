@@ -1,5 +1,7 @@
 """A stage is one entry, from which everything else follows."""
 
+import shutil
+
 import pytest
 
 from flowllm.cli import main
@@ -59,10 +61,13 @@ def test_the_help_names_every_stage_and_why_one_runs_only_when_asked_for(capsys)
 
 
 def test_the_structures_of_a_reference_are_prepared_by_so_many_workers(
-    reference_folder, monkeypatch
+    reference_folder, monkeypatch, tmp_path
 ):
+    """Of a reference that holds no structures itself."""
     from flowllm.evaluation.reference import Reference
 
+    old = tmp_path / "old"
+    shutil.copytree(reference_folder, old, ignore=shutil.ignore_patterns("crystals.npz"))
     seen = []
     monkeypatch.setattr("flowllm.data.sources.is_at_hand", lambda *_: True)
 
@@ -72,5 +77,5 @@ def test_the_structures_of_a_reference_are_prepared_by_so_many_workers(
 
     monkeypatch.setattr("flowllm.data.load_dataset", noted)
     with pytest.raises(LookupError):
-        Reference.load(reference_folder).crystals("train", workers=1)
+        Reference.load(old).crystals("train", workers=1)
     assert seen == [("train", 1)]

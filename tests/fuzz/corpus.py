@@ -72,10 +72,10 @@ def _write_systems(folder: Path, crystals: CrystalBatch) -> None:
 
 
 def _write_references(folder: Path) -> None:
-    """What evaluations compare with: the shipped reference, hull, index, and elements."""
+    """What evaluations compare with: the shipped reference, hull, crystals, shift, elements."""
     shipped = Path(flowllm.__file__).parent / "reference" / "mp_20"
     shutil.copytree(shipped, folder / "mp_20")
-    for name in ("hull.npz", "novelty.npz"):
+    for name in ("hull.npz", "crystals.npz", "chgnet_shift.json"):
         shutil.move(folder / "mp_20" / name, folder / name)
     entries = {
         symbol: {"composition": {symbol: 2.0}, "energy": energy, "correction": 0.0}

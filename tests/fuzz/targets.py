@@ -22,6 +22,7 @@ from flowllm.cli import main
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.data import load_dataset
+from flowllm.data.compact import read_split
 from flowllm.errors import InputError
 from flowllm.evaluation.metric import Metric  # noqa: F401
 from flowllm.evaluation.reference import Reference
@@ -29,7 +30,7 @@ from flowllm.evaluation.report import Report
 from flowllm.methods.base.prior import BasePrior  # noqa: F401
 from flowllm.methods.flow.refiner import FlowRefiner  # noqa: F401
 from flowllm.methods.language_model.prior import LanguageModelPrior  # noqa: F401
-from flowllm.stability import HullTable, NoveltyIndex
+from flowllm.stability import AnionShift, HullTable
 from flowllm.stability.reference_energies import ElementalReferences
 from flowllm.systems.system import FlowLLM
 from tests.fuzz.corpus import FORMULAS, PROMPT
@@ -132,7 +133,8 @@ def _reference(rng: random.Random, corpus: Path, room: Path, shown: list[str]) -
     shown[0] = f"{source.name}: {content[:2000]!r}"
     readers: dict[str, Callable[[Path], object]] = {
         "hull.npz": HullTable.load,
-        "novelty.npz": NoveltyIndex.load,
+        "crystals.npz": lambda path: read_split(path, "val"),
+        "chgnet_shift.json": AnionShift.load,
         "elements.json": ElementalReferences.from_json,
     }
     readers[source.name](room / source.name)

@@ -19,7 +19,7 @@ def notebook_cache(tmp_path_factory) -> Path:
 def run_notebook(monkeypatch, tmp_path, notebook_cache, script_environment):
     """Runs a notebook by nbmake in a clean kernel of this interpreter; gives it executed.
 
-    MP-20 comes from FLOWLLM_DATA_DIR or is not there: nothing is downloaded.
+    Nothing can be downloaded.
     """
     from nbmake.nb_run import NotebookRun
 

@@ -73,6 +73,21 @@ def test_the_tolerances_are_the_matcher_s_defaults():
             assert result.rms[index] == pytest.approx(found[0])
 
 
+def test_volume_changes_and_medians():
+    grown = PEROVSKITE.replace(lengths=PEROVSKITE.lengths * 1.02)  # 6.1 % of the volume
+    less = PEROVSKITE.replace(lengths=PEROVSKITE.lengths * 0.99)  # 3.0 %
+    before = CrystalBatch.concatenate([PEROVSKITE] * 5)
+    after = CrystalBatch.concatenate([grown, less, less, PEROVSKITE, grown])
+    result = closeness(before, outcome(after, [-0.1, -0.3, -0.8, 0.0, np.nan], [1] * 5))
+    changes = [1.02**3 - 1, 0.99**3 - 1, 0.99**3 - 1, 0, np.nan]
+    assert result.volume_changes == pytest.approx(changes, nan_ok=True)
+    rate = result.volume_change_rate
+    assert (rate.value, rate.n) == (0.25, 4)  # the one that failed counts nowhere
+    assert result.median_volume_change.value == pytest.approx((0.99**3 - 1) / 2)
+    drop = result.median_energy_drop
+    assert (drop.value, drop.n) == (pytest.approx(0.2), 4) and drop.low <= 0.2 <= drop.high
+
+
 @pytest.mark.data
 def test_the_length_is_the_one_that_the_matcher_divides_by(several):
     from pymatgen.analysis.structure_matcher import StructureMatcher
@@ -98,6 +113,7 @@ def test_a_failed_relaxation_counts_as_no_match_even_where_its_structure_matches
     result = closeness(PEROVSKITE, outcome(PEROVSKITE, [np.nan], [3]))
     assert result.match_rate.value == 0 and result.match_rate.n == 1
     assert result.rmsd.n == 0 and np.isnan(result.energy_drop.value)
+    assert np.isnan(result.median_energy_drop.value) and result.volume_change_rate.n == 0
 
 
 def test_no_crystals_and_other_crystals():

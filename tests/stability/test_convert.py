@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.data.hull import HULL_FILE, parse_formula
+from flowllm.data.hull_entries import HULL_FILE, parse_formula
 from flowllm.errors import InputError
 from flowllm.stability import HullProvenance, convert_hull, load_hull
 from flowllm.stability.hull_build import read_formation_energies

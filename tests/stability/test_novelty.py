@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from flowllm.crystals.batch import CrystalBatch
+from flowllm.data import load_dataset
 from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.metrics.matching import MatchSettings
@@ -96,3 +97,45 @@ def test_against_nothing_all_is_novel(polymorphs):
 def test_a_time_that_is_not_positive_is_refused(polymorphs):
     with pytest.raises(InputError, match=r"seconds must be positive, not 0"):
         novelty(polymorphs[:1], polymorphs, seconds=0.0)
+
+
+@pytest.fixture(scope="module")
+def training():
+    """The training split that ships."""
+    return load_dataset("mp_20", "train")
+
+
+def test_training_crystals_that_ship_are_known_however_they_are_written(training, rewritten):
+    """In a supercell, with another origin and order, each atom moved by up to 0.05 Å."""
+    some = training.crystals[training.crystals.num_atoms <= 12][::900]
+    assert len(some) > 15
+    for asked in (some, rewritten(some, seed=3), rewritten(some, seed=4, noise=0.05)):
+        found = novelty(asked, training)
+        assert found.same_formula.all()
+        assert not found.novel.any()
+
+
+def test_a_new_composition_and_a_new_structure_of_a_known_one_are_novel(training):
+    rock_salt = [[0, 0, 0], [0.5, 0.5, 0.5]]
+
+    def primitive(numbers, length):
+        return CrystalBatch(numbers, rock_salt, [[length] * 3], [[60] * 3], [2], ["asked"])
+
+    formulas = set(training.reduced_formulas)
+    assert "NaF" in formulas and "CsRb" not in formulas
+    salt, unknown = primitive([11, 9], 4.63 / np.sqrt(2)), primitive([37, 55], 6.0)
+    # sodium fluoride in the structure of zinc blende
+    blende = CrystalBatch([11, 9], [[0, 0, 0], [0.25] * 3], [[3.6] * 3], [[60] * 3], [2], ["asked"])
+    found = novelty(CrystalBatch.concatenate([salt, unknown, blende]), training)
+    assert found.novel.tolist() == [False, True, True]
+    assert found.same_formula.tolist() == [True, False, True]
+    assert found.matched[0] == "mp-682"
+
+
+def test_what_validation_holds_is_novel_to_training_alone(training):
+    validation = load_dataset("mp_20", "val")
+    new = ~np.isin(validation.reduced_formulas, training.reduced_formulas)
+    asked = validation.crystals[np.flatnonzero(new)[::600]]
+    by_training = novelty(asked, training)
+    assert by_training.novel.all() and len(asked) > 5
+    assert not by_training.join(novelty(asked, validation)).novel.any()

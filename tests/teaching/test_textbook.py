@@ -1,8 +1,4 @@
-"""Textbook crystals: their symmetry, distances and splits; and what notebooks get without MP-20."""
-
-import shutil
-import socket
-import threading
+"""Textbook crystals: their symmetry, distances and splits; and the part of MP-20 for notebooks."""
 
 import numpy as np
 import pytest
@@ -11,8 +7,7 @@ from flowllm.crystals.distances import shortest_distances
 from flowllm.errors import InputError
 from flowllm.metrics.symmetry import space_groups
 from flowllm.metrics.validity import structural_validity
-from flowllm.teaching import dataset
-from flowllm.teaching.dataset import mp20_or_textbook
+from flowllm.teaching.dataset import mp20_sample
 from flowllm.teaching.textbook import build, textbook_structures
 
 
@@ -111,80 +106,22 @@ def test_the_first_few_are_of_many_types():
     assert len({name.rsplit(" ", 1)[0] for name in first.crystals.ids}) > 20
 
 
-# ---- MP-20 or the textbook -----------------------------------------------------------------------
+# ---- a part of MP-20 -----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def nothing_at_hand(monkeypatch, tmp_path):
+def test_a_part_of_mp20_comes_without_network_data_folder_and_cache(monkeypatch, tmp_path):
     monkeypatch.delenv("FLOWLLM_DATA_DIR", raising=False)
     monkeypatch.setenv("FLOWLLM_CACHE_DIR", str(tmp_path / "cache"))
-    return monkeypatch
-
-
-def test_without_a_network_the_textbook_is_taken_and_named(nothing_at_hand):
-    nothing_at_hand.setattr(dataset, "MP20_URL", "http://127.0.0.1:1/mp_20")
-    crystals, which = mp20_or_textbook("val", limit=10)
-    assert len(crystals) == 10
-    assert which.startswith("Textbook structures: 10 crystals of the val split")
-    assert "cannot be reached" in which
-    assert len(mp20_or_textbook("val")[0]) == len(textbook_structures("val"))
-
-
-def test_a_server_that_never_answers_is_not_waited_for(nothing_at_hand):
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        nothing_at_hand.setattr(dataset, "MP20_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        _, which = mp20_or_textbook("val", limit=1, patience=0.2)
-    assert which.startswith("Textbook") and which.endswith(").")
-
-
-def test_a_name_look_up_that_hangs_is_not_waited_for(nothing_at_hand):
-    release = threading.Event()
-
-    def hangs(*_, **__):
-        release.wait(60)
-        raise OSError("no such name")
-
-    nothing_at_hand.setattr(dataset.urllib.request, "urlopen", hangs)
-    assert "no answer in 0.1 s" in mp20_or_textbook("val", limit=1, patience=0.1)[1]
-    release.set()
-
-
-def test_a_download_that_takes_too_long_is_given_up(nothing_at_hand):
-    def slow(split, progress, timeout):
-        progress(10, 1000)
-
-    nothing_at_hand.setattr(dataset, "_problem", lambda *_: "")
-    nothing_at_hand.setattr(dataset, "fetch_mp20", slow)
-    nothing_at_hand.setattr(dataset, "LONGEST", -1)
-    assert "10 of 1000 bytes came" in mp20_or_textbook("val", limit=1)[1]
+    crystals, which = mp20_sample("val", limit=20)
+    assert len(crystals) == 20 and which == "MP-20: the first 20 crystals of its val split."
+    whole, which = mp20_sample("val")
+    assert which == "MP-20: 8,887 crystals of its val split."
+    assert whole[:20].crystals.digest() == crystals.crystals.digest()
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_wrong_split_or_limit_is_refused():
-    with pytest.raises(InputError, match="no split valid; there are train, val, test"):
-        mp20_or_textbook("valid")
+    with pytest.raises(InputError, match="no split valid; it has train, val, test"):
+        mp20_sample("valid")
     with pytest.raises(InputError, match="limit must be at least 1, not 0"):
-        mp20_or_textbook("train", limit=0)
-
-
-def test_only_the_wanted_rows_of_mp20_are_prepared_and_only_once(data_dir, tmp_path, monkeypatch):
-    monkeypatch.setenv("FLOWLLM_CACHE_DIR", str(tmp_path))
-    rows = []
-    crystals, which = mp20_or_textbook(
-        "val", limit=20, workers=1, progress=lambda done, total: rows.append((done, total))
-    )
-    assert len(crystals) == 20 and rows[-1] == (20, 20)
-    assert which == "MP-20: the first 20 crystals of its val split."
-    rows.clear()
-    again, _ = mp20_or_textbook("val", limit=20, progress=lambda *row: rows.append(row))
-    assert not rows and np.array_equal(again.crystals.frac_coords, crystals.crystals.frac_coords)
-
-
-def test_a_file_in_the_cache_is_enough(data_dir, tmp_path, nothing_at_hand):
-    import gzip
-
-    target = tmp_path / "cache" / "mp_20" / "test.csv"
-    target.parent.mkdir(parents=True)
-    with gzip.open(data_dir / "mp_20" / "test.csv.gz") as source, open(target, "wb") as copy:
-        shutil.copyfileobj(source, copy)
-    crystals, which = mp20_or_textbook("test", limit=3, workers=1)
-    assert which.startswith("MP-20") and len(crystals) == 3
+        mp20_sample("train", limit=0)

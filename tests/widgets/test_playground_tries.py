@@ -285,7 +285,7 @@ def test_a_table_has_columns_for_the_settings_of_other_parts():
         secret: int = setting(1, form=False)
 
     assert columns(Other, None)[2:-4] == ("Depth of field", "On")
-    assert COLUMNS[2:-4] == ("τ", "P", "Noise", "Steps", "Symprec")
+    assert COLUMNS[2:-4] == ("τ", "P", "Noise", "τ of composition", "Steps", "Symprec")
     (row,) = table([Try(1, Settings("p", Other(), None))])
     assert row[2:4] == ["2.5", "True"] and len(row) == len(columns(Other, None))
 

@@ -10,6 +10,7 @@ import numpy as np
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation.adherence.kinds import OF_TYPES
+from flowllm.metrics.group_relations import are_supergroups
 from flowllm.metrics.statistics import Estimate, bootstrap_interval, estimate
 from flowllm.metrics.symmetry import symmetry
 
@@ -18,6 +19,7 @@ TYPE_LABELS = (
     "formula as asked", "unit cell as asked", "elements as asked", "number of atoms as asked",
 )  # fmt: skip
 GROUP, REAL = "space group as asked, symprec", "the real crystals as text"
+SUPERGROUP = "supergroup of the one asked, symprec"
 ENERGIES = {"formation_energy": "formation energy", "e_above_hull": "E_hull"}
 
 
@@ -136,8 +138,12 @@ def figures_of(
         wanted = np.array([conditions.space_group for conditions in asked])
         for tolerance in SYMPRECS:
             for stage, found in both:
-                hits = found.space_groups[tolerance] == wanted
-                figures.append(Figure(f"{GROUP} {tolerance:g}", stage, estimate(hits)))
+                numbers = found.space_groups[tolerance]
+                for label, hits in (
+                    (GROUP, numbers == wanted),
+                    (SUPERGROUP, are_supergroups(numbers, wanted)),
+                ):
+                    figures.append(Figure(f"{label} {tolerance:g}", stage, estimate(hits)))
             if as_text is not None:
                 hits = symmetry(as_text, tolerance).space_groups == wanted
                 figures.append(Figure(f"{GROUP} {tolerance:g}", REAL, estimate(hits)))

@@ -22,6 +22,11 @@ REGISTRY: tuple[EvaluationStage, ...] = (
         tiles=("valid structure", "valid composition"),
         rates=("valid structure", "valid composition"),
     ),
+    EvaluationStage(
+        "contacts", f"{ROOM}.contacts:contacts", needs=("validity",),
+        columns=("contact_over_radii", "short_contact", "unusual_contact"),
+        flags=("short_contact", "unusual_contact"),
+    ),
     EvaluationStage("distributions", f"{ROOM}.proxies:distributions", needs=("validity",)),
     EvaluationStage(
         "coverage", f"{ROOM}.proxies:coverage_stage", needs=("validity",),
@@ -31,8 +36,9 @@ REGISTRY: tuple[EvaluationStage, ...] = (
         rates=("recall", "precision"),
     ),
     EvaluationStage(
-        "diversity", f"{ROOM}.proxies:diversity_stage", needs=("validity",),
-        columns=("space_group", "prototype", "chemical_system"), columns_before="coverage",
+        "diversity", f"{ROOM}.diversity:diversity", needs=("validity",),
+        columns=("space_group", "space_group_fine", "prototype", "chemical_system"),
+        columns_before="coverage",
     ),
     EvaluationStage(
         "novelty", f"{ROOM}.novelty:novelty", needs=("validity",),
@@ -42,14 +48,14 @@ REGISTRY: tuple[EvaluationStage, ...] = (
     ),
     EvaluationStage(
         "relaxation", f"{ROOM}.relaxation:relaxation", needs=("validity",),
-        columns=("relaxed_energy", "energy_drop", "relax_steps", "converged", "relax_match",
-                 "relax_rmsd"),
+        columns=("relaxed_energy", "energy_drop", "volume_change", "relax_steps", "converged",
+                 "relax_match", "relax_rmsd"),
         flags=("converged", "relax_match"),
     ),
     EvaluationStage(
         "stability", f"{ROOM}.stability:stability", needs=("relaxation",),
-        columns=("formation_energy", "e_above_hull", "stable", "metastable", "sun", "msun",
-                 "unique_relaxed", "novel_relaxed"),
+        columns=("formation_energy", "e_above_hull", "e_above_hull_shifted", "stable",
+                 "metastable", "sun", "msun", "unique_relaxed", "novel_relaxed"),
         flags=("stable", "metastable", "sun", "msun", "unique_relaxed", "novel_relaxed"),
         tiles=("metastable (< 0.1)", "stable (< 0)", "S.U.N. (< 0)"),
         rates=("metastable (< 0.1)", "stable (< 0)", "S.U.N. (< 0)"),

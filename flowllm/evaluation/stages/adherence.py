@@ -9,6 +9,7 @@ from flowllm.errors import InputError
 from flowllm.evaluation.adherence.figures import (
     ENERGIES,
     GROUP,
+    SUPERGROUP,
     TYPE_LABELS,
     correlation,
     groups_of,
@@ -18,6 +19,7 @@ from flowllm.evaluation.adherence.figures import (
 from flowllm.evaluation.adherence.kinds import OF_TYPES
 from flowllm.evaluation.metric import Metric
 from flowllm.evaluation.stages.base import StageResult, Work
+from flowllm.metrics.group_relations import are_supergroups
 from flowllm.text.prompts import read_prompt
 
 
@@ -53,6 +55,8 @@ def adherence(work: Work) -> StageResult:
         if stated.any():
             flags = numbers == wanted
             metrics.append(Metric.rate(f"{GROUP} {tolerance:g}", flags[stated]))
+            higher = are_supergroups(numbers, wanted)
+            metrics.append(Metric.rate(f"{SUPERGROUP} {tolerance:g}", higher[stated]))
             hits.append(flags | ~stated)
     if "stability" in work.results:
         metrics += _energies(work, asked, rows)

@@ -72,58 +72,36 @@ def novelty(work: Work) -> StageResult:
 
 
 def compare(work: Work, crystals: CrystalBatch) -> Comparison:
-    """Group K crystals, and hold them against what is known by the best means at hand.
+    """Group K crystals, and compare them with all known crystals of the same reduced formula.
 
     Raises:
-        InputError: the exact test is asked for and the data are not there, or the index is and the
-            reference has none.
+        InputError: the reference does not hold the structures of a split.
     """
     same, settings = work.settings.same, work.settings
+    splits = settings.known.split("+")
+    known = {split: work.reference.crystals(split, work.workers) for split in splits}
+    missing = [split for split, batch in known.items() if batch is None]
+    if missing:
+        raise InputError(
+            f"novelty against {settings.known} needs the {' and '.join(missing)} split of "
+            f"{work.reference.name}, whose structures are not at hand: build the reference anew "
+            "with `flowllm reference`"
+        )
     groups = group_crystals(
         crystals, same, executor=work.executor, workers=work.workers, seconds=settings.seconds,
         progress=lambda done, total: work.report(done, 2 * total),
     )  # fmt: skip
-    splits = settings.known.split("+")
-    known = (
-        [work.reference.crystals(s, work.workers) for s in splits]
-        if settings.novelty != "index"
-        else [None]
-    )
-    missing = [split for split, batch in zip(splits, known, strict=False) if batch is None]
-    tolerances = _tolerances(same)
-    protocol = {"same crystal": tolerances}
-    faults = list(groups.faults)
-    if not missing:
-        training = CrystalBatch.concatenate(batch for batch in known if batch is not None)
-        result = exact_novelty(
-            crystals, training, same, executor=work.executor, workers=work.workers,
-            seconds=settings.seconds,
-            progress=lambda done, total: work.report(total + done, 2 * total),
-        )  # fmt: skip
-        faults = [one or other for one, other in zip(faults, result.faults, strict=True)]
-        names = ", ".join(work.reference.describe(split) for split in splits)
-        protocol["novelty"] = f"{tolerances} against {names}"
-        known_as: list[Any] = [str(name) or None for name in result.matched]
-        return Comparison(
-            groups.numbers, groups.unique, result.novel, known_as, faults, protocol
-        )  # fmt: skip
-    index = work.reference.novelty_index()
-    if settings.novelty == "exact" or index is None or settings.known != "train":
-        raise InputError(
-            f"novelty against {settings.known} needs the {' and '.join(missing) or 'train'} split "
-            f"of {work.reference.name} (set FLOWLLM_DATA_DIR); against train alone the index of "
-            "the reference does, with an agreement below 100 %"
-            if index is not None
-            else f"{work.reference.name} has no index of training crystals, and its structures are "
-            "not at hand"
-        )
-    protocol["novelty"] = "; ".join(index.describe())
-    result = index.novelty(
-        crystals, executor=work.executor, workers=work.workers, seconds=settings.seconds,
+    training = CrystalBatch.concatenate(batch for batch in known.values() if batch is not None)
+    result = exact_novelty(
+        crystals, training, same, executor=work.executor, workers=work.workers,
+        seconds=settings.seconds,
         progress=lambda done, total: work.report(total + done, 2 * total),
     )  # fmt: skip
-    faults = [one or other for one, other in zip(faults, result.faults, strict=True)]
-    known_as = [str(name) or None for name in result.matched]
+    faults = [one or other for one, other in zip(groups.faults, result.faults, strict=True)]
+    names = ", ".join(work.reference.describe(split) for split in splits)
+    tolerances = _tolerances(same)
+    protocol = {"same crystal": tolerances, "novelty": f"{tolerances} against {names}"}
+    known_as: list[Any] = [str(name) or None for name in result.matched]
     return Comparison(groups.numbers, groups.unique, result.novel, known_as, faults, protocol)
 
 

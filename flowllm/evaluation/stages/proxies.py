@@ -1,9 +1,8 @@
-"""The stages that need no energies: validity, distributions, coverage, diversity."""
+"""The stages that need no energies: validity, distributions, coverage."""
 
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from flowllm.metrics.distributions import PAPERS_SAMPLE, distance_estimate
 from flowllm.metrics.diversity import diversity
 from flowllm.metrics.fingerprints import Fingerprints, fingerprint_crystals
 from flowllm.metrics.properties import density, n_elements
-from flowllm.metrics.symmetry import SYMPREC, compare_space_groups, symmetry
 from flowllm.metrics.validity import (
     MIN_DISTANCE,
     MIN_VOLUME,
@@ -24,6 +22,7 @@ from flowllm.metrics.validity import (
 )
 
 FINGERPRINTS = "fingerprints.npz"
+N_ARY = ("elements", "binaries", "ternaries", "quaternaries", "five elements or more")
 
 
 def validity(work: Work) -> StageResult:
@@ -88,10 +87,15 @@ def distributions(work: Work) -> StageResult:
                     unit,
                 )
             )
+    usable = table.column("n_elements")[work.usable]
+    for count, name in enumerate(N_ARY, start=1):
+        several = usable == count if count < len(N_ARY) else usable >= count
+        metrics.append(Metric.rate(name, several))
     protocol = {
         "reference": work.reference.describe("test"),
         "valid": "structure (no self-images) and composition, as CDVAE's code has it",
         "sample": f"a random {PAPERS_SAMPLE} of the valid ones as in the papers, and all of them",
+        "number of elements": "shares of the valid structures, whatever their composition",
     }
     work.report(len(work.crystals), len(work.crystals))
     return StageResult({}, metrics, protocol)
@@ -146,51 +150,6 @@ def _fingerprints(work: Work) -> Fingerprints:
     prints = Fingerprints.concatenate(parts)
     prints.save(work.folder / FINGERPRINTS)
     return prints
-
-
-def diversity_stage(work: Work) -> StageResult:
-    """Space groups, prototypes and chemical systems."""
-    crystals, usable = work.crystals, work.usable
-    found = symmetry(
-        crystals, executor=work.executor, workers=work.workers,
-        progress=work.report, seconds=work.settings.seconds,
-    )  # fmt: skip
-    systems = ["-".join(sorted(composition)) for composition in crystals.compositions]
-    formulas = crystals.formulas
-    valid = np.flatnonzero(usable)
-    prototypes = {found.prototypes[i] for i in valid} - {""}
-    metrics = [
-        _count("distinct reduced formulas", len({formulas[i] for i in valid}), valid),
-        _count("distinct chemical systems", len({systems[i] for i in valid}), valid),
-        _count("distinct prototypes", len(prototypes), valid),
-        Metric.rate(
-            "space group other than P1", found.space_groups[valid] > 1,
-        ),
-    ]  # fmt: skip
-    if len(valid):
-        apart = compare_space_groups(found.space_groups[valid], work.reference.space_groups())
-        for name, value in (
-            ("space groups, total variation", apart.total_variation),
-            ("space groups, Jensen-Shannon distance", apart.jensen_shannon),
-        ):
-            metrics.append(Metric.of(name, value))
-    columns: dict[str, list[Any]] = {
-        "space_group": [int(g) or None for g in found.space_groups],
-        "prototype": [str(p) or None for p in found.prototypes],
-        "chemical_system": systems,
-    }
-    protocol = {
-        "space groups": f"spglib, symprec {SYMPREC:g} Å, against {work.reference.describe('test')}",
-        "prototype": "anonymous formula, space group and Wyckoff letters",
-        "counts": "of distinct things over the valid structures; they fall with the number of "
-        "crystals: compare equal n",
-    }
-    return StageResult(columns, metrics, protocol)
-
-
-def _count(name: str, distinct: int, valid: np.ndarray) -> Metric:
-    share = distinct / len(valid) if len(valid) else float("nan")
-    return Metric(name, share, n=len(valid), unit=SHARE, note=f"{distinct} of {len(valid)}")
 
 
 def _denominator(work: Work) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowllm.evaluation.metric import Metric
+from flowllm.evaluation.metric import SHARE, Metric
 from flowllm.evaluation.stages.base import StageResult, Work, spent_seconds, spread
 from flowllm.relax import Relaxation, closeness, relax
 from flowllm.runs.files import atomic_write, write_json
@@ -48,11 +48,16 @@ def relaxation(work: Work) -> StageResult:
         Metric.mean("RMSD to the relaxed state, normalised", per_volume,
                     note="over (V/n)^(1/3), as StructureMatcher gives it"),
         Metric.of("energy drop", near.energy_drop, "eV/atom"),
+        Metric.of("energy drop, median", near.median_energy_drop, "eV/atom"),
+        Metric.of("volume changes by over 5 %", near.volume_change_rate, SHARE),
+        Metric.of("volume change, median", near.median_volume_change,
+                  note="relaxed over generated volume, less 1"),
         Metric.of("optimiser steps", near.mean_steps),
     ]  # fmt: skip
     columns = {
         "relaxed_energy": spread(places, relaxed.energies, total),
         "energy_drop": spread(places, near.energy_drops, total),
+        "volume_change": spread(places, near.volume_changes, total),
         "relax_steps": spread(places, relaxed.steps.tolist(), total),
         "converged": spread(places, relaxed.converged.tolist(), total),
         "relax_match": spread(places, near.matched.tolist(), total),

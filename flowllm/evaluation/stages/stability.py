@@ -1,4 +1,4 @@
-"""Energies above the hull of the relaxed crystals, and S.U.N."""
+"""Energies above the hull of the relaxed crystals, and S.U.N.; raw, and shifted by anion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flowllm.evaluation.stages.base import StageResult, Work, spent_seconds, spr
 from flowllm.evaluation.stages.novelty import compare
 from flowllm.evaluation.stages.relaxation import RELAXED, SECONDS, sample_of
 from flowllm.metrics.properties import n_elements
-from flowllm.stability import HullTable, load_hull, sun_rates
+from flowllm.stability import HullTable, chgnet_shift, load_hull, sun_rates
 
 METASTABLE = 0.1  # eV/atom; the column "metastable" of the table of crystals
 
@@ -33,11 +33,21 @@ def stability(work: Work) -> StageResult:
     rates = sun_rates(
         above, found.groups, found.novel, n_elements(crystals), thresholds, denominator
     )
-    metrics = [Metric.mean("E_hull", above, "eV/atom", note="of all that have an energy")]
-    for part in rates.below:
+    shift = chgnet_shift()
+    shifted = above - shift.of(crystals)
+    shifted_rates = sun_rates(
+        shifted, found.groups, found.novel, n_elements(crystals), thresholds, denominator
+    )
+    metrics = [
+        Metric.mean("E_hull", above, "eV/atom", note="of all that have an energy"),
+        Metric.mean("E_hull, shifted", shifted, "eV/atom", note="by class of anion"),
+    ]
+    for part, other in zip(rates.below, shifted_rates.below, strict=True):
         stable, sun = _names(part.threshold)
         metrics.append(Metric.of(stable, part.stable_rate, SHARE))
+        metrics.append(Metric.of(f"{stable}, shifted", other.stable_rate, SHARE))
         metrics.append(Metric.of(sun, part.sun_rate, SHARE))
+        metrics.append(Metric.of(f"{sun}, shifted", other.sun_rate, SHARE))
     metrics += [
         Metric.of("unique after relaxation", rates.unique_rate, SHARE),
         Metric.of("novel after relaxation", rates.novel_rate, SHARE),
@@ -58,6 +68,7 @@ def stability(work: Work) -> StageResult:
     columns = {
         "formation_energy": spread(places, formation, total),
         "e_above_hull": spread(places, above, total),
+        "e_above_hull_shifted": spread(places, shifted, total),
         "stable": spread(places, rates.at(0.0).stable.tolist(), total),
         "metastable": spread(places, low.stable.tolist(), total),
         "sun": spread(places, rates.at(0.0).sun.tolist(), total),
@@ -73,6 +84,7 @@ def stability(work: Work) -> StageResult:
     }
     protocol = {
         "hull": hull.describe(),
+        "shifted": f"energies of CHGNet minus their {shift.describe()}",
         "stable": "E_hull < 0 and at least two elements; metastable: E_hull < "
         + ", ".join(f"{t:g}" for t in thresholds if t > 0)
         + " eV/atom; re-relaxed known compounds lie near 0, on either side",

@@ -102,8 +102,9 @@ class OutlineWriter:
             streams = [key(STREAMS[name], seeds[i], draw) for i in waiting]
             watch = replace(self.watch, on_finished=None, on_event=self._renamed(waiting, draw))
             ended = _Ended(completed, waiting, rules, name, self.watch)
+            settings = self.settings.of_composition() if name == "composition" else self.settings
             decode(
-                self.model, self.tokenizer, stems, self.settings, streams, states,
+                self.model, self.tokenizer, stems, settings, streams, states,
                 watch=watch, part=name, ended=ended,
             )  # fmt: skip
             waiting = [i for i in waiting if getattr(completed[i], name) is None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import replace
@@ -27,14 +27,13 @@ from flowllm.methods.language_model.decoding.encoding import (
 from flowllm.methods.language_model.decoding.events import CRYSTAL
 from flowllm.methods.language_model.format_file import load_format, save_format
 from flowllm.methods.language_model.outline import OutlineWriter
-from flowllm.methods.language_model.redraw import Redraws
+from flowllm.methods.language_model.redraw import NO_ROOM, REGROUPS, Ended, Redraws
 from flowllm.methods.language_model.rules import expected_atoms, rule_for, stated
 from flowllm.methods.language_model.settings import FEWEST_TOKENS, SamplingSettings
 from flowllm.runs.identity import digest, weights_digest
-from flowllm.seeds import Stream, generator
-from flowllm.systems.events import Drawn, Rejected
+from flowllm.seeds import Stream, child_seed, generator
+from flowllm.systems.events import Drawn, Event, Rejected
 from flowllm.systems.watch import UNWATCHED, Watch
-from flowllm.text.decoding_state import DecodingState
 from flowllm.text.encoding import encode_prompts
 from flowllm.text.formats.base import TextError, TextFormat
 from flowllm.text.formats.registry import make_format
@@ -154,18 +153,10 @@ class LanguageModelPrior:
         """
         wanted = [self.read(conditions) for conditions in asked]
         settings = self.fit([prompt_of(each) for each in wanted], settings)
-        states: list[DecodingState] | None = None
-        if self.constrained:
-            wanted = self.complete(wanted, settings, seeds, watch=watch)
-            most, pool = self.format.max_atoms, self.pool
-            rules = [rule_for(each, most, pool) for each in wanted]
-            states = self.format.states(self.tokenizer, wanted, rules, settings.overlap)
         found: dict[int, CrystalBatch] = {}
 
         def ended(position: int, text: str | None) -> None:
             reason = f"no end within {settings.max_new_tokens} tokens"
-            if position in redraws.given_up:
-                reason = "no room for the atoms"
             if text is not None:
                 try:
                     crystal = self.format.parse_text(text, str(position))
@@ -180,16 +171,52 @@ class LanguageModelPrior:
                 watch.event(Rejected(position, 0, CRYSTAL, reason))
             watch.finished()
 
-        prompts = [prompt_of(each) for each in wanted]
-        redraws = Redraws(self.model, self.tokenizer, settings, watch)
-        if states is None:
-            decode(
-                self.model, self.tokenizer, prompts, settings, seeds, watch=watch, part=CRYSTAL,
-                ended=ended, lengths=[expected_atoms(each) for each in wanted],
-            )  # fmt: skip
+        if self.constrained:
+            self._constrained(wanted, settings, seeds, watch, ended)
         else:
-            redraws.decode(prompts, seeds, states, ended)
+            decode(
+                self.model, self.tokenizer, [prompt_of(each) for each in wanted], settings, seeds,
+                watch=watch, part=CRYSTAL, ended=ended,
+                lengths=[expected_atoms(each) for each in wanted],
+            )  # fmt: skip
         return CrystalBatch.concatenate(found[position] for position in sorted(found))
+
+    def _constrained(
+        self,
+        wanted: list[Conditions],
+        settings: SamplingSettings,
+        seeds: Sequence[int],
+        watch: Watch,
+        ended: Ended,
+    ) -> None:
+        """Draw texts that keep to what is asked, and those without room again (`redraw`)."""
+        redraws = Redraws(self.model, self.tokenizer, settings, watch)
+        waiting, streams = list(range(len(wanted))), list(seeds)
+        composed: list[Conditions] = []
+        for draw in range(REGROUPS + 1):
+            if draw == 0:
+                wanted[:] = self.complete(wanted, settings, seeds, ("composition",), watch)
+                composed = list(wanted)
+            streams = [
+                seeds[p] if draw == 0 else child_seed(Stream.REGROUP, seeds[p], draw)
+                for p in waiting
+            ]
+            passed = replace(watch, on_event=_under(watch.on_event, waiting))
+            chosen = [composed[p] for p in waiting]
+            chosen = self.complete(chosen, settings, streams, watch=passed)
+            rules = [rule_for(each, self.format.max_atoms, self.pool) for each in chosen]
+            states = self.format.states(self.tokenizer, chosen, rules, settings.overlap)
+            for place, each in zip(waiting, chosen, strict=True):
+                wanted[place] = each
+            prompts = [prompt_of(each) for each in chosen]
+            waiting = redraws.decode(prompts, streams, states, ended, waiting)
+            if not waiting:
+                return
+            if draw < REGROUPS:
+                for place in waiting:
+                    watch.event(Rejected(place, 0, CRYSTAL, NO_ROOM))
+        for place in waiting:
+            ended(place, redraws.roomiest[place][1])
 
     def _refuse_strange(self, crystal: CrystalBatch, asked: Conditions) -> None:
         """Reject elements outside the pool that nothing asks for.
@@ -392,3 +419,13 @@ def perturb(crystal: CrystalBatch, noise: float, seed: int) -> CrystalBatch:
         angles=crystal.angles + noise * rng.standard_normal((1, 3)),
     )
     return moved if moved.volumes[0] > 0 else moved.replace(angles=crystal.angles)
+
+
+def _under(
+    told: Callable[[Event], None] | None, places: Sequence[int]
+) -> Callable[[Event], None] | None:
+    """Passes events on under the positions of all conditions."""
+    if told is None:
+        return None
+    names = list(places)
+    return lambda event: told(replace(event, index=names[event.index]))

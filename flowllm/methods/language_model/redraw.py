@@ -1,7 +1,10 @@
 """Texts whose end is drawn again: what was written first stays, as the composition does.
 
 A symmetric text has group and orbits first, cell and coordinates last. Where the constraints left
-no room between the atoms, the latter are drawn again behind the former.
+no room between the atoms, the latter are drawn again behind the former; where that does not help,
+all behind the composition, with another space group if none is asked for. The composition is never
+drawn again: else large and unusual ones would be written less often than the model thinks of them.
+Of a text that never has room the roomiest draw is taken.
 """
 
 from __future__ import annotations
@@ -19,9 +22,12 @@ from flowllm.systems.events import Event, Rejected
 from flowllm.systems.watch import Watch
 from flowllm.text.decoding_state import DecodingState, Restartable
 
-REDRAWS = 5
-"""How often the end of a text is drawn again before the whole of it is given up."""
+REDRAWS = 4
+"""How often cell and coordinates are drawn again behind the same orbits."""
+REGROUPS = 3
+"""How often space group and orbits are drawn again."""
 CROWDED = "atoms too close; cell and coordinates are drawn again"
+NO_ROOM = "atoms too close in every draw; the space group is drawn again"
 
 Ended = Callable[[int, str | None], None]
 Again = tuple[int, str, Restartable]
@@ -38,7 +44,7 @@ class Redraws:
         settings: how to draw.
         watch: told of tokens and of what is drawn again.
         kept: tokens reported so far, of texts that may be drawn again.
-        given_up: positions of texts that had no room in any draw.
+        roomiest: by position, of texts that had no room so far: clearance and text of the best.
     """
 
     model: PreTrainedModel
@@ -46,7 +52,7 @@ class Redraws:
     settings: SamplingSettings
     watch: Watch
     kept: dict[int, list[Token]] = field(default_factory=dict)
-    given_up: set[int] = field(default_factory=set)
+    roomiest: dict[int, tuple[float, str]] = field(default_factory=dict)
 
     def decode(
         self,
@@ -54,17 +60,25 @@ class Redraws:
         seeds: Sequence[int],
         states: Sequence[DecodingState],
         ended: Ended,
-    ) -> None:
-        """Decode P texts; `ended` is called once for each, with its position and whole text.
+        positions: Sequence[int] | None = None,
+    ) -> list[int]:
+        """Decode P texts; `ended` is called once for each that has room.
 
         Args:
             prompts: P prompts.
             seeds: P seeds.
             states: P states at their beginning.
-            ended: as in `decode`; None for a text without an end, or still without room after
-                `REDRAWS` draws.
+            ended: called with a text's position and the whole of it; with None for one without an
+                end.
+            positions: P names of the texts; by default 0 to P - 1.
+
+        Returns:
+            Positions of the texts without room.
         """
-        places = list(range(len(prompts)))
+        places = list(range(len(prompts)) if positions is None else positions)
+        prompt_of = dict(zip(places, prompts, strict=True))
+        seed_of = dict(zip(places, seeds, strict=True))
+        given_up: list[int] = []
         beginnings = [""] * len(prompts)
         streams: list[int | list[int]] = list(seeds)
         current = list(states)
@@ -81,12 +95,14 @@ class Redraws:
                 again: list[Again] = again,
             ) -> None:
                 place, state = places[row], current[row]
-                restarted = _restarted(state)
+                restarted, room = _restarted(state)
                 if restarted is None or text is None:
                     ended(place, None if text is None else beginnings[row] + text)
-                elif draw == REDRAWS:
-                    self.given_up.add(place)
-                    ended(place, None)
+                    return
+                found = (room, beginnings[row] + text)
+                self.roomiest[place] = max(found, self.roomiest.get(place, found))
+                if draw == REDRAWS:
+                    given_up.append(place)
                 else:
                     self.watch.event(Rejected(place, 0, CRYSTAL, CROWDED))
                     again.append((place, self.tokenizer.decode(restarted.tokens), restarted))
@@ -96,17 +112,18 @@ class Redraws:
                 told = replace(told, on_event=self._passed(places, draw))
             decode(
                 self.model, self.tokenizer,
-                [prompts[p] + b for p, b in zip(places, beginnings, strict=True)],
+                [prompt_of[p] + b for p, b in zip(places, beginnings, strict=True)],
                 self.settings, streams, current, watch=told, part=CRYSTAL, ended=finished,
             )  # fmt: skip
             if not again:
-                return
+                break
             again.sort(key=lambda row: row[0])
             places, beginnings = [p for p, _, _ in again], [b for _, b, _ in again]
             current = [state for _, _, state in again]
-            streams = [key(Stream.REDRAW, seeds[p], draw) for p in places]
+            streams = [key(Stream.REDRAW, seed_of[p], draw) for p in places]
             for place, _, state in again:
                 self._repeat(place, len(state.tokens), draw + 1)
+        return sorted(given_up)
 
     def _passed(self, places: list[int], draw: int) -> Callable[[Event], None]:
         """Passes tokens on under the positions of the prompts and with their draw."""
@@ -128,6 +145,11 @@ class Redraws:
             self.watch.event(token)
 
 
-def _restarted(state: DecodingState) -> Restartable | None:
-    """The state behind what stays, of a text whose atoms had no room; None of any other."""
-    return state.restarted() if isinstance(state, Restartable) and state.crowded else None
+def _restarted(state: DecodingState) -> tuple[Restartable | None, float]:
+    """The state behind what stays, of a text whose atoms had no room, and the room that they had.
+
+    None for any other text.
+    """
+    if isinstance(state, Restartable) and state.room < 1:
+        return state.restarted(), state.room
+    return None, 1.0

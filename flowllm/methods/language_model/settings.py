@@ -6,7 +6,7 @@ Kept apart from the code that needs torch, so that the command line knows them w
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from flowllm.errors import InputError
@@ -125,6 +125,8 @@ class SamplingSettings:
         noise: standard deviation of Gaussian noise on the sampled values, in each value's own unit
             (fractional, Å, degrees).
         overlap: allow atoms on top of each other; otherwise decoding keeps them apart.
+        composition_temperature: of the composition, where the model chooses it; 0 takes that of
+            the rest. A low one prefers the commonest elements and formulas.
         batch_size: texts at a time.
         max_new_tokens: a text that has not ended by then is cut and rejected; None gives it as many
             as the largest cell of the model takes in its text format.
@@ -141,6 +143,10 @@ class SamplingSettings:
     )
     noise: float = setting(0.0, low=0.0, high=0.2, step=0.005, label="Noise σ", short="Noise")
     overlap: bool = setting(False, form=False)
+    composition_temperature: float = setting(
+        0.0, low=0.0, high=2.0, step=0.05, label="Temperature of the composition",
+        short="τ of composition", written=".2f", zero="as τ",
+    )  # fmt: skip
     batch_size: int = setting(256, option=False, form=False)
     max_new_tokens: int | None = setting(None, form=False)
 
@@ -149,6 +155,13 @@ class SamplingSettings:
             raise InputError(f"temperature must be above 0 and finite, not {self.temperature}")
         if self.temperature < COLDEST:  # logits over it would no longer be numbers
             raise InputError(f"temperature must be at least {COLDEST:g}, not {self.temperature}")
+        if self.composition_temperature and not (
+            COLDEST <= self.composition_temperature < math.inf
+        ):
+            raise InputError(
+                f"composition_temperature must be 0, or finite and at least {COLDEST:g}, "
+                f"not {self.composition_temperature}"
+            )
         if not 0 < self.top_p <= 1:
             raise InputError(f"top-p must be in (0, 1], not {self.top_p}")
         if not 0 <= self.noise < math.inf:
@@ -159,3 +172,7 @@ class SamplingSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1, not {value}")
+
+    def of_composition(self) -> SamplingSettings:
+        """How a composition is drawn."""
+        return replace(self, temperature=self.composition_temperature or self.temperature)

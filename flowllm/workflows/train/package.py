@@ -12,6 +12,7 @@ from flowllm.data import load_dataset
 from flowllm.errors import InputError
 from flowllm.methods.base import BasePrior, WrittenSpecies
 from flowllm.methods.language_model.prior import LanguageModelPrior
+from flowllm.methods.templates.ranked import RankedPrior
 from flowllm.runs.files import atomic_write, friendly_os_errors, hidden_neighbour, remove
 from flowllm.systems.protocols import Prior
 from flowllm.systems.recipes import Recipe
@@ -57,6 +58,8 @@ def largest_written(prior: Prior) -> int | None:
     """Atoms of the largest cell that a prior's language model can write; None without one."""
     if isinstance(prior, BasePrior) and isinstance(prior.species, WrittenSpecies):
         prior = prior.species.prior
+    if isinstance(prior, RankedPrior):
+        prior = prior.language_model
     return prior.format.max_atoms if isinstance(prior, LanguageModelPrior) else None
 
 

@@ -86,6 +86,13 @@ def test_space_groups_are_those_of_spglib_before_and_after():
     assert found[f"{name} 0.1", "prior"] == found[f"{name} 0.01", "prior"] == (0.75, 4)
     assert found[f"{name} 0.1", "refined"] == (0.75, 4)
     assert found[f"{name} 0.01", "refined"] == (0.5, 4)
+    above = "supergroup of the one asked, symprec 0.01"
+    assert found[above, "refined"] == (0.0, 4)
+    # cubes where subgroups of the same translations are asked for; iron where rock salt is
+    lower = [Conditions(space_group=g) for g in (216, 225, 47, 225)]
+    higher = shares(figures_of(lower, before, before))
+    assert higher[f"{name} 0.01", "prior"] == (0.0, 4)
+    assert higher[above, "prior"] == (0.5, 4)
     # iron's angle of 109.47 degrees is written as 109
     assert found[f"{name} 0.01", REAL] == (0.75, 4)
 

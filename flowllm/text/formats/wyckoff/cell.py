@@ -65,8 +65,13 @@ class CellWriter:
             fits[np.abs(wholes - np.clip(low, 1, MAX_WHOLE)).argmin()] = True
         return (table.lengths if self.values else table.first_lengths)[fits]
 
-    def advance(self, token: int) -> bool:
-        """Take the next token; True where the cell that it completes leaves atoms too close."""
+    def advance(self, token: int) -> float:
+        """Take the next token.
+
+        Returns:
+            The shortest contact over the shortest allowed, in the cell that it completes; infinite
+            before.
+        """
         table = self.table
         if self.half:
             self.values[-1] += table.decimal_of[token]
@@ -77,7 +82,7 @@ class CellWriter:
             self.values.append(float(table.whole_of[token]))
             self.half = True
         complete = len(self.values) == len(self.parameters) and not self.half
-        return complete and bool(self.clearance([self.values])[0] < CLOSEST)
+        return float(self.clearance([self.values])[0]) if complete else np.inf
 
     def _kept(self, before: list[float], trial: np.ndarray) -> np.ndarray:
         """(K',) places of the values of the present parameter that may stand."""

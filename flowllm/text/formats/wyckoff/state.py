@@ -46,7 +46,8 @@ class WyckoffState:
         overlap: whether atoms may be written on top of each other.
 
     Attributes:
-        crowded: how often no place was left that keeps atoms apart, so that the roomiest was taken.
+        room: the shortest contact so far over the shortest allowed, and 1 at most; below, no place
+            was left that keeps atoms apart, and the roomiest was taken.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class WyckoffState:
     ) -> None:
         self.table, self.rule, self.asked, self.overlap = table, rule, group, overlap
         self.stage = Passage.GROUP
-        self.crowded = 0
+        self.room = 1.0
         self.tokens: list[int] = []  # of group and orbits, which a new draw begins with
         self.group: SpaceGroup | None = None
         self.orbits: OrbitChoice | None = None
@@ -176,7 +177,7 @@ class WyckoffState:
 
     def _advance_cell(self, token: int) -> None:
         assert self.cell is not None
-        self.crowded += self.cell.advance(token)
+        self.room = min(self.room, self.cell.advance(token) / CLOSEST)
         assert self.group is not None
         assert self.orbits is not None
         if len(self.cell.values) < len(CELL_PARAMETERS[self.group.family]) or self.cell.half:
@@ -221,7 +222,7 @@ class WyckoffState:
         point = position.place(np.array(self.values) / 100)
         if not self.overlap:
             clearance = self.around.clearance(number, position, point[None])[0, 0]
-            self.crowded += bool(clearance < CLOSEST)
+            self.room = min(self.room, float(clearance) / CLOSEST)
         self.around.add(number, position, point)
         self.waiting, self.values = self.waiting[1:], []
         if not self.waiting:

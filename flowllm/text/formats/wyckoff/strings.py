@@ -56,8 +56,8 @@ def write(crystal: SymmetricCrystal, within_element: np.ndarray | None = None) -
     inner = np.arange(len(crystal.letters)) if within_element is None else within_element
     ranks = np.array([RANK_OF[SYMBOLS[number]] for number in crystal.elements.tolist()])
     order = np.lexsort((inner, ranks))
-    positions, values = crystal.positions, crystal.free_values()
-    orbits = [f"{SYMBOLS[crystal.elements[k]]} {positions[k].label}" for k in order]
+    values = crystal.free_values()
+    structure = write_structure(crystal, order)
     cell = np.concatenate([crystal.lengths, crystal.angles])
     chosen = CELL_PARAMETERS[crystal.group.family]
     written = [f"{cell[k]:.1f}" if k < 3 else str(round(cell[k])) for k in chosen]
@@ -66,7 +66,19 @@ def write(crystal: SymmetricCrystal, within_element: np.ndarray | None = None) -
         for k in order
         if len(values[k])
     ]
-    return "\n".join([str(crystal.number), *orbits, " ".join(written), *coords])
+    return "\n".join([structure, " ".join(written), *coords])
+
+
+def write_structure(crystal: SymmetricCrystal, order: np.ndarray | None = None) -> str:
+    """The beginning of a text: the space group and the orbits.
+
+    Args:
+        crystal: in its canonical description.
+        order: (k,) places of the orbits as they shall stand; None for the crystal's own order.
+    """
+    places = range(len(crystal.letters)) if order is None else order
+    orbits = [f"{SYMBOLS[crystal.elements[k]]} {crystal.positions[k].label}" for k in places]
+    return "\n".join([str(crystal.number), *orbits])
 
 
 def read(text: str, name: str = "text") -> SymmetricCrystal:

@@ -1,0 +1,103 @@
+"""The loss of the equivariant flow, and its training batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from flowllm.methods.equivariant.noise import noisy_batch
+from flowllm.methods.equivariant.noise_settings import NoiseSettings
+from flowllm.methods.equivariant.targets import SymmetricTargets
+from flowllm.networks.equivariant.network import EquivariantNetwork
+from flowllm.networks.equivariant.settings import EquivariantConfig
+from flowllm.seeds import Stream, generator
+
+
+class EquivariantMatcher(nn.Module):
+    """The network with its training loss: how far it is off the moves to the target.
+
+    Args:
+        config: sizes of the network.
+        strain_weight: Å that the strain's error is multiplied by.
+        softness: Å below which an error counts by its square.
+    """
+
+    def __init__(self, config: EquivariantConfig, strain_weight: float, softness: float) -> None:
+        super().__init__()
+        self.network = EquivariantNetwork(config)
+        self.strain_weight, self.softness = strain_weight, softness
+
+    def forward(
+        self,
+        species: Tensor,
+        frac_coords: Tensor,
+        lattices: Tensor,
+        num_atoms: Tensor,
+        time: Tensor,
+        displacement: Tensor,
+        strain: Tensor,
+    ) -> dict[str, Tensor]:
+        """Losses of a batch of `noise.noisy_batch`.
+
+        Returns:
+            `loss`; `displacement_loss` and `strain_loss`, its parts in Å, means over crystals.
+        """
+        found = self.network(species, frac_coords, lattices, num_atoms, time)
+        crystal = torch.repeat_interleave(torch.arange(len(num_atoms)), num_atoms.cpu())
+        weight = (1.0 / num_atoms.to(found.displacement.dtype))[crystal.to(species.device)]
+        wrong = self._soft((found.displacement - displacement).square().sum(-1))
+        off = self._soft(self.strain_weight**2 * (found.strain - strain).square().sum((1, 2)))
+        moved = (wrong * weight).sum() / len(num_atoms)
+        stretched = off.mean()
+        return {
+            "loss": moved + stretched,
+            "displacement_loss": moved.detach(),
+            "strain_loss": stretched.detach(),
+        }
+
+    def _soft(self, squared: Tensor) -> Tensor:
+        return (squared + self.softness**2).sqrt() - self.softness
+
+
+class NoisyBatches(Dataset[dict[str, Tensor]]):
+    """All batches of a run; item k is the batch of step k, with its own noise.
+
+    Args:
+        targets: the crystals.
+        noise: of their copies.
+        batch_size: crystals in a batch.
+        epochs: passes over the crystals.
+        seed: of order and noise.
+    """
+
+    def __init__(
+        self,
+        targets: SymmetricTargets,
+        noise: NoiseSettings,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+    ) -> None:
+        self.targets, self.noise, self.seed = targets, noise, seed
+        self.batch_size = min(batch_size, len(targets))
+        self.per_epoch = len(targets) // self.batch_size
+        self.epochs = epochs
+        self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return self.per_epoch * self.epochs
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        if not 0 <= step < len(self):
+            raise IndexError(step)
+        epoch, position = divmod(step, self.per_epoch)
+        if self._order[0] != epoch:
+            rng = generator(Stream.BATCH_ORDER, self.seed, epoch)
+            self._order = (epoch, rng.permutation(len(self.targets)))
+        start = position * self.batch_size
+        chosen = self._order[1][start : start + self.batch_size]
+        return noisy_batch(
+            self.targets[chosen], self.noise, generator(Stream.BATCH, self.seed, step)
+        )

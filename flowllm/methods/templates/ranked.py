@@ -1,0 +1,251 @@
+"""Templates and a language model together: each proposes structures, both say how likely they are.
+
+The language model writes the composition where it is open, and one whole crystal. The templates of
+that composition give further structures. Of each structure the templates say how many of the near
+ones have it, and the language model how likely its space group and orbits are; one is drawn by the
+weighted sum. A crystal's cell and coordinates are those of its template or of its text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from flowllm.conditions.conditions import Conditions
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
+from flowllm.errors import InputError
+from flowllm.methods.language_model.prior import LanguageModelPrior, perturb
+from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.methods.language_model.structure_likelihood import structure_log_likelihoods
+from flowllm.methods.templates.dress import dressed
+from flowllm.methods.templates.exchange import drawn
+from flowllm.methods.templates.prior import TemplatePrior, ranked_for
+from flowllm.methods.templates.settings import RankedSettings
+from flowllm.runs.identity import digest
+from flowllm.seeds import Stream, generator
+from flowllm.symmetry.crystal import SymmetricCrystal
+from flowllm.symmetry.normalizer import canonical
+from flowllm.systems.events import Drawn, Event
+from flowllm.systems.watch import UNWATCHED, Watch
+from flowllm.text.formats.wyckoff import strings
+from flowllm.text.formats.wyckoff.contacts import CLOSEST, closest
+from flowllm.text.formats.wyckoff.text_format import WyckoffText
+
+LM, TEMPLATES = "lm", "templates"
+UNSEEN = float(np.log(0.02))
+"""What the templates say of a structure that none of them has."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A structure for a composition.
+
+    Attributes:
+        crystal: in its canonical description.
+        log_share: logarithm of its share of the templates' votes.
+        written: whether the language model wrote it.
+    """
+
+    crystal: SymmetricCrystal
+    log_share: float
+    written: bool
+
+    @property
+    def structure(self) -> str:
+        """Space group and orbits."""
+        return strings.write_structure(self.crystal)
+
+
+class RankedPrior:
+    """A prior of a language model that writes symmetric texts, and of templates.
+
+    Args:
+        language_model: writes in the format `wyckoff`, constrained.
+        templates: nearest training crystals.
+
+    Raises:
+        InputError: a language model that writes otherwise.
+    """
+
+    kind = "templates+language-model"
+    label = "language model and templates"
+    Settings = RankedSettings
+
+    def __init__(self, language_model: LanguageModelPrior, templates: TemplatePrior) -> None:
+        if not isinstance(language_model.format, WyckoffText) or not language_model.constrained:
+            raise InputError("templates are ranked by a compact model of the text format wyckoff")
+        self.language_model, self.templates = language_model, templates
+
+    @property
+    def exact(self) -> frozenset[str]:
+        """Those of the language model."""
+        return self.language_model.exact
+
+    @property
+    def heeded(self) -> frozenset[str]:
+        """Those of the language model."""
+        return self.language_model.heeded
+
+    def limited_to(self, elements: Iterable[str]) -> RankedPrior:
+        """The same with a language model that is limited to some elements."""
+        return RankedPrior(self.language_model.limited_to(elements), self.templates)
+
+    def check(self, asked: Conditions) -> None:
+        """As the language model does."""
+        self.language_model.check(asked)
+
+    def prompt(self, asked: Conditions) -> str:
+        """That of the language model."""
+        return self.language_model.prompt(asked)
+
+    # ---- sampling --------------------------------------------------------------------------
+
+    def sample(
+        self,
+        asked: Sequence[Conditions],
+        settings: RankedSettings,
+        seeds: Sequence[int],
+        watch: Watch = UNWATCHED,
+    ) -> CrystalBatch:
+        """At most one crystal for each of P conditions; an id is their position."""
+        proposals = self.propose(asked, settings, seeds, watch)
+        scores = self.scores(asked, proposals, settings, watch)
+        crystals = []
+        for index, (own, weights, seed) in enumerate(zip(proposals, scores, seeds, strict=True)):
+            if own:
+                chosen = drawn(weights, settings.choice, generator(Stream.RANKED, seed))
+                crystal = own[chosen].crystal
+                cell = crystal.to_primitive(str(index))
+                crystals.append(perturb(cell, settings.noise, seed))
+                text = strings.write(crystal) if watch.on_event else ""
+                watch.event(Drawn(index, 0, text, crystals[-1]))
+            watch.finished()
+        return CrystalBatch.concatenate(crystals)
+
+    def ranked(
+        self,
+        composition: dict[str, int],
+        tries: int,
+        settings: RankedSettings | None = None,
+        seed: int = 0,
+    ) -> list[SymmetricCrystal]:
+        """Up to so many crystals of one composition, the likeliest first, of distinct structures.
+
+        Args:
+            composition: {element: atoms in the primitive cell}.
+            tries: the most crystals.
+            settings: how to draw and rank; at least so many candidates are taken as there are
+                tries.
+            seed: of the texts.
+        """
+        chosen = settings or RankedSettings()
+        chosen = replace(chosen, candidates=max(chosen.candidates, tries))
+        asked = [Conditions(composition=composition)]
+        proposals = self.propose(asked, chosen, [seed])
+        order = np.argsort(-self.scores(asked, proposals, chosen)[0], kind="stable")
+        return [proposals[0][k].crystal for k in order[:tries].tolist()]
+
+    def propose(
+        self,
+        asked: Sequence[Conditions],
+        settings: RankedSettings,
+        seeds: Sequence[int],
+        watch: Watch = UNWATCHED,
+    ) -> list[list[Proposal]]:
+        """Structures for P conditions, each once: of the templates, and one of a text.
+
+        Where the language model comes to no crystal there are none.
+        """
+        texts: dict[int, str] = {}
+
+        def noted(event: Event) -> None:
+            if isinstance(event, Drawn):
+                texts[event.index] = event.text
+            elif watch.on_event is not None:
+                watch.event(event)
+
+        inner = replace(watch, on_finished=None, on_event=noted)
+        shared = {f.name: getattr(settings, f.name) for f in fields(SamplingSettings)}
+        self.language_model.sample(asked, SamplingSettings(**shared), seeds, inner)
+        found: list[list[Proposal]] = []
+        for index, conditions in enumerate(asked):
+            watch.step()
+            if index not in texts:
+                found.append([])
+                continue
+            written = canonical(strings.read(texts[index]))
+            found.append(self._beside(written, conditions.space_group, settings))
+        return found
+
+    def scores(
+        self,
+        asked: Sequence[Conditions],
+        proposals: Sequence[Sequence[Proposal]],
+        settings: RankedSettings,
+        watch: Watch = UNWATCHED,
+    ) -> list[np.ndarray]:
+        """For each conditions, the scores of its proposals: the higher the likelier."""
+        flat = [proposal for own in proposals for proposal in own]
+        stated = [
+            replace(conditions, composition=composition_of(proposal.crystal), prompt=None)
+            for conditions, own in zip(asked, proposals, strict=True)
+            for proposal in own
+        ]
+        nats = structure_log_likelihoods(
+            self.language_model, stated, [proposal.crystal for proposal in flat], watch
+        )
+        shares = np.array([proposal.log_share for proposal in flat])
+        total = shares + settings.likelihood * nats
+        return np.split(total, np.cumsum([len(own) for own in proposals])[:-1])
+
+    def _beside(
+        self, written: SymmetricCrystal, space_group: int | None, settings: RankedSettings
+    ) -> list[Proposal]:
+        """The structures of templates, and that of a text where it is another."""
+        cell = {NUMBER_OF[s]: n for s, n in composition_of(written).items()}
+        ranked = ranked_for(
+            self.templates.ranking, cell, space_group, settings.candidates, settings.same_formula
+        )
+        found: dict[str, Proposal] = {}
+        for candidate in ranked:
+            crystal = dressed(self.templates.table, candidate)
+            if settings.overlap or closest(crystal) >= CLOSEST:
+                proposal = Proposal(canonical(crystal), candidate.log_share, False)
+                found.setdefault(proposal.structure, proposal)
+        own = Proposal(written, UNSEEN, True)
+        found.setdefault(own.structure, own)
+        return list(found.values())
+
+    # ---- files -----------------------------------------------------------------------------
+
+    def save(self, folder: Path, half: bool = False) -> None:
+        """Write lm/ and templates/."""
+        self.language_model.save(folder / LM, half)
+        self.templates.save(folder / TEMPLATES)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> RankedPrior:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: a part is missing or damaged.
+        """
+        return cls(
+            LanguageModelPrior.load(folder / LM, device), TemplatePrior.load(folder / TEMPLATES)
+        )
+
+    def digest(self) -> str:
+        """Of both parts."""
+        return digest(self.kind, self.language_model.digest(), self.templates.digest())
+
+
+def composition_of(crystal: SymmetricCrystal) -> dict[str, int]:
+    """{element: atoms in the primitive cell}."""
+    found: dict[str, int] = {}
+    for z, position in zip(crystal.elements.tolist(), crystal.positions, strict=True):
+        found[SYMBOLS[z]] = found.get(SYMBOLS[z], 0) + position.atoms
+    return found

@@ -1,0 +1,83 @@
+"""What can be set about templates; apart from the code, so that the command line loads it fast."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from flowllm.errors import InputError
+from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.settings import setting
+
+
+@dataclass(frozen=True)
+class TemplateSettings:
+    """How crystals are made of templates.
+
+    Attributes:
+        choice: temperature at which one of the likely structures is drawn; 0 takes the likeliest.
+        exchange: temperature at which elements are exchanged where the composition is open; 0 takes
+            the most alike element.
+        same_formula: take templates of the formula that is asked for too; otherwise only of others.
+        candidates: structures to choose from.
+
+    Raises:
+        InputError: a value out of its range.
+    """
+
+    choice: float = setting(0.5, low=0.0, high=2.0, step=0.05, label="Choice of structure τ")
+    exchange: float = setting(0.3, low=0.0, high=2.0, step=0.05, label="Exchange of elements τ")
+    same_formula: bool = setting(True)
+    candidates: int = setting(20, form=False)
+
+    def __post_init__(self) -> None:
+        check_ranking(self.choice, self.candidates)
+        if not 0 <= self.exchange < math.inf:
+            raise InputError(f"exchange must be at least 0 and finite, not {self.exchange}")
+
+
+@dataclass(frozen=True)
+class RankedSettings(SamplingSettings):
+    """How texts are drawn, and how one of them or of the templates is chosen.
+
+    Attributes:
+        temperature: logits are divided by it; above 0, and the lower, the likelier the crystals.
+        top_p: nucleus, in (0, 1]; tokens are drawn from the likeliest that add up to this
+            probability.
+        noise: standard deviation of Gaussian noise on the sampled values, in each value's own unit
+            (fractional, Å, degrees).
+        overlap: allow atoms on top of each other; otherwise decoding keeps them apart.
+        batch_size: texts at a time.
+        max_new_tokens: a text that has not ended by then is cut and rejected; None gives it as many
+            as the largest cell of the model takes in its text format.
+        choice: temperature at which one of the likely structures is drawn; 0 takes the likeliest.
+        same_formula: take templates of the formula that is asked for too; otherwise only of others.
+        candidates: structures of templates to choose from, beside the text's own.
+        likelihood: weight of the language model's log-likelihood beside that of the templates.
+
+    Raises:
+        InputError: a value out of its range.
+    """
+
+    choice: float = setting(0.5, low=0.0, high=2.0, step=0.05, label="Choice of structure τ")
+    same_formula: bool = setting(True)
+    candidates: int = setting(6, form=False)
+    likelihood: float = setting(0.5, low=0.0, high=2.0, step=0.05, label="Weight of likelihood")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranking(self.choice, self.candidates)
+        if not 0 <= self.likelihood < math.inf:
+            raise InputError(f"likelihood must be at least 0 and finite, not {self.likelihood}")
+
+
+def check_ranking(choice: float, candidates: int) -> None:
+    """Refuse a temperature below 0, and nothing to choose from.
+
+    Raises:
+        InputError: names it.
+    """
+    if not 0 <= choice < math.inf:
+        raise InputError(f"choice must be at least 0 and finite, not {choice}")
+    if candidates < 1:
+        raise InputError(f"candidates must be at least 1, not {candidates}")

@@ -1,0 +1,173 @@
+"""Message passing with scalars and vectors (PaiNN, Schütt et al., ICML 2021), for crystals.
+
+Scalars see distances, vectors sum directions, and their products see angles. Displacements of atoms
+and a symmetric strain of the cell come out. Nothing depends on axes, origin, choice of cell or
+order of atoms; everything vanishes smoothly at the cutoff. Atoms that an operation of the space
+group exchanges get displacements that it exchanges: the symmetry of the input is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from flowllm.errors import InputError
+from flowllm.networks.equivariant.neighbours import Edges, neighbours
+from flowllm.networks.equivariant.settings import EquivariantConfig
+
+ELEMENTS = 119  # embeddings, by atomic number
+NEIGHBOURS = 30.0  # about as many as an atom has: sums over them are divided by it
+
+
+class Moves(NamedTuple):
+    """What the network says of B crystals of N atoms in all.
+
+    Attributes:
+        displacement: (N, 3) in Å, its mean over each crystal removed.
+        strain: (B, 3, 3) symmetric, the logarithm of a stretch of the cell.
+    """
+
+    displacement: Tensor
+    strain: Tensor
+
+
+class EquivariantNetwork(nn.Module):
+    """Displacements and strain from species, coordinates and cells.
+
+    Args:
+        config: its sizes.
+    """
+
+    def __init__(self, config: EquivariantConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden = config.hidden
+        self.species = nn.Embedding(ELEMENTS, hidden)
+        self.time = nn.Linear(1, hidden) if config.timed else None
+        self.layers = nn.ModuleList(Layer(hidden, config.basis) for _ in range(config.layers))
+        self.pair = nn.Linear(config.basis, hidden)
+        self.ends = nn.Linear(2 * hidden, hidden)
+        self.stretch = nn.Linear(hidden, 1)
+        self.move = nn.Linear(hidden, 1, bias=False)
+        nn.init.normal_(self.stretch.weight, std=0.01)
+        nn.init.zeros_(self.stretch.bias)
+
+    def forward(
+        self,
+        species: Tensor,
+        frac_coords: Tensor,
+        lattices: Tensor,
+        num_atoms: Tensor,
+        time: Tensor | None = None,
+    ) -> Moves:
+        """What moves.
+
+        Args:
+            species: (N,) atomic numbers.
+            frac_coords: (N, 3).
+            lattices: (B, 3, 3) in Å, vectors as rows.
+            num_atoms: (B,).
+            time: (B,), of a network that takes it.
+        """
+        config = self.config
+        edges = neighbours(frac_coords, lattices, num_atoms, config.cutoff)
+        crystal = torch.repeat_interleave(
+            torch.arange(len(num_atoms), device=species.device), num_atoms
+        )
+        distance = edges.vector.norm(dim=-1)
+        direction = edges.vector / distance[:, None]
+        radial, fade = radial_basis(distance, config.basis, config.cutoff)
+        scalars = self.species(species)
+        if self.time is not None:
+            if time is None:
+                raise InputError("this network needs the time")
+            scalars = scalars + self.time(time[:, None])[crystal]
+        vectors = scalars.new_zeros(len(species), 3, config.hidden)
+        for layer in self.layers:
+            scalars, vectors = layer(scalars, vectors, edges, direction, radial, fade)
+        moved = self.move(vectors)[..., 0]
+        left, right = self.ends.weight.chunk(2, dim=1)  # of an atom as centre and as neighbour
+        pair = (
+            (scalars @ left.T)[edges.centre] + (scalars @ right.T)[edges.neighbour] + self.ends.bias
+        ) * self.pair(radial)
+        weight = self.stretch(nn.functional.silu(pair)) * fade[:, None]
+        outer = (weight * direction)[:, :, None] * direction[:, None, :]
+        per_atom = outer.new_zeros(len(species), 3, 3).index_add(0, edges.centre, outer)
+        return Moves(
+            moved - _mean(moved, crystal, num_atoms)[crystal],
+            _mean(per_atom, crystal, num_atoms) / NEIGHBOURS**0.5,
+        )
+
+
+class Layer(nn.Module):
+    """One round of messages and the update of each atom."""
+
+    def __init__(self, hidden: int, basis: int) -> None:
+        super().__init__()
+        self.before = nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(),
+                                    nn.Linear(hidden, 3 * hidden))  # fmt: skip
+        self.radial = nn.Linear(basis, 3 * hidden, bias=False)
+        self.mix = nn.Linear(hidden, 2 * hidden, bias=False)
+        self.update = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.SiLU(),
+                                    nn.Linear(hidden, 3 * hidden))  # fmt: skip
+        self.norm = nn.LayerNorm(hidden)
+
+    def forward(
+        self,
+        scalars: Tensor,
+        vectors: Tensor,
+        edges: Edges,
+        direction: Tensor,
+        radial: Tensor,
+        fade: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """New scalars (N, H) and vectors (N, 3, H) from those of the neighbours."""
+        sent = self.before(self.norm(scalars))[edges.neighbour]
+        sent = sent * self.radial(radial) * fade[:, None]
+        plain, along, through = sent.chunk(3, -1)
+        scale = NEIGHBOURS**-0.5
+        scalars = scalars + scale * _sum(plain, edges.centre, len(scalars))
+        arrows = (
+            direction[:, :, None] * along[:, None] + vectors[edges.neighbour] * through[:, None]
+        )
+        vectors = vectors + scale * _sum(arrows, edges.centre, len(scalars))
+        return self.alone(scalars, vectors)
+
+    def alone(self, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """The update of each atom from its own scalars (N, H) and vectors (N, 3, H)."""
+        left, right = self.mix(vectors).chunk(2, -1)
+        length = (right.square().sum(1) + 1e-8).sqrt()
+        keep, gate, product = self.update(torch.cat([self.norm(scalars), length], -1)).chunk(3, -1)
+        scalars = scalars + keep + product * (left * right).sum(1)
+        return scalars, vectors + gate[:, None] * left
+
+
+def radial_basis(distance: Tensor, count: int, cutoff: float) -> tuple[Tensor, Tensor]:
+    """(E, K) Bessel functions of distances (E,), and (E,) a factor that fades at the cutoff.
+
+    DimeNet's (Gasteiger et al., ICLR 2020): sines over the distance, and a polynomial whose first
+    and second derivative vanish at the cutoff too.
+    """
+    scaled = distance / cutoff
+    orders = torch.arange(1, count + 1, device=distance.device, dtype=distance.dtype)
+    waves = torch.sin(math.pi * orders * scaled[:, None]) / scaled[:, None]
+    power = 6
+    fade = (
+        1
+        - (power + 1) * (power + 2) / 2 * scaled**power
+        + power * (power + 2) * scaled ** (power + 1)
+        - power * (power + 1) / 2 * scaled ** (power + 2)
+    )
+    return waves * (2 / cutoff) ** 0.5, torch.where(scaled < 1, fade, torch.zeros_like(fade))
+
+
+def _sum(values: Tensor, place: Tensor, count: int) -> Tensor:
+    return values.new_zeros(count, *values.shape[1:]).index_add(0, place, values)
+
+
+def _mean(values: Tensor, crystal: Tensor, num_atoms: Tensor) -> Tensor:
+    total = _sum(values, crystal, len(num_atoms))
+    return total / num_atoms.to(values.dtype).reshape(-1, *[1] * (values.ndim - 1))

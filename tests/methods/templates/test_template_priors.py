@@ -1,0 +1,176 @@
+"""The priors made of templates: promises, what they draw for conditions, what is chosen of it."""
+
+import numpy as np
+import pytest
+
+from flowllm.conditions.conditions import Conditions
+from flowllm.crystals.contacts import shortest_contacts
+from flowllm.errors import InputError
+from flowllm.methods.language_model.structure_likelihood import structure_log_likelihoods
+from flowllm.methods.templates.prior import TemplatePrior
+from flowllm.methods.templates.ranked import RankedPrior, composition_of
+from flowllm.methods.templates.settings import RankedSettings, TemplateSettings
+from flowllm.methods.templates.similarity import shipped_similarity
+from flowllm.methods.templates.table import TemplateTable
+from flowllm.symmetry.find import find_symmetry
+from flowllm.systems.testing import check_prior
+from flowllm.text.formats.wyckoff import strings
+
+ROCKSALT = Conditions(composition={"Na": 1, "Cl": 1})
+ASKED = [ROCKSALT, Conditions(num_atoms=4), Conditions(formula="CaF2"), Conditions()]
+
+
+@pytest.fixture(scope="module")
+def ranked(symmetric_model, templates):
+    return RankedPrior(symmetric_model, templates)
+
+
+@pytest.fixture(scope="module")
+def fewer(symmetric):
+    return TemplatePrior(TemplateTable.build(symmetric[:200]), shipped_similarity())
+
+
+def test_templates_keep_the_promises_of_a_prior(templates, fewer, tmp_path):
+    check_prior(templates, tmp_path, ASKED, different=fewer)
+
+
+def test_templates_beside_a_language_model_keep_them_too(ranked, symmetric_model, fewer, tmp_path):
+    asked = [ROCKSALT, Conditions(num_atoms=3), Conditions(elements=("Mg", "O"), num_atoms=2)]
+    hot = RankedSettings(temperature=1.0, top_p=1.0, overlap=True)
+    check_prior(ranked, tmp_path, asked, hot, RankedPrior(symmetric_model, fewer))
+
+
+def test_crystals_are_exactly_symmetric_and_their_atoms_apart(templates):
+    crystals = templates.sample([Conditions()] * 60, TemplateSettings(), range(60))
+    assert len(crystals) > 50
+    groups = [find_symmetry(crystal, 0.001).number for crystal in crystals]
+    assert np.mean(np.array(groups) == 1) < 0.05
+    assert (shortest_contacts(crystals).margin < 0).mean() < 0.15
+    assert len({str(c) for c in crystals.compositions}) > 50
+
+
+def test_cold_exchanges_stay_with_the_likest_elements(templates):
+    table, similarity = templates.table, templates.similarity
+    near = similarity.between_elements()
+    rng = np.random.default_rng(0)
+
+    def moved(temperature):
+        distances = []
+        for row in range(0, len(table), 5):
+            own = table.counts(row)
+            new = templates.exchange.composition(row, temperature, rng)
+            assert sorted(new.values()) == sorted(own.values())
+            assert new != own
+            for z, count in new.items():
+                distances.append(min(near[z, k] for k, n in own.items() if n == count))
+        return np.mean(distances)
+
+    assert moved(0.0) < moved(0.3) < moved(3.0)
+
+
+def test_the_likeliest_structure_is_drawn_at_zero_and_others_when_hot(templates):
+    asked, seeds = [ROCKSALT] * 20, range(20)
+
+    def groups(choice):
+        drawn = templates.sample(asked, TemplateSettings(choice=choice, same_formula=False), seeds)
+        return {find_symmetry(crystal).number for crystal in drawn}
+
+    first = templates.candidates({"Na": 1, "Cl": 1}, 1, same_formula=False)[0]
+    assert groups(0.0) == {first.number}
+    assert len(groups(2.0)) > 1
+
+
+def test_a_space_group_is_kept_where_templates_have_it(templates):
+    asked = [Conditions(composition={"Na": 1, "Cl": 1}, space_group=221)] * 5
+    drawn = templates.sample(asked, TemplateSettings(), range(5))
+    assert {find_symmetry(crystal).number for crystal in drawn} == {221}
+
+
+def test_what_no_template_has_is_refused(templates):
+    with pytest.raises(InputError, match="stoichiometry of Na7 Cl9"):
+        templates.check(Conditions(composition={"Na": 7, "Cl": 9}))
+    with pytest.raises(InputError, match="19 atoms"):
+        templates.check(Conditions(num_atoms=19))
+    with pytest.raises(InputError, match="asked together"):
+        templates.check(Conditions(formula="NaCl", num_atoms=3))
+    with pytest.raises(InputError, match="no template"):
+        TemplatePrior(TemplateTable.build([]), shipped_similarity())
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: TemplateSettings(choice=-1), "choice"),
+        (lambda: TemplateSettings(exchange=float("inf")), "exchange"),
+        (lambda: TemplateSettings(candidates=0), "candidates"),
+        (lambda: RankedSettings(likelihood=-0.1), "likelihood"),
+        (lambda: RankedSettings(temperature=0), "temperature"),
+    ],
+)
+def test_settings_out_of_range_are_refused(made, said):
+    with pytest.raises(InputError, match=said):
+        made()
+
+
+# ---- ranked by a language model ------------------------------------------------------------------
+
+
+def test_structures_of_one_composition_have_probabilities_that_add_up(symmetric_model, symmetric):
+    """The nats of a structure and of its text's rest are those of the whole text."""
+    from flowllm.crystals.batch import CrystalBatch
+    from flowllm.data.dataset import CrystalSet
+    from flowllm.methods.language_model.likelihood import score
+
+    crystals = symmetric[:12]
+    batch = CrystalBatch.concatenate(c.to_primitive(str(k)) for k, c in enumerate(crystals))
+    groups = np.array([float(c.number) for c in crystals])
+    texts = [strings.write(c) for c in crystals]
+    asked = [Conditions(composition=composition_of(c)) for c in crystals]
+    nats = structure_log_likelihoods(symmetric_model, asked, crystals)
+    data = CrystalSet(batch, {"space_group": groups})
+    whole = score(
+        symmetric_model.model, symmetric_model.tokenizer, data,
+        given=(), texts=texts, text_format=symmetric_model.format,
+    )  # fmt: skip
+    assert (nats < 0).all()
+    assert (nats > whole.total).all()
+    alone = [structure_log_likelihoods(symmetric_model, [a], [c])[0]
+             for a, c in zip(asked, crystals, strict=True)]  # fmt: skip
+    np.testing.assert_allclose(alone, nats, rtol=1e-4)
+
+
+def test_a_model_of_other_texts_is_refused(system, templates, symmetric):
+    with pytest.raises(InputError, match="wyckoff"):
+        RankedPrior(system.prior, templates)
+    with pytest.raises(InputError, match="wyckoff, not gruver"):
+        structure_log_likelihoods(system.prior, [ROCKSALT], symmetric[:1])
+
+
+def test_proposals_are_distinct_and_hold_the_text_of_the_model(ranked):
+    asked = [ROCKSALT, Conditions(composition={"Sr": 1, "Ti": 1, "O": 3})]
+    for own in ranked.propose(asked, RankedSettings(), [3, 4]):
+        structures = [proposal.structure for proposal in own]
+        assert len(set(structures)) == len(structures)
+        assert any(not proposal.written for proposal in own)
+        assert sum(proposal.written for proposal in own) <= 1
+
+
+def test_tries_go_down_the_ranking_and_never_repeat(ranked):
+    settings = RankedSettings(likelihood=0.0)
+    found = ranked.ranked({"Na": 1, "Cl": 1}, 4, settings)
+    structures = [strings.write_structure(crystal) for crystal in found]
+    assert len(set(structures)) == 4
+    likeliest = ranked.templates.candidates({"Na": 1, "Cl": 1}, 1)[0]
+    assert structures[0] == strings.write_structure(likeliest)
+    one = ranked.sample([ROCKSALT], RankedSettings(likelihood=0.0, choice=0.0), [0])
+    assert find_symmetry(one).number == likeliest.number
+
+
+def test_the_weight_of_the_likelihood_decides(ranked):
+    proposals = ranked.propose([ROCKSALT], RankedSettings(candidates=20), [0])
+    scores = {w: ranked.scores([ROCKSALT], proposals, RankedSettings(likelihood=w))[0]
+              for w in (0.0, 1.0, 2.0)}  # fmt: skip
+    np.testing.assert_allclose(scores[2.0] - scores[1.0], scores[1.0] - scores[0.0], rtol=1e-9)
+    shares = [proposal.log_share for proposal in proposals[0]]
+    np.testing.assert_allclose(scores[0.0], shares)
+    assert len(np.unique(scores[1.0] - scores[0.0])) > 1
