@@ -49,15 +49,16 @@ class EquivariantNetwork(nn.Module):
         self.time = nn.Linear(1, hidden) if config.timed else None
         self.layers = nn.ModuleList(Layer(hidden, config.basis) for _ in range(config.layers))
         self.norm = nn.LayerNorm(hidden)
-        self.breathe = nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, 1))
+        last = nn.Linear(hidden, 1)
+        self.breathe = nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), last)
         self.pair = nn.Linear(config.basis, hidden)
         self.ends = nn.Linear(2 * hidden, hidden)
         self.stretch = nn.Linear(hidden, 1)
         self.move = nn.Linear(hidden, 1, bias=False)
         nn.init.normal_(self.stretch.weight, std=0.01)
         nn.init.zeros_(self.stretch.bias)
-        nn.init.zeros_(self.breathe[2].weight)
-        nn.init.zeros_(self.breathe[2].bias)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(
         self,
