@@ -69,7 +69,7 @@ class RankedSettings(SamplingSettings):
     choice: float = setting(0.5, low=0.0, high=2.0, step=0.05, label="Choice of structure τ")
     same_formula: bool = setting(True)
     candidates: int = setting(6, form=False)
-    likelihood: float = setting(0.5, low=0.0, high=2.0, step=0.05, label="Weight of likelihood")
+    likelihood: float = setting(0.05, low=0.0, high=2.0, step=0.05, label="Weight of likelihood")
 
     def __post_init__(self) -> None:
         super().__post_init__()
