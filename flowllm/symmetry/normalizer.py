@@ -99,15 +99,16 @@ def _cell(group: SpaceGroup, crystal: SymmetricCrystal, place: int) -> np.ndarra
 
 
 def _best_cells(group: SpaceGroup, cells: list[np.ndarray]) -> list[int]:
-    """Cosets with the shortest axes a and c and the least obtuse β; all but of monoclinic ones."""
+    """Cosets with the shortest axes a and c and the least obtuse β; of other families all."""
     places = list(range(len(cells)))
     if group.family != "monoclinic":
         return places
     obtuse = [p for p in places if cells[p][4] >= 90 - SAME_ANGLE] or places
     least = min(cells[p][0] + cells[p][2] for p in obtuse)
     short = [p for p in obtuse if cells[p][0] + cells[p][2] < least + SAME_LENGTH]
-    straight = min(cells[p][4] for p in short)
-    return [p for p in short if cells[p][4] < straight + SAME_ANGLE]
+    bend = {p: abs(cells[p][4] - 90) for p in short}  # 89.6° and 90.4° are of one crystal
+    least = min(bend.values())
+    return [p for p in short if bend[p] < least + SAME_ANGLE]
 
 
 def letter_maps(number: int) -> list[dict[str, str]]:

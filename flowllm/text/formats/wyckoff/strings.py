@@ -103,6 +103,11 @@ def read(text: str, name: str = "text") -> SymmetricCrystal:
         place += 1
     if not letters:
         raise TextError(f"{name}: no orbit stands behind the space group")
+    fixed = [x for x in letters if not group.positions[x].free]
+    twice = next((x for x in fixed if fixed.count(x) > 1), None)
+    if twice is not None:
+        label = group.positions[twice].label
+        raise TextError(f"{name}: position {label} has no free coordinate and is taken twice")
     lengths, angles = _cell(lines[place : place + 1], group.family, name)
     coords = []
     place += 1
@@ -118,10 +123,6 @@ def read(text: str, name: str = "text") -> SymmetricCrystal:
         coords.append(position.place(values))
     if place < len(lines):
         raise TextError(f"{name}: line {place + 1}: {lines[place][:40]!r} stands behind the end")
-    fixed = [x for x in letters if not group.positions[x].free]
-    twice = next((x for x in fixed if fixed.count(x) > 1), None)
-    if twice is not None:
-        raise TextError(f"{name}: position {twice} holds one atom only, and is taken twice")
     return SymmetricCrystal(
         number, lengths, angles, np.array(elements), tuple(letters), np.array(coords)
     )
