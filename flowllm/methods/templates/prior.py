@@ -98,7 +98,7 @@ class TemplatePrior:
                 watch.event(Rejected(index, 0, STRUCTURE, reason))
             else:
                 crystals.append(found.to_primitive(str(index)))
-                text = strings.write(found) if watch.on_event else ""
+                text = strings.write(canonical(found)) if watch.on_event else ""
                 watch.event(Drawn(index, 0, text, crystals[-1]))
             watch.finished()
         return CrystalBatch.concatenate(crystals)
@@ -123,7 +123,7 @@ class TemplatePrior:
             chosen = ranked.pop(drawn(scores, settings.choice, rng))
             crystal = dressed(self.table, chosen)
             if closest(crystal) >= CLOSEST:
-                return canonical(crystal)
+                return crystal
         return None
 
     def _candidates(

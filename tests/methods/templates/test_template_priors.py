@@ -6,7 +6,10 @@ import pytest
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.contacts import shortest_contacts
 from flowllm.errors import InputError
-from flowllm.methods.language_model.structure_likelihood import structure_log_likelihoods
+from flowllm.methods.language_model.structure_likelihood import (
+    structure_log_likelihoods,
+    structure_of,
+)
 from flowllm.methods.templates.prior import TemplatePrior
 from flowllm.methods.templates.ranked import RankedPrior, composition_of
 from flowllm.methods.templates.settings import RankedSettings, TemplateSettings
@@ -158,10 +161,10 @@ def test_proposals_are_distinct_and_hold_the_text_of_the_model(ranked):
 def test_tries_go_down_the_ranking_and_never_repeat(ranked):
     settings = RankedSettings(likelihood=0.0)
     found = ranked.ranked({"Na": 1, "Cl": 1}, 4, settings)
-    structures = [strings.write_structure(crystal) for crystal in found]
+    structures = [structure_of(crystal) for crystal in found]
     assert len(set(structures)) == 4
     likeliest = ranked.templates.candidates({"Na": 1, "Cl": 1}, 1)[0]
-    assert structures[0] == strings.write_structure(likeliest)
+    assert structures[0] == structure_of(likeliest)
     one = ranked.sample([ROCKSALT], RankedSettings(likelihood=0.0, choice=0.0), [0])
     assert find_symmetry(one).number == likeliest.number
 

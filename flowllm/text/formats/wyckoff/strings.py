@@ -20,6 +20,7 @@ Orbits stand by the electronegativity of their element, then by letter, then by 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -57,7 +58,8 @@ def write(crystal: SymmetricCrystal, within_element: np.ndarray | None = None) -
     ranks = np.array([RANK_OF[SYMBOLS[number]] for number in crystal.elements.tolist()])
     order = np.lexsort((inner, ranks))
     values = crystal.free_values()
-    structure = write_structure(crystal, order)
+    elements = crystal.elements.tolist()
+    structure = write_structure(crystal.number, [(elements[k], crystal.letters[k]) for k in order])
     cell = np.concatenate([crystal.lengths, crystal.angles])
     chosen = CELL_PARAMETERS[crystal.group.family]
     written = [f"{cell[k]:.1f}" if k < 3 else str(round(cell[k])) for k in chosen]
@@ -69,16 +71,16 @@ def write(crystal: SymmetricCrystal, within_element: np.ndarray | None = None) -
     return "\n".join([structure, " ".join(written), *coords])
 
 
-def write_structure(crystal: SymmetricCrystal, order: np.ndarray | None = None) -> str:
+def write_structure(number: int, orbits: Iterable[tuple[int, str]]) -> str:
     """The beginning of a text: the space group and the orbits.
 
     Args:
-        crystal: in its canonical description.
-        order: (k,) places of the orbits as they shall stand; None for the crystal's own order.
+        number: of the space group.
+        orbits: (atomic number, letter) of each, as they shall stand.
     """
-    places = range(len(crystal.letters)) if order is None else order
-    orbits = [f"{SYMBOLS[crystal.elements[k]]} {crystal.positions[k].label}" for k in places]
-    return "\n".join([str(crystal.number), *orbits])
+    positions = space_group(number).positions
+    lines = [f"{SYMBOLS[element]} {positions[letter].label}" for element, letter in orbits]
+    return "\n".join([str(number), *lines])
 
 
 def read(text: str, name: str = "text") -> SymmetricCrystal:
