@@ -68,7 +68,7 @@ def test_real_texts_are_accepted_token_by_token(tokenizer, reduced):
                     state.advance(token)
                 else:
                     accepted[name, overlap] += 1
-                    assert not state.crowded
+                    assert state.room == 1
     assert all(accepted[name, True] == len(reduced) for name in rules)
     assert all(accepted[name, False] >= 0.97 * len(reduced) for name in rules)
 
@@ -101,7 +101,7 @@ def test_random_walks_give_what_is_asked(tokenizer, cell, groups, overlap):
             whole = crystal.to_conventional()
             low, high = volume_range(whole.atomic_numbers)
             assert 0.99 * low <= whole.volumes[0] <= 1.01 * high, text
-            if state.crowded or overlap:
+            if state.room < 1 or overlap:
                 continue
             free += 1
             assert closest(crystal) >= CLOSEST - 1e-9
@@ -193,14 +193,14 @@ def crowded_state(tokenizer) -> WyckoffState:
     return state
 
 
-def test_what_has_no_room_counts_as_crowded(tokenizer):
+def test_what_has_no_room_is_noticed(tokenizer):
     state = crowded_state(tokenizer)
-    assert state.crowded == 1 and state.stage is Passage.END
+    assert 0 < state.room < 1 and state.stage is Passage.END
     roomy = state_of(tokenizer, CompositionRule(20, ({"Cs": 1, "I": 1},)), 221)
     for token in tokenizer.convert_tokens_to_ids(["221", "\nCs", " 1a", "\nI", " 1b", "\n4", ".6"]):
         assert token in roomy.allowed()
         roomy.advance(token)
-    assert not roomy.crowded
+    assert roomy.room == 1
 
 
 def test_a_restarted_state_keeps_group_and_orbits(tokenizer):
@@ -208,7 +208,7 @@ def test_a_restarted_state_keeps_group_and_orbits(tokenizer):
     assert isinstance(state, Restartable)
     again = state.restarted()
     words = ["221", "\nCs", " 1a", "\nI", " 1b"]
-    assert tokenizer.convert_ids_to_tokens(again.tokens) == words and again.crowded == 0
+    assert tokenizer.convert_ids_to_tokens(again.tokens) == words and again.room == 1
     assert again.stage is Passage.ORBITS and again.rule is state.rule
     rng = np.random.default_rng(0)
     rest = text_of(tokenizer, walk(again, rng))
