@@ -148,15 +148,15 @@ def test_the_refiner_meets_the_protocol(network, mp20_crystals, tmp_path):
 
 def test_files_give_the_same_refiner(network, mp20_crystals, tmp_path):
     refiner = EquivariantRefiner(network)
-    refiner.save_pretrained(tmp_path, half=False)
-    loaded = EquivariantRefiner.from_pretrained(tmp_path)
+    refiner.save(tmp_path)
+    loaded = EquivariantRefiner.load(tmp_path)
     assert loaded.digest() == refiner.digest()
     some = mp20_crystals[:3]
     np.testing.assert_array_equal(loaded.refine(some).frac_coords, refiner.refine(some).frac_coords)
     config = tmp_path / "config.json"
     config.write_text(config.read_text().replace('"hidden": 16', '"hidden": 17'))
     with pytest.raises(InputError, match=str(tmp_path)):
-        EquivariantRefiner.from_pretrained(tmp_path)
+        EquivariantRefiner.load(tmp_path)
 
 
 def test_open_species_and_flat_cells_are_refused_by_name(network, mp20_crystals):
