@@ -22,6 +22,7 @@ def setting(
     *,
     factory: Callable[[], Any] | Any = MISSING,
     option: bool | str = True,
+    also: Sequence[str] = (),
     type: Any = None,
     read: Callable[[str], Any] | None = None,
     about: str = "",
@@ -42,6 +43,7 @@ def setting(
         default: its default.
         factory: makes the default, for one that may be changed.
         option: False keeps it off the command line; a text is the option's name there.
+        also: further names of the option, as of former versions.
         type: of the option, where it is not that of the field.
         read: the text of the option -> the value; raises InputError.
         about: help, where the docstring of the class has none.
@@ -57,9 +59,9 @@ def setting(
         zero: what is written instead of 0, as in "off".
     """
     beside = {
-        "option": option, "type": type, "read": read, "about": about, "only": only, "part": part,
-        "form": form, "low": low, "high": high, "step": step, "label": label, "short": short,
-        "written": written, "zero": zero,
+        "option": option, "also": also, "type": type, "read": read, "about": about, "only": only,
+        "part": part, "form": form, "low": low, "high": high, "step": step, "label": label,
+        "short": short, "written": written, "zero": zero,
     }  # fmt: skip
     if factory is not MISSING:
         return field(default_factory=factory, metadata=beside)

@@ -159,6 +159,7 @@ def export(
     ids: str | None = None,
     where: str = "all",
     relaxed: bool = True,
+    conventional: bool = False,
     overwrite: bool = False,
 ) -> None:
     """Write the input files of density functional theory, which alone decides on stability.
@@ -173,6 +174,8 @@ def export(
         where: only crystals with these flags in an evaluation's table, joined by commas, as in sun
             or stable,novel; valid, metastable, msun and the other columns of true and false do too.
         relaxed: begin from the relaxed structures where the evaluation holds them.
+        conventional: write conventional cells, in place of primitive ones, of crystals that are
+            symmetric within 0.01 Å; they hold up to four times the atoms.
     """
     from flowllm.errors import InputError
 
@@ -193,6 +196,7 @@ def export(
             selected.crystals,
             out,
             selected.ids,
+            conventional=conventional,
             inputs=[source],
             overwrite=overwrite,
             progress=lambda k, n: progress("exporting", k, n),

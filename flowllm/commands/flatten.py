@@ -11,7 +11,9 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
+
+import tyro
 
 from flowllm.settings import Preset, preset
 
@@ -53,6 +55,7 @@ class Option:
         default: its default there.
         about: help.
         read: the value on the command line -> the value of the field.
+        also: further names.
     """
 
     name: str
@@ -61,6 +64,15 @@ class Option:
     default: Any
     about: str
     read: Callable[[Any], Any] | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def annotation(self) -> Any:
+        """The type, with the further names for tyro."""
+        if not self.also:
+            return self.type
+        aliases = [f"--{name.replace('_', '-')}" for name in self.also]
+        return Annotated[self.type, tyro.conf.arg(aliases=aliases)]
 
 
 def flat(
@@ -157,6 +169,7 @@ def options_of(
             None if read else default,
             one.metadata.get("about") or about.get(one.name, ""),
             read,
+            tuple(prefix + name for name in one.metadata.get("also", ())),
         )
 
 
@@ -217,7 +230,7 @@ def _function(
         if p not in required
     ]
     made_of = [
-        inspect.Parameter(one.name, keyword, default=one.default, annotation=one.type)
+        inspect.Parameter(one.name, keyword, default=one.default, annotation=one.annotation)
         for one in options
     ]
     ordered = sorted([*required, *made_of, *others], key=lambda p: p.kind)

@@ -15,6 +15,7 @@ from flowllm.export.folders import Exported, folder_names
 from flowllm.export.vasp import export_vasp
 from flowllm.runs.identity import digest, open_run
 from flowllm.runs.progress import ItemProgress
+from flowllm.symmetry.exact import conventional_cells
 
 __all__ = ["KINDS", "Exported", "choose", "export_crystals", "folder_names"]
 
@@ -29,6 +30,7 @@ def export_crystals(
     ids: Sequence[str] | None = None,
     *,
     espresso: EspressoSettings | None = None,
+    conventional: bool = False,
     inputs: Iterable[str | Path] = (),
     overwrite: bool = False,
     progress: ItemProgress | None = None,
@@ -45,6 +47,7 @@ def export_crystals(
         out: the folder; one that holds another export or foreign files is refused.
         ids: which crystals, in this order; default all.
         espresso: settings of Quantum ESPRESSO.
+        conventional: write the conventional cells of crystals that are symmetric within 0.01 Å.
         inputs: files and folders that were read; none may lie in `out`.
         overwrite: empty a folder that holds another export, with all that was calculated there.
         progress: called as progress(done, total).
@@ -57,6 +60,8 @@ def export_crystals(
     chosen = crystals if ids is None else choose(crystals, ids)
     if not len(chosen):
         raise InputError("no crystals to export")
+    if conventional:
+        chosen = conventional_cells(chosen)
     espresso = espresso or EspressoSettings()
     arrays = [getattr(chosen, f.name) for f in fields(chosen)]
     identity: dict[str, Any] = {

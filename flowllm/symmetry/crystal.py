@@ -107,17 +107,10 @@ class SymmetricCrystal:
 
     def to_conventional(self, name: str = "0") -> CrystalBatch:
         """The crystal's conventional cell as a batch of one; orbit by orbit."""
-        group = self.group
-        numbers, coords = [], []
-        for element, position, point in zip(
-            self.elements, self.positions, self.coords, strict=True
-        ):
-            images = wrap(group.rotations @ point + group.translations)
-            steps = np.round(images * 10_000).astype(np.int64) % 10_000
-            first = np.unique(steps, axis=0, return_index=True)[1]
-            coords.append(images[np.sort(first)])
-            numbers += [element] * position.multiplicity
+        centring = self.group.centring_vectors
+        whole = [(orbit[:, None] + centring[None]).reshape(-1, 3) for orbit in self.orbits()]
+        numbers = np.repeat(self.elements, [len(orbit) for orbit in whole])
         return CrystalBatch(
-            np.array(numbers), np.concatenate(coords), self.lengths[None], self.angles[None],
+            numbers, wrap(np.concatenate(whole)), self.lengths[None], self.angles[None],
             np.array([len(numbers)]), np.array([name]),
         )  # fmt: skip

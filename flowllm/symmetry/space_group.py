@@ -67,6 +67,11 @@ class WyckoffPosition:
         """Multiplicity and letter, as in "4f"."""
         return f"{self.multiplicity}{self.letter}"
 
+    @property
+    def titled(self) -> str:
+        """The label with the site symmetry, as in "4f (m.2m)"."""
+        return f"{self.label} ({self.site_symmetry})"
+
     @cached_property
     def free(self) -> tuple[int, ...]:
         """The axes, 0 to 2, whose coordinates are free."""

@@ -38,3 +38,18 @@ def parse_triplet(text: str) -> tuple[np.ndarray, np.ndarray]:
         if not part:
             raise ValueError(f"{text!r} is no coordinate triplet")
     return matrix, constant
+
+
+def write_triplet(matrix: np.ndarray, constant: np.ndarray) -> str:
+    """The triplet, as in "x,x+1/2,-z+1/4", of a whole (3, 3) matrix and a (3,) constant.
+
+    Constants are taken modulo 1, to the nearest twenty-fourth.
+    """
+    parts = []
+    for row, shift in zip(np.round(matrix).astype(int).tolist(), constant, strict=True):
+        terms = [f"{k:+d}{axis}" for k, axis in zip(row, "xyz", strict=True) if k]
+        fraction = Fraction(round(float(shift) * 24) % 24, 24)
+        if fraction or not terms:
+            terms.append(f"+{fraction}")
+        parts.append("".join(terms).replace("1x", "x").replace("1y", "y").replace("1z", "z"))
+    return ",".join(part.removeprefix("+") for part in parts)

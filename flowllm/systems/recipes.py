@@ -67,9 +67,10 @@ SYSTEMS: dict[str, Recipe] = {
         "nearest training crystals with their elements exchanged", "templates", None, "crystals"
     ),
     "flowllm-symmetric": Recipe(
-        "symmetric crystals of a language model and of templates, ranked together",
+        "symmetric crystals of a language model and of templates, ranked together, refined by a "
+        "flow that keeps their symmetry",
         "templates+language-model",
-        None,
+        "equivariant",
         "crystals",
     ),
 }

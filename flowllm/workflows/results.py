@@ -22,6 +22,7 @@ from flowllm.runs.files import (
     write_new,
 )
 from flowllm.runs.texts import csv_of, safe_names
+from flowllm.symmetry.cif import to_cif
 from flowllm.systems.generation import Generation
 from flowllm.viz.run_page import write_report
 
@@ -49,8 +50,10 @@ def write_results(
 ) -> None:
     """Write the layout that every run has, each file whole or not at all.
 
-    ``crystals/*.cif`` refined crystals, ``prior/*.cif`` the same before refinement (without those
-    of which the prior left a species open: ``trajectories.npz`` has them),
+    ``crystals/*.cif`` refined crystals, by their symmetry where they have any within 0.01 Å (the
+    conventional cell, operations, Wyckoff letters) and else in P1, ``prior/*.cif`` the same before
+    refinement, as primitive cells in P1 (without those of which the prior left a species open:
+    ``trajectories.npz`` has them),
     ``crystals.extxyz``, ``crystals.csv`` (id, formula, prompt, both validities),
     ``trajectories.npz``, ``summary.json`` and ``report.html``.
 
@@ -69,7 +72,7 @@ def write_results(
     rows = crystal_rows(generation, remarks)
     stages = [asdict(stage) for stage in generation.stages]
     with friendly_os_errors(out):
-        write_cifs(out / "crystals", refined)
+        write_cifs(out / "crystals", refined, by_symmetry=True)
         write_cifs(out / "prior", _without_open_species(generation.prior))
         write_extxyz(out / "crystals.extxyz", refined)
         trajectory.save(out / "trajectories.npz")
@@ -136,9 +139,15 @@ def table(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def write_cifs(folder: Path, crystals: CrystalBatch) -> None:
-    """A folder with one CIF a crystal, named by its id, in the place of what was there before."""
-    texts = crystals.to_cif()
+def write_cifs(folder: Path, crystals: CrystalBatch, by_symmetry: bool = False) -> None:
+    """A folder with one CIF a crystal, named by its id, in the place of what was there before.
+
+    Args:
+        folder: is made, or replaced.
+        crystals: to be written.
+        by_symmetry: as `flowllm.symmetry.cif.to_cif` writes them; else in P1 as they are.
+    """
+    texts = to_cif(crystals) if by_symmetry else crystals.to_cif()
     with whole_folder(folder) as partial:
         for name, text in zip(safe_names(crystals.ids), texts, strict=True):
             write_new(partial / f"{name}.cif", text)

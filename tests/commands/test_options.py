@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import tyro
 
 from flowllm.cli import main
 from flowllm.commands.flatten import attributes, described, flat
@@ -304,3 +305,18 @@ def test_options_of_the_shipped_model_load_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def test_the_text_format_is_chosen_by_text_or_by_its_former_name():
+    got = []
+
+    def train(settings: LanguageModelSettings) -> None:
+        """Do it."""
+        got.append(settings.training.text_format)
+
+    made = flat(train, {}, types={"LanguageModelSettings": LanguageModelSettings})
+    for words in ([], ["--text", "wyckoff"], ["--text-format", "wyckoff"]):
+        tyro.cli(made, args=words)
+    assert got == ["gruver", "wyckoff", "wyckoff"]
+    with pytest.raises(InputError, match="no text format 'runes'; there are gruver, wyckoff"):
+        tyro.cli(made, args=["--text", "runes"])

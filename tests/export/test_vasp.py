@@ -165,3 +165,26 @@ def test_the_readme_says_what_is_missing(tmp_path):
     text = (tmp_path / "README.txt").read_text()
     assert "POTCAR is missing" in text and "64 k-points" in text and "PBE" in text
     assert not list(tmp_path.rglob("POTCAR"))
+
+
+def test_conventional_cells_on_request(tmp_path):
+    """Rock salt has four formula units there; what has no symmetry stays as it is."""
+    from flowllm.export import export_crystals
+
+    salt = CrystalBatch(
+        [11, 17],
+        [(0, 0, 0), (0.5, 0.5, 0.5)],
+        [(3.99, 3.99, 3.99)],
+        [(60.0, 60, 60)],
+        [2],
+        ["salt"],
+    )
+    both = CrystalBatch.concatenate([salt, HEMATITE_LIKE])
+    export_crystals("vasp", both, tmp_path / "conventional", conventional=True)
+    export_crystals("vasp", both, tmp_path / "primitive")
+    cell = read_structure(tmp_path / "conventional" / "salt")
+    assert len(cell) == 8 and cell.lattice.angles == pytest.approx((90, 90, 90))
+    assert cell.lattice.a == pytest.approx(3.99 * 2**0.5)
+    assert cell.matches(read_structure(tmp_path / "primitive" / "salt"))
+    for kind in ("conventional", "primitive"):
+        same_crystal(HEMATITE_LIKE, read_structure(tmp_path / kind / "mp-x"))

@@ -49,21 +49,47 @@ def random_cell(number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.n
 
 
 def random_crystal(number: int, rng: np.random.Generator) -> SymmetricCrystal:
-    """The general position, two special ones where there are any; all of different elements."""
+    """The general position, two special ones where there are any; all of different elements.
+
+    Atoms are at least 1 Å apart, so that no program takes two for one.
+    """
     group = space_group(number)
     letters = list(group.positions)
-    chosen = [letters[-1], *rng.choice(letters[:-1], min(2, len(letters) - 1), replace=False)]
-    if len(letters) == 1:
-        chosen *= 3  # nothing but general positions
-    coords = [
-        group.positions[letter].place(rng.uniform(0.02, 0.98, len(group.positions[letter].free)))
-        for letter in chosen
-    ]
-    lengths, angles = random_cell(number, rng)
-    atoms = sum(group.positions[letter].multiplicity for letter in chosen)
-    lengths *= (atoms * ROOM / cell_volumes(lengths[None], angles[None])[0]) ** (1 / 3)
-    elements = np.array(SPECIES[: len(chosen)])
-    return SymmetricCrystal(number, lengths, angles, elements, tuple(chosen), np.array(coords))
+    general = [letters[-1]] * (3 if len(letters) == 1 else 1)
+    while True:
+        special = rng.choice(letters[:-1], min(2, len(letters) - 1), replace=False)
+        chosen = [*general, *special.tolist()]
+        coords = [
+            group.positions[letter].place(
+                rng.uniform(0.02, 0.98, len(group.positions[letter].free))
+            )
+            for letter in chosen
+        ]
+        lengths, angles = random_cell(number, rng)
+        atoms = sum(group.positions[letter].multiplicity for letter in chosen)
+        lengths *= (atoms * ROOM / cell_volumes(lengths[None], angles[None])[0]) ** (1 / 3)
+        made = SymmetricCrystal(
+            number, lengths, angles, np.array(SPECIES[: len(chosen)]), tuple(chosen),
+            np.array(coords),
+        )  # fmt: skip
+        if nearest(made) > 1:
+            return made
+
+
+def nearest(crystal: SymmetricCrystal) -> float:
+    """The shortest distance of two atoms in Å."""
+    cell = crystal.to_conventional()
+    coords, lattice = cell.frac_coords, cell.lattices[0]
+    gaps = coords[:, None] - coords[None]
+    gaps -= np.round(gaps)
+    images = np.array(list(itertools.product((-1, 0, 1), repeat=3)))
+    found = np.inf
+    for image in images:
+        distances = np.linalg.norm((gaps + image) @ lattice, axis=-1)
+        found = min(found, distances[distances > 1e-9].min(initial=np.inf))
+        if (np.diag(distances) < 1e-9).all() and (distances < 1e-9).sum() > len(coords):
+            return 0.0
+    return float(found)
 
 
 def unimodular(rng: np.random.Generator) -> np.ndarray:

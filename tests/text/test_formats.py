@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.conditions.conditions import Conditions
@@ -13,8 +14,10 @@ from flowllm.text.prompts import OUTLINE
 from flowllm.text.tokenizer import build_tokenizer
 from tests.text.backward import BackwardText
 
+MATCHER = StructureMatcher(ltol=0.1, stol=0.15, angle_tol=5)
 
-@pytest.fixture(params=["gruver", "backward"])
+
+@pytest.fixture(params=["gruver", "backward", "wyckoff"])
 def text_format(request, monkeypatch):
     monkeypatch.setitem(FORMATS, "backward", BackwardText)
     return make_format(request.param, 24)
@@ -26,12 +29,18 @@ def test_texts_and_tokens_round_trip(text_format, reduced):
     ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
     assert tokenizer.batch_decode(ids) == texts
     assert max(map(len, ids)) + 1 <= text_format.longest(tokenizer)
+    changed = 0
     for crystal, text in zip(reduced, texts, strict=True):
         read = text_format.parse_text(text, "x")
-        assert text_format.to_text(read) == [text] and read.ids.tolist() == ["x"]
-        assert read.compositions == crystal.compositions
-        np.testing.assert_allclose(read.lengths, crystal.lengths, atol=0.051)
-        np.testing.assert_allclose(read.angles, crystal.angles, atol=0.51)
+        assert read.ids.tolist() == ["x"] and read.compositions == crystal.compositions
+        changed += text_format.to_text(read) != [text]
+        if text_format.name == "wyckoff":  # writes another cell, so that all of it is compared
+            assert MATCHER.fit(read.to_pymatgen()[0], crystal.to_pymatgen()[0]), crystal.ids[0]
+        else:
+            np.testing.assert_allclose(read.lengths, crystal.lengths, atol=0.051)
+            np.testing.assert_allclose(read.angles, crystal.angles, atol=0.51)
+    # rounding may make another of two descriptions the canonical one
+    assert changed <= (5 if text_format.name == "wyckoff" else 0)
     with pytest.raises(TextError):
         text_format.parse_text("a crystal")
 
@@ -64,7 +73,10 @@ def test_equal_crystals_have_equal_canonical_texts(text_format, reduced):
     moved = few.replace(frac_coords=few.frac_coords + 0.5)
     expected, found = (text_format.to_text(text_format.canonical(each)) for each in (few, moved))
     assert found == expected
-    assert found != text_format.to_text(moved)
+    if text_format.name == "wyckoff":  # its texts are of crystals as such, wherever the origin is
+        assert text_format.to_text(moved) == text_format.to_text(few) == expected
+    else:
+        assert found != text_format.to_text(moved)
 
 
 def test_the_outline_stands_last_in_its_own_order():

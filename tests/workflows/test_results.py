@@ -69,6 +69,21 @@ def test_cifs_replace_those_that_were_there(generation, tmp_path):
     assert np.allclose(back.frac_coords, [[0, 0, 0], [0.5, 0.5, 0.5]], atol=1e-6)
 
 
+def test_refined_crystals_are_written_by_their_symmetry_and_those_of_the_prior_as_they_are(
+    generation, tmp_path
+):
+    write_results(tmp_path, generation, {})
+    text = (tmp_path / "crystals" / "c000000.cif").read_text()
+    assert "'F m -3 m'" in text and "Cl1 Cl 4 b 0.5" in text
+    back = CrystalBatch.from_cif([text])
+    assert back.num_atoms[0] == 8 and back.lengths[0] == pytest.approx([4 * 2**0.5] * 3)
+    assert "Wyckoff" in (tmp_path / "crystals" / "c000001.cif").read_text()
+    assert "Wyckoff" not in (tmp_path / "prior" / "c000000.cif").read_text()
+    names = ["c000000", "c000001"]
+    prior = CrystalBatch.from_cif([(tmp_path / "prior" / f"{n}.cif").read_text() for n in names])
+    assert prior.num_atoms.tolist() == [2, 2]
+
+
 def test_the_summary_counts_and_the_page_gets_what_it_shows(generation, tmp_path, monkeypatch):
     given = {}
 

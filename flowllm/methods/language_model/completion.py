@@ -14,7 +14,7 @@ from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.rules import rule_for
 from flowllm.methods.language_model.settings import SamplingSettings
-from flowllm.text.formats.base import TextError
+from flowllm.text.formats.base import HasOrbits, TextError
 from flowllm.text.prompts import prompt_of, without_frame
 
 
@@ -43,11 +43,12 @@ def complete_crystal(
         At most as many crystals as seeds; ids are their positions. One that adds nothing counts.
 
     Raises:
-        InputError: the model's tokenizer is another, the atoms given contradict the conditions, or
-            there are more than a cell holds.
+        InputError: the model's tokenizer is another or its texts do not rise atom by atom, the
+            atoms given contradict the conditions, or there are more than a cell holds.
     """
     if not prior.constrained:
         raise InputError("completion needs the compact model, whose texts can be constrained")
+    _check_format(prior)
     settings, asked = settings or SamplingSettings(), prior.read(conditions or Conditions())
     prompt, beginning = prompt_of(asked), prior.format.to_text(partial)[0]
     size, most = int(partial.num_atoms[0]), prior.format.max_atoms
@@ -91,12 +92,27 @@ def _contradiction(partial: CrystalBatch, place: int, prompt: str) -> str:
     return f"{where} contradicts what is asked ({asked})"
 
 
+def _check_format(prior: LanguageModelPrior) -> None:
+    """Refuse a format in which nothing can be put behind atoms that stand already.
+
+    Raises:
+        InputError: names it, and what can be asked instead.
+    """
+    if isinstance(prior.format, HasOrbits):
+        raise InputError(
+            f"a model of the text format {prior.format.name} cannot complete atoms: it writes all "
+            "orbits before the first coordinate; mask sites or an element, generate with the "
+            "space group and formula, or take a model of the format gruver"
+        )
+
+
 def first_atoms(prior: LanguageModelPrior, crystal: CrystalBatch, num: int) -> CrystalBatch:
     """The first atoms of a batch of one, in the order in which a language model writes them.
 
     Raises:
-        InputError: it has not so many.
+        InputError: it has not so many, or the model's texts do not rise atom by atom.
     """
+    _check_format(prior)
     count = int(crystal.num_atoms[0])
     if not 1 <= num <= count:
         raise InputError(f"the first {num} of {count} atoms; choose 1 to {count}")

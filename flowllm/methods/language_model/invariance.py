@@ -3,6 +3,9 @@
 A crystal stays itself when all its atoms move by one vector, or change places in the list. A
 language model does not know that: IPT measures how much more it likes one way of writing than
 another. IPT(s) = E_g[PPL(t_g(s)) - PPL(t_g*(s))], g* being the transformation of least perplexity.
+
+A symmetric text has an origin of its own: a translation leaves it as it is, and its IPT is 0 by
+construction. Permuted are its orbits of one element.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ from flowllm.methods.language_model.decoding.encoding import (
     context_of,
     is_large,
 )
-from flowllm.methods.language_model.decoding.events import CRYSTAL
+from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
 from flowllm.methods.language_model.format_file import load_format, save_format
-from flowllm.methods.language_model.outline import OutlineWriter
+from flowllm.methods.language_model.outline import OUTLINE_TRIES, OutlineWriter
 from flowllm.methods.language_model.redraw import NO_ROOM, REGROUPS, Ended, Redraws
 from flowllm.methods.language_model.rules import expected_atoms, rule_for, stated
 from flowllm.methods.language_model.settings import FEWEST_TOKENS, SamplingSettings
@@ -201,7 +201,7 @@ class LanguageModelPrior:
                 seeds[p] if draw == 0 else child_seed(Stream.REGROUP, seeds[p], draw)
                 for p in waiting
             ]
-            passed = replace(watch, on_event=_under(watch.on_event, waiting))
+            passed = replace(watch, on_event=_under(watch.on_event, waiting, draw))
             chosen = [composed[p] for p in waiting]
             chosen = self.complete(chosen, settings, streams, watch=passed)
             rules = [rule_for(each, self.format.max_atoms, self.pool) for each in chosen]
@@ -216,7 +216,7 @@ class LanguageModelPrior:
                 for place in waiting:
                     watch.event(Rejected(place, 0, CRYSTAL, NO_ROOM))
         for place in waiting:
-            ended(place, redraws.roomiest[place][1])
+            ended(place, redraws.take_roomiest(place))
 
     def _refuse_strange(self, crystal: CrystalBatch, asked: Conditions) -> None:
         """Reject elements outside the pool that nothing asks for.
@@ -422,10 +422,23 @@ def perturb(crystal: CrystalBatch, noise: float, seed: int) -> CrystalBatch:
 
 
 def _under(
-    told: Callable[[Event], None] | None, places: Sequence[int]
+    told: Callable[[Event], None] | None, places: Sequence[int], draw: int
 ) -> Callable[[Event], None] | None:
-    """Passes events on under the positions of all conditions."""
+    """Passes events on under the positions of all conditions, tokens with another draw each time.
+
+    Args:
+        told: gets them.
+        places: positions of the conditions.
+        draw: how often the sentences of these conditions have been drawn before.
+    """
     if told is None:
         return None
     names = list(places)
-    return lambda event: told(replace(event, index=names[event.index]))
+
+    def passed(event: Event) -> None:
+        event = replace(event, index=names[event.index])
+        if isinstance(event, Token):
+            event = replace(event, draw=event.draw + draw * OUTLINE_TRIES)
+        told(event)
+
+    return passed

@@ -34,6 +34,21 @@ Again = tuple[int, str, Restartable]
 """Position of a text, what stays of it, and the state behind that."""
 
 
+@dataclass(frozen=True)
+class Roomiest:
+    """The draw whose atoms had the most room.
+
+    Attributes:
+        room: the shortest contact over the shortest allowed.
+        text: the whole of it.
+        tokens: as they were reported; none where nobody watches.
+    """
+
+    room: float
+    text: str
+    tokens: tuple[Token, ...]
+
+
 @dataclass
 class Redraws:
     """Texts that are decoded, and decoded again from where their constraints ran out of room.
@@ -43,8 +58,9 @@ class Redraws:
         tokenizer: its tokenizer.
         settings: how to draw.
         watch: told of tokens and of what is drawn again.
-        kept: tokens reported so far, of texts that may be drawn again.
-        roomiest: by position, of texts that had no room so far: clearance and text of the best.
+        kept: tokens of the last draw of each text.
+        draws: how often each text has been drawn so far, which numbers its tokens.
+        roomiest: by position, the best draw of texts that had no room so far.
     """
 
     model: PreTrainedModel
@@ -52,7 +68,8 @@ class Redraws:
     settings: SamplingSettings
     watch: Watch
     kept: dict[int, list[Token]] = field(default_factory=dict)
-    roomiest: dict[int, tuple[float, str]] = field(default_factory=dict)
+    draws: dict[int, int] = field(default_factory=dict)
+    roomiest: dict[int, Roomiest] = field(default_factory=dict)
 
     def decode(
         self,
@@ -82,6 +99,8 @@ class Redraws:
         beginnings = [""] * len(prompts)
         streams: list[int | list[int]] = list(seeds)
         current = list(states)
+        for place in places:
+            self.kept[place] = []
         for draw in range(REDRAWS + 1):
             again: list[Again] = []
 
@@ -99,8 +118,10 @@ class Redraws:
                 if restarted is None or text is None:
                     ended(place, None if text is None else beginnings[row] + text)
                     return
-                found = (room, beginnings[row] + text)
-                self.roomiest[place] = max(found, self.roomiest.get(place, found))
+                best = self.roomiest.get(place)
+                if best is None or room > best.room:
+                    tokens = tuple(self.kept[place])
+                    self.roomiest[place] = Roomiest(room, beginnings[row] + text, tokens)
                 if draw == REDRAWS:
                     given_up.append(place)
                 else:
@@ -109,12 +130,14 @@ class Redraws:
 
             told = replace(self.watch, on_finished=None)
             if self.watch.on_event is not None:
-                told = replace(told, on_event=self._passed(places, draw))
+                told = replace(told, on_event=self._passed(places))
             decode(
                 self.model, self.tokenizer,
                 [prompt_of[p] + b for p, b in zip(places, beginnings, strict=True)],
                 self.settings, streams, current, watch=told, part=CRYSTAL, ended=finished,
             )  # fmt: skip
+            for place in places:
+                self.draws[place] = self.draws.get(place, 0) + 1
             if not again:
                 break
             again.sort(key=lambda row: row[0])
@@ -122,26 +145,35 @@ class Redraws:
             current = [state for _, _, state in again]
             streams = [key(Stream.REDRAW, seed_of[p], draw) for p in places]
             for place, _, state in again:
-                self._repeat(place, len(state.tokens), draw + 1)
+                self._repeat(place, self.kept[place][: len(state.tokens)])
         return sorted(given_up)
 
-    def _passed(self, places: list[int], draw: int) -> Callable[[Event], None]:
+    def take_roomiest(self, place: int) -> str:
+        """The text of the draw with the most room; its tokens are reported as those of a new draw.
+
+        Args:
+            place: position of a text that had no room in any draw.
+        """
+        best = self.roomiest[place]
+        self._repeat(place, best.tokens)
+        return best.text
+
+    def _passed(self, places: list[int]) -> Callable[[Event], None]:
         """Passes tokens on under the positions of the prompts and with their draw."""
 
         def passed(event: Event) -> None:
             if isinstance(event, Token):
-                event = replace(event, index=places[event.index], draw=draw)
-                self.kept.setdefault(event.index, []).append(event)
+                place = places[event.index]
+                event = replace(event, index=place, draw=self.draws.get(place, 0))
+                self.kept[place].append(event)
             self.watch.event(event)
 
         return passed
 
-    def _repeat(self, place: int, count: int, draw: int) -> None:
-        """Report the tokens that stay once more, as those of a new draw."""
-        stay = [replace(token, draw=draw) for token in self.kept.get(place, [])[:count]]
-        self.kept[place] = []
-        for token in stay:
-            self.kept[place].append(token)
+    def _repeat(self, place: int, tokens: Sequence[Token]) -> None:
+        """Report tokens that stay once more, as those of a new draw."""
+        self.kept[place] = [replace(token, draw=self.draws[place]) for token in tokens]
+        for token in self.kept[place]:
             self.watch.event(token)
 
 

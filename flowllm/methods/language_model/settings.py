@@ -60,7 +60,8 @@ class LMTrainSettings:
         optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
         augmentation: "none"; "translation", crystals moved by random vectors; or "normalizer", a
             random one of the equivalent descriptions of a crystal, for formats that have several.
-        text_format: in which crystals are written, a name in `flowllm.text.formats.registry`.
+        text_format: in which crystals are written: gruver, cell and atoms one by one, or wyckoff,
+            space group and orbits; or a name that was added to `flowllm.text.formats.registry`.
         seed: of weights, order and prompts.
         validation_rows: crystals of the validation split that are scored during training.
         checkpoint_steps: steps between validations, and between the checkpoints from which an
@@ -79,7 +80,7 @@ class LMTrainSettings:
     dropout: float = 0.0
     optimizer: Optimizer = "muon"
     augmentation: Augmentation = "none"
-    text_format: str = DEFAULT_FORMAT
+    text_format: str = setting(DEFAULT_FORMAT, option="text", also=("text_format",))
     seed: int = 0
     validation_rows: int = 512
     checkpoint_steps: int = 200

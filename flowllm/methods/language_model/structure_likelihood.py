@@ -19,12 +19,18 @@ from flowllm.methods.language_model.examples import collate, encode_example_prom
 from flowllm.methods.language_model.likelihood import token_log_likelihoods
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.symmetry.crystal import SymmetricCrystal
+from flowllm.symmetry.normalizer import canonical_orbits
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.encoding import encode_behind
 from flowllm.text.formats.wyckoff import strings
 from flowllm.text.formats.wyckoff.text_format import WyckoffText
 
 BATCH = 128
+
+
+def structure_of(crystal: SymmetricCrystal) -> str:
+    """The beginning of a crystal's text in canonical description: space group and orbits."""
+    return strings.write_structure(crystal.number, canonical_orbits(crystal))
 
 
 def structure_log_likelihoods(
@@ -40,7 +46,7 @@ def structure_log_likelihoods(
     Args:
         prior: a language model that writes symmetric texts.
         asked: B conditions that state the composition; others in them are given as well.
-        crystals: in their canonical description.
+        crystals: in any description; the likelihood is that of their canonical one.
         watch: `watch.step` is called before each batch.
 
     Raises:
@@ -49,7 +55,7 @@ def structure_log_likelihoods(
     if not isinstance(prior.format, WyckoffText):
         raise InputError(f"structures need texts of the format wyckoff, not {prior.format.name}")
     tokenizer, outline = prior.tokenizer, prior.format.outline
-    answers = encode_behind(tokenizer, [strings.write_structure(c) for c in crystals])
+    answers = encode_behind(tokenizer, [structure_of(crystal) for crystal in crystals])
     examples = []
     for conditions, crystal, answer in zip(asked, crystals, answers, strict=True):
         learnt = set(outline).difference(conditions.known())

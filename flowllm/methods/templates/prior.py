@@ -30,6 +30,7 @@ from flowllm.text.formats.wyckoff.contacts import CLOSEST, closest
 
 TABLE, SIMILARITY = "templates.npz", "similarity.npz"
 STRUCTURE = "template"
+TINY = 1e-12
 Composition = dict[int, int]
 """{atomic number: atoms in the cell}."""
 
@@ -94,11 +95,11 @@ class TemplatePrior:
             rng = generator(Stream.TEMPLATE, seed)
             found = self._draw(conditions, settings, rng)
             if found is None:
-                reason = "no template of another formula, or none that keeps the atoms apart"
+                reason = "no template that the votes are sure of and that keeps the atoms apart"
                 watch.event(Rejected(index, 0, STRUCTURE, reason))
             else:
                 crystals.append(found.to_primitive(str(index)))
-                text = strings.write(found) if watch.on_event else ""
+                text = strings.write(canonical(found)) if watch.on_event else ""
                 watch.event(Drawn(index, 0, text, crystals[-1]))
             watch.finished()
         return CrystalBatch.concatenate(crystals)
@@ -118,12 +119,17 @@ class TemplatePrior:
         self, asked: Conditions, settings: TemplateSettings, rng: np.random.Generator
     ) -> SymmetricCrystal | None:
         ranked = self._candidates(asked, settings, rng)
+        is_open = asked.composition is None and asked.formula is None
         while ranked:
             scores = np.array([candidate.log_share for candidate in ranked])
             chosen = ranked.pop(drawn(scores, settings.choice, rng))
             crystal = dressed(self.table, chosen)
-            if closest(crystal) >= CLOSEST:
-                return canonical(crystal)
+            room = closest(crystal)
+            if is_open:  # another composition is better than an unlikely structure
+                sure = chosen.log_share >= np.log(max(settings.confidence, TINY))
+                return crystal if sure and room >= 1 else None
+            if room >= CLOSEST:
+                return crystal
         return None
 
     def _candidates(

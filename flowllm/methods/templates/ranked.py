@@ -20,7 +20,10 @@ from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
 from flowllm.errors import InputError
 from flowllm.methods.language_model.prior import LanguageModelPrior, perturb
 from flowllm.methods.language_model.settings import SamplingSettings
-from flowllm.methods.language_model.structure_likelihood import structure_log_likelihoods
+from flowllm.methods.language_model.structure_likelihood import (
+    structure_log_likelihoods,
+    structure_of,
+)
 from flowllm.methods.templates.dress import dressed
 from flowllm.methods.templates.exchange import drawn
 from flowllm.methods.templates.prior import TemplatePrior, ranked_for
@@ -45,19 +48,16 @@ class Proposal:
     """A structure for a composition.
 
     Attributes:
-        crystal: in its canonical description.
+        crystal: in any description.
+        structure: space group and orbits in canonical description.
         log_share: logarithm of its share of the templates' votes.
         written: whether the language model wrote it.
     """
 
     crystal: SymmetricCrystal
+    structure: str
     log_share: float
     written: bool
-
-    @property
-    def structure(self) -> str:
-        """Space group and orbits."""
-        return strings.write_structure(self.crystal)
 
 
 class RankedPrior:
@@ -121,7 +121,7 @@ class RankedPrior:
                 crystal = own[chosen].crystal
                 cell = crystal.to_primitive(str(index))
                 crystals.append(perturb(cell, settings.noise, seed))
-                text = strings.write(crystal) if watch.on_event else ""
+                text = strings.write(canonical(crystal)) if watch.on_event else ""
                 watch.event(Drawn(index, 0, text, crystals[-1]))
             watch.finished()
         return CrystalBatch.concatenate(crystals)
@@ -135,6 +135,8 @@ class RankedPrior:
     ) -> list[SymmetricCrystal]:
         """Up to so many crystals of one composition, the likeliest first, of distinct structures.
 
+        In canonical description.
+
         Args:
             composition: {element: atoms in the primitive cell}.
             tries: the most crystals.
@@ -147,7 +149,7 @@ class RankedPrior:
         asked = [Conditions(composition=composition)]
         proposals = self.propose(asked, chosen, [seed])
         order = np.argsort(-self.scores(asked, proposals, chosen)[0], kind="stable")
-        return [proposals[0][k].crystal for k in order[:tries].tolist()]
+        return [canonical(proposals[0][k].crystal) for k in order[:tries].tolist()]
 
     def propose(
         self,
@@ -158,7 +160,8 @@ class RankedPrior:
     ) -> list[list[Proposal]]:
         """Structures for P conditions, each once: of the templates, and one of a text.
 
-        Where the language model comes to no crystal there are none.
+        Where the language model comes to no crystal, there are those of templates of a composition
+        that is asked for, else none.
         """
         texts: dict[int, str] = {}
 
@@ -174,11 +177,9 @@ class RankedPrior:
         found: list[list[Proposal]] = []
         for index, conditions in enumerate(asked):
             watch.step()
-            if index not in texts:
-                found.append([])
-                continue
-            written = canonical(strings.read(texts[index]))
-            found.append(self._beside(written, conditions.space_group, settings))
+            written = strings.read(texts[index]) if index in texts else None
+            cell = conditions.composition if written is None else composition_of(written)
+            found.append(self._structures(cell or {}, written, conditions.space_group, settings))
         return found
 
     def scores(
@@ -202,11 +203,15 @@ class RankedPrior:
         total = shares + settings.likelihood * nats
         return np.split(total, np.cumsum([len(own) for own in proposals])[:-1])
 
-    def _beside(
-        self, written: SymmetricCrystal, space_group: int | None, settings: RankedSettings
+    def _structures(
+        self,
+        composition: dict[str, int],
+        written: SymmetricCrystal | None,
+        space_group: int | None,
+        settings: RankedSettings,
     ) -> list[Proposal]:
-        """The structures of templates, and that of a text where it is another."""
-        cell = {NUMBER_OF[s]: n for s, n in composition_of(written).items()}
+        """The structures of templates, and that of a text where there is one and it is another."""
+        cell = {NUMBER_OF[symbol]: count for symbol, count in composition.items()}
         ranked = ranked_for(
             self.templates.ranking, cell, space_group, settings.candidates, settings.same_formula
         )
@@ -214,10 +219,12 @@ class RankedPrior:
         for candidate in ranked:
             crystal = dressed(self.templates.table, candidate)
             if settings.overlap or closest(crystal) >= CLOSEST:
-                proposal = Proposal(canonical(crystal), candidate.log_share, False)
-                found.setdefault(proposal.structure, proposal)
-        own = Proposal(written, UNSEEN, True)
-        found.setdefault(own.structure, own)
+                structure = structure_of(crystal)
+                proposal = Proposal(crystal, structure, candidate.log_share, False)
+                found.setdefault(structure, proposal)
+        if written is not None:
+            structure = structure_of(written)
+            found.setdefault(structure, Proposal(written, structure, UNSEEN, True))
         return list(found.values())
 
     # ---- files -----------------------------------------------------------------------------

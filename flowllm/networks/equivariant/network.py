@@ -53,12 +53,17 @@ class EquivariantNetwork(nn.Module):
         self.species = nn.Embedding(ELEMENTS, hidden)
         self.time = nn.Linear(1, hidden) if config.timed else None
         self.layers = nn.ModuleList(Layer(hidden, config.basis) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(hidden)
+        last = nn.Linear(hidden, 1)
+        self.breathe = nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), last)
         self.pair = nn.Linear(config.basis, hidden)
         self.ends = nn.Linear(2 * hidden, hidden)
         self.stretch = nn.Linear(hidden, 1)
         self.move = nn.Linear(hidden, 1, bias=False)
         nn.init.normal_(self.stretch.weight, std=0.01)
         nn.init.zeros_(self.stretch.bias)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(
         self,
@@ -95,6 +100,7 @@ class EquivariantNetwork(nn.Module):
         for layer in self.layers:
             scalars, vectors = layer(scalars, vectors, links)
         moved = self.move(vectors)[..., 0]
+        scalars = self.norm(scalars)
         left, right = self.ends.weight.chunk(2, dim=1)  # of an atom as centre and as neighbour
         ends = torch.addmm(self.ends.bias, scalars, left.T)[links.centre]
         ends = ends + (scalars @ right.T)[links.neighbour]
@@ -102,9 +108,11 @@ class EquivariantNetwork(nn.Module):
         weight = self.stretch(nn.functional.silu(pair)) * fade[:, None]
         outer = (weight * direction)[:, :, None] * direction[:, None, :]
         per_atom = outer.new_zeros(len(species), 3, 3).index_add(0, edges.centre, outer)
+        shape = _mean(per_atom, crystal, num_atoms) / NEIGHBOURS**0.5
+        size = _mean(self.breathe(scalars), crystal, num_atoms)[:, :, None]
         return Moves(
             moved - _mean(moved, crystal, num_atoms)[crystal],
-            _mean(per_atom, crystal, num_atoms) / NEIGHBOURS**0.5,
+            shape + size * torch.eye(3, dtype=shape.dtype, device=shape.device),
         )
 
 

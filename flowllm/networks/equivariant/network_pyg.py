@@ -70,8 +70,10 @@ class EquivariantReference(nn.Module):
             scalars, vectors = step(scalars, vectors, graph.edge_index, direction, *basis)
         batch = graph.batch if graph.batch is not None else torch.zeros_like(graph.x)
         moved = network.move(vectors)[..., 0]
-        outer = self.stretch(scalars, graph.edge_index, direction, *basis)
-        strain = global_mean_pool(outer.flatten(1), batch) / NEIGHBOURS**0.5
+        scalars = network.norm(scalars)
+        outer = self.stretch(scalars, graph.edge_index, direction, *basis) / NEIGHBOURS**0.5
+        outer = outer + network.breathe(scalars)[:, :, None] * torch.eye(3).to(outer)
+        strain = global_mean_pool(outer.flatten(1), batch)
         return Moves(moved - global_mean_pool(moved, batch)[batch], strain.reshape(-1, 3, 3))
 
 

@@ -125,6 +125,19 @@ class TextFormat(Protocol):
 
 
 @runtime_checkable
+class HasOrbits(Protocol):
+    """What a format has that writes orbits: all elements stand before the first coordinate."""
+
+    def orbits_of(self, text: str) -> list[str]:
+        """The orbits of a text in their order, each with its site symmetry, as in "Ti 2a (m.mm)".
+
+        Raises:
+            TextError: the text describes no crystal.
+        """
+        ...
+
+
+@runtime_checkable
 class HasEquivalents(Protocol):
     """What a format may add that can describe one crystal in several ways."""
 

@@ -8,7 +8,7 @@ from flowllm.errors import InputError
 from flowllm.methods.templates.prototype import assignments, prototype_of
 from flowllm.methods.templates.table import TemplateTable
 from flowllm.metrics.matching import match
-from flowllm.symmetry.normalizer import equivalents
+from flowllm.symmetry.normalizer import canonical_orbits, equivalents
 from flowllm.symmetry.space_group import LETTERS
 
 
@@ -82,3 +82,13 @@ def test_volumes_are_those_of_the_primitive_cells(some_crystals, table):
     compositions = [table.counts(row) for row in range(len(table))]
     numbers = [sum(counts.values()) for counts in compositions]
     np.testing.assert_array_equal(numbers, some_crystals.num_atoms)
+
+
+def test_the_canonical_orbits_are_those_of_the_canonical_description(symmetric):
+    moved = 0
+    for crystal in symmetric[::3]:
+        wanted = list(zip(crystal.elements.tolist(), crystal.letters, strict=True))
+        for other in equivalents(crystal):
+            assert canonical_orbits(other) == wanted
+            moved += other.letters != crystal.letters
+    assert moved > 20

@@ -118,11 +118,12 @@ class Sample:
         if isinstance(event, Asked | Sentence):
             self.prompt = event.prompt
         elif isinstance(event, Token):
-            last = self.tokens[-1] if self.tokens else event
-            if event.attempt != last.attempt:
+            if self.tokens and event.attempt != self.attempt:
                 self.tokens.clear()
-            elif event.part == last.part and event.draw != last.draw:
-                self.tokens = [token for token in self.tokens if token.part != event.part]
+            for place, token in enumerate(self.tokens):
+                if token.part == event.part and token.draw != event.draw:
+                    self.tokens = self.tokens[:place]  # what stood behind it is drawn again, too
+                    break
             self.tokens.append(event)
             self.attempt = event.attempt
         elif isinstance(event, Rejected):

@@ -31,7 +31,8 @@ class Token(Attempted):
 
     Attributes:
         part: "composition" or "space_group", whose sentence it belongs to, or "crystal".
-        draw: the draw of this part, from 0: a composition of the wrong size is drawn again.
+        draw: the draw of this part, a number that rises: a composition of the wrong size is drawn
+            again, as are a crystal and its space group where atoms have no room.
         text: as written, with the separator before it.
         probability: with which it was drawn, as in `Alternative`.
         raw: the model's own probability.

@@ -19,7 +19,8 @@ from flowllm.text.formats.wyckoff.table import WyckoffTable
 from flowllm.text.formats.wyckoff.words import ANGLES, MAX_WHOLE
 
 SHORTEST, LONGEST = 2.0, float(MAX_WHOLE)  # Å of a conventional axis that is still to come
-SMALLEST_SINE = 0.6  # of an angle that is still to come
+SMALLEST_SINE = 0.65  # of an angle that is still to come: sin 40°, and a little more
+LATER_COSINES = np.cos(np.deg2rad(np.array(ANGLES[::4])))  # of angles that are still to come
 TINY = 1e-6
 
 Clearance = Callable[[list[list[float]]], np.ndarray]
@@ -87,7 +88,7 @@ class CellWriter:
         """(K',) places of the values of the present parameter that may stand."""
         if len(before) + 1 < len(self.parameters):
             if self.parameters[len(before)] >= 3:
-                return np.arange(len(trial))
+                return self._kept_angles(before, trial)
             low, high = self._range(before)
             fits = (trial >= low - 0.05) & (trial <= high + 0.05)
             if not fits.any():
@@ -107,6 +108,23 @@ class CellWriter:
         clearance = self.clearance([cells[place] for place in places])
         apart = clearance >= CLOSEST
         return places[apart] if apart.any() else places[[int(clearance.argmax())]]
+
+    def _kept_angles(self, before: list[float], trial: np.ndarray) -> np.ndarray:
+        """(K',) places of a triclinic cell's first angles that leave a volume the data know."""
+        cosines = [np.cos(np.deg2rad(np.array([angle]))) for angle in before[3:]]
+        cosines.append(np.cos(np.deg2rad(trial)))
+        cosines += [LATER_COSINES] * (3 - len(cosines))
+        a, b, c = np.meshgrid(*cosines, indexing="ij")
+        squared = np.maximum(1 - a**2 - b**2 - c**2 + 2 * a * b * c, 0)
+        along = len(before) - 3  # the axis of the present angle
+        flat = np.moveaxis(squared, along, 0).reshape(len(trial), -1)
+        volumes = np.sqrt(flat) * np.prod(before[:3])
+        low, high = self.volumes
+        fits = ((volumes >= low) & (volumes <= high) & (flat > 4 * MIN_VOLUME_FRACTION**2)).any(1)
+        if not fits.any():
+            misfit = np.abs(np.log(np.maximum(volumes, TINY) / np.sqrt(low * high))).min(1)
+            return np.array([misfit.argmin()])
+        return np.flatnonzero(fits)
 
     def _range(self, before: list[float] | None = None) -> tuple[float, float]:
         """Between which values the next length leaves a volume that the data know, in Å."""

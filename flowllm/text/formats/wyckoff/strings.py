@@ -20,6 +20,7 @@ Orbits stand by the electronegativity of their element, then by letter, then by 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -57,7 +58,8 @@ def write(crystal: SymmetricCrystal, within_element: np.ndarray | None = None) -
     ranks = np.array([RANK_OF[SYMBOLS[number]] for number in crystal.elements.tolist()])
     order = np.lexsort((inner, ranks))
     values = crystal.free_values()
-    structure = write_structure(crystal, order)
+    elements = crystal.elements.tolist()
+    structure = write_structure(crystal.number, [(elements[k], crystal.letters[k]) for k in order])
     cell = np.concatenate([crystal.lengths, crystal.angles])
     chosen = CELL_PARAMETERS[crystal.group.family]
     written = [f"{cell[k]:.1f}" if k < 3 else str(round(cell[k])) for k in chosen]
@@ -69,16 +71,16 @@ def write(crystal: SymmetricCrystal, within_element: np.ndarray | None = None) -
     return "\n".join([structure, " ".join(written), *coords])
 
 
-def write_structure(crystal: SymmetricCrystal, order: np.ndarray | None = None) -> str:
+def write_structure(number: int, orbits: Iterable[tuple[int, str]]) -> str:
     """The beginning of a text: the space group and the orbits.
 
     Args:
-        crystal: in its canonical description.
-        order: (k,) places of the orbits as they shall stand; None for the crystal's own order.
+        number: of the space group.
+        orbits: (atomic number, letter) of each, as they shall stand.
     """
-    places = range(len(crystal.letters)) if order is None else order
-    orbits = [f"{SYMBOLS[crystal.elements[k]]} {crystal.positions[k].label}" for k in places]
-    return "\n".join([str(crystal.number), *orbits])
+    positions = space_group(number).positions
+    lines = [f"{SYMBOLS[element]} {positions[letter].label}" for element, letter in orbits]
+    return "\n".join([str(number), *lines])
 
 
 def read(text: str, name: str = "text") -> SymmetricCrystal:
@@ -101,6 +103,11 @@ def read(text: str, name: str = "text") -> SymmetricCrystal:
         place += 1
     if not letters:
         raise TextError(f"{name}: no orbit stands behind the space group")
+    fixed = [x for x in letters if not group.positions[x].free]
+    twice = next((x for x in fixed if fixed.count(x) > 1), None)
+    if twice is not None:
+        label = group.positions[twice].label
+        raise TextError(f"{name}: position {label} has no free coordinate and is taken twice")
     lengths, angles = _cell(lines[place : place + 1], group.family, name)
     coords = []
     place += 1
@@ -116,10 +123,6 @@ def read(text: str, name: str = "text") -> SymmetricCrystal:
         coords.append(position.place(values))
     if place < len(lines):
         raise TextError(f"{name}: line {place + 1}: {lines[place][:40]!r} stands behind the end")
-    fixed = [x for x in letters if not group.positions[x].free]
-    twice = next((x for x in fixed if fixed.count(x) > 1), None)
-    if twice is not None:
-        raise TextError(f"{name}: position {twice} holds one atom only, and is taken twice")
     return SymmetricCrystal(
         number, lengths, angles, np.array(elements), tuple(letters), np.array(coords)
     )

@@ -90,6 +90,18 @@ class WyckoffText:
         except InputError as error:
             raise TextError(str(error)) from error
 
+    def orbits_of(self, text: str) -> list[str]:
+        """As in "Ti 2a (m.mm)", one for each orbit.
+
+        Raises:
+            TextError: the text describes no crystal.
+        """
+        crystal = strings.read(text)
+        return [
+            f"{SYMBOLS[element]} {position.titled}"
+            for element, position in zip(crystal.elements, crystal.positions, strict=True)
+        ]
+
     def canonical(self, crystals: CrystalBatch) -> CrystalBatch:
         """Idealised crystals, reduced, orbit by orbit as the text has them."""
         found = _found(_described, crystals)
