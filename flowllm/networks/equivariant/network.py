@@ -50,19 +50,18 @@ class EquivariantNetwork(nn.Module):
         super().__init__()
         self.config = config
         hidden = config.hidden
-        self.species = nn.Embedding(ELEMENTS, hidden)
+        self.species_embedding = nn.Embedding(ELEMENTS, hidden)
         self.time = nn.Linear(1, hidden) if config.timed else None
         self.layers = nn.ModuleList(Layer(hidden, config.basis) for _ in range(config.layers))
         self.norm = nn.LayerNorm(hidden)
-        last = nn.Linear(hidden, 1)
-        self.breathe = nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), last)
+        self.size = nn.Linear(hidden, hidden)
+        self.size_head = nn.Linear(hidden, 1)
         self.pair = nn.Linear(config.basis, hidden)
         self.ends = nn.Linear(2 * hidden, hidden)
-        self.stretch = nn.Linear(hidden, 1)
-        self.move = nn.Linear(hidden, 1, bias=False)
-        nn.init.normal_(self.stretch.weight, std=0.01)
-        nn.init.zeros_(self.stretch.bias)
-        for parameter in last.parameters():
+        self.stretch_head = nn.Linear(hidden, 1)
+        self.move_head = nn.Linear(hidden, 1, bias=False)
+        nn.init.normal_(self.stretch_head.weight, std=0.01)
+        for parameter in (self.stretch_head.bias, *self.size_head.parameters()):
             nn.init.zeros_(parameter)
 
     def forward(
@@ -91,7 +90,7 @@ class EquivariantNetwork(nn.Module):
         direction = edges.vector / distance[:, None]
         radial, fade = radial_basis(distance, config.basis, config.cutoff)
         links = Links.of(edges, direction, radial * fade[:, None])
-        scalars = self.species(species)
+        scalars = self.species_embedding(species)
         if self.time is not None:
             if time is None:
                 raise InputError("this network needs the time")
@@ -99,17 +98,18 @@ class EquivariantNetwork(nn.Module):
         vectors = scalars.new_zeros(len(species), 3, config.hidden)
         for layer in self.layers:
             scalars, vectors = layer(scalars, vectors, links)
-        moved = self.move(vectors)[..., 0]
+        moved = self.move_head(vectors)[..., 0]
         scalars = self.norm(scalars)
         left, right = self.ends.weight.chunk(2, dim=1)  # of an atom as centre and as neighbour
         ends = torch.addmm(self.ends.bias, scalars, left.T)[links.centre]
         ends = ends + (scalars @ right.T)[links.neighbour]
         pair = ends.index_select(0, edges.link) * self.pair(radial)
-        weight = self.stretch(nn.functional.silu(pair)) * fade[:, None]
+        weight = self.stretch_head(nn.functional.silu(pair)) * fade[:, None]
         outer = (weight * direction)[:, :, None] * direction[:, None, :]
         per_atom = outer.new_zeros(len(species), 3, 3).index_add(0, edges.centre, outer)
         shape = _mean(per_atom, crystal, num_atoms) / NEIGHBOURS**0.5
-        size = _mean(self.breathe(scalars), crystal, num_atoms)[:, :, None]
+        size = self.size_head(nn.functional.silu(self.size(scalars)))
+        size = _mean(size, crystal, num_atoms)[:, :, None]
         return Moves(
             moved - _mean(moved, crystal, num_atoms)[crystal],
             shape + size * torch.eye(3, dtype=shape.dtype, device=shape.device),
