@@ -16,9 +16,18 @@ from flowllm.methods.equivariant.targets import VOIGT, SymmetricTargets
 
 
 def noisy_batch(
-    targets: SymmetricTargets, settings: NoiseSettings, rng: np.random.Generator
+    targets: SymmetricTargets,
+    settings: NoiseSettings,
+    rng: np.random.Generator,
+    at: float | None = None,
 ) -> dict[str, Tensor]:
     """Copies of B targets on their way back, and what is left of it.
+
+    Args:
+        targets: where the ways end.
+        settings: how far away they begin.
+        rng: what the noise is drawn from.
+        at: the time in [0, 1] at which all copies stand; by default each has its own.
 
     Returns:
         `species` (N,), `frac_coords` (N, 3), `lattices` (B, 3, 3), `num_atoms` (B,), `time` (B,);
@@ -27,6 +36,8 @@ def noisy_batch(
     size, atoms = len(targets), int(targets.num_atoms.sum())
     crystal = np.repeat(np.arange(size), targets.num_atoms)
     time = rng.random(size)
+    if at is not None:
+        time[:] = at
     left = (1 - time) * (rng.random(size) >= settings.untouched)
     broken = rng.random(size) < settings.broken
     scales = [

@@ -167,7 +167,13 @@ class Layer(nn.Module):
         return self.alone(scalars, vectors)
 
     def alone(self, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """The update of each atom from its own scalars (N, H) and vectors (N, 3, H)."""
+        """The update of each atom from its own scalars (N, H) and vectors (N, 3, H).
+
+        Vectors are shortened to a mean square below 1: products of them, layer upon layer, would
+        else send atoms of a crowded crystal away by many cells.
+        """
+        size = vectors.square().sum(1).mean(-1)
+        vectors = vectors * (1 + size).rsqrt()[:, None, None]
         left, right = self.mix(vectors).chunk(2, -1)
         length = (right.square().sum(1) + 1e-8).sqrt()
         keep, gate, product = self.update(torch.cat([self.norm(scalars), length], -1)).chunk(3, -1)
