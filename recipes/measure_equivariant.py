@@ -75,7 +75,6 @@ def main(model: str, how_many: str = "100", *steps: str) -> None:
     targets = SymmetricTargets.of(crystals[drawn])
     right = batch_of(targets, targets.frac_coords, targets.lattices)
     lowest, groups = energies(right), space_groups(right, 1e-3)
-    begun, total = time.process_time(), 0
 
     def line(name: str, crystals: CrystalBatch, n: str) -> None:
         far, volume, shape = errors(crystals, right)

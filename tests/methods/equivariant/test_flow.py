@@ -11,7 +11,7 @@ import torch
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.cells import cell_parameters
 from flowllm.errors import InputError
-from flowllm.methods.equivariant.loss import NoisyBatches
+from flowllm.methods.equivariant.loss import NoisyBatches, Warming
 from flowllm.methods.equivariant.noise import noisy_batch
 from flowllm.methods.equivariant.noise_settings import NoiseSettings
 from flowllm.methods.equivariant.refiner import EquivariantRefiner
@@ -117,6 +117,62 @@ def test_noise_keeps_the_operations_and_ends_at_the_target(number):
         np.sort(np.linalg.eigvalsh(strain)),
         atol=1e-4,
     )
+
+
+@pytest.mark.parametrize("number", GROUPS[1::4])
+def test_the_way_back_keeps_the_operations_at_all_times(number):
+    targets = SymmetricTargets.of(symmetric(number, 2))
+    group = operations(_batch(targets, targets.frac_coords, targets.lattices[0]))
+    settings = NoiseSettings(untouched=0, broken=0, smallest=0.9)
+    left = []
+    for time in (0.0, 0.3, 1.0):
+        batch = noisy_batch(targets, settings, np.random.default_rng(number), at=time)
+        assert batch["time"].item() == pytest.approx(time)
+        coords, lattice = (batch[k].double().numpy() for k in ("frac_coords", "lattices"))
+        assert misfit(_batch(targets, coords, lattice[0]), *group) < 1e-3
+        left.append(batch["strain"][0].double().numpy())
+    # one strain all the way, of which the share 1 - t is left; nothing at the end
+    assert np.abs(left[0]).max() > 1e-3
+    np.testing.assert_allclose(left[1], 0.7 * left[0], atol=1e-6)
+    np.testing.assert_array_equal(left[2], 0)
+    np.testing.assert_array_equal(batch["displacement"], 0)
+
+
+@pytest.mark.parametrize("axes", [[[0, 1, 0], [0, 0, 1], [1, 0, 0]], -np.eye(3)])
+def test_other_axes_give_the_same_refined_crystals(network, mp20_crystals, axes):
+    """Relabelled and inverted axes, and another origin, of crystals of the data."""
+    change = np.array(axes, dtype=float)
+    some = mp20_crystals[:6]
+    coords = (some.frac_coords + np.array([0.21, 0.4, 0.77])) @ np.linalg.inv(change)
+    cells = [cell_parameters(change @ lattice) for lattice in some.lattices]
+    lengths, angles = (np.array([cell[k] for cell in cells]) for k in (0, 1))
+    other = some.replace(frac_coords=coords, lengths=lengths, angles=angles)
+    refiner = EquivariantRefiner(network)
+    first, second = refiner.refine(some).last, refiner.refine(other).last
+    back = second.frac_coords @ change - np.array([0.21, 0.4, 0.77])
+    gaps = back - first.frac_coords
+    gaps -= np.round(gaps)
+    assert np.abs(first.lengths - some.lengths).max() > 1e-2
+    far = np.linalg.norm(
+        np.einsum("ni,nij->nj", gaps, first.lattices[some.crystal_of_atom]), axis=1
+    )
+    assert far.max() < 1e-3
+    np.testing.assert_allclose(first.volumes, second.volumes, rtol=1e-4)
+
+
+def test_training_begins_with_large_noise(data):
+    settings = NoiseSettings(untouched=0.0, broken=1.0)
+    warm = Warming(0.5, 0.5, 0.4, 0.01)
+    batches = NoisyBatches(data, settings, 24, 50, 0, warm)
+    first, last = batches[0], batches[len(batches) - 1]
+    assert first["softness"].item() == pytest.approx(0.4)
+    assert last["softness"].item() == pytest.approx(0.01)
+    halfway = batches[len(batches) // 4]["softness"].item()
+    assert halfway == pytest.approx((0.4 * 0.01) ** 0.5, rel=0.05)
+    # without warming the same draws are scales down to a thousandth
+    small = NoisyBatches(data, settings, 24, 50, 0)[0]
+    assert small["displacement"].norm() < 0.8 * first["displacement"].norm()
+    assert small["strain"].abs().amax((1, 2)).min() < 0.3 * first["strain"].abs().amax((1, 2)).min()
 
 
 def _batch(targets: SymmetricTargets, coords: np.ndarray, lattice: np.ndarray) -> CrystalBatch:

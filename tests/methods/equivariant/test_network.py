@@ -15,6 +15,7 @@ from flowllm.networks.equivariant.neighbours import neighbours
 from flowllm.networks.equivariant.network import EquivariantNetwork, radial_basis
 from flowllm.networks.equivariant.network_pyg import EquivariantReference, graph_of
 from flowllm.networks.equivariant.settings import EquivariantConfig
+from flowllm.training.muon import muon_groups
 
 CONFIG = EquivariantConfig(hidden=16, layers=2, basis=8)
 
@@ -166,6 +167,41 @@ def test_the_time_counts_only_where_it_is_an_input():
     assert (early.displacement - late.displacement).abs().max() > 1e-6
     with pytest.raises(InputError, match="time"):
         timed(species, coords, lattice, count)
+
+
+def test_links_are_the_edges_to_all_images_of_a_neighbour():
+    parts = [crystal(seed, count) for seed, count in ((4, 3), (5, 1))]
+    _, coords, lattices = (torch.cat([part[k] for part in parts]) for k in range(3))
+    edges = neighbours(coords, lattices, torch.tensor([3, 1]), 6.0)
+    centre, neighbour = edges.links
+    assert torch.equal(centre[edges.link], edges.centre)
+    assert torch.equal(neighbour[edges.link], edges.neighbour)
+    pairs = list(zip(centre.tolist(), neighbour.tolist(), strict=True))
+    assert pairs == sorted(set(pairs)) and len(pairs) == 10 < len(edges.link)
+
+
+@pytest.mark.parametrize("gap", [0.3, 0.01])
+def test_crowded_atoms_are_not_sent_away(gap):
+    """Products of vectors, layer upon layer, would send them thousands of Å."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = EquivariantNetwork(EquivariantConfig(hidden=16, layers=4, basis=8))
+        for parameter in made.parameters():  # as large as training may leave them
+            parameter.data *= 4
+    coords = torch.rand(20, 3, generator=torch.Generator().manual_seed(0))
+    coords[1] = coords[0] + gap / 4
+    moved, strain = moves(made, torch.full((20,), 8), coords, torch.eye(3)[None] * 4.0)
+    assert moved.norm(dim=1).max() < 100
+    assert torch.isfinite(strain).all()
+
+
+def test_embedding_and_ends_are_not_orthogonalised():
+    """Steps of Muon are as long for a small gradient as for a large one: ends would not settle."""
+    made = EquivariantNetwork(CONFIG)
+    matrices = {id(p) for p in muon_groups(made, 0.1)[0]["params"]}
+    assert id(made.layers[0].radial.weight) in matrices
+    ends = (made.species_embedding, made.move_head, made.stretch_head, made.size_head)
+    assert not matrices & {id(end.weight) for end in ends}
 
 
 @pytest.mark.parametrize("wrong", [{"hidden": 0}, {"layers": 0}, {"basis": 0}, {"cutoff": 0.0}])
