@@ -84,10 +84,12 @@ def test_what_is_asked_is_written(prior):
     asked = [
         Conditions(composition=cell, space_group=221), Conditions(composition=cell),
         Conditions(num_atoms=6), Conditions(elements=("Fe", "O")), Conditions(formula="TiO2"),
+        Conditions(space_group=166),
     ]  # fmt: skip
-    found, events = watched(prior, asked, range(5))
+    found, events = watched(prior, asked, range(6))
     texts = {e.index: e.text for e in of(Drawn, events)}
     assert texts[0].startswith("221\nSr 1") and FORMAT.to_text(found)[0].startswith("221\n")
+    assert texts[5].startswith("166\n")
     by_index = dict(zip(map(int, found.ids), found.compositions, strict=True))
     assert by_index[0] == cell and by_index.get(1, cell) == cell
     assert sum(by_index.get(2, {"H": 6}).values()) == 6
@@ -269,6 +271,8 @@ def test_examples_of_the_normalizer_are_equivalent_texts(tokenizer, crystal_set)
         seen[row].add(max(found, key=len))
     several = [k for k, row in enumerate(rows) if len(row) > 1]
     assert several and all(len(seen[k]) > 1 for k in several)
+    with pytest.raises(InputError, match="a translation leaves texts of the format wyckoff"):
+        CrystalExamples(few, tokenizer, 1, 0, 4, augmentation="translation", text_format=FORMAT)
     with pytest.raises(InputError, match="gruver knows no equivalent texts"):
         CrystalExamples(few, build_tokenizer(), 1, 0, 4, augmentation="normalizer")
 
