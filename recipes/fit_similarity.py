@@ -1,6 +1,6 @@
 """Fit `flowllm/methods/templates/similarity.npz` to MP-20's training split.
 
-    python recipes/fit_similarity.py [TABLE]
+    python -m recipes.fit_similarity [TABLE]
 
 TABLE is an archive of templates as a trained prior `templates` holds it; without one it is made of
 the training split, which takes 10 minutes on one core, and the fit itself 2. Printed are the loss

@@ -163,15 +163,6 @@ class EquivariantRefiner:
         return weights_digest(self.network, repr(self.config.to_dict()))
 
     def save(self, folder: Path, half: bool = False) -> None:
-        """As `save_pretrained`."""
-        self.save_pretrained(folder, half)
-
-    @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> EquivariantRefiner:
-        """As `from_pretrained`."""
-        return cls.from_pretrained(folder, device)
-
-    def save_pretrained(self, folder: str | Path, half: bool = True) -> None:
         """Write config.json (sizes) and model.safetensors.
 
         Args:
@@ -182,8 +173,8 @@ class EquivariantRefiner:
         save_weights(folder, self.network.state_dict(), config, half)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, device: str = "auto") -> EquivariantRefiner:
-        """Read what `save_pretrained` wrote.
+    def load(cls, folder: Path, device: str = "cpu") -> EquivariantRefiner:
+        """Read what `save` wrote.
 
         Raises:
             InputError: names the folder and what is wrong with it.

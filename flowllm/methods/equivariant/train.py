@@ -81,5 +81,5 @@ def train_equivariant(
         )
         average = cast(EquivariantMatcher, trainer.run())
     refiner = EquivariantRefiner(average.network, device=str(place))
-    refiner.save_pretrained(out / "model", half=settings.half)
+    refiner.save(out / "model", settings.half)
     return refiner

@@ -30,6 +30,7 @@ from flowllm.text.formats.wyckoff.contacts import CLOSEST, closest
 
 TABLE, SIMILARITY = "templates.npz", "similarity.npz"
 STRUCTURE = "template"
+TINY = 1e-12
 Composition = dict[int, int]
 """{atomic number: atoms in the cell}."""
 
@@ -94,7 +95,7 @@ class TemplatePrior:
             rng = generator(Stream.TEMPLATE, seed)
             found = self._draw(conditions, settings, rng)
             if found is None:
-                reason = "no template of another formula, or none that keeps the atoms apart"
+                reason = "no template that the votes are sure of and that keeps the atoms apart"
                 watch.event(Rejected(index, 0, STRUCTURE, reason))
             else:
                 crystals.append(found.to_primitive(str(index)))
@@ -118,11 +119,16 @@ class TemplatePrior:
         self, asked: Conditions, settings: TemplateSettings, rng: np.random.Generator
     ) -> SymmetricCrystal | None:
         ranked = self._candidates(asked, settings, rng)
+        is_open = asked.composition is None and asked.formula is None
         while ranked:
             scores = np.array([candidate.log_share for candidate in ranked])
             chosen = ranked.pop(drawn(scores, settings.choice, rng))
             crystal = dressed(self.table, chosen)
-            if closest(crystal) >= CLOSEST:
+            room = closest(crystal)
+            if is_open:  # another composition is better than an unlikely structure
+                sure = chosen.log_share >= np.log(max(settings.confidence, TINY))
+                return crystal if sure and room >= 1 else None
+            if room >= CLOSEST:
                 return crystal
         return None
 

@@ -67,7 +67,7 @@ def train_on_crystals(
         identity.pop(name)
     with open_shared_run(out, COMMAND, identity, overwrite, inputs=[data]) as run:
         if run.finished and (run.path / MODEL).is_dir():
-            return EquivariantRefiner.from_pretrained(run.path / MODEL, place)
+            return EquivariantRefiner.load(run.path / MODEL, place)
         targets = SymmetricTargets.of(train.crystals, workers)
         checked = SymmetricTargets.of(validation.crystals[: settings.validation_rows], workers)
         try:
