@@ -17,7 +17,11 @@ from flowllm.inputs.items import ReadCrystal
 from flowllm.inputs.read import read_item
 from flowllm.inputs.remarks import joined_remarks
 from flowllm.inputs.sources import list_source
-from flowllm.methods.language_model.completion import complete_crystal, first_atoms
+from flowllm.methods.language_model.completion import (
+    complete_crystal,
+    complete_orbits,
+    first_atoms,
+)
 from flowllm.methods.language_model.infill import (
     Proposals,
     masked_sites,
@@ -30,6 +34,7 @@ from flowllm.runs.texts import frame_csv
 from flowllm.systems.generation import Generation, Stage
 from flowllm.systems.sampling import crystal_id, crystal_seed
 from flowllm.systems.system import FlowLLM
+from flowllm.text.formats.base import HasOrbits
 from flowllm.text.prompts import build_prompt, without_frame
 from flowllm.workflows.results import write_results
 from flowllm.workflows.settings import InfillSettings
@@ -124,11 +129,18 @@ def _completed(
 ) -> tuple[CrystalBatch, list[str]]:
     assert settings.keep is not None
     limit = ReduceSettings(max_atoms=prior.format.max_atoms)
-    partial = first_atoms(prior, reduce_structure(structure, name, limit), settings.keep)
+    reduced = reduce_structure(structure, name, limit)
     seeds = [crystal_seed(settings.seed, index, 0) for index in range(settings.num)]
-    found = complete_crystal(
-        prior, partial, settings.conditions, settings=settings.sampling, seeds=seeds
-    )
+    if isinstance(prior.format, HasOrbits):
+        found = complete_orbits(
+            prior, reduced, settings.keep, settings.conditions, settings=settings.sampling,
+            seeds=seeds,
+        )  # fmt: skip
+    else:
+        partial = first_atoms(prior, reduced, settings.keep)
+        found = complete_crystal(
+            prior, partial, settings.conditions, settings=settings.sampling, seeds=seeds
+        )
     if not len(found):
         raise InputError(f"{name}: no completion came to its end")
     asked = without_frame(build_prompt(settings.conditions)) or "nothing asked"

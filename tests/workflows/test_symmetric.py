@@ -74,9 +74,15 @@ def test_elements_are_filled_in_and_atoms_are_refused_with_a_reason(folder, file
     assert main(["infill", str(file), *model, *words, "--out", str(out)]) == 0
     ranked = pd.read_csv(out / "proposals.csv", keep_default_na=False)
     assert sorted(ranked["element"]) == ["Hf", "Ti", "Zr"]
-    capsys.readouterr()
-    assert main(["infill", str(file), *model, "--keep", "2", "--out", str(tmp_path / "b")]) == 2
-    assert "the text format wyckoff cannot complete atoms" in capsys.readouterr().err
+
+
+def test_crystals_are_completed_from_whole_orbits(folder, file, tmp_path, capsys):
+    model = ["--model", str(folder / "model"), "--steps", "2"]
+    words = ["--keep", "2", "--formula", "SrTiO3", "--num-atoms", "5", "--num", "2"]
+    assert main(["infill", str(file), *model, *words, "--out", str(tmp_path / "a")]) == 0
+    assert pd.read_csv(tmp_path / "a" / "crystals.csv")["formula"].tolist() == ["SrTiO3"] * 2
+    assert main(["infill", str(file), *model, "--keep", "3", "--out", str(tmp_path / "b")]) == 2
+    assert "end inside the orbit O 3c; choose one of 1, 2, 5" in capsys.readouterr().err
     assert not (tmp_path / "b" / "crystals.csv").exists()
 
 
