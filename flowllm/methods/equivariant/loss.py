@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -38,8 +40,9 @@ class EquivariantMatcher(nn.Module):
         time: Tensor,
         displacement: Tensor,
         strain: Tensor,
+        softness: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Losses of a batch of `noise.noisy_batch`.
+        """Losses of a batch of `noise.noisy_batch`, with a softness (1,) of its own if it has one.
 
         Returns:
             `loss`; `displacement_loss` and `strain_loss`, its parts in Å, means over crystals.
@@ -47,8 +50,10 @@ class EquivariantMatcher(nn.Module):
         found = self.network(species, frac_coords, lattices, num_atoms, time)
         crystal = torch.repeat_interleave(torch.arange(len(num_atoms)), num_atoms.cpu())
         weight = (1.0 / num_atoms.to(found.displacement.dtype))[crystal.to(species.device)]
-        wrong = self._soft((found.displacement - displacement).square().sum(-1))
-        off = self._soft(self.strain_weight**2 * (found.strain - strain).square().sum((1, 2)))
+        soft = self.softness if softness is None else softness
+        wrong = _pseudo_huber((found.displacement - displacement).square().sum(-1), soft)
+        off = self.strain_weight**2 * (found.strain - strain).square().sum((1, 2))
+        off = _pseudo_huber(off, soft)
         moved = (wrong * weight).sum() / len(num_atoms)
         stretched = off.mean()
         return {
@@ -57,8 +62,27 @@ class EquivariantMatcher(nn.Module):
             "strain_loss": stretched.detach(),
         }
 
-    def _soft(self, squared: Tensor) -> Tensor:
-        return (squared + self.softness**2).sqrt() - self.softness
+
+@dataclass(frozen=True)
+class Warming:
+    """How training begins with large noise, all of which can be seen, and comes to the small.
+
+    Attributes:
+        share: of the steps in which it comes down.
+        smallest: of `NoiseSettings`, at the beginning.
+        first_softness: of the loss at the beginning, in Å.
+        softness: of the loss at the end.
+    """
+
+    share: float
+    smallest: float
+    first_softness: float
+    softness: float
+
+    def at(self, done: float, first: float, last: float) -> float:
+        """A value that falls geometrically from first to last, when `done` of 1 is trained."""
+        left = max(0.0, 1.0 - done / self.share) if self.share else 0.0
+        return float(last * (first / last) ** left)
 
 
 class NoisyBatches(Dataset[dict[str, Tensor]]):
@@ -70,6 +94,7 @@ class NoisyBatches(Dataset[dict[str, Tensor]]):
         batch_size: crystals in a batch.
         epochs: passes over the crystals.
         seed: of order and noise.
+        warm: how noise and softness come down to what is asked; None has them there from the start.
     """
 
     def __init__(
@@ -79,7 +104,9 @@ class NoisyBatches(Dataset[dict[str, Tensor]]):
         batch_size: int,
         epochs: int,
         seed: int,
+        warm: Warming | None = None,
     ) -> None:
+        self.warm = warm
         self.targets, self.noise, self.seed = targets, noise, seed
         self.batch_size = min(batch_size, len(targets))
         self.per_epoch = len(targets) // self.batch_size
@@ -98,6 +125,16 @@ class NoisyBatches(Dataset[dict[str, Tensor]]):
             self._order = (epoch, rng.permutation(len(self.targets)))
         start = position * self.batch_size
         chosen = self._order[1][start : start + self.batch_size]
-        return noisy_batch(
-            self.targets[chosen], self.noise, generator(Stream.BATCH, self.seed, step)
-        )
+        noise, rng = self.noise, generator(Stream.BATCH, self.seed, step)
+        if self.warm is None:
+            return noisy_batch(self.targets[chosen], noise, rng)
+        done = step / len(self)
+        smallest = self.warm.at(done, self.warm.smallest, noise.smallest)
+        softness = self.warm.at(done, self.warm.first_softness, self.warm.softness)
+        batch = noisy_batch(self.targets[chosen], replace(noise, smallest=smallest), rng)
+        return batch | {"softness": torch.tensor([softness])}
+
+
+def _pseudo_huber(squared: Tensor, softness: Tensor | float) -> Tensor:
+    """Squares of errors as errors, in Å, but for those below the softness."""
+    return (squared + softness**2).sqrt() - softness

@@ -8,7 +8,6 @@ symmetric D.
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
 import torch
 from torch import Tensor
 
@@ -38,7 +37,7 @@ def noisy_batch(
     moved = _displacement(targets, crystal, broken, rng)
     moved *= (scales[0] * left)[crystal][:, None]
     moved -= (_per_crystal(moved, crystal, size) / targets.num_atoms[:, None])[crystal]
-    lattices = targets.lattices @ _exp(-strain)
+    lattices = targets.lattices @ exponential(-strain)
     # the displacement left, in Å of the strained cell
     frac = np.einsum("ni,nij->nj", moved, np.linalg.inv(lattices)[crystal])
     assert frac.shape == (atoms, 3)
@@ -85,8 +84,10 @@ def _strain(
     return strain + ((wanted - trace) / 3)[:, None, None] * np.eye(3)
 
 
-def _exp(matrices: np.ndarray) -> np.ndarray:
-    found: np.ndarray = scipy.linalg.expm(matrices)
+def exponential(matrices: np.ndarray) -> np.ndarray:
+    """The matrix exponentials of symmetric matrices (B, 3, 3)."""
+    values, vectors = np.linalg.eigh(matrices)
+    found: np.ndarray = (vectors * np.exp(values)[:, None]) @ vectors.transpose(0, 2, 1)
     return found
 
 

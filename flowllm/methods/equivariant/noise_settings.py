@@ -26,7 +26,7 @@ class NoiseSettings:
     displacement: float = 0.4
     volume: float = 0.2
     strain: float = 0.15
-    smallest: float = 1e-2
+    smallest: float = 1e-3
     untouched: float = 0.1
     broken: float = 0.15
 

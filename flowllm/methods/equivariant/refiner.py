@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import scipy.linalg
 import torch
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.cells import cell_parameters, concatenated_ranges
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError, first_line
+from flowllm.methods.equivariant.noise import exponential
 from flowllm.methods.equivariant.settings import EquivariantSettings
 from flowllm.networks.equivariant.network import ELEMENTS, EquivariantNetwork
 from flowllm.networks.equivariant.settings import EquivariantConfig
@@ -127,7 +127,7 @@ class EquivariantRefiner:
             share = 1 / (steps - step)
             back = np.linalg.inv(lattices)
             frac = frac + share * np.einsum("ni,nij->nj", moved, back[own])
-            lattices = lattices @ scipy.linalg.expm(share * strain)
+            lattices = lattices @ exponential(share * strain)
         coords, lengths, angles = zip(*kept, strict=True)
         return np.stack(coords), np.stack(lengths), np.stack(angles)
 

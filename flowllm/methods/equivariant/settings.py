@@ -71,6 +71,11 @@ class EquivariantTrainSettings:
             displacements.
         softness: Å below which an error counts by its square, above by itself (pseudo-Huber): large
             noise, whose way back is a guess, would else drown the small one.
+        warm_share: share of the steps in which noise and softness come down to what is asked. A
+            network that begins with all scales learns to move nothing, and stays there: most copies
+            are nearer to their target than it can tell.
+        warm_smallest: the smallest share of the noise's maximum with which this begins.
+        warm_softness: Å of the softness with which it begins.
         ema_decay: of the moving average of the weights, which is what is kept in the end.
         validation_rows: crystals of the validation split that are scored on the way.
         eval_steps: steps between validations.
@@ -88,13 +93,16 @@ class EquivariantTrainSettings:
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     epochs: int = 20
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-2
     warmup_share: float = 0.03
     weight_decay: float = 0.1
     optimizer: Literal["muon", "adamw"] = "muon"
     max_grad_norm: float = 1.0
     strain_weight: float = 3.0
     softness: float = 0.02
+    warm_share: float = 0.6
+    warm_smallest: float = 0.3
+    warm_softness: float = 0.3
     ema_decay: float = 0.999
     validation_rows: int = 512
     eval_steps: int = 500
@@ -111,12 +119,14 @@ class EquivariantTrainSettings:
         for name in ("weight_decay", "strain_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} must be 0 or more, not {getattr(self, name)!r}")
-        for name in ("warmup_share", "ema_decay"):
+        for name in ("warmup_share", "ema_decay", "warm_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} must be in [0, 1), not {getattr(self, name)!r}")
-        for name in ("learning_rate", "max_grad_norm", "softness"):
+        for name in ("learning_rate", "max_grad_norm", "softness", "warm_softness"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0, not {getattr(self, name)!r}")
+        if not 0 < self.warm_smallest <= 1:
+            raise InputError(f"warm_smallest must be in (0, 1], not {self.warm_smallest!r}")
         if self.optimizer not in ("muon", "adamw"):
             raise InputError(f"optimizer {self.optimizer!r} is neither muon nor adamw")
         check_seed(self.seed, LARGEST_TRAINING_SEED)

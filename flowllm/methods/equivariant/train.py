@@ -8,7 +8,7 @@ from typing import cast
 
 import torch
 
-from flowllm.methods.equivariant.loss import EquivariantMatcher, NoisyBatches
+from flowllm.methods.equivariant.loss import EquivariantMatcher, NoisyBatches, Warming
 from flowllm.methods.equivariant.refiner import EquivariantRefiner
 from flowllm.methods.equivariant.settings import EquivariantTrainSettings
 from flowllm.methods.equivariant.targets import SymmetricTargets
@@ -45,8 +45,11 @@ def train_equivariant(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         matcher = EquivariantMatcher(settings.network, settings.strain_weight, settings.softness)
+    warm = Warming(
+        settings.warm_share, settings.warm_smallest, settings.warm_softness, settings.softness
+    )
     data = NoisyBatches(
-        targets, settings.noise, settings.batch_size, settings.epochs, settings.seed
+        targets, settings.noise, settings.batch_size, settings.epochs, settings.seed, warm
     )
     checked = NoisyBatches(held_out, settings.noise, settings.batch_size, 1, settings.seed)
     steps = len(data)

@@ -4,6 +4,11 @@ Scalars see distances, vectors sum directions, and their products see angles. Di
 and a symmetric strain of the cell come out. Nothing depends on axes, origin, choice of cell or
 order of atoms; everything vanishes smoothly at the cutoff. Atoms that an operation of the space
 group exchanges get displacements that it exchanges: the symmetry of the input is kept.
+
+Messages are linear in the radial functions, and what they carry of a neighbour is the same for all
+of its images. So the radial functions are summed over images once, before the layers, which then
+work on links of two atoms: there are fewer of them than edges, and sums over edges come out the
+same.
 """
 
 from __future__ import annotations
@@ -45,19 +50,18 @@ class EquivariantNetwork(nn.Module):
         super().__init__()
         self.config = config
         hidden = config.hidden
-        self.species = nn.Embedding(ELEMENTS, hidden)
+        self.species_embedding = nn.Embedding(ELEMENTS, hidden)
         self.time = nn.Linear(1, hidden) if config.timed else None
         self.layers = nn.ModuleList(Layer(hidden, config.basis) for _ in range(config.layers))
         self.norm = nn.LayerNorm(hidden)
-        last = nn.Linear(hidden, 1)
-        self.breathe = nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), last)
+        self.size = nn.Linear(hidden, hidden)
+        self.size_head = nn.Linear(hidden, 1)
         self.pair = nn.Linear(config.basis, hidden)
         self.ends = nn.Linear(2 * hidden, hidden)
-        self.stretch = nn.Linear(hidden, 1)
-        self.move = nn.Linear(hidden, 1, bias=False)
-        nn.init.normal_(self.stretch.weight, std=0.01)
-        nn.init.zeros_(self.stretch.bias)
-        for parameter in last.parameters():
+        self.stretch_head = nn.Linear(hidden, 1)
+        self.move_head = nn.Linear(hidden, 1, bias=False)
+        nn.init.normal_(self.stretch_head.weight, std=0.01)
+        for parameter in (self.stretch_head.bias, *self.size_head.parameters()):
             nn.init.zeros_(parameter)
 
     def forward(
@@ -85,29 +89,54 @@ class EquivariantNetwork(nn.Module):
         distance = edges.vector.norm(dim=-1)
         direction = edges.vector / distance[:, None]
         radial, fade = radial_basis(distance, config.basis, config.cutoff)
-        scalars = self.species(species)
+        links = Links.of(edges, direction, radial * fade[:, None])
+        scalars = self.species_embedding(species)
         if self.time is not None:
             if time is None:
                 raise InputError("this network needs the time")
             scalars = scalars + self.time(time[:, None])[crystal]
         vectors = scalars.new_zeros(len(species), 3, config.hidden)
         for layer in self.layers:
-            scalars, vectors = layer(scalars, vectors, edges, direction, radial, fade)
-        moved = self.move(vectors)[..., 0]
+            scalars, vectors = layer(scalars, vectors, links)
+        moved = self.move_head(vectors)[..., 0]
         scalars = self.norm(scalars)
         left, right = self.ends.weight.chunk(2, dim=1)  # of an atom as centre and as neighbour
-        pair = (
-            (scalars @ left.T)[edges.centre] + (scalars @ right.T)[edges.neighbour] + self.ends.bias
-        ) * self.pair(radial)
-        weight = self.stretch(nn.functional.silu(pair)) * fade[:, None]
+        ends = torch.addmm(self.ends.bias, scalars, left.T)[links.centre]
+        ends = ends + (scalars @ right.T)[links.neighbour]
+        pair = ends.index_select(0, edges.link) * self.pair(radial)
+        weight = self.stretch_head(nn.functional.silu(pair)) * fade[:, None]
         outer = (weight * direction)[:, :, None] * direction[:, None, :]
         per_atom = outer.new_zeros(len(species), 3, 3).index_add(0, edges.centre, outer)
         shape = _mean(per_atom, crystal, num_atoms) / NEIGHBOURS**0.5
-        size = _mean(self.breathe(scalars), crystal, num_atoms)[:, :, None]
+        size = self.size_head(nn.functional.silu(self.size(scalars)))
+        size = _mean(size, crystal, num_atoms)[:, :, None]
         return Moves(
             moved - _mean(moved, crystal, num_atoms)[crystal],
             shape + size * torch.eye(3, dtype=shape.dtype, device=shape.device),
         )
+
+
+class Links(NamedTuple):
+    """What all layers need of the P links.
+
+    Attributes:
+        centre: (P,) the atom that receives.
+        neighbour: (P,) the atom that sends.
+        waves: (P, K) radial functions, summed over the images of the neighbour.
+        arrows: (P, 3, K) radial functions times directions, summed likewise.
+    """
+
+    centre: Tensor
+    neighbour: Tensor
+    waves: Tensor
+    arrows: Tensor
+
+    @classmethod
+    def of(cls, edges: Edges, direction: Tensor, radial: Tensor) -> Links:
+        """The links of edges with directions (E, 3) and fading radial functions (E, K)."""
+        one = torch.cat([torch.ones_like(direction[:, :1]), direction], 1)
+        summed = _sum(one[:, :, None] * radial[:, None], edges.link, edges.links.shape[1])
+        return cls(*edges.links, summed[:, 0], summed[:, 1:])
 
 
 class Layer(nn.Module):
@@ -123,25 +152,18 @@ class Layer(nn.Module):
                                     nn.Linear(hidden, 3 * hidden))  # fmt: skip
         self.norm = nn.LayerNorm(hidden)
 
-    def forward(
-        self,
-        scalars: Tensor,
-        vectors: Tensor,
-        edges: Edges,
-        direction: Tensor,
-        radial: Tensor,
-        fade: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, scalars: Tensor, vectors: Tensor, links: Links) -> tuple[Tensor, Tensor]:
         """New scalars (N, H) and vectors (N, 3, H) from those of the neighbours."""
-        sent = self.before(self.norm(scalars))[edges.neighbour]
-        sent = sent * self.radial(radial) * fade[:, None]
-        plain, along, through = sent.chunk(3, -1)
-        scale = NEIGHBOURS**-0.5
-        scalars = scalars + scale * _sum(plain, edges.centre, len(scalars))
-        arrows = (
-            direction[:, :, None] * along[:, None] + vectors[edges.neighbour] * through[:, None]
-        )
-        vectors = vectors + scale * _sum(arrows, edges.centre, len(scalars))
+        plain, along, through = self.before(self.norm(scalars)).chunk(3, -1)
+        of_plain, of_along, of_through = self.radial.weight.chunk(3)
+        plain = plain.index_select(0, links.neighbour) * (links.waves @ of_plain.T)
+        passed = (through[:, None] * vectors).index_select(0, links.neighbour)
+        passed = passed * (links.waves @ of_through.T)[:, None]
+        along = along.index_select(0, links.neighbour)
+        passed = torch.addcmul(passed, along[:, None], links.arrows @ of_along.T)
+        scale, count = NEIGHBOURS**-0.5, len(scalars)
+        scalars = scalars + scale * _sum(plain, links.centre, count)
+        vectors = vectors + scale * _sum(passed, links.centre, count)
         return self.alone(scalars, vectors)
 
     def alone(self, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:

@@ -64,15 +64,16 @@ class EquivariantReference(nn.Module):
         distance = graph.edge_attr.norm(dim=-1)
         direction = graph.edge_attr / distance[:, None]
         basis = radial_basis(distance, network.config.basis, network.config.cutoff)
-        scalars = network.species(graph.x)
+        scalars = network.species_embedding(graph.x)
         vectors = scalars.new_zeros(len(scalars), 3, scalars.shape[1])
         for step in self.rounds:
             scalars, vectors = step(scalars, vectors, graph.edge_index, direction, *basis)
         batch = graph.batch if graph.batch is not None else torch.zeros_like(graph.x)
-        moved = network.move(vectors)[..., 0]
+        moved = network.move_head(vectors)[..., 0]
         scalars = network.norm(scalars)
         outer = self.stretch(scalars, graph.edge_index, direction, *basis) / NEIGHBOURS**0.5
-        outer = outer + network.breathe(scalars)[:, :, None] * torch.eye(3).to(outer)
+        size = network.size_head(nn.functional.silu(network.size(scalars)))
+        outer = outer + size[:, :, None] * torch.eye(3).to(outer)
         strain = global_mean_pool(outer.flatten(1), batch)
         return Moves(moved - global_mean_pool(moved, batch)[batch], strain.reshape(-1, 3, 3))
 
@@ -130,6 +131,6 @@ class _Stretch(nn.Module):
         neighbour, centre = edge_index
         both = torch.cat([scalars[centre], scalars[neighbour]], -1)
         hidden = nn.functional.silu(self.network.ends(both) * self.network.pair(radial))
-        weight = self.network.stretch(hidden)[:, 0] * fade
+        weight = self.network.stretch_head(hidden)[:, 0] * fade
         dyads = torch.einsum("e,ex,ey->exy", weight, direction, direction)
         return scatter(dyads, centre, dim=0, dim_size=len(scalars), reduce="sum")

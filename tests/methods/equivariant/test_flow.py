@@ -75,8 +75,8 @@ def network() -> EquivariantNetwork:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         made = EquivariantNetwork(SIZES)
-        torch.nn.init.normal_(made.stretch.weight, std=0.03)
-        made.move.weight.data *= 2
+        torch.nn.init.normal_(made.stretch_head.weight, std=0.03)
+        made.move_head.weight.data *= 2
     return made
 
 

@@ -24,7 +24,7 @@ def network() -> EquivariantNetwork:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         made = EquivariantNetwork(CONFIG).double().eval()
-        torch.nn.init.normal_(made.stretch.weight, std=1.0)  # it begins near 0
+        torch.nn.init.normal_(made.stretch_head.weight, std=1.0)  # it begins near 0
     return made
 
 
