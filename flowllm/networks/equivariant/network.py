@@ -136,7 +136,8 @@ class Links(NamedTuple):
         """The links of edges with directions (E, 3) and fading radial functions (E, K)."""
         one = torch.cat([torch.ones_like(direction[:, :1]), direction], 1)
         summed = _sum(one[:, :, None] * radial[:, None], edges.link, edges.links.shape[1])
-        return cls(*edges.links, summed[:, 0], summed[:, 1:])
+        centre, neighbour = edges.links
+        return cls(centre, neighbour, summed[:, 0], summed[:, 1:])
 
 
 class Layer(nn.Module):
