@@ -28,6 +28,7 @@ from flowllm.methods.language_model.infill import (
     propose_elements,
 )
 from flowllm.methods.language_model.prior import LanguageModelPrior
+from flowllm.methods.language_model.within import language_model_in
 from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.texts import frame_csv
@@ -54,7 +55,8 @@ def infill_run(
         InputError: the file cannot be read, the mask is outside it, the model is none that can
             infill, or the folder holds another run.
     """
-    if not isinstance(model.prior, LanguageModelPrior):
+    prior = language_model_in(model.prior)
+    if prior is None:
         raise InputError("infilling needs a language model")
     given, content = read_single(file)
     structure = given.crystal.to_pymatgen()[0]
@@ -65,7 +67,7 @@ def infill_run(
             atoms = [site.atoms for site in given.sites]
             masked = masked_sites(structure, settings.sites, settings.element, atoms)
             proposals = propose_elements(
-                model.prior, structure, masked, settings.candidates, settings.allow_present
+                prior, structure, masked, settings.candidates, settings.allow_present
             )
             with friendly_os_errors(run.path):
                 atomic_write(run.path / PROPOSALS, proposals_csv(proposals))
@@ -74,13 +76,13 @@ def infill_run(
             where = described_mask(given, settings.sites, masked)
             prompts = [f"{e} on {where} of {file.name}" for e in chosen.elements]
         else:
-            crystals, prompts = _completed(model.prior, structure, settings, file.name)
+            crystals, prompts = _completed(prior, structure, settings, file.name)
         crystals = crystals.replace(ids=np.array([crystal_id(k) for k in range(len(crystals))]))
         filled = time.perf_counter()
         trajectory = model.refine(crystals, settings.refinement)
         missing = settings.num - len(crystals) if settings.keep is not None else 0
         stages = [
-            Stage(model.prior.label, len(crystals), missing, filled - began),
+            Stage(prior.label, len(crystals), missing, filled - began),
         ]
         if model.refiner is not None:
             seconds = time.perf_counter() - filled

@@ -11,6 +11,10 @@ from flowllm.cli import main
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.inputs import read_inputs
 from flowllm.methods.language_model.prior import LanguageModelPrior
+from flowllm.methods.templates.build import build_table
+from flowllm.methods.templates.prior import TemplatePrior
+from flowllm.methods.templates.ranked import RankedPrior
+from flowllm.methods.templates.similarity import shipped_similarity
 from flowllm.systems.system import FlowLLM
 from flowllm.workflows.score import rank_by_likelihood
 
@@ -94,3 +98,21 @@ def test_crystals_are_ranked_wherever_their_origin_is(folder, file, sample_cryst
     assert len(table) == 4 and table["nats"].notna().all()
     assert table["nats_per_token"].is_monotonic_decreasing
     assert (table["ipt_translation"].abs() < 1e-3).sum() >= 3
+
+
+def test_a_language_model_beside_templates_fills_in_and_scores(
+    folder, file, sample_crystals, tmp_path
+):
+    prior = LanguageModelPrior.from_pretrained(folder / "lm")
+    small = sample_crystals[sample_crystals.num_atoms <= 4]
+    templates = TemplatePrior(build_table(small, workers=1), shipped_similarity())
+    both = FlowLLM(RankedPrior(prior, templates), None, [0, 3, 2, 2, 1, 1, *[0] * 14])
+    both.save_pretrained(tmp_path / "both")
+    model = ["--model", str(tmp_path / "both")]
+    words = ["--element", "Ti", "--elements", "Zr,Ti", "--num", "1"]
+    assert main(["infill", str(file), *model, *words, "--out", str(tmp_path / "a")]) == 0
+    words = ["--keep", "2", "--formula", "SrTiO3", "--num-atoms", "5", "--num", "1"]
+    assert main(["infill", str(file), *model, *words, "--out", str(tmp_path / "b")]) == 0
+    assert pd.read_csv(tmp_path / "b" / "crystals.csv")["formula"].tolist() == ["SrTiO3"]
+    assert main(["score", str(file), *model, "--out", str(tmp_path / "scores.csv")]) == 0
+    assert pd.read_csv(tmp_path / "scores.csv")["nats"].notna().all()
