@@ -59,7 +59,8 @@ def generate(
     system = load_system(model, device)
     with progress_bars() as progress:
         result = generate_run(system, settings, out, overwrite=overwrite, progress=progress)
-    say(f"decoding: {result.decoding}")
+    if result.decoding.tokens:  # none of a prior without a language model
+        say(f"decoding: {result.decoding}")
     print_stages(result.stages, out)
 
 

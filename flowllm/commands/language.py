@@ -60,15 +60,14 @@ def score(
         raise InputError(f"{out} is there already; use --overwrite to replace it")
     inputs = read_inputs(source)
     system = load_system(model, device)
-    from flowllm.methods.language_model.prior import LanguageModelPrior
+    from flowllm.methods.language_model.within import language_model_in
     from flowllm.workflows.score import print_table, rank_by_likelihood, write_table
 
-    if not isinstance(system.prior, LanguageModelPrior):
+    prior = language_model_in(system.prior)
+    if prior is None:
         raise InputError(f"{model} starts from no language model; there is nothing to score with")
     with progress_bars() as progress:
-        table = rank_by_likelihood(
-            system.prior, inputs, transformations=ipt, seed=seed, progress=progress
-        )
+        table = rank_by_likelihood(prior, inputs, transformations=ipt, seed=seed, progress=progress)
     if out is not None:
         write_table(table, out)
     print_table(table, num)

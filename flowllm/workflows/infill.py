@@ -17,19 +17,25 @@ from flowllm.inputs.items import ReadCrystal
 from flowllm.inputs.read import read_item
 from flowllm.inputs.remarks import joined_remarks
 from flowllm.inputs.sources import list_source
-from flowllm.methods.language_model.completion import complete_crystal, first_atoms
+from flowllm.methods.language_model.completion import (
+    complete_crystal,
+    complete_orbits,
+    first_atoms,
+)
 from flowllm.methods.language_model.infill import (
     Proposals,
     masked_sites,
     propose_elements,
 )
 from flowllm.methods.language_model.prior import LanguageModelPrior
+from flowllm.methods.language_model.within import language_model_in
 from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.texts import frame_csv
 from flowllm.systems.generation import Generation, Stage
 from flowllm.systems.sampling import crystal_id, crystal_seed
 from flowllm.systems.system import FlowLLM
+from flowllm.text.formats.base import HasOrbits
 from flowllm.text.prompts import build_prompt, without_frame
 from flowllm.workflows.results import write_results
 from flowllm.workflows.settings import InfillSettings
@@ -49,7 +55,8 @@ def infill_run(
         InputError: the file cannot be read, the mask is outside it, the model is none that can
             infill, or the folder holds another run.
     """
-    if not isinstance(model.prior, LanguageModelPrior):
+    prior = language_model_in(model.prior)
+    if prior is None:
         raise InputError("infilling needs a language model")
     given, content = read_single(file)
     structure = given.crystal.to_pymatgen()[0]
@@ -60,7 +67,7 @@ def infill_run(
             atoms = [site.atoms for site in given.sites]
             masked = masked_sites(structure, settings.sites, settings.element, atoms)
             proposals = propose_elements(
-                model.prior, structure, masked, settings.candidates, settings.allow_present
+                prior, structure, masked, settings.candidates, settings.allow_present
             )
             with friendly_os_errors(run.path):
                 atomic_write(run.path / PROPOSALS, proposals_csv(proposals))
@@ -69,13 +76,13 @@ def infill_run(
             where = described_mask(given, settings.sites, masked)
             prompts = [f"{e} on {where} of {file.name}" for e in chosen.elements]
         else:
-            crystals, prompts = _completed(model.prior, structure, settings, file.name)
+            crystals, prompts = _completed(prior, structure, settings, file.name)
         crystals = crystals.replace(ids=np.array([crystal_id(k) for k in range(len(crystals))]))
         filled = time.perf_counter()
         trajectory = model.refine(crystals, settings.refinement)
         missing = settings.num - len(crystals) if settings.keep is not None else 0
         stages = [
-            Stage(model.prior.label, len(crystals), missing, filled - began),
+            Stage(prior.label, len(crystals), missing, filled - began),
         ]
         if model.refiner is not None:
             seconds = time.perf_counter() - filled
@@ -124,11 +131,18 @@ def _completed(
 ) -> tuple[CrystalBatch, list[str]]:
     assert settings.keep is not None
     limit = ReduceSettings(max_atoms=prior.format.max_atoms)
-    partial = first_atoms(prior, reduce_structure(structure, name, limit), settings.keep)
+    reduced = reduce_structure(structure, name, limit)
     seeds = [crystal_seed(settings.seed, index, 0) for index in range(settings.num)]
-    found = complete_crystal(
-        prior, partial, settings.conditions, settings=settings.sampling, seeds=seeds
-    )
+    if isinstance(prior.format, HasOrbits):
+        found = complete_orbits(
+            prior, reduced, settings.keep, settings.conditions, settings=settings.sampling,
+            seeds=seeds,
+        )  # fmt: skip
+    else:
+        partial = first_atoms(prior, reduced, settings.keep)
+        found = complete_crystal(
+            prior, partial, settings.conditions, settings=settings.sampling, seeds=seeds
+        )
     if not len(found):
         raise InputError(f"{name}: no completion came to its end")
     asked = without_frame(build_prompt(settings.conditions)) or "nothing asked"

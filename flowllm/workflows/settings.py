@@ -72,7 +72,8 @@ class InfillSettings:
         sites: mask these, as in 3,4; counted from 1 in the order of the file as written. A site of
             a CIF with symmetry stands for all its atoms in the cell.
         element: or mask all sites of this element.
-        keep: or keep only so many atoms, the least electronegative first, and complete the crystal.
+        keep: or keep only so many atoms, the least electronegative first, and complete the crystal;
+            a model of symmetric texts keeps the space group and whole orbits.
         num: how many proposals, or completions, are refined and kept.
         candidates: choose only from these, as in Li,Na,K.
         allow_present: propose elements that the other sites hold, too.

@@ -283,7 +283,8 @@ def test_the_settings_of_an_own_kind_are_options_and_reach_it(toy_folder, tmp_pa
         for line in file.read_text().splitlines()
         if line.startswith("_cell_length_a")
     ]
-    assert lengths == pytest.approx([6.0] * 3, abs=1e-3)
+    # of rock salt's conventional cell; the primitive one has 6 Å
+    assert lengths == pytest.approx([6.0 * 2**0.5] * 3, abs=1e-3)
     assert main([*words, "--refuse", "2", "--overwrite"]) == 2
     assert "refuse must be in" in capsys.readouterr().err
 

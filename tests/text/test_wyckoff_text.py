@@ -9,6 +9,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.text.formats.base import HasEquivalents, TextError
 from flowllm.text.formats.wyckoff import strings
+from flowllm.text.formats.wyckoff.notes import site_symmetries
 from flowllm.text.formats.wyckoff.text_format import WyckoffText
 
 RUTILE = "136\nTi 2a\nO 4f\n4.6 3.0\n0.31"
@@ -173,3 +174,9 @@ def test_an_open_type_has_no_text(strontium_titanate):
     numbers[0] = 0
     with pytest.raises(InputError, match="open type"):
         WyckoffText().to_text(strontium_titanate.replace(atomic_numbers=numbers))
+
+
+def test_words_of_positions_have_a_site_symmetry():
+    assert site_symmetries(["221", "\nO", " 3c", "\n3", ".9"]) == ["", "", "4/mm.m", "", ""]
+    for words in ([], ["\n3", ".9", " 3c"], ["231", " 3c"], ["0", " 1a"], ["٣", " 1a"], ["9" * 50]):
+        assert not any(site_symmetries(words))

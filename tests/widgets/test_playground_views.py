@@ -81,8 +81,8 @@ def test_controls_of_the_shipped_model_have_their_ranges():
         assert (slider.min, slider.max, slider.step, slider.readout_format) == expected
     assert (form.steps.min, form.steps.max) == (1, 100)
     assert [control.description for control in form.children] == [
-        "Temperature τ", "Nucleus P", "Noise σ", "Integration steps", "Symprec (Å)", "Samples",
-        "Seed",
+        "Temperature τ", "Nucleus P", "Noise σ", "Temperature of the composition",
+        "Integration steps", "Symprec (Å)", "Samples", "Seed",
     ]  # fmt: skip
 
 
@@ -246,3 +246,34 @@ def test_the_chart_can_be_told_apart_without_colour():
     for one, other in (lines[:2], lines[2:]):
         assert one.marker.symbol != other.marker.symbol and one.line.dash != other.line.dash
     assert len(set(SHADES)) == 5
+
+
+def symmetric(word: str, draw: int = 0, part: str = "crystal") -> Token:
+    return Token(0, 0, part, draw, word, 0.5, 0.5, ())
+
+
+def test_wyckoff_positions_stand_with_their_site_symmetry(view):
+    one = Try(1, SETTINGS)
+    view.show(one)
+    for word in ("136", "\nTi", " 2a", "\nO", " 4f", "\n4", ".6", " 3", ".0", "\n0.31"):
+        one.take(symmetric(word))
+    view.refresh(one)
+    notes = [row[5] for row in view.tokens.shown["tokens"] if len(row) > 5]
+    assert notes == ["m.mm", "m.2m"]
+
+
+def test_tokens_behind_a_new_space_group_take_the_place_of_all_that_stood_there(view):
+    one = Try(1, SETTINGS)
+    view.show(one)
+    for word, part in ((" Ti2", "composition"), (" 136", "space_group"), ("136", "crystal")):
+        one.take(symmetric(word, part=part))
+    view.refresh(one)
+    first = view.tokens.shown["key"]
+    one.take(symmetric(" 62", draw=10, part="space_group"))
+    one.take(symmetric("62", draw=1))
+    view.refresh(one)
+    assert [row[1] for row in view.tokens.shown["tokens"]] == [" Ti2", " 62", "62"]
+    second = view.tokens.shown["key"]
+    one.take(symmetric("62", draw=2))  # the roomiest draw, told again without a rejection
+    view.refresh(one)
+    assert len({first, second, view.tokens.shown["key"]}) == 3

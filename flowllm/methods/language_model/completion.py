@@ -1,8 +1,9 @@
-"""Completion: the language model goes on from a cell and the first atoms of a crystal."""
+"""Completion: the language model goes on from the first atoms, or orbits, of a crystal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -14,7 +15,11 @@ from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.rules import rule_for
 from flowllm.methods.language_model.settings import SamplingSettings
-from flowllm.text.formats.base import HasOrbits, TextError
+from flowllm.text.decoding_state import DecodingState
+from flowllm.text.formats.base import TextError
+from flowllm.text.formats.wyckoff.kept import KeptState, kept_text
+from flowllm.text.formats.wyckoff.state import WyckoffState
+from flowllm.text.formats.wyckoff.text_format import WyckoffText
 from flowllm.text.prompts import prompt_of, without_frame
 
 
@@ -43,8 +48,8 @@ def complete_crystal(
         At most as many crystals as seeds; ids are their positions. One that adds nothing counts.
 
     Raises:
-        InputError: the model's tokenizer is another or its texts do not rise atom by atom, the
-            atoms given contradict the conditions, or there are more than a cell holds.
+        InputError: the model's tokenizer is another, it writes symmetric texts, the atoms given
+            contradict the conditions, or there are more than a cell holds.
     """
     if not prior.constrained:
         raise InputError("completion needs the compact model, whose texts can be constrained")
@@ -92,17 +97,78 @@ def _contradiction(partial: CrystalBatch, place: int, prompt: str) -> str:
     return f"{where} contradicts what is asked ({asked})"
 
 
+def complete_orbits(
+    prior: LanguageModelPrior,
+    crystal: CrystalBatch,
+    num: int,
+    conditions: Conditions | None = None,
+    *,
+    settings: SamplingSettings | None = None,
+    seeds: Sequence[int] = (0,),
+) -> CrystalBatch:
+    """Crystals with space group, cell and first orbits of another one, by a symmetric text.
+
+    Such a text names all orbits before the cell and the coordinates: the model adds orbits behind
+    those that stay, by electronegativity and letter, and then their coordinates.
+
+    Args:
+        prior: the language model, a compact one that writes symmetric texts.
+        crystal: a batch of one.
+        num: how many atoms of its primitive cell stay, in the order of the text; whole orbits.
+        conditions: as of `complete_crystal`.
+        settings: how to draw.
+        seeds: one for each crystal wanted.
+
+    Returns:
+        At most as many crystals as seeds; ids are their positions. One that adds nothing counts.
+
+    Raises:
+        InputError: the atoms end inside an orbit, the orbits contradict the conditions, or the
+            model writes other texts.
+    """
+    if not (prior.constrained and isinstance(prior.format, WyckoffText)):
+        raise InputError("orbits are completed by a compact model of the text format wyckoff")
+    settings, asked = settings or SamplingSettings(), prior.read(conditions or Conditions())
+    most = prior.format.max_atoms
+    kept = kept_text(prior.format.to_text(crystal)[0], num, str(crystal.ids[0]))
+    head, tail = (
+        prior.tokenizer(text, add_special_tokens=False)["input_ids"]
+        for text in (kept.beginning, kept.end)
+    )
+    prompt = prompt_of(asked)
+    states: list[DecodingState] = []
+    for _ in seeds:
+        (state,) = prior.format.states(
+            prior.tokenizer, [asked], [rule_for(asked, most, prior.pool)], settings.overlap
+        )
+        for place, token in enumerate(head):
+            if token not in state.allowed():
+                part = f"orbit {kept.orbits[(place - 1) // 2]}" if place else "the space group"
+                wanted = without_frame(prompt) or "nothing"
+                raise InputError(f"{crystal.ids[0]}: {part} contradicts what is asked ({wanted})")
+            state.advance(token)
+        assert isinstance(state, WyckoffState)
+        states.append(KeptState(state, list(tail)))
+    prompts = [prompt + kept.beginning] * len(seeds)
+    texts = decode(prior.model, prior.tokenizer, prompts, settings, list(seeds), states)
+    found = []
+    for index, text in enumerate(texts):
+        if text is not None:
+            with suppress(TextError):
+                found.append(prior.format.parse_text(kept.beginning + text, str(index)))
+    return CrystalBatch.concatenate(found)
+
+
 def _check_format(prior: LanguageModelPrior) -> None:
     """Refuse a format in which nothing can be put behind atoms that stand already.
 
     Raises:
-        InputError: names it, and what can be asked instead.
+        InputError: names it, and what can be called instead.
     """
-    if isinstance(prior.format, HasOrbits):
+    if isinstance(prior.format, WyckoffText):
         raise InputError(
-            f"a model of the text format {prior.format.name} cannot complete atoms: it writes all "
-            "orbits before the first coordinate; mask sites or an element, generate with the "
-            "space group and formula, or take a model of the format gruver"
+            f"texts of the format {prior.format.name} are completed by whole orbits; call "
+            "complete_orbits"
         )
 
 
@@ -110,7 +176,7 @@ def first_atoms(prior: LanguageModelPrior, crystal: CrystalBatch, num: int) -> C
     """The first atoms of a batch of one, in the order in which a language model writes them.
 
     Raises:
-        InputError: it has not so many, or the model's texts do not rise atom by atom.
+        InputError: it has not so many, or the model writes symmetric texts.
     """
     _check_format(prior)
     count = int(crystal.num_atoms[0])

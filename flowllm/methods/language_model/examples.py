@@ -23,7 +23,7 @@ from flowllm.data.dataset import CrystalSet
 from flowllm.errors import InputError
 from flowllm.seeds import Stream, generator
 from flowllm.text.encoding import beginning, encode_behind, encode_prompts
-from flowllm.text.formats.base import HasEquivalents, TextFormat
+from flowllm.text.formats.base import HasEquivalents, HasOrbits, TextFormat
 from flowllm.text.formats.registry import make_format
 from flowllm.text.prompts import OUTLINE, build_prompt, prompt_pieces
 
@@ -138,6 +138,11 @@ class CrystalExamples(Dataset):
 
     def _equivalent(self) -> list[list[str]] | None:
         """The equivalent texts of each crystal, where one of them is drawn."""
+        if self.augmentation == "translation" and isinstance(self.text_format, HasOrbits):
+            raise InputError(
+                f"a translation leaves texts of the format {self.text_format.name} as they are; "
+                "their augmentation is normalizer"
+            )
         if self.augmentation != "normalizer":
             return None
         if not isinstance(self.text_format, HasEquivalents):

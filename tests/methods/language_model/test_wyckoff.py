@@ -19,7 +19,11 @@ from flowllm.methods.language_model import (
     redraw,
     train_lm,
 )
-from flowllm.methods.language_model.completion import complete_crystal, first_atoms
+from flowllm.methods.language_model.completion import (
+    complete_crystal,
+    complete_orbits,
+    first_atoms,
+)
 from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
 from flowllm.methods.language_model.element_embeddings import element_properties, embed_elements
 from flowllm.methods.language_model.examples import IGNORED, CrystalExamples, collate
@@ -84,10 +88,12 @@ def test_what_is_asked_is_written(prior):
     asked = [
         Conditions(composition=cell, space_group=221), Conditions(composition=cell),
         Conditions(num_atoms=6), Conditions(elements=("Fe", "O")), Conditions(formula="TiO2"),
+        Conditions(space_group=166),
     ]  # fmt: skip
-    found, events = watched(prior, asked, range(5))
+    found, events = watched(prior, asked, range(6))
     texts = {e.index: e.text for e in of(Drawn, events)}
     assert texts[0].startswith("221\nSr 1") and FORMAT.to_text(found)[0].startswith("221\n")
+    assert texts[5].startswith("166\n")
     by_index = dict(zip(map(int, found.ids), found.compositions, strict=True))
     assert by_index[0] == cell and by_index.get(1, cell) == cell
     assert sum(by_index.get(2, {"H": 6}).values()) == 6
@@ -200,12 +206,61 @@ def test_elements_are_proposed_by_the_likelihood_of_symmetric_texts(prior, perov
     np.testing.assert_allclose(found.nats, again, rtol=1e-5)
 
 
-def test_completion_names_the_format_and_what_to_do_instead(prior, crystal_set):
-    message = "the text format wyckoff cannot complete atoms: it writes all orbits"
+def perovskite_batch():
+    return FORMAT.parse_text("221\nSr 1a\nTi 1b\nO 3c\n3.9", "STO")
+
+
+def test_orbits_are_completed_and_what_is_given_stays(prior):
+    cell = {"Sr": 1, "Ti": 1, "O": 3}
+    found = complete_orbits(
+        prior, perovskite_batch(), 2, Conditions(composition=cell), settings=WILD, seeds=range(4)
+    )
+    assert len(found) == 4 and found.compositions == [cell] * 4
+    for text in FORMAT.to_text(found):  # 3c is the perovskite, 3d another one
+        assert text.split("\n")[0] == "221" and text.endswith("3.9")
+    free = complete_orbits(prior, perovskite_batch(), 1, settings=WILD, seeds=range(6))
+    assert len({tuple(c.items()) for c in free.compositions}) > 1
+    for each in free.compositions:
+        assert each["Sr"] >= 1 and sum(each.values()) <= 20
+    again = complete_orbits(prior, perovskite_batch(), 1, settings=WILD, seeds=[2])
+    assert again.compositions == free[2].compositions
+
+
+def test_coordinates_of_orbits_that_stay_are_kept(prior):
+    rutile = FORMAT.parse_text("136\nTi 2a\nO 4f\n4.6 3.0\n0.31", "TiO2")
+    found = complete_orbits(prior, rutile, 6, Conditions(formula="TiO2"), settings=WILD)
+    assert FORMAT.to_text(found) == FORMAT.to_text(rutile)
+    more = complete_orbits(prior, rutile, 6, settings=WILD, seeds=range(5))
+    assert max(more.num_atoms) > 6
+    for crystal in more:
+        text = FORMAT.to_text(crystal)[0]
+        assert crystal.compositions[0]["Ti"] == 2 and crystal.compositions[0]["O"] >= 4, text
+
+
+@pytest.mark.parametrize(
+    ("num", "asked", "message"),
+    [
+        (3, Conditions(), "STO: the first 3 atoms end inside the orbit O 3c; choose one of 1"),
+        (0, Conditions(), "the first 0 of 5 atoms; choose 1 to 5"),
+        (6, Conditions(), "the first 6 of 5 atoms; choose 1 to 5"),
+        (2, Conditions(formula="NaCl"), "STO: orbit Sr 1a contradicts what is asked"),
+        (2, Conditions(space_group=62, formula="SrTiO3"), "the space group contradicts what is"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_completed_is_named(prior, num, asked, message):
     with pytest.raises(InputError, match=message):
+        complete_orbits(prior, perovskite_batch(), num, asked)
+
+
+def test_each_format_has_its_own_completion(prior, crystal_set):
+    with pytest.raises(InputError, match="completed by whole orbits; call complete_orbits"):
         first_atoms(prior, crystal_set.crystals[0], 1)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match="completed by whole orbits; call complete_orbits"):
         complete_crystal(prior, crystal_set.crystals[0])
+    words = build_tokenizer()
+    other = LanguageModelPrior(build_compact(words, CompactConfig(16, 1, 2, 24)), words)
+    with pytest.raises(InputError, match="a compact model of the text format wyckoff"):
+        complete_orbits(other, crystal_set.crystals[0], 1)
 
 
 def test_a_translation_changes_no_symmetric_text(prior, crystal_set):
@@ -269,6 +324,8 @@ def test_examples_of_the_normalizer_are_equivalent_texts(tokenizer, crystal_set)
         seen[row].add(max(found, key=len))
     several = [k for k, row in enumerate(rows) if len(row) > 1]
     assert several and all(len(seen[k]) > 1 for k in several)
+    with pytest.raises(InputError, match="a translation leaves texts of the format wyckoff"):
+        CrystalExamples(few, tokenizer, 1, 0, 4, augmentation="translation", text_format=FORMAT)
     with pytest.raises(InputError, match="gruver knows no equivalent texts"):
         CrystalExamples(few, build_tokenizer(), 1, 0, 4, augmentation="normalizer")
 

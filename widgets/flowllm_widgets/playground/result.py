@@ -119,8 +119,8 @@ class ResultView(ipywidgets.VBox):
             return
         place = self.chosen.value
         self.previous.disabled, self.next.disabled = place == 0, place == len(one.samples) - 1
-        redrawn = f"{len(sample.rejected)}" if sample.rejected else ""
-        self.tokens.show(f"{one.number}/{place}/{sample.attempt}/{redrawn}", sample.tokens)
+        key = (one.number, place, sample.attempt, len(sample.rejected), sample.redrawn)
+        self.tokens.show("/".join(map(str, key)), sample.tokens)
         lines = "<br>".join(f"Drawn again: {html.escape(reason)}" for reason in sample.rejected)
         self.note.value = f'<div class="flowllm-caption">{lines}</div>' if lines else ""
         for side, crystal in enumerate((sample.prior, sample.refined)):

@@ -6,12 +6,12 @@ const isEnd = (text) => /^<[^\s<>]+>$/.test(text); // "</s>" and what other toke
 const drawn = (p) => (p > 0 ? percent(p) : "–"); // outside the nucleus
 const legible = (text) => (isEnd(text) ? "end" : text.trim() || "␣");
 
-function describe([, text, probability, raw, others]) {
+function describe([, text, probability, raw, others, note]) {
   const rest = others
     .filter(([other]) => other !== text)
     .map(([other, p, r]) => `${legible(other)} ${p > 0 ? percent(p) : "outside the nucleus"}, by the model itself ${percent(r)}`);
   return (
-    `${legible(text)}: drawn with ${percent(probability)}, by the model itself ${percent(raw)}. ` +
+    `${legible(text)}${note ? `, site symmetry ${note}` : ""}: drawn with ${percent(probability)}, by the model itself ${percent(raw)}. ` +
     (rest.length ? `Alternatives: ${rest.join("; ")}` : "No alternative.")
   );
 }
@@ -100,7 +100,7 @@ function render({ model, el }) {
   };
 
   const append = (token) => {
-    const [stem, word, probability] = token;
+    const [stem, word, probability, , , note] = token;
     const place = tokens.length;
     const last = tokens[place - 1];
     if (!last || last[0] !== stem) {
@@ -118,6 +118,7 @@ function render({ model, el }) {
     span.style.setProperty("--surprise", `${Math.round(75 * (1 - probability))}%`);
     span.dataset.place = place;
     line.append(span);
+    if (note) line.append(element("span", "stem", ` (${note})`));
     tokens.push(token);
     spans.push(span);
   };

@@ -9,7 +9,8 @@ from typing import Any
 import anywidget
 import traitlets
 
-from flowllm.methods.language_model.decoding.events import Token
+from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
+from flowllm.text.formats.wyckoff.notes import site_symmetries
 from flowllm.text.prompts import STEMS
 
 HERE = Path(__file__).parent
@@ -31,17 +32,22 @@ class TokenStream(anywidget.AnyWidget):
 
     def show(self, key: str, tokens: Sequence[Token]) -> None:
         """Show the tokens of a text; `key` names it."""
-        self.shown = {"key": key, "tokens": [encode(token) for token in tokens]}
+        start = next((k for k, t in enumerate(tokens) if t.part == CRYSTAL), len(tokens))
+        notes = [""] * start + site_symmetries([token.text for token in tokens[start:]])
+        shown = [encode(token, note) for token, note in zip(tokens, notes, strict=True)]
+        self.shown = {"key": key, "tokens": shown}
 
 
-def encode(token: Token) -> list[Any]:
+def encode(token: Token, note: str = "") -> list[Any]:
     """[part, text, probability, raw, [[text, probability, raw], …]], for the browser.
 
     The token itself is always among the alternatives, whose order is that of their probabilities.
+    A note, of a Wyckoff position its site symmetry, stands last.
     """
     others = [(a.text, a.probability, a.raw) for a in token.alternatives]
     if all(text != token.text for text, *_ in others):  # drawn from further down
         others = [*others[:-1], (token.text, token.probability, token.raw)]
     rounded = [[text, round(p, 4), round(raw, 4)] for text, p, raw in others]
     stem = STEMS.get(token.part, "")
-    return [stem, token.text, round(token.probability, 4), round(token.raw, 4), rounded]
+    row = [stem, token.text, round(token.probability, 4), round(token.raw, 4), rounded]
+    return [*row, note] if note else row

@@ -98,6 +98,7 @@ class Sample:
         tokens: of the last attempt, in order; none where the model tells no tokens.
         attempt: the try at this crystal that the tokens belong to.
         rejected: reasons of earlier attempts and draws.
+        redrawn: how often tokens were taken back.
         prior: a batch of one, as the prior drew it.
         refined: a batch of one, the result.
         trajectory: from the one to the other.
@@ -108,6 +109,7 @@ class Sample:
     tokens: list[Token] = field(default_factory=list)
     attempt: int = 0
     rejected: list[str] = field(default_factory=list)
+    redrawn: int = 0
     prior: CrystalBatch | None = None
     refined: CrystalBatch | None = None
     trajectory: Trajectory | None = None
@@ -123,6 +125,7 @@ class Sample:
             for place, token in enumerate(self.tokens):
                 if token.part == event.part and token.draw != event.draw:
                     self.tokens = self.tokens[:place]  # what stood behind it is drawn again, too
+                    self.redrawn += 1
                     break
             self.tokens.append(event)
             self.attempt = event.attempt
