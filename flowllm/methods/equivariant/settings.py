@@ -10,6 +10,7 @@ from flowllm.errors import InputError
 from flowllm.methods.equivariant.noise_settings import NoiseSettings
 from flowllm.networks.equivariant.settings import EquivariantConfig
 from flowllm.settings import LARGEST_TRAINING_SEED, check_seed, setting
+from flowllm.systems.frames import check_record, kept_frames
 
 MOST_STEPS = 10**4
 
@@ -37,20 +38,14 @@ class EquivariantSettings:
             raise InputError(f"steps must be a whole number above 0, not {self.steps!r}")
         if self.steps > MOST_STEPS:
             raise InputError(f"steps must be at most {MOST_STEPS}, not {self.steps}")
-        if not isinstance(self.record, bool) and self.record < 2:
-            raise InputError(
-                f"record must be true, false or at least 2 frames, not {self.record!r}"
-            )
+        check_record(self.record)
         if self.batch_size < 1:
             raise InputError(f"batch_size must be 1 or more, not {self.batch_size!r}")
 
     @property
     def frames(self) -> list[int]:
         """The steps after which a frame is kept, from 0 to `steps`."""
-        if self.record is True:
-            return list(range(self.steps + 1))
-        count = 2 if self.record is False else min(int(self.record), self.steps + 1)
-        return sorted({round(k * self.steps / (count - 1)) for k in range(count)})
+        return kept_frames(self.record, self.steps)
 
 
 @dataclass(frozen=True)

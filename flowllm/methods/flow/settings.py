@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from flowllm.errors import InputError
 from flowllm.networks.settings import VelocityConfig
 from flowllm.settings import LARGEST_TRAINING_SEED, check_seed, setting
+from flowllm.systems.frames import check_record, kept_frames
 
 Solver = Literal["euler", "midpoint", "rk4"]
 """The names of `flowllm.methods.flow.ode.SOLVERS`."""
@@ -59,10 +60,7 @@ class RefineSettings:
             raise InputError(f"anti_annealing must be 0 or more, not {self.anti_annealing!r}")
         if self.anti_annealing > MOST_ANNEALING:
             raise InputError(f"anti_annealing must be at most {MOST_ANNEALING:g}")
-        if not isinstance(self.record, bool) and self.record < 2:
-            raise InputError(
-                f"record must be true, false or at least 2 frames, not {self.record!r}"
-            )
+        check_record(self.record)
         if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"batch_size must be 1 or more, not {self.batch_size!r}")
         if not 0 <= self.symprec < 1:
@@ -78,10 +76,7 @@ class RefineSettings:
     @property
     def frames(self) -> list[int]:
         """The steps after which a frame is kept, from 0 to `steps`."""
-        if self.record is True:
-            return list(range(self.steps + 1))
-        count = 2 if self.record is False else min(int(self.record), self.steps + 1)
-        return sorted({round(k * self.steps / (count - 1)) for k in range(count)})
+        return kept_frames(self.record, self.steps)
 
 
 @dataclass(frozen=True)

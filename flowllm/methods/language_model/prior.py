@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import replace
@@ -18,21 +18,21 @@ from flowllm.conditions.formula import read_formula
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.language_model.compact import load_compact, save_compact
+from flowllm.methods.language_model.constrained import draw_constrained
 from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.encoding import (
     check_prompts,
     context_of,
     is_large,
 )
-from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
+from flowllm.methods.language_model.decoding.events import CRYSTAL
 from flowllm.methods.language_model.format_file import load_format, save_format
-from flowllm.methods.language_model.outline import OUTLINE_TRIES, OutlineWriter
-from flowllm.methods.language_model.redraw import NO_ROOM, REGROUPS, Ended, Redraws
+from flowllm.methods.language_model.outline import OutlineWriter
 from flowllm.methods.language_model.rules import expected_atoms, rule_for, stated
 from flowllm.methods.language_model.settings import FEWEST_TOKENS, SamplingSettings
 from flowllm.runs.identity import digest, weights_digest
-from flowllm.seeds import Stream, child_seed, generator
-from flowllm.systems.events import Drawn, Event, Rejected
+from flowllm.seeds import Stream, generator
+from flowllm.systems.events import Drawn, Rejected
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.encoding import encode_prompts
 from flowllm.text.formats.base import TextError, TextFormat
@@ -172,7 +172,7 @@ class LanguageModelPrior:
             watch.finished()
 
         if self.constrained:
-            self._constrained(wanted, settings, seeds, watch, ended)
+            draw_constrained(self, wanted, settings, seeds, watch, ended)
         else:
             decode(
                 self.model, self.tokenizer, [prompt_of(each) for each in wanted], settings, seeds,
@@ -180,43 +180,6 @@ class LanguageModelPrior:
                 lengths=[expected_atoms(each) for each in wanted],
             )  # fmt: skip
         return CrystalBatch.concatenate(found[position] for position in sorted(found))
-
-    def _constrained(
-        self,
-        wanted: list[Conditions],
-        settings: SamplingSettings,
-        seeds: Sequence[int],
-        watch: Watch,
-        ended: Ended,
-    ) -> None:
-        """Draw texts that keep to what is asked, and those without room again (`redraw`)."""
-        redraws = Redraws(self.model, self.tokenizer, settings, watch)
-        waiting, streams = list(range(len(wanted))), list(seeds)
-        composed: list[Conditions] = []
-        for draw in range(REGROUPS + 1):
-            if draw == 0:
-                wanted[:] = self.complete(wanted, settings, seeds, ("composition",), watch)
-                composed = list(wanted)
-            streams = [
-                seeds[p] if draw == 0 else child_seed(Stream.REGROUP, seeds[p], draw)
-                for p in waiting
-            ]
-            passed = replace(watch, on_event=_under(watch.on_event, waiting, draw))
-            chosen = [composed[p] for p in waiting]
-            chosen = self.complete(chosen, settings, streams, watch=passed)
-            rules = [rule_for(each, self.format.max_atoms, self.pool) for each in chosen]
-            states = self.format.states(self.tokenizer, chosen, rules, settings.overlap)
-            for place, each in zip(waiting, chosen, strict=True):
-                wanted[place] = each
-            prompts = [prompt_of(each) for each in chosen]
-            waiting = redraws.decode(prompts, streams, states, ended, waiting)
-            if not waiting:
-                return
-            if draw < REGROUPS:
-                for place in waiting:
-                    watch.event(Rejected(place, 0, CRYSTAL, NO_ROOM))
-        for place in waiting:
-            ended(place, redraws.take_roomiest(place))
 
     def _refuse_strange(self, crystal: CrystalBatch, asked: Conditions) -> None:
         """Reject elements outside the pool that nothing asks for.
@@ -419,26 +382,3 @@ def perturb(crystal: CrystalBatch, noise: float, seed: int) -> CrystalBatch:
         angles=crystal.angles + noise * rng.standard_normal((1, 3)),
     )
     return moved if moved.volumes[0] > 0 else moved.replace(angles=crystal.angles)
-
-
-def _under(
-    told: Callable[[Event], None] | None, places: Sequence[int], draw: int
-) -> Callable[[Event], None] | None:
-    """Passes events on under the positions of all conditions, tokens with another draw each time.
-
-    Args:
-        told: gets them.
-        places: positions of the conditions.
-        draw: how often the sentences of these conditions have been drawn before.
-    """
-    if told is None:
-        return None
-    names = list(places)
-
-    def passed(event: Event) -> None:
-        event = replace(event, index=names[event.index])
-        if isinstance(event, Token):
-            event = replace(event, draw=event.draw + draw * OUTLINE_TRIES)
-        told(event)
-
-    return passed

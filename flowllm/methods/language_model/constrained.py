@@ -1,0 +1,106 @@
+"""Drawing texts that keep to what is asked, those whose atoms have no room again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from flowllm.conditions.conditions import Conditions
+from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
+from flowllm.methods.language_model.outline import OUTLINE_TRIES
+from flowllm.methods.language_model.redraw import NO_ROOM, REGROUPS, Ended, Redraws
+from flowllm.methods.language_model.rules import rule_for
+from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.seeds import Stream, child_seed
+from flowllm.systems.events import Event, Rejected
+from flowllm.systems.watch import Watch
+from flowllm.text.formats.base import TextFormat
+from flowllm.text.prompts import prompt_of
+
+
+class Completing(Protocol):
+    """What of a prior is needed: its model, its format, and how it completes prompts."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    format: TextFormat
+    pool: tuple[str, ...] | None
+
+    def complete(
+        self,
+        asked: Sequence[Conditions],
+        settings: SamplingSettings,
+        seeds: Sequence[int],
+        names: Sequence[str] | None = None,
+        watch: Watch = ...,
+    ) -> list[Conditions]:
+        """The conditions with the sentences that the model adds."""
+        ...
+
+
+def draw_constrained(
+    prior: Completing,
+    wanted: list[Conditions],
+    settings: SamplingSettings,
+    seeds: Sequence[int],
+    watch: Watch,
+    ended: Ended,
+) -> None:
+    """Draw one text for each of P conditions, and those without room again (`redraw`).
+
+    Args:
+        prior: what draws.
+        wanted: P conditions as the prior reads them; they are completed in place.
+        settings: how to draw.
+        seeds: P seeds.
+        watch: told of tokens, sentences and what is drawn again.
+        ended: called once for each text, with its position.
+    """
+    redraws = Redraws(prior.model, prior.tokenizer, settings, watch)
+    wanted[:] = prior.complete(wanted, settings, seeds, ("composition",), watch)
+    composed, waiting = list(wanted), list(range(len(wanted)))
+    for draw in range(REGROUPS + 1):
+        streams = [
+            seeds[p] if draw == 0 else child_seed(Stream.REGROUP, seeds[p], draw) for p in waiting
+        ]
+        passed = replace(watch, on_event=_under(watch.on_event, waiting, draw))
+        chosen = prior.complete([composed[p] for p in waiting], settings, streams, watch=passed)
+        rules = [rule_for(each, prior.format.max_atoms, prior.pool) for each in chosen]
+        states = prior.format.states(prior.tokenizer, chosen, rules, settings.overlap)
+        for place, each in zip(waiting, chosen, strict=True):
+            wanted[place] = each
+        prompts = [prompt_of(each) for each in chosen]
+        waiting = redraws.decode(prompts, streams, states, ended, waiting)
+        if not waiting:
+            return
+        if draw < REGROUPS:
+            for place in waiting:
+                watch.event(Rejected(place, 0, CRYSTAL, NO_ROOM))
+    for place in waiting:
+        ended(place, redraws.take_roomiest(place))
+
+
+def _under(
+    told: Callable[[Event], None] | None, places: Sequence[int], draw: int
+) -> Callable[[Event], None] | None:
+    """Passes events on under the positions of all conditions, tokens with another draw each time.
+
+    Args:
+        told: gets them.
+        places: positions of the conditions.
+        draw: how often the sentences of these conditions have been drawn before.
+    """
+    if told is None:
+        return None
+    names = list(places)
+
+    def passed(event: Event) -> None:
+        event = replace(event, index=names[event.index])
+        if isinstance(event, Token):
+            event = replace(event, draw=event.draw + draw * OUTLINE_TRIES)
+        told(event)
+
+    return passed
