@@ -146,7 +146,7 @@ def test_crowded_texts_keep_their_orbits_and_are_drawn_again(prior):
 
 def test_the_roomiest_draw_is_taken_where_none_has_room(prior, monkeypatch):
     monkeypatch.setattr(redraw, "REDRAWS", 1)
-    monkeypatch.setattr("flowllm.methods.language_model.prior.REGROUPS", 1)
+    monkeypatch.setattr("flowllm.methods.language_model.constrained.REGROUPS", 1)
     asked = [Conditions(composition=CROWDED_CELL)] * 6
     found, events = watched(prior, asked, range(6), SamplingSettings(3.0, 1.0))
     assert len(found) == 6
