@@ -10,8 +10,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.conditions.conditions import Conditions
 from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
-from flowllm.methods.language_model.outline import OUTLINE_TRIES
 from flowllm.methods.language_model.decoding.first import FirstDraw
+from flowllm.methods.language_model.outline import OUTLINE_TRIES
 from flowllm.methods.language_model.redraw import NO_ROOM, REGROUPS, Key, Redraws
 from flowllm.methods.language_model.rules import rule_for
 from flowllm.methods.language_model.settings import SamplingSettings

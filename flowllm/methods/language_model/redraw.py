@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
+import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.methods.language_model.decoding.decode import decode
@@ -63,7 +64,7 @@ class Roomiest:
 
 
 @dataclass(frozen=True)
-class Row:
+class TextDraw:
     """One text in a batch.
 
     Attributes:
@@ -82,6 +83,11 @@ class Row:
     stream: int | list[int]
     state: DecodingState
 
+    @property
+    def order(self) -> tuple[int, int]:
+        """Its place among the draws at this position."""
+        return self.key[1], self.draw
+
 
 @dataclass
 class Redraws:
@@ -95,6 +101,7 @@ class Redraws:
         kept: tokens of the last draw of each text that is watched.
         draws: how often each text that is watched has been drawn so far, which numbers its tokens.
         roomiest: by position, the best draw of texts that had no room so far.
+        roomy: by position, the first draw of group and orbits so far whose text has room.
     """
 
     model: PreTrainedModel
@@ -104,6 +111,7 @@ class Redraws:
     kept: dict[int, list[Token]] = field(default_factory=dict)
     draws: dict[int, int] = field(default_factory=dict)
     roomiest: dict[int, Roomiest] = field(default_factory=dict)
+    roomy: dict[int, int] = field(default_factory=dict)
 
     def rounds(self, most: int) -> list[list[int]]:
         """Which draws are made side by side: the first alone, then all others or each alone.
@@ -122,7 +130,7 @@ class Redraws:
         ended: Ended,
         keys: Sequence[Key],
     ) -> list[Key]:
-        """Decode P texts; `ended` is called once for each that has room.
+        """Decode P texts; `ended` is called once for each that has room and may be the first.
 
         Args:
             prompts: P prompts.
@@ -132,12 +140,12 @@ class Redraws:
             keys: P keys, those of a watched text one at a time.
 
         Returns:
-            Keys of the texts without room.
+            Keys of the texts without room, but for those behind a draw of the same text with room.
         """
         prompt_of = dict(zip(keys, prompts, strict=True))
         seed_of = dict(zip(keys, seeds, strict=True))
         rows = [
-            Row(name, 0, prompt, "", seed, state)
+            TextDraw(name, 0, prompt, "", seed, state)
             for name, prompt, seed, state in zip(keys, prompts, seeds, states, strict=True)
         ]
         if self.watched:
@@ -146,7 +154,7 @@ class Redraws:
         for draws in self.rounds(REDRAWS):
             if draws != [0]:
                 rows = [
-                    Row(
+                    TextDraw(
                         name, draw, prompt_of[name], self.tokenizer.decode(crowded[name].tokens),
                         key(Stream.REDRAW, seed_of[name], draw - 1), again,
                     )
@@ -160,7 +168,9 @@ class Redraws:
                 crowded = self._decode(rows, draws, ended)
         return sorted(crowded)
 
-    def _decode(self, rows: list[Row], draws: list[int], ended: Ended) -> dict[Key, Restartable]:
+    def _decode(
+        self, rows: list[TextDraw], draws: list[int], ended: Ended
+    ) -> dict[Key, Restartable]:
         """Decode rows, some draws of each text.
 
         Returns:
@@ -169,20 +179,33 @@ class Redraws:
         crowded: dict[Key, Restartable] = {}
         first: FirstDraw[Key] = FirstDraw(draws, lambda name, _, text: ended(name, text))
 
+        others: dict[int, list[TextDraw]] = {}
+        for row in rows:
+            others.setdefault(row.key[0], []).append(row)
+            if row.key[0] in self.roomiest:
+                self._give_up([row], self.roomiest[row.key[0]].room)
+
         def finished(place: int, text: str | None) -> None:
             row = rows[place]
+            position, state = row.key[0], row.state
+            later = [other for other in others[position] if other.order > row.order]
             whole = None if text is None else row.beginning + text
-            if whole is None or not _lacks_room(row.state):
-                first.end(row.key, row.draw, whole, stays=True)
+            if whole is None or not _lacks_room(state):
+                if not _is_given_up(state):
+                    self.roomy[position] = min(row.key[1], self.roomy.get(position, row.key[1]))
+                    self._give_up(later, np.inf)
+                    first.end(row.key, row.draw, whole, stays=True)
                 return
-            position, order = row.key[0], (row.key[1], row.draw)
-            found = Roomiest(row.state.room, order, whole, tuple(self.kept.get(position, ())))
-            best = self.roomiest.get(position)
-            if best is None or found.before(best):
-                self.roomiest[position] = found
+            if not _is_given_up(state):
+                tokens = tuple(self.kept.get(position, ()))
+                found = Roomiest(state.room, row.order, whole, tokens)
+                best = self.roomiest.get(position)
+                if best is None or found.before(best):
+                    self.roomiest[position] = found
+                self._give_up(later, state.room)
             if row.draw < REDRAWS:
                 self.watch.event(Rejected(position, 0, CRYSTAL, CROWDED))
-            crowded[row.key] = row.state
+            crowded[row.key] = state
             first.end(row.key, row.draw, None, stays=False)
 
         places = [row.key[0] for row in rows]
@@ -196,7 +219,17 @@ class Redraws:
         )  # fmt: skip
         for place in places if self.watched else ():
             self.draws[place] = self.draws.get(place, 0) + 1
-        return {name: crowded[name] for name in first.without()}
+        return {
+            name: crowded[name]
+            for name in first.without()
+            if name[1] < self.roomy.get(name[0], REGROUPS + 1)
+        }
+
+    def _give_up(self, rows: Sequence[TextDraw], room: float) -> None:
+        """End texts as soon as they have no more room than this, unless they are watched."""
+        for row in rows if not self.watched else ():
+            if isinstance(row.state, Restartable):
+                row.state.least = max(row.state.least, room)
 
     def take_roomiest(self, place: int) -> str:
         """The text of the draw with the most room; its tokens are reported as those of a new draw.
@@ -231,6 +264,11 @@ class Redraws:
         self.kept[place] = [replace(token, draw=self.draws[place]) for token in tokens]
         for token in self.kept[place]:
             self.watch.event(token)
+
+
+def _is_given_up(state: DecodingState) -> bool:
+    """Whether a text was ended before it was complete."""
+    return isinstance(state, Restartable) and state.room <= state.least
 
 
 def _lacks_room(state: DecodingState) -> TypeGuard[Restartable]:

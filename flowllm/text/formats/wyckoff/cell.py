@@ -63,7 +63,7 @@ class CellWriter:
         if self.parameters[len(self.values)] >= 3:
             return table.angles[self._kept(self.values, DEGREES)]
         low, high = self._range()
-        fits = (WHOLES + 0.9 >= low - TINY) & (WHOLES <= high + TINY)
+        fits = (low - TINY <= WHOLES + 0.9) & (high + TINY >= WHOLES)
         if not fits.any():
             fits[np.abs(WHOLES - np.clip(low, 1, MAX_WHOLE)).argmin()] = True
         return (table.lengths if self.values else table.first_lengths)[fits]

@@ -51,6 +51,7 @@ class WyckoffState:
     Attributes:
         room: the shortest contact so far over the shortest allowed, and 1 at most; below, no place
             was left that keeps atoms apart, and the roomiest was taken.
+        least: with no more room than this the text is ended at once.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class WyckoffState:
     ) -> None:
         self.table, self.rule, self.asked, self.overlap = table, rule, group, overlap
         self.stage = Passage.GROUP
-        self.room = 1.0
+        self.room, self.least = 1.0, -np.inf
         self.tokens: list[int] = []  # of group and orbits, which a new draw begins with
         self.group: SpaceGroup | None = None
         self.orbits: OrbitChoice | None = None
@@ -81,6 +82,8 @@ class WyckoffState:
     def allowed(self) -> np.ndarray:
         """(K,) ids of the tokens that may come next, at least one."""
         table = self.table
+        if self.room <= self.least:
+            return np.array([table.end])
         if self.stage is Passage.GROUP:
             return table.groups[[number - 1 for number in self._groups()]]
         if self.stage is Passage.ORBITS:
@@ -95,6 +98,8 @@ class WyckoffState:
 
     def advance(self, token: int) -> None:
         """Take the next token of the text."""
+        if token == self.table.end:
+            return
         if self.stage is Passage.GROUP:
             self.tokens.append(token)
             self.group = space_group(self.table.group_of[token])

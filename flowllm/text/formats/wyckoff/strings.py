@@ -27,7 +27,7 @@ import numpy as np
 from flowllm.crystals.cells import cell_volumes
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF, SYMBOLS
 from flowllm.symmetry.crystal import SymmetricCrystal
-from flowllm.symmetry.normalizer import steps_of
+from flowllm.symmetry.descriptions import steps_of
 from flowllm.symmetry.space_group import Family, space_group
 from flowllm.text.formats.base import TextError
 
