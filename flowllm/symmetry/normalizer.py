@@ -117,16 +117,14 @@ def _letter_map(number: int, place: int) -> dict[str, str]:
         # three points, since one alone may lie on another position by chance
         values = np.array([[0.1373, 0.2291, 0.3187], [0.0713, 0.4637, 0.3129], [0.41, 0.053, 0.17]])
         points = position.place(values[:, list(position.free)]) @ turn.T + shift
+        images = points @ group.rotations.transpose(0, 2, 1) + group.translations[:, None]
         found[letter] = next(
             other.letter
             for other in group.positions.values()
             if other.multiplicity == position.multiplicity
-            and all(_fits(group, other.letter, point) for point in points)
+            and (np.abs(other.fits(images.reshape(-1, 3))[1]).max(-1) < 1e-6)
+            .reshape(images.shape[:2])
+            .any(0)
+            .all()
         )
     return found
-
-
-def _fits(group: SpaceGroup, letter: str, point: np.ndarray) -> bool:
-    images = group.rotations @ point + group.translations
-    misfits = group.positions[letter].fits(images)[1]
-    return bool((np.abs(misfits).max(-1) < 1e-6).any())

@@ -140,7 +140,7 @@ class SpaceGroup:
         found = self.translations[pure]
         return found[np.lexsort(found.T[::-1])]
 
-    @property
+    @cached_property
     def points(self) -> int:
         """Lattice points in the conventional cell."""
         return round(1 / abs(np.linalg.det(self.primitive)))
