@@ -11,8 +11,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from flowllm.conditions.conditions import Conditions
 from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
 from flowllm.methods.language_model.decoding.first import FirstDraw
+from flowllm.methods.language_model.decoding.prefix_cache import PrefixCache
+from flowllm.methods.language_model.decoding.text_draw import Key
 from flowllm.methods.language_model.outline import OUTLINE_TRIES
-from flowllm.methods.language_model.redraw import NO_ROOM, REGROUPS, Key, Redraws
+from flowllm.methods.language_model.redraw import NO_ROOM, REGROUPS, Redraws
 from flowllm.methods.language_model.rules import rule_for
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.seeds import Stream, child_seed
@@ -37,6 +39,7 @@ class Completing(Protocol):
         seeds: Sequence[int],
         names: Sequence[str] | None = None,
         watch: Watch = ...,
+        prefixes: PrefixCache | None = None,
     ) -> list[Conditions]:
         """The conditions with the sentences that the model adds."""
         ...
@@ -60,8 +63,9 @@ def draw_constrained(
         watch: told of tokens, sentences and what is drawn again.
         ended: called once for each text, with its position.
     """
-    redraws = Redraws(prior.model, prior.tokenizer, settings, watch)
-    wanted[:] = prior.complete(wanted, settings, seeds, ("composition",), watch)
+    prefixes = PrefixCache()
+    redraws = Redraws(prior.model, prior.tokenizer, settings, watch, prefixes)
+    wanted[:] = prior.complete(wanted, settings, seeds, ("composition",), watch, prefixes)
     composed, waiting = list(wanted), list(range(len(wanted)))
     for draws in redraws.rounds(REGROUPS):
         keys = [(position, draw) for position in waiting for draw in draws]
@@ -74,7 +78,7 @@ def draw_constrained(
         passed = replace(watch, on_event=_under(watch.on_event, waiting, draws[0]))
         heads = [composed[position] for position, _ in keys]
         chosen = dict(
-            zip(keys, prior.complete(heads, settings, streams, watch=passed), strict=True)
+            zip(keys, prior.complete(heads, settings, streams, None, passed, prefixes), strict=True)
         )
         rules = [rule_for(each, prior.format.max_atoms, prior.pool) for each in chosen.values()]
         asked = list(chosen.values())

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeGuard
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -22,6 +21,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
 from flowllm.methods.language_model.decoding.first import FirstDraw
+from flowllm.methods.language_model.decoding.prefix_cache import PrefixCache
+from flowllm.methods.language_model.decoding.text_draw import Key, Roomiest, TextDraw
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.seeds import Stream, key
 from flowllm.systems.events import Event, Rejected
@@ -33,60 +34,9 @@ REDRAWS = 4
 REGROUPS = 3
 """How often space group and orbits are drawn again."""
 CROWDED = "atoms too close; cell and coordinates are drawn again"
-SAME_ROOM = 9  # decimals by which two draws have the same room
 NO_ROOM = "atoms too close in every draw; the space group is drawn again"
 
-Key = tuple[int, int]
-"""Position of a text, and how often its group and orbits were drawn before."""
 Ended = Callable[[Key, str | None], None]
-
-
-@dataclass(frozen=True)
-class Roomiest:
-    """The draw whose atoms had the most room.
-
-    Attributes:
-        room: the shortest contact over the shortest allowed.
-        order: which draw of group and orbits, and of cell and coordinates behind them, it was.
-        text: the whole of it.
-        tokens: as they were reported; none where nobody watches.
-    """
-
-    room: float
-    order: tuple[int, int]
-    text: str
-    tokens: tuple[Token, ...]
-
-    def before(self, other: Roomiest) -> bool:
-        """Whether it has more room, or as much and was drawn before."""
-        own, others = round(self.room, SAME_ROOM), round(other.room, SAME_ROOM)
-        return own > others or (own == others and self.order < other.order)
-
-
-@dataclass(frozen=True)
-class TextDraw:
-    """One text in a batch.
-
-    Attributes:
-        key: of the text.
-        draw: how often cell and coordinates were drawn before.
-        prompt: that it is written behind.
-        beginning: what stays of it.
-        stream: from which it is drawn.
-        state: behind the beginning.
-    """
-
-    key: Key
-    draw: int
-    prompt: str
-    beginning: str
-    stream: int | list[int]
-    state: DecodingState
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """Its place among the draws at this position."""
-        return self.key[1], self.draw
 
 
 @dataclass
@@ -98,6 +48,7 @@ class Redraws:
         tokenizer: its tokenizer.
         settings: how to draw.
         watch: told of tokens and of what is drawn again.
+        prefixes: what stays of texts, and the prompts that they are written behind.
         kept: tokens of the last draw of each text that is watched.
         draws: how often each text that is watched has been drawn so far, which numbers its tokens.
         roomiest: by position, the best draw of texts that had no room so far.
@@ -108,6 +59,7 @@ class Redraws:
     tokenizer: PreTrainedTokenizerBase
     settings: SamplingSettings
     watch: Watch
+    prefixes: PrefixCache | None = None
     kept: dict[int, list[Token]] = field(default_factory=dict)
     draws: dict[int, int] = field(default_factory=dict)
     roomiest: dict[int, Roomiest] = field(default_factory=dict)
@@ -187,16 +139,17 @@ class Redraws:
 
         def finished(place: int, text: str | None) -> None:
             row = rows[place]
-            position, state = row.key[0], row.state
-            later = [other for other in others[position] if other.order > row.order]
+            position, state = row.key[0], row.restartable
             whole = None if text is None else row.beginning + text
-            if whole is None or not _lacks_room(state):
-                if not _is_given_up(state):
+            given_up = state is not None and state.room <= state.least
+            later = [other for other in others[position] if other.order > row.order]
+            if whole is None or state is None or state.room >= 1 or state.restarted() is None:
+                if not given_up:
                     self.roomy[position] = min(row.key[1], self.roomy.get(position, row.key[1]))
                     self._give_up(later, np.inf)
                     first.end(row.key, row.draw, whole, stays=True)
                 return
-            if not _is_given_up(state):
+            if not given_up:
                 tokens = tuple(self.kept.get(position, ()))
                 found = Roomiest(state.room, row.order, whole, tokens)
                 best = self.roomiest.get(position)
@@ -215,7 +168,7 @@ class Redraws:
         decode(
             self.model, self.tokenizer, [row.prompt + row.beginning for row in rows],
             self.settings, [row.stream for row in rows], [row.state for row in rows], watch=told,
-            part=CRYSTAL, ended=finished,
+            part=CRYSTAL, ended=finished, prefixes=self.prefixes,
         )  # fmt: skip
         for place in places if self.watched else ():
             self.draws[place] = self.draws.get(place, 0) + 1
@@ -228,8 +181,8 @@ class Redraws:
     def _give_up(self, rows: Sequence[TextDraw], room: float) -> None:
         """End texts as soon as they have no more room than this, unless they are watched."""
         for row in rows if not self.watched else ():
-            if isinstance(row.state, Restartable):
-                row.state.least = max(row.state.least, room)
+            if row.restartable is not None:
+                row.restartable.least = max(row.restartable.least, room)
 
     def take_roomiest(self, place: int) -> str:
         """The text of the draw with the most room; its tokens are reported as those of a new draw.
@@ -264,13 +217,3 @@ class Redraws:
         self.kept[place] = [replace(token, draw=self.draws[place]) for token in tokens]
         for token in self.kept[place]:
             self.watch.event(token)
-
-
-def _is_given_up(state: DecodingState) -> bool:
-    """Whether a text was ended before it was complete."""
-    return isinstance(state, Restartable) and state.room <= state.least
-
-
-def _lacks_room(state: DecodingState) -> TypeGuard[Restartable]:
-    """Whether a text's atoms had no room, and it can be drawn again."""
-    return isinstance(state, Restartable) and state.room < 1 and state.restarted() is not None
