@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from flowllm.methods.equivariant.noise import noisy_batch
 from flowllm.methods.equivariant.noise_settings import NoiseSettings
+from flowllm.methods.equivariant.pairs import PredictedPairs
 from flowllm.methods.equivariant.targets import SymmetricTargets
 from flowllm.networks.equivariant.network import EquivariantNetwork
 from flowllm.networks.equivariant.settings import EquivariantConfig
@@ -95,6 +96,11 @@ class NoisyBatches(Dataset[dict[str, Tensor]]):
         epochs: passes over the crystals.
         seed: of order and noise.
         warm: how noise and softness come down to what is asked; None has them there from the start.
+        pairs: of predictions and these crystals, from which some copies begin.
+        pairs_share: of the copies whose crystal has a pair.
+
+    Raises:
+        InputError: the pairs belong to other crystals.
     """
 
     def __init__(
@@ -105,8 +111,13 @@ class NoisyBatches(Dataset[dict[str, Tensor]]):
         epochs: int,
         seed: int,
         warm: Warming | None = None,
+        pairs: PredictedPairs | None = None,
+        pairs_share: float = 0.0,
     ) -> None:
-        self.warm = warm
+        self.warm, self.pairs_share = warm, pairs_share
+        self.pairs = pairs if pairs_share else None
+        if self.pairs is not None:
+            self.pairs.check(targets)
         self.targets, self.noise, self.seed = targets, noise, seed
         self.batch_size = min(batch_size, len(targets))
         self.per_epoch = len(targets) // self.batch_size
@@ -126,12 +137,19 @@ class NoisyBatches(Dataset[dict[str, Tensor]]):
         start = position * self.batch_size
         chosen = self._order[1][start : start + self.batch_size]
         noise, rng = self.noise, generator(Stream.BATCH, self.seed, step)
+        starts = None
+        if self.pairs is not None:
+            # a stream of its own: the noise of the other copies is that of a run without pairs
+            of_pairs = generator(Stream.PAIRED, self.seed, step)
+            sizes = self.targets.num_atoms
+            starts = self.pairs.draw(chosen, sizes, self.pairs_share, of_pairs)
         if self.warm is None:
-            return noisy_batch(self.targets[chosen], noise, rng)
+            return noisy_batch(self.targets[chosen], noise, rng, starts=starts)
         done = step / len(self)
         smallest = self.warm.at(done, self.warm.smallest, noise.smallest)
         softness = self.warm.at(done, self.warm.first_softness, self.warm.softness)
-        batch = noisy_batch(self.targets[chosen], replace(noise, smallest=smallest), rng)
+        noise = replace(noise, smallest=smallest)
+        batch = noisy_batch(self.targets[chosen], noise, rng, starts=starts)
         return batch | {"softness": torch.tensor([softness])}
 
 
