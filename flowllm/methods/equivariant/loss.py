@@ -13,6 +13,7 @@ from flowllm.methods.equivariant.noise import noisy_batch
 from flowllm.methods.equivariant.noise_settings import NoiseSettings
 from flowllm.methods.equivariant.pairs import PredictedPairs
 from flowllm.methods.equivariant.targets import SymmetricTargets
+from flowllm.networks.equivariant.neighbours import Edges
 from flowllm.networks.equivariant.network import EquivariantNetwork
 from flowllm.networks.equivariant.settings import EquivariantConfig
 from flowllm.seeds import Stream, generator
@@ -42,15 +43,20 @@ class EquivariantMatcher(nn.Module):
         displacement: Tensor,
         strain: Tensor,
         softness: Tensor | None = None,
+        **edges: Tensor,
     ) -> dict[str, Tensor]:
         """Losses of a batch of `noise.noisy_batch`, with a softness (1,) of its own if it has one.
+
+        Further tensors are the fields of `neighbours.Edges`, where they were found before.
 
         Returns:
             `loss`; `displacement_loss` and `strain_loss`, its parts in Å, means over crystals.
         """
-        found = self.network(species, frac_coords, lattices, num_atoms, time)
-        crystal = torch.repeat_interleave(torch.arange(len(num_atoms)), num_atoms.cpu())
-        weight = (1.0 / num_atoms.to(found.displacement.dtype))[crystal.to(species.device)]
+        known = Edges(**edges) if edges else None
+        found = self.network(species, frac_coords, lattices, num_atoms, time, known)
+        weight = torch.repeat_interleave(
+            1.0 / num_atoms.to(found.displacement.dtype), num_atoms, output_size=len(species)
+        )
         soft = self.softness if softness is None else softness
         wrong = _pseudo_huber((found.displacement - displacement).square().sum(-1), soft)
         off = self.strain_weight**2 * (found.strain - strain).square().sum((1, 2))
