@@ -55,6 +55,7 @@ class Stream(Enum):
     BATCH = ("flow", 11, COUNTER)  # step
     BATCH_ORDER = ("flow", 13, COUNTER)  # epoch
     HELD_OUT = ("flow", 17)
+    PAIRED = ("flow", 23, COUNTER)  # step
 
     TRANSFORMATION = ("score", COUNTER, COUNTER)  # transformation, crystal
     RELAXED = ("evaluation", 7)

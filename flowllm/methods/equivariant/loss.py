@@ -11,7 +11,9 @@ from torch.utils.data import Dataset
 
 from flowllm.methods.equivariant.noise import noisy_batch
 from flowllm.methods.equivariant.noise_settings import NoiseSettings
+from flowllm.methods.equivariant.pairs import PredictedPairs
 from flowllm.methods.equivariant.targets import SymmetricTargets
+from flowllm.networks.equivariant.neighbours import Edges
 from flowllm.networks.equivariant.network import EquivariantNetwork
 from flowllm.networks.equivariant.settings import EquivariantConfig
 from flowllm.seeds import Stream, generator
@@ -41,15 +43,20 @@ class EquivariantMatcher(nn.Module):
         displacement: Tensor,
         strain: Tensor,
         softness: Tensor | None = None,
+        **edges: Tensor,
     ) -> dict[str, Tensor]:
         """Losses of a batch of `noise.noisy_batch`, with a softness (1,) of its own if it has one.
+
+        Further tensors are the fields of `neighbours.Edges`, where they were found before.
 
         Returns:
             `loss`; `displacement_loss` and `strain_loss`, its parts in Å, means over crystals.
         """
-        found = self.network(species, frac_coords, lattices, num_atoms, time)
-        crystal = torch.repeat_interleave(torch.arange(len(num_atoms)), num_atoms.cpu())
-        weight = (1.0 / num_atoms.to(found.displacement.dtype))[crystal.to(species.device)]
+        known = Edges(**edges) if edges else None
+        found = self.network(species, frac_coords, lattices, num_atoms, time, known)
+        weight = torch.repeat_interleave(
+            1.0 / num_atoms.to(found.displacement.dtype), num_atoms, output_size=len(species)
+        )
         soft = self.softness if softness is None else softness
         wrong = _pseudo_huber((found.displacement - displacement).square().sum(-1), soft)
         off = self.strain_weight**2 * (found.strain - strain).square().sum((1, 2))
@@ -95,6 +102,11 @@ class NoisyBatches(Dataset[dict[str, Tensor]]):
         epochs: passes over the crystals.
         seed: of order and noise.
         warm: how noise and softness come down to what is asked; None has them there from the start.
+        pairs: of predictions and these crystals, from which some copies begin.
+        pairs_share: of the copies whose crystal has a pair.
+
+    Raises:
+        InputError: the pairs belong to other crystals.
     """
 
     def __init__(
@@ -105,8 +117,13 @@ class NoisyBatches(Dataset[dict[str, Tensor]]):
         epochs: int,
         seed: int,
         warm: Warming | None = None,
+        pairs: PredictedPairs | None = None,
+        pairs_share: float = 0.0,
     ) -> None:
-        self.warm = warm
+        self.warm, self.pairs_share = warm, pairs_share
+        self.pairs = pairs if pairs_share else None
+        if self.pairs is not None:
+            self.pairs.check(targets)
         self.targets, self.noise, self.seed = targets, noise, seed
         self.batch_size = min(batch_size, len(targets))
         self.per_epoch = len(targets) // self.batch_size
@@ -126,12 +143,19 @@ class NoisyBatches(Dataset[dict[str, Tensor]]):
         start = position * self.batch_size
         chosen = self._order[1][start : start + self.batch_size]
         noise, rng = self.noise, generator(Stream.BATCH, self.seed, step)
+        starts = None
+        if self.pairs is not None:
+            # a stream of its own: the noise of the other copies is that of a run without pairs
+            of_pairs = generator(Stream.PAIRED, self.seed, step)
+            sizes = self.targets.num_atoms
+            starts = self.pairs.draw(chosen, sizes, self.pairs_share, of_pairs)
         if self.warm is None:
-            return noisy_batch(self.targets[chosen], noise, rng)
+            return noisy_batch(self.targets[chosen], noise, rng, starts=starts)
         done = step / len(self)
         smallest = self.warm.at(done, self.warm.smallest, noise.smallest)
         softness = self.warm.at(done, self.warm.first_softness, self.warm.softness)
-        batch = noisy_batch(self.targets[chosen], replace(noise, smallest=smallest), rng)
+        noise = replace(noise, smallest=smallest)
+        batch = noisy_batch(self.targets[chosen], noise, rng, starts=starts)
         return batch | {"softness": torch.tensor([softness])}
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from flowllm.methods.equivariant.noise_settings import NoiseSettings
+from flowllm.methods.equivariant.pairs import Starts
 from flowllm.methods.equivariant.targets import VOIGT, SymmetricTargets
 
 
@@ -20,6 +21,7 @@ def noisy_batch(
     settings: NoiseSettings,
     rng: np.random.Generator,
     at: float | None = None,
+    starts: Starts | None = None,
 ) -> dict[str, Tensor]:
     """Copies of B targets on their way back, and what is left of it.
 
@@ -28,6 +30,7 @@ def noisy_batch(
         settings: how far away they begin.
         rng: what the noise is drawn from.
         at: the time in [0, 1] at which all copies stand; by default each has its own.
+        starts: where some copies begin instead of at drawn noise.
 
     Returns:
         `species` (N,), `frac_coords` (N, 3), `lattices` (B, 3, 3), `num_atoms` (B,), `time` (B,);
@@ -48,6 +51,11 @@ def noisy_batch(
     moved = _displacement(targets, crystal, broken, rng)
     moved *= (scales[0] * left)[crystal][:, None]
     moved -= (_per_crystal(moved, crystal, size) / targets.num_atoms[:, None])[crystal]
+    if starts is not None:
+        way = np.where(starts.used, 1 - time, 0)
+        strain = np.where(starts.used[:, None, None], starts.strain * way[:, None, None], strain)
+        placed = starts.displacement * way[crystal][:, None]
+        moved = np.where(starts.used[crystal][:, None], placed, moved)
     lattices = targets.lattices @ exponential(-strain)
     # the displacement left, in Å of the strained cell
     frac = np.einsum("ni,nij->nj", moved, np.linalg.inv(lattices)[crystal])

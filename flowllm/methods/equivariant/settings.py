@@ -71,6 +71,8 @@ class EquivariantTrainSettings:
             are nearer to their target than it can tell.
         warm_smallest: the smallest share of the noise's maximum with which this begins.
         warm_softness: Å of the softness with which it begins.
+        pairs_share: share of the copies that begin at a prediction of their crystal, where there is
+            one, not at noise; 0 trains on noise alone.
         ema_decay: of the moving average of the weights, which is what is kept in the end.
         validation_rows: crystals of the validation split that are scored on the way.
         eval_steps: steps between validations.
@@ -98,6 +100,7 @@ class EquivariantTrainSettings:
     warm_share: float = 0.6
     warm_smallest: float = 0.3
     warm_softness: float = 0.3
+    pairs_share: float = 0.0
     ema_decay: float = 0.999
     validation_rows: int = 512
     eval_steps: int = 500
@@ -120,6 +123,8 @@ class EquivariantTrainSettings:
         for name in ("learning_rate", "max_grad_norm", "softness", "warm_softness"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0, not {getattr(self, name)!r}")
+        if not 0 <= self.pairs_share <= 1:
+            raise InputError(f"pairs_share must be in [0, 1], not {self.pairs_share!r}")
         if not 0 < self.warm_smallest <= 1:
             raise InputError(f"warm_smallest must be in (0, 1], not {self.warm_smallest!r}")
         if self.optimizer not in ("muon", "adamw"):

@@ -8,7 +8,9 @@ from typing import cast
 
 import torch
 
+from flowllm.errors import InputError
 from flowllm.methods.equivariant.loss import EquivariantMatcher, NoisyBatches, Warming
+from flowllm.methods.equivariant.pairs import PredictedPairs
 from flowllm.methods.equivariant.refiner import EquivariantRefiner
 from flowllm.methods.equivariant.settings import EquivariantTrainSettings
 from flowllm.methods.equivariant.targets import SymmetricTargets
@@ -24,6 +26,9 @@ def train_equivariant(
     out: Path,
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
+    *,
+    pairs: PredictedPairs | None = None,
+    held_out_pairs: PredictedPairs | None = None,
 ) -> EquivariantRefiner:
     """Train on noisy copies of crystals, or go on where an earlier run stopped.
 
@@ -37,10 +42,16 @@ def train_equivariant(
         out: folder of the run.
         device: where to train.
         progress: called with (steps done, steps in all).
+        pairs: of predictions and the crystals, for the share of copies in the settings.
+        held_out_pairs: the same for validation, which counts noise alone without them.
 
     Raises:
+        InputError: a share of pairs is asked for and there are none, or they are of other crystals.
         FloatingPointError: the loss is no longer finite.
     """
+    share = settings.pairs_share
+    if share and pairs is None:
+        raise InputError(f"pairs_share is {share}, and there are no pairs")
     place = resolve_device(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -48,10 +59,9 @@ def train_equivariant(
     warm = Warming(
         settings.warm_share, settings.warm_smallest, settings.warm_softness, settings.softness
     )
-    data = NoisyBatches(
-        targets, settings.noise, settings.batch_size, settings.epochs, settings.seed, warm
-    )
-    checked = NoisyBatches(held_out, settings.noise, settings.batch_size, 1, settings.seed)
+    size, seed = settings.batch_size, settings.seed
+    data = NoisyBatches(targets, settings.noise, size, settings.epochs, seed, warm, pairs, share)
+    checked = NoisyBatches(held_out, settings.noise, size, 1, seed, None, held_out_pairs, share)
     steps = len(data)
     arguments = training_arguments(
         out,

@@ -9,13 +9,13 @@ from typing import Self
 import numpy as np
 
 from flowllm.conditions.conditions import Conditions
-from flowllm.conditions.formula import multiples_of
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
+from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
+from flowllm.methods.templates.cells import cells_of, ranked_for, written
 from flowllm.methods.templates.dress import dressed
 from flowllm.methods.templates.exchange import Exchange, drawn
-from flowllm.methods.templates.ranking import Candidate, TemplateRanking
+from flowllm.methods.templates.ranking import TemplateRanking
 from flowllm.methods.templates.settings import TemplateSettings
 from flowllm.methods.templates.similarity import Similarity
 from flowllm.methods.templates.table import TemplateTable
@@ -30,9 +30,12 @@ from flowllm.text.formats.wyckoff.contacts import CLOSEST, closest
 
 TABLE, SIMILARITY = "templates.npz", "similarity.npz"
 STRUCTURE = "template"
+UNSURE = "no template that the votes are sure of and that keeps the atoms apart"
 TINY = 1e-12
-Composition = dict[int, int]
-"""{atomic number: atoms in the cell}."""
+EXCHANGES = 20
+"""How often the elements of a template are exchanged, until its votes are sure of the result.
+Another template at once would be one of those whose votes are sure more often: of intermetallic
+compounds rather than of oxides."""
 
 
 class TemplatePrior:
@@ -95,8 +98,7 @@ class TemplatePrior:
             rng = generator(Stream.TEMPLATE, seed)
             found = self._draw(conditions, settings, rng)
             if found is None:
-                reason = "no template that the votes are sure of and that keeps the atoms apart"
-                watch.event(Rejected(index, 0, STRUCTURE, reason))
+                watch.event(Rejected(index, 0, STRUCTURE, UNSURE))
             else:
                 crystals.append(found.to_primitive(str(index)))
                 text = strings.write(canonical(found)) if watch.on_event else ""
@@ -115,37 +117,57 @@ class TemplatePrior:
         ranked = self.ranking.candidates(cell, most, same_formula=same_formula)
         return [canonical(dressed(self.table, candidate)) for candidate in ranked]
 
+    def invented(
+        self, asked: Conditions, settings: TemplateSettings, rng: np.random.Generator
+    ) -> SymmetricCrystal | None:
+        """A crystal of a composition that a template comes to when its elements are exchanged.
+
+        Args:
+            asked: number of atoms and space group are heeded.
+            settings: of exchange, choice and confidence.
+            rng: where the numbers come from.
+
+        Returns:
+            None where the votes are sure of none, or atoms would be too close.
+
+        Raises:
+            InputError: no template has the number of atoms.
+        """
+        rows = self._rows(asked)
+        row = int(rows[rng.integers(len(rows))])
+        least = np.log(max(settings.confidence, TINY))
+        for _ in range(EXCHANGES):
+            cell = self.exchange.composition(row, settings.exchange, rng)
+            ranked = ranked_for(
+                self.ranking, cell, asked.space_group, settings.candidates, settings.same_formula
+            )
+            if ranked:
+                scores = np.array([candidate.log_share for candidate in ranked])
+                chosen = ranked[drawn(scores, settings.choice, rng)]
+                crystal = dressed(self.table, chosen)
+                if chosen.log_share >= least and closest(crystal) >= 1:
+                    return crystal
+        return None
+
     def _draw(
         self, asked: Conditions, settings: TemplateSettings, rng: np.random.Generator
     ) -> SymmetricCrystal | None:
-        ranked = self._candidates(asked, settings, rng)
-        is_open = asked.composition is None and asked.formula is None
-        while ranked:
-            scores = np.array([candidate.log_share for candidate in ranked])
-            chosen = ranked.pop(drawn(scores, settings.choice, rng))
-            crystal = dressed(self.table, chosen)
-            room = closest(crystal)
-            if is_open:  # another composition is better than an unlikely structure
-                sure = chosen.log_share >= np.log(max(settings.confidence, TINY))
-                return crystal if sure and room >= 1 else None
-            if room >= CLOSEST:
-                return crystal
-        return None
-
-    def _candidates(
-        self, asked: Conditions, settings: TemplateSettings, rng: np.random.Generator
-    ) -> list[Candidate]:
         cells = cells_of(asked, int(self._sizes.max()))
         if cells is None:
-            rows = self._rows(asked)
-            row = int(rows[rng.integers(len(rows))])
-            cells = [self.exchange.composition(row, settings.exchange, rng)]
-        found: list[Candidate] = []
-        for cell in cells:
-            found += ranked_for(
+            return self.invented(asked, settings, rng)
+        ranked = [
+            candidate
+            for cell in cells
+            for candidate in ranked_for(
                 self.ranking, cell, asked.space_group, settings.candidates, settings.same_formula
             )
-        return found
+        ]
+        while ranked:
+            scores = np.array([candidate.log_share for candidate in ranked])
+            crystal = dressed(self.table, ranked.pop(drawn(scores, settings.choice, rng)))
+            if closest(crystal) >= CLOSEST:
+                return crystal
+        return None
 
     def _rows(self, asked: Conditions) -> np.ndarray:
         """Templates of the number of atoms, and where there are any of the space group."""
@@ -179,47 +201,3 @@ class TemplatePrior:
     def digest(self) -> str:
         """Of the templates and of the similarity."""
         return digest(self.kind, self.table.digest(), self.similarity.digest())
-
-
-def ranked_for(
-    ranking: TemplateRanking,
-    cell: Composition,
-    space_group: int | None,
-    most: int,
-    same_formula: bool,
-) -> list[Candidate]:
-    """Candidates of a composition, of the space group where there are any of it."""
-    if space_group is not None:
-        held = ranking.candidates(cell, most, same_formula=same_formula, space_group=space_group)
-        if held:
-            return held
-    return ranking.candidates(cell, most, same_formula=same_formula)
-
-
-def cells_of(asked: Conditions, max_atoms: int) -> list[Composition] | None:
-    """The cell compositions that meet what is asked; None where nothing says which.
-
-    Raises:
-        InputError: composition, formula and number of atoms contradict each other.
-    """
-    if asked.composition is not None:
-        cells = [asked.composition]
-    elif asked.formula is not None:
-        cells = list(multiples_of(asked.formula, max_atoms))
-    else:
-        return None
-    if asked.formula is not None:
-        allowed = multiples_of(asked.formula, max(max_atoms, *(sum(c.values()) for c in cells)))
-        cells = [cell for cell in cells if cell in allowed]
-    if asked.num_atoms is not None:
-        cells = [cell for cell in cells if sum(cell.values()) == asked.num_atoms]
-    if not cells:
-        raise InputError("no composition fits what is asked together")
-    return [{NUMBER_OF[s]: n for s, n in cell.items()} for cell in cells]
-
-
-def written(known: str | Composition) -> str:
-    """A formula, or a composition as in "Sr1 Ti1 O3"."""
-    if isinstance(known, str):
-        return known
-    return " ".join(f"{SYMBOLS[z]}{n}" for z, n in known.items())

@@ -1,7 +1,8 @@
 """Templates and a language model together: each proposes structures, both say how likely they are.
 
-The language model writes the composition where it is open, and one whole crystal. The templates of
-that composition give further structures. Of each structure the templates say how many of the near
+Where the composition is open, it is that of a template with elements exchanged, or written by the
+language model. The language model writes one whole crystal of it; templates give further
+structures. Of each structure the templates say how many of the near
 ones have it, and the language model how likely its space group and orbits are; one is drawn by the
 weighted sum. A crystal's cell and coordinates are those of its template or of its text.
 """
@@ -9,14 +10,14 @@ weighted sum. A crystal's cell and coordinates are those of its template or of i
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.crystals.elements import NUMBER_OF, SYMBOLS
+from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
 from flowllm.methods.language_model.prior import LanguageModelPrior, perturb
 from flowllm.methods.language_model.settings import SamplingSettings
@@ -24,40 +25,27 @@ from flowllm.methods.language_model.structure_likelihood import (
     structure_log_likelihoods,
     structure_of,
 )
+from flowllm.methods.templates.cells import ranked_for
 from flowllm.methods.templates.dress import dressed
 from flowllm.methods.templates.exchange import drawn
-from flowllm.methods.templates.prior import TemplatePrior, ranked_for
-from flowllm.methods.templates.settings import RankedSettings
+from flowllm.methods.templates.prior import STRUCTURE, UNSURE, TemplatePrior
+from flowllm.methods.templates.proposal import Proposal, composition_of
+from flowllm.methods.templates.settings import RankedSettings, TemplateSettings
 from flowllm.runs.identity import digest
 from flowllm.seeds import Stream, generator
 from flowllm.symmetry.crystal import SymmetricCrystal
 from flowllm.symmetry.normalizer import canonical
-from flowllm.systems.events import Drawn, Event
+from flowllm.systems.events import Attempted, Drawn, Event, Rejected
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.formats.wyckoff import strings
 from flowllm.text.formats.wyckoff.contacts import CLOSEST, closest
 from flowllm.text.formats.wyckoff.text_format import WyckoffText
 
 LM, TEMPLATES = "lm", "templates"
+HEEDED = {"num_atoms", "space_group"}
+"""What may be asked where the templates choose the composition."""
 UNSEEN = float(np.log(0.02))
 """What the templates say of a structure that none of them has."""
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A structure for a composition.
-
-    Attributes:
-        crystal: in any description.
-        structure: space group and orbits in canonical description.
-        log_share: logarithm of its share of the templates' votes.
-        written: whether the language model wrote it.
-    """
-
-    crystal: SymmetricCrystal
-    structure: str
-    log_share: float
-    written: bool
 
 
 class RankedPrior:
@@ -164,22 +152,60 @@ class RankedPrior:
         that is asked for, else none.
         """
         texts: dict[int, str] = {}
+        stated = self._stated(asked, settings, seeds)
+        places = [index for index, conditions in enumerate(stated) if conditions is not None]
 
         def noted(event: Event) -> None:
             if isinstance(event, Drawn):
-                texts[event.index] = event.text
-            elif watch.on_event is not None:
-                watch.event(event)
+                texts[places[event.index]] = event.text
+            elif watch.on_event is not None and isinstance(event, Attempted):
+                watch.event(replace(event, index=places[event.index]))
 
         inner = replace(watch, on_finished=None, on_event=noted)
         shared = {f.name: getattr(settings, f.name) for f in fields(SamplingSettings)}
-        self.language_model.sample(asked, SamplingSettings(**shared), seeds, inner)
+        texts_of = [conditions for conditions in stated if conditions is not None]
+        self.language_model.sample(
+            texts_of, SamplingSettings(**shared), [seeds[place] for place in places], inner
+        )
         found: list[list[Proposal]] = []
-        for index, conditions in enumerate(asked):
+        for index, conditions in enumerate(stated):
             watch.step()
+            if conditions is None:
+                watch.event(Rejected(index, 0, STRUCTURE, UNSURE))
+                found.append([])
+                continue
             written = strings.read(texts[index]) if index in texts else None
             cell = conditions.composition if written is None else composition_of(written)
-            found.append(self._structures(cell or {}, written, conditions.space_group, settings))
+            least = CLOSEST if conditions is asked[index] else 1.0
+            found.append(
+                self._structures(cell or {}, written, conditions.space_group, settings, least)
+            )
+        return found
+
+    def _stated(
+        self, asked: Sequence[Conditions], settings: RankedSettings, seeds: Sequence[int]
+    ) -> list[Conditions | None]:
+        """What the language model is asked, compositions of templates included.
+
+        None where the templates come to no composition that they are sure of.
+        """
+        shared = {
+            f.name: getattr(settings, f.name)
+            for f in fields(TemplateSettings)
+            if hasattr(settings, f.name)
+        }
+        of_templates = TemplateSettings(**shared)
+        found: list[Conditions | None] = []
+        for conditions, seed in zip(asked, seeds, strict=True):
+            if settings.compositions == "text" or set(conditions.known()) - HEEDED:
+                found.append(conditions)
+                continue
+            rng = generator(Stream.TEMPLATE, seed)
+            crystal = self.templates.invented(conditions, of_templates, rng)
+            if crystal is None:
+                found.append(None)
+            else:
+                found.append(replace(conditions, composition=composition_of(crystal)))
         return found
 
     def scores(
@@ -209,8 +235,12 @@ class RankedPrior:
         written: SymmetricCrystal | None,
         space_group: int | None,
         settings: RankedSettings,
+        least: float,
     ) -> list[Proposal]:
-        """The structures of templates, and that of a text where there is one and it is another."""
+        """The structures of templates, and that of a text where there is one and it is another.
+
+        Atoms of templates are at least `least` of the shortest known contacts apart.
+        """
         cell = {NUMBER_OF[symbol]: count for symbol, count in composition.items()}
         ranked = ranked_for(
             self.templates.ranking, cell, space_group, settings.candidates, settings.same_formula
@@ -218,7 +248,7 @@ class RankedPrior:
         found: dict[str, Proposal] = {}
         for candidate in ranked:
             crystal = dressed(self.templates.table, candidate)
-            if settings.overlap or closest(crystal) >= CLOSEST:
+            if settings.overlap or closest(crystal) >= least:
                 structure = structure_of(crystal)
                 proposal = Proposal(crystal, structure, candidate.log_share, False)
                 found.setdefault(structure, proposal)
@@ -248,11 +278,3 @@ class RankedPrior:
     def digest(self) -> str:
         """Of both parts."""
         return digest(self.kind, self.language_model.digest(), self.templates.digest())
-
-
-def composition_of(crystal: SymmetricCrystal) -> dict[str, int]:
-    """{element: atoms in the primitive cell}."""
-    found: dict[str, int] = {}
-    for z, position in zip(crystal.elements.tolist(), crystal.positions, strict=True):
-        found[SYMBOLS[z]] = found.get(SYMBOLS[z], 0) + position.atoms
-    return found

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from flowllm.errors import InputError
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.settings import setting
+
+Compositions = Literal["exchange", "text"]
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,7 @@ class TemplateSettings:
 
     def __post_init__(self) -> None:
         check_ranking(self.choice, self.candidates)
-        if not 0 <= self.confidence < 1:
-            raise InputError(f"confidence must be in [0, 1), not {self.confidence}")
-        if not 0 <= self.exchange < math.inf:
-            raise InputError(f"exchange must be at least 0 and finite, not {self.exchange}")
+        check_exchange(self.exchange, self.confidence)
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,12 @@ class RankedSettings(SamplingSettings):
         same_formula: take templates of the formula that is asked for too; otherwise only of others.
         candidates: structures of templates to choose from, beside the text's own.
         likelihood: weight of the language model's log-likelihood beside that of the templates.
+        compositions: whose they are where nothing is asked but a number of atoms or a space group:
+            "exchange" takes a template and exchanges its elements, which gives new compounds more
+            often; "text" lets the language model write them.
+        exchange: temperature at which elements are exchanged; 0 takes the most alike element.
+        confidence: share of the templates' votes that a structure of an exchanged composition must
+            have.
 
     Raises:
         InputError: a value out of its range.
@@ -70,12 +76,31 @@ class RankedSettings(SamplingSettings):
     same_formula: bool = setting(True)
     candidates: int = setting(6, form=False)
     likelihood: float = setting(0.05, low=0.0, high=2.0, step=0.05, label="Weight of likelihood")
+    compositions: Compositions = setting("exchange", form=False)
+    exchange: float = setting(0.3, low=0.0, high=2.0, step=0.05, label="Exchange of elements τ")
+    confidence: float = setting(0.5, low=0.0, high=0.95, step=0.05, label="Least share of votes")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranking(self.choice, self.candidates)
         if not 0 <= self.likelihood < math.inf:
             raise InputError(f"likelihood must be at least 0 and finite, not {self.likelihood}")
+        if self.compositions not in get_args(Compositions):
+            known = ", ".join(get_args(Compositions))
+            raise InputError(f"no compositions {self.compositions!r}; there are {known}")
+        check_exchange(self.exchange, self.confidence)
+
+
+def check_exchange(exchange: float, confidence: float) -> None:
+    """Refuse what is no temperature and no share.
+
+    Raises:
+        InputError: names it.
+    """
+    if not 0 <= confidence < 1:
+        raise InputError(f"confidence must be in [0, 1), not {confidence}")
+    if not 0 <= exchange < math.inf:
+        raise InputError(f"exchange must be at least 0 and finite, not {exchange}")
 
 
 def check_ranking(choice: float, candidates: int) -> None:

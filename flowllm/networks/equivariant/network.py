@@ -71,6 +71,7 @@ class EquivariantNetwork(nn.Module):
         lattices: Tensor,
         num_atoms: Tensor,
         time: Tensor | None = None,
+        edges: Edges | None = None,
     ) -> Moves:
         """What moves.
 
@@ -80,12 +81,15 @@ class EquivariantNetwork(nn.Module):
             lattices: (B, 3, 3) in Å, vectors as rows.
             num_atoms: (B,).
             time: (B,), of a network that takes it.
+            edges: what `neighbours` finds within the cutoff, where it is known already.
         """
         config = self.config
-        edges = neighbours(frac_coords, lattices, num_atoms, config.cutoff)
+        if edges is None:
+            edges = neighbours(frac_coords, lattices, num_atoms, config.cutoff)
         crystal = torch.repeat_interleave(
-            torch.arange(len(num_atoms), device=species.device), num_atoms
-        )
+            torch.arange(len(num_atoms), device=species.device), num_atoms,
+            output_size=len(species),
+        )  # fmt: skip
         distance = edges.vector.norm(dim=-1)
         direction = edges.vector / distance[:, None]
         radial, fade = radial_basis(distance, config.basis, config.cutoff)

@@ -8,6 +8,7 @@ import pytest
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.contacts import shortest_contacts
 from flowllm.errors import InputError
+from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.methods.language_model.structure_likelihood import (
     structure_log_likelihoods,
     structure_of,
@@ -57,15 +58,37 @@ def test_crystals_are_exactly_symmetric_and_their_atoms_apart(templates):
 def test_open_compositions_get_structures_that_the_votes_are_sure_of(templates):
     settings = TemplateSettings(exchange=1.0, confidence=0.8, same_formula=False)
     drawn = templates.sample([Conditions()] * 60, settings, range(60))
-    unsure = replace(settings, confidence=0.0)
-    # the others are asked for again
-    assert 5 < len(drawn) < len(templates.sample([Conditions()] * 60, unsure, range(60)))
+    assert len(drawn) > 30
+    unsure = templates.sample([Conditions()] * 60, replace(settings, confidence=0.0), range(60))
+    shares = [
+        templates.ranking.candidates(numbers_in(crystal), 1, same_formula=False)[0].log_share
+        for crystal in unsure
+    ]
+    assert np.mean(np.exp(shares) < 0.8) > 0.1
     for crystal in drawn:
-        kinds, counts = np.unique(crystal.atomic_numbers, return_counts=True)
-        cell = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
-        likeliest = templates.ranking.candidates(cell, 1, same_formula=False)[0]
+        likeliest = templates.ranking.candidates(numbers_in(crystal), 1, same_formula=False)[0]
         assert np.exp(likeliest.log_share) >= 0.8
         assert find_symmetry(crystal, 0.01).number == templates.table.numbers[likeliest.row]
+
+
+def test_elements_are_exchanged_as_often_as_the_templates_have_them(templates):
+    """Rare earths have many others like them, oxygen none: neither may gain or lose by it."""
+    table, rng = templates.table, np.random.default_rng(0)
+    before, after = np.zeros(119), np.zeros(119)
+    for row in np.tile(np.arange(len(table)), 4).tolist():
+        before[list(table.counts(row))] += 1
+        after[list(templates.exchange.composition(row, 0.3, rng))] += 1
+    rare = np.zeros(119, bool)
+    rare[57:72] = True
+    assert after[rare].sum() == pytest.approx(before[rare].sum(), rel=0.15)
+    assert after[8] == pytest.approx(before[8], rel=0.25)
+    common = before > 40
+    assert np.corrcoef(before[common], after[common])[0, 1] > 0.9
+
+
+def numbers_in(crystal):
+    kinds, counts = np.unique(crystal.atomic_numbers, return_counts=True)
+    return dict(zip(kinds.tolist(), counts.tolist(), strict=True))
 
 
 def test_cold_exchanges_stay_with_the_likest_elements(templates):
@@ -164,6 +187,23 @@ def test_a_model_of_other_texts_is_refused(system, templates, symmetric):
         RankedPrior(system.prior, templates)
     with pytest.raises(InputError, match="wyckoff, not gruver"):
         structure_log_likelihoods(system.prior, [ROCKSALT], symmetric[:1])
+
+
+def test_open_compositions_are_those_of_templates_or_of_texts(ranked):
+    asked = [Conditions(num_atoms=4)] * 12
+    of_templates = ranked.sample(asked, RankedSettings(), range(12))
+    plain = ranked.templates.sample(asked, TemplateSettings(candidates=6), range(12))
+    assert of_templates.compositions == plain.compositions
+    assert len({str(c) for c in of_templates.compositions}) > 8
+    written = ranked.sample(asked, RankedSettings(compositions="text"), range(12))
+    texts = ranked.language_model.sample(asked, SamplingSettings(), range(12))
+    kept = dict(zip(texts.ids.tolist(), texts.compositions, strict=True))
+    assert [kept[i] for i in written.ids.tolist()] == written.compositions
+    # templates do not choose where more is asked than they heed
+    energies = [Conditions(num_atoms=4, formation_energy=-1.0)] * 3
+    by_text = ranked.sample(energies, RankedSettings(), range(3))
+    texts = ranked.language_model.sample(energies, SamplingSettings(), range(3))
+    assert by_text.compositions == texts.compositions
 
 
 def test_proposals_are_distinct_and_hold_the_text_of_the_model(ranked):
