@@ -147,7 +147,8 @@ def test_documents_and_recipes_call_commands_that_exist():
 def test_documents_use_only_options_that_exist():
     options = {
         command: {
-            "--" + name.replace("_", "-") for name in inspect.signature(declared.flat()).parameters
+            "--" + ("for" if name == "use" else name.replace("_", "-"))
+            for name in inspect.signature(declared.flat()).parameters
         }
         for command, declared in COMMANDS.items()
     }
