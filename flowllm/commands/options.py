@@ -22,7 +22,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Files = tyro.conf.Positional[list[Path]]
 Source = tyro.conf.Positional[str]
 Input = tyro.conf.Positional[Path]
-SHIPPED_MODEL = "mp20-compact"  # `flowllm.systems.record.DEFAULT_MODEL`, which is not light
+SHIPPED_MODEL = "mp20-symmetric"  # `flowllm.systems.record.DEFAULT_MODEL`, which is not light
 
 
 def given_options(words: Sequence[str]) -> dict[str, str]:
