@@ -166,13 +166,10 @@ class RankedPrior:
                 watch.event(replace(event, index=places[event.index]))
 
         inner = replace(watch, on_finished=None, on_event=noted)
-        for place in places:
-            exchanged = stated[place]
-            if watch.on_event is not None and exchanged is not None:
-                if exchanged is not asked[place]:
-                    prompt = self.prompt(exchanged)
-                    value = value_of(prompt, "composition")
-                    watch.event(Sentence(place, "composition", value, prompt))
+        for place, given in enumerate(stated):
+            if watch.on_event is not None and given is not None and given is not asked[place]:
+                prompt = self.prompt(given)
+                watch.event(Sentence(place, "composition", value_of(prompt, "composition"), prompt))
         shared = {f.name: getattr(settings, f.name) for f in fields(SamplingSettings)}
         texts_of = [conditions for conditions in stated if conditions is not None]
         self.language_model.sample(
