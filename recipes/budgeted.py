@@ -14,19 +14,15 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from flowllm.methods.language_model.examples import IGNORED
 from flowllm.training.muon import MuonAdamW, muon_groups
-from recipes.prepared import PreparedTexts
 
 Batch = dict[str, Tensor]
 WARM_UP = 100  # steps
 LEAST_RATE = 0.01  # of the peak, at the end
-WINDOW = 32  # batches whose texts are sorted by length together
 ENDLESS = 10**9  # batches
 
 
@@ -59,44 +55,6 @@ class Budget:
         return peak * fall * min(1.0, (self.step + 1) / min(WARM_UP, max(1, self.steps // 5)))
 
 
-class TextBatches(Dataset[Batch]):
-    """Batches of like length without end, in random wordings; item k is that of step k.
-
-    Args:
-        texts: of the crystals.
-        size: crystals in a batch.
-        seed: of order and wordings.
-        canonical: take the first text of each crystal only.
-    """
-
-    def __init__(self, texts: PreparedTexts, size: int, seed: int, canonical: bool = False) -> None:
-        self.texts, self.size, self.seed, self.canonical = texts, size, seed, canonical
-        self.per_epoch = len(texts) // size
-        self.lengths = texts.lengths()
-        self._order = (-1, np.zeros((0, size), dtype=np.int64))
-
-    def __len__(self) -> int:
-        return ENDLESS
-
-    def __getitem__(self, step: int) -> Batch:
-        epoch, place = divmod(step, self.per_epoch)
-        if self._order[0] != epoch:
-            self._order = (epoch, self._batches(np.random.default_rng([self.seed, 0, epoch])))
-        rng = np.random.default_rng([self.seed, 1, step])
-        ids, labels = self.texts.batch(self._order[1][place], rng, self.canonical)
-        return {"input_ids": torch.from_numpy(ids), "labels": torch.from_numpy(labels)}
-
-    def _batches(self, rng: np.random.Generator) -> np.ndarray:
-        """(S, B) the crystals of each batch of a pass: shuffled, then by length in windows."""
-        order = rng.permutation(len(self.texts))[: self.per_epoch * self.size]
-        parts = []
-        for start in range(0, len(order), WINDOW * self.size):
-            part = order[start : start + WINDOW * self.size]
-            part = part[np.argsort(self.lengths[part], kind="stable")]
-            parts.append(rng.permutation(part.reshape(-1, self.size)))
-        return np.concatenate(parts)
-
-
 def on_device(data: Dataset[Batch], workers: int, device: torch.device) -> Iterator[Batch]:
     """The items of a data set as tensors of the device, made by so many further processes."""
     loader = DataLoader(
@@ -105,36 +63,6 @@ def on_device(data: Dataset[Batch], workers: int, device: torch.device) -> Itera
     )  # fmt: skip
     for batch in loader:
         yield {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-
-
-def summed_nats(model: torch.nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The nats of all labels of a batch, and how many labels there are."""
-    labels = batch["labels"][:, 1:]
-    # padding stands right of everything, where causal attention does not look
-    logits = model(input_ids=batch["input_ids"]).logits[:, :-1]
-    nats = torch.nn.functional.cross_entropy(
-        logits.reshape(-1, logits.shape[-1]).float(), labels.reshape(-1),
-        ignore_index=IGNORED, reduction="sum",
-    )  # fmt: skip
-    return nats, (labels != IGNORED).sum()
-
-
-@torch.inference_mode()
-def nats_per_crystal(
-    model: torch.nn.Module, texts: PreparedTexts, device: torch.device, size: int = 512
-) -> float:
-    """The mean nats of held-out crystals."""
-    model.eval()
-    order = np.argsort(texts.lengths(), kind="stable")
-    total = 0.0
-    for start in range(0, len(order), size):
-        ids, labels = texts.batch(order[start : start + size], None)
-        batch = {"input_ids": torch.from_numpy(ids), "labels": torch.from_numpy(labels)}
-        with precision(device):
-            nats = summed_nats(model, {k: v.to(device) for k, v in batch.items()})[0]
-        total += float(nats)
-    model.train()
-    return total / len(texts)
 
 
 def precision(device: torch.device) -> Any:
@@ -197,8 +125,8 @@ def train_within(
             if budget.done * checks >= checked + 1 or budget.done >= 1:
                 checked = int(budget.done * checks)
                 kept = model if average is None else average.module
-                line = {"step": budget.step, "seconds": round(budget.elapsed, 1),
-                        "loss": float(total) / counted, **(check(kept) if check else {})}  # fmt: skip
+                line = {"step": budget.step, "seconds": round(budget.elapsed, 1)}
+                line |= {"loss": float(total) / counted} | (check(kept) if check else {})
                 if not math.isfinite(line["loss"]):
                     raise FloatingPointError(f"the loss is not finite at step {budget.step}")
                 print(json.dumps(line), file=lines, flush=True)

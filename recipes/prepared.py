@@ -1,8 +1,8 @@
-"""Arrays that a machine without the project's data can train from, as two files and a tokenizer.
+"""Arrays that a machine without the project's data can train from, as three files and a tokenizer.
 
 `language_model.npz` holds the prompts of every training crystal in several wordings, and its text
 in all equivalent ones, as tokens; `equivariant.npz` holds crystals with what their space groups
-allow. Texts are one behind the other, with offsets.
+allow, and `pairs.npz` where templates place them. Texts are one behind the other, with offsets.
 """
 
 from __future__ import annotations
@@ -11,23 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
 from flowllm.crystals.cells import concatenated_ranges
-from flowllm.data.dataset import CrystalSet
 from flowllm.methods.equivariant.targets import SymmetricTargets
-from flowllm.methods.language_model.examples import (
-    IGNORED,
-    encode_example_prompt,
-    known_conditions,
-    random_part,
-)
-from flowllm.seeds import Stream, generator
-from flowllm.text.encoding import encode_behind
-from flowllm.text.formats.base import HasEquivalents, TextFormat
+from flowllm.methods.language_model.examples import IGNORED
 
 TEXTS, TARGETS, PAIRS = "language_model.npz", "equivariant.npz", "pairs.npz"
 TOKENIZER = "tokenizer"
+FORMAT, MAX_ATOMS = "wyckoff", 20
 SPLITS = ("train", "val")
 HELD_OUT = {"unconditional": (), "composition": ("composition",)}
 """What is given when held-out crystals are scored, as in `language_model.train`."""
@@ -129,51 +120,6 @@ class PreparedTexts:
         self.learnt.padded(prompt, counts, none)
         self.answers.padded(answer, labels, begin)
         return ids, np.where(counts == 1, ids, labels)
-
-
-def prepare_texts(
-    data: CrystalSet,
-    tokenizer: PreTrainedTokenizerBase,
-    text_format: TextFormat,
-    wordings: int,
-    equivalent: bool,
-    given: tuple[str, ...] | None = None,
-) -> PreparedTexts:
-    """The examples of `language_model.examples`, with all wordings at once.
-
-    Args:
-        data: the crystals.
-        tokenizer: the compact one.
-        text_format: in which they are written.
-        wordings: prompts of each crystal.
-        equivalent: all equivalent texts of a crystal, not only the canonical one.
-        given: for held-out crystals: the outline alone, of which this is no part of the loss.
-    """
-
-    conditions, end = known_conditions(data), tokenizer.eos_token_id
-    prompts: list[list[int]] = []
-    learnt: list[list[int]] = []
-    outline = text_format.outline
-    writes = set(outline).difference(given or ())
-    for row, condition in enumerate(conditions):
-        for wording in range(wordings):
-            rng = generator(Stream.EXAMPLE_CONDITIONS, 0, row * wordings + wording)
-            stated = random_part(condition, rng) if given is None else condition.only(set(outline))
-            ids, labels = encode_example_prompt(tokenizer, stated, writes, outline)
-            prompts.append(ids)
-            learnt.append([int(label != IGNORED) for label in labels])
-    if equivalent:
-        assert isinstance(text_format, HasEquivalents)
-        texts = [list(dict.fromkeys(row)) for row in text_format.equivalent_texts(data.crystals)]
-    else:
-        texts = [[text] for text in text_format.to_text(data.crystals)]
-    flat = encode_behind(tokenizer, [text for row in texts for text in row])
-    return PreparedTexts(
-        Ragged.of(prompts),
-        Ragged.of(learnt, np.uint8),
-        Ragged.of([[*ids, end] for ids in flat]),
-        np.concatenate([[0], np.cumsum([len(row) for row in texts])]),
-    )
 
 
 def save_texts(folder: Path, parts: dict[str, PreparedTexts]) -> None:

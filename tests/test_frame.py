@@ -140,7 +140,7 @@ def test_documents_and_recipes_call_commands_that_exist():
         if path.name != "CHANGELOG.md"
         for word in re.findall(r"(?:^|`|bin/)flowllm ([a-z][a-z-]+)", path.read_text(), re.M)
     }
-    assert {"README.md", "MODEL_CARD.md", "cpu.sh", "gpu.sh"} <= {name for name, _ in called}
+    assert {"README.md", "MODEL_CARD.md", "cpu.sh"} <= {name for name, _ in called}
     assert {(name, word) for name, word in called if word not in COMMANDS} == set()
 
 

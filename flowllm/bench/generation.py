@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flowllm.bench.memory import peak_memory_mb
 from flowllm.bench.reading import ReadingBench, bench_reading
+from flowllm.bench.writing import WritingBench, bench_writing
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.systems.decoding_figures import DecodingFigures
@@ -66,6 +67,7 @@ class Bench:
         seconds: of all stages.
         peak_memory_mb: of this process.
         decoding: of the language model: all that it wrote, outlines included.
+        writing: how fast the files of a run are written.
         reading: how fast the crystals are read again as CIF.
     """
 
@@ -78,6 +80,7 @@ class Bench:
     seconds: float
     peak_memory_mb: float
     decoding: DecodingFigures
+    writing: WritingBench
     reading: ReadingBench
 
 
@@ -139,6 +142,7 @@ def bench_model(
             seconds=sum(stage.seconds for stage in result.stages),
             peak_memory_mb=peak_memory_mb(),
             decoding=result.decoding,
+            writing=bench_writing(result),
             reading=bench_reading(result.refined),
         )
 
@@ -230,7 +234,11 @@ def print_bench(bench: Bench) -> None:
             f"of {stage.mflop_per_unit:.2f} MFLOP each"
         )
     console.print(f"decoding, outlines included: {bench.decoding}")
-    read = bench.reading
+    read, written = bench.reading, bench.writing
+    console.print(
+        f"files of a run: {written.crystals:,} crystals in {written.seconds:.2f} s, "
+        f"{written.per_second:,.0f}/s"
+    )
     console.print(
         f"reading: {read.texts:,} CIF texts in {read.seconds:.2f} s in one process, "
         f"{read.per_second:,.0f}/s"

@@ -52,8 +52,8 @@ def lattice_matrices(lengths: np.ndarray, angles: np.ndarray) -> np.ndarray:
 
 
 def cell_parameters(lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths (3,) in Å and angles (3,) in degrees of a (3, 3) lattice with vectors as rows."""
-    lengths = np.linalg.norm(lattice, axis=1)
-    unit = lattice / lengths[:, None]
-    cosines = np.array([unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]])
+    """Lengths (..., 3) in Å and angles (..., 3) in degrees of lattices (..., 3, 3), by rows."""
+    lengths = np.linalg.norm(lattice, axis=-1)
+    unit = lattice / lengths[..., None]
+    cosines = (unit[..., [1, 0, 0], :] * unit[..., [2, 2, 1], :]).sum(-1)
     return lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))

@@ -52,7 +52,8 @@ def evaluate(
 
     Args:
         source: anything that `flowllm.inputs.read_inputs` reads: a file or folder of crystals of
-            any kind, the folder of a run, or crystals in memory.
+            any kind, the folder of a run, or crystals in memory. Of CIF files the primitive cells
+            are evaluated.
         reference: the data set to compare with: a name that ships with the package, or a folder
             that `flowllm reference` wrote.
         out: folder for summary.json, per_crystal.csv, report.html and finished stages, from which
@@ -81,6 +82,7 @@ def evaluate(
         executor=executor,
         workers=workers,
         progress=(lambda done, total: progress("reading", done, total)) if progress else None,
+        primitive=True,
     )
     inputs = without_largest(inputs)
     identity = flat_settings(

@@ -92,6 +92,7 @@ def read_inputs(
     progress: ItemProgress | None = None,
     limits: ReadLimits = DEFAULT_LIMITS,
     large: int | None = LARGE,
+    primitive: bool = False,
 ) -> Inputs:
     """Read crystals of any program.
 
@@ -105,12 +106,14 @@ def read_inputs(
         progress: called as progress(done, total) while text is parsed.
         limits: of time, size and atoms.
         large: a cell of more atoms is remarked on; None for no such remark.
+        primitive: give crystals of CIF files, which may stand there in conventional cells, in their
+            primitive ones.
 
     Raises:
         InputError: the source is missing, holds no crystals, or is not of a kind that can be read.
             A single crystal that cannot be read is no error but a row.
     """
-    reader = Reader(executor, workers, progress, limits)
+    reader = Reader(executor, workers, progress, limits, primitive)
     if isinstance(source, (str, Path)):
         found, origin = list_source(source, limits), str(source)
     elif isinstance(source, (list, tuple)) and any(isinstance(s, Path) for s in source):

@@ -14,6 +14,7 @@ from flowllm.inputs.items import Item, ReadCrystal
 from flowllm.inputs.json_rows import crystal_from_json
 from flowllm.inputs.limits import DEFAULT_LIMITS, ReadLimits, shown
 from flowllm.inputs.poscar import crystal_from_poscar
+from flowllm.inputs.primitive import in_primitive_cell
 from flowllm.inputs.xyz import crystal_from_xyz
 from flowllm.parallel.map import Failure, map_crystals
 from flowllm.parallel.time_limit import TimeLimitError, time_limit
@@ -22,6 +23,7 @@ from flowllm.runs.progress import ItemProgress
 FEW = 2_000  # texts that are read sooner in one process than others have started
 CHUNK = 64  # texts that travel to a worker together
 
+CIF_KINDS = ("cif", "block")
 _PARSERS: dict[str, Callable[[str, int], ReadCrystal]] = {
     "cif": lambda text, _: crystal_from_cif(text),
     "block": lambda text, _: crystal_from_block(text),
@@ -40,12 +42,14 @@ class Reader:
         workers: how many of those.
         progress: called while texts are parsed.
         limits: of time and size.
+        primitive: give the primitive cells of CIF files.
     """
 
     executor: Executor | None = None
     workers: int | None = None
     progress: ItemProgress | None = None
     limits: ReadLimits = DEFAULT_LIMITS
+    primitive: bool = False
 
     def parse(self, items: list[Item]) -> list[ReadCrystal | str]:
         """What was read of each item, or why it was not."""
@@ -53,8 +57,8 @@ class Reader:
         workers = self.workers or (1 if len(texts) <= FEW else None)
         outcomes = iter(
             map_crystals(
-                functools.partial(parse_item, limits=self.limits), texts, self.executor, workers,
-                self.progress, CHUNK, seconds=self.limits.seconds,
+                functools.partial(parse_item, limits=self.limits, primitive=self.primitive), texts,
+                self.executor, workers, self.progress, CHUNK, seconds=self.limits.seconds,
             )
         )  # fmt: skip
         found: list[ReadCrystal | str] = []
@@ -77,8 +81,10 @@ def stored(item: Item, limits: ReadLimits) -> ReadCrystal | str:
     return too_many(count, limits) or ReadCrystal(batch if len(batch) == 1 else batch[place])
 
 
-def parse_item(item: Item, limits: ReadLimits = DEFAULT_LIMITS) -> ReadCrystal:
-    """The crystal of an item's text.
+def parse_item(
+    item: Item, limits: ReadLimits = DEFAULT_LIMITS, primitive: bool = False
+) -> ReadCrystal:
+    """The crystal of an item's text; in its primitive cell if it is CIF and `primitive`.
 
     Raises:
         InputError: it cannot be read.
@@ -94,7 +100,7 @@ def parse_item(item: Item, limits: ReadLimits = DEFAULT_LIMITS) -> ReadCrystal:
     fault = too_many(len(read.crystal.atomic_numbers), limits)
     if fault:
         raise InputError(fault)
-    return read
+    return in_primitive_cell(read) if primitive and item.kind in CIF_KINDS else read
 
 
 def read_item(item: Item, limits: ReadLimits = DEFAULT_LIMITS) -> ReadCrystal:

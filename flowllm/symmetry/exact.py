@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
+from flowllm.symmetry.conventional import conventional
 from flowllm.symmetry.crystal import SymmetricCrystal
 from flowllm.symmetry.find import find_symmetry
 from flowllm.symmetry.normalizer import canonical
+from flowllm.symmetry.operations import exact_operations
 
 TOLERANCE = 0.01
 """Å; a crystal that is symmetric within it is written by its symmetry."""
@@ -24,10 +26,15 @@ def exact_symmetry(crystal: CrystalBatch, tolerance: float = TOLERANCE) -> Symme
     """
     if not crystal.num_atoms[0] or (crystal.atomic_numbers < 1).any():
         return None
-    try:
-        found = find_symmetry(crystal, tolerance)
-    except InputError:
+    operations = exact_operations(crystal, tolerance)
+    if operations is not None and len(operations.rotations) == 1:
         return None
+    found = None if operations is None else conventional(crystal, operations, tolerance)
+    if found is None:
+        try:
+            found = find_symmetry(crystal, tolerance)
+        except InputError:
+            return None
     if found.number == 1 or found.num_atoms != crystal.num_atoms[0]:
         return None
     return canonical(found)

@@ -50,6 +50,39 @@ def has_sites(number: int, counts: Iterable[int]) -> bool:
     return _all_fill(*_signature(number), tuple(sorted(counts)))
 
 
+@lru_cache(maxsize=65536)
+def groups_with_sites(counts: Counts) -> tuple[int, ...]:
+    """The space groups whose primitive cells can hold these numbers of atoms of each element.
+
+    Args:
+        counts: in rising order.
+    """
+    return tuple(n for n in range(1, 231) if has_sites(n, counts))
+
+
+@lru_cache(maxsize=65536)
+def letters_that_fill(
+    number: int, first: int, need: int, later: Counts, used: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
+    """The positions of the next orbit, behind which all atoms that must follow find orbits.
+
+    Args:
+        number: of the space group.
+        first: place of the first letter that the present element may still take.
+        need: atoms of the present element that must follow, those of the next orbit included.
+        later: atoms of each element behind it, in rising order.
+        used: letters without free coordinates that are taken.
+    """
+    found = []
+    for place, position in enumerate(space_group(number).positions.values()):
+        if place < first or position.letter in used or position.atoms > need:
+            continue
+        taken = (place, used) if position.free else (place + 1, used | {position.letter})
+        if can_fill(number, taken[0], need - position.atoms, later, taken[1]):
+            found.append(position.letter)
+    return tuple(found)
+
+
 @lru_cache(maxsize=4096)
 def cell_sizes(number: int, max_atoms: int, elements: int = 1) -> Counts:
     """The numbers of atoms that a primitive cell of a space group can have.

@@ -33,14 +33,9 @@ def find_symmetry(crystal: CrystalBatch, symprec: float = SYMPREC) -> SymmetricC
     Raises:
         InputError: spglib finds nothing; the crystal is named.
     """
-    cell = (
-        crystal.lattices[0].tolist(),
-        crystal.frac_coords.tolist(),
-        crystal.atomic_numbers.tolist(),
-    )
     for halvings in range(HALVINGS + 1):
         try:
-            found = _dataset(cell, symprec / 2**halvings)
+            found = dataset_of(crystal, symprec / 2**halvings)
         except Exception:  # newer versions of spglib raise where older ones return None
             continue
         if found is None:
@@ -62,22 +57,31 @@ def find_symmetry(crystal: CrystalBatch, symprec: float = SYMPREC) -> SymmetricC
 def idealised_cell(
     group: SpaceGroup, lengths: np.ndarray, angles: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The cell with what the crystal family fixes set exactly: lengths (3,), angles (3,)."""
+    """Cells with what the crystal family fixes set exactly: lengths (..., 3), angles (..., 3)."""
     lengths, angles = lengths.copy(), angles.copy()
     of = group.family
     if of == "cubic":
-        lengths[:] = lengths.mean()
+        lengths[...] = lengths.mean(-1, keepdims=True)
     elif of in ("tetragonal", "hexagonal"):
-        lengths[:2] = lengths[:2].mean()
+        lengths[..., :2] = lengths[..., :2].mean(-1, keepdims=True)
     if of == "monoclinic":
-        angles[[0, 2]] = 90.0
+        angles[..., [0, 2]] = 90.0
     elif of != "triclinic":
-        angles[:] = 90.0
-        angles[2] = 120.0 if of == "hexagonal" else 90.0
+        angles[...] = 90.0
+        angles[..., 2] = 120.0 if of == "hexagonal" else 90.0
     return lengths, angles
 
 
-def _dataset(cell: Cell, symprec: float) -> spglib.SpglibDataset | None:
+def dataset_of(crystal: CrystalBatch, symprec: float) -> spglib.SpglibDataset | None:
+    """What spglib says of a batch of one, in the setting of our tables; None if nothing.
+
+    Newer versions of spglib raise an exception of theirs instead.
+    """
+    cell: Cell = (
+        crystal.lattices[0].tolist(),
+        crystal.frac_coords.tolist(),
+        crystal.atomic_numbers.tolist(),
+    )
     found = spglib.get_symmetry_dataset(cell, symprec=symprec)
     if found is None:
         return None

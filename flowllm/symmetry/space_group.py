@@ -79,7 +79,12 @@ class WyckoffPosition:
 
     def place(self, values: np.ndarray) -> np.ndarray:
         """(..., 3) points of the first triplet from (..., F) values of the free coordinates."""
-        return values @ self.matrix[:, list(self.free)].T + self.constant
+        return values @ self._free_matrix + self.constant
+
+    @cached_property
+    def _free_matrix(self) -> np.ndarray:
+        """(F, 3) what each free coordinate adds."""
+        return self.matrix[:, list(self.free)].T
 
     def fits(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How well points (K, 3) fit the first triplet.
@@ -118,7 +123,7 @@ class SpaceGroup:
     normalizer: tuple[np.ndarray, np.ndarray]
     polar: np.ndarray
 
-    @property
+    @cached_property
     def family(self) -> Family:
         """The crystal family; trigonal groups have hexagonal axes."""
         return family(self.number)
@@ -135,7 +140,7 @@ class SpaceGroup:
         found = self.translations[pure]
         return found[np.lexsort(found.T[::-1])]
 
-    @property
+    @cached_property
     def points(self) -> int:
         """Lattice points in the conventional cell."""
         return round(1 / abs(np.linalg.det(self.primitive)))

@@ -19,7 +19,7 @@ class DecodingFigures:
         tokens: tokens written, the ends of the texts among them.
         prompt_tokens: tokens of the prompts, each prompt as often as it was asked.
         encoded: positions of the passes over prompts, padding included; a prompt that several texts
-            of a batch share is passed over once.
+            of a batch share is passed over once, and so is a beginning that was written before.
         padded: those of them that are padding.
         passes: calls of the model.
         slots: rows that the batches had at their beginning, times their passes after the first.
@@ -75,7 +75,7 @@ class DecodingFigures:
 
     @property
     def shared(self) -> float:
-        """Share of the prompts' tokens that were not passed over, for an equal prompt was."""
+        """Share of the prompts' tokens that were not passed over, for an equal one was."""
         return 1 - (self.encoded - self.padded) / max(self.prompt_tokens, 1)
 
     def summary(self) -> dict[str, float]:

@@ -44,10 +44,12 @@ class Restartable(DecodingState, Protocol):
     Attributes:
         room: the shortest contact of the atoms so far over the shortest that is allowed, and 1
             at most: below, no place was left that keeps them apart.
+        least: a text with no more room than this is of no use, and is ended at the next token.
         tokens: those that a new draw begins with.
     """
 
     room: float
+    least: float
     tokens: list[int]
 
     def restarted(self) -> Self | None:

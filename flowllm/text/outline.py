@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from flowllm.conditions.composition_rule import CompositionRule
-from flowllm.symmetry.filling import has_sites
+from flowllm.symmetry.filling import groups_with_sites
 from flowllm.text.decoding_state import DecodingState
 from flowllm.text.token_table import SPACE_GROUPS, PromptTable
 
@@ -119,8 +119,8 @@ class SpaceGroupState:
         cells = [tuple(sorted(cell.values())) for cell in self.rule.compositions or ()]
         if not cells:
             return self.table.space_groups
-        fits = [any(has_sites(number, cell) for cell in cells) for number in SPACE_GROUPS]
-        return self.table.space_groups[fits]
+        fits = sorted({number for cell in cells for number in groups_with_sites(cell)})
+        return self.table.space_groups[np.array(fits, dtype=np.int64) - SPACE_GROUPS[0]]
 
     def advance(self, token: int) -> None:
         """Take the next token of the value."""

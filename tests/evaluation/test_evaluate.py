@@ -210,6 +210,33 @@ def test_crystals_of_any_kind_of_source_get_the_same_figures(
     assert all(one == found[0] for one in found[1:])
 
 
+def test_conventional_cells_get_the_figures_of_their_primitive_ones(
+    parts, reference_folder, tmp_path
+):
+    from flowllm.inputs import read_inputs
+    from flowllm.symmetry.exact import exact_symmetry
+    from flowllm.workflows.results import write_cifs
+
+    found = [exact_symmetry(crystal, 0.1) for crystal in parts["train"]]
+    centred = [one for one in found if one is not None and one.group.points > 1]
+    crystals = CrystalBatch.concatenate(
+        one.to_primitive(str(place)) for place, one in enumerate(centred)
+    )
+    write_cifs(tmp_path / "conventional", crystals, by_symmetry=True)
+    given = read_inputs(tmp_path / "conventional").crystals
+    larger = given.num_atoms.sum() / crystals.num_atoms.sum()
+    assert len(centred) >= 5 and larger >= 2
+    reports = [
+        evaluate(source, reference_folder, only=["distributions", "diversity"], workers=1)
+        for source in (crystals, tmp_path / "conventional")
+    ]
+    names = ["density", "num_atoms", "n_elements"]
+    rows = [report.rows.set_index("id").sort_index()[names] for report in reports]
+    np.testing.assert_allclose(rows[0].to_numpy(float), rows[1].to_numpy(float), rtol=1e-6)
+    figures = [{m.name: m.value for m in report if m.unit != "s"} for report in reports]
+    assert figures[1] == pytest.approx(figures[0], abs=1e-3)
+
+
 def test_the_test_split_evaluated_as_if_it_were_generated(parts, reference_folder):
     report = evaluate(parts["test"], reference_folder, only=["coverage"], workers=1)
     assert report["valid structure"].value == 1

@@ -10,8 +10,9 @@ from flowllm.crystals.cells import cell_parameters
 from flowllm.data import reduce_cif
 from flowllm.errors import InputError
 from flowllm.symmetry.crystal import SymmetricCrystal
+from flowllm.symmetry.descriptions import steps_of
 from flowllm.symmetry.find import find_symmetry
-from flowllm.symmetry.normalizer import canonical, equivalents, steps_of
+from flowllm.symmetry.normalizer import canonical, equivalents
 from flowllm.symmetry.space_group import space_group
 from tests.symmetry.random_crystals import (
     GROUPS,

@@ -92,6 +92,8 @@ def test_the_bench_times_its_stages(toy, capsys, monkeypatch):
     labels = ["rocksalt"] + ([] if toy.refiner is None else [toy.refiner.label])
     assert [stage.name for stage in bench.stages] == labels
     assert {stage.unit for stage in bench.stages} == {"crystals"}
+    assert bench.writing.crystals == 4
+    assert bench.writing.per_second == pytest.approx(4 / bench.writing.seconds)
     print_bench(bench)
     assert "rocksalt" in capsys.readouterr().out
 

@@ -10,8 +10,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.conditions.conditions import Conditions
 from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
+from flowllm.methods.language_model.decoding.first import FirstDraw
+from flowllm.methods.language_model.decoding.prefix_cache import PrefixCache
+from flowllm.methods.language_model.decoding.text_draw import Key
 from flowllm.methods.language_model.outline import OUTLINE_TRIES
-from flowllm.methods.language_model.redraw import NO_ROOM, REGROUPS, Ended, Redraws
+from flowllm.methods.language_model.redraw import NO_ROOM, REGROUPS, Redraws
 from flowllm.methods.language_model.rules import rule_for
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.seeds import Stream, child_seed
@@ -36,6 +39,7 @@ class Completing(Protocol):
         seeds: Sequence[int],
         names: Sequence[str] | None = None,
         watch: Watch = ...,
+        prefixes: PrefixCache | None = None,
     ) -> list[Conditions]:
         """The conditions with the sentences that the model adds."""
         ...
@@ -47,7 +51,7 @@ def draw_constrained(
     settings: SamplingSettings,
     seeds: Sequence[int],
     watch: Watch,
-    ended: Ended,
+    ended: Callable[[int, str | None], None],
 ) -> None:
     """Draw one text for each of P conditions, and those without room again (`redraw`).
 
@@ -59,28 +63,48 @@ def draw_constrained(
         watch: told of tokens, sentences and what is drawn again.
         ended: called once for each text, with its position.
     """
-    redraws = Redraws(prior.model, prior.tokenizer, settings, watch)
-    wanted[:] = prior.complete(wanted, settings, seeds, ("composition",), watch)
+    prefixes = PrefixCache()
+    redraws = Redraws(prior.model, prior.tokenizer, settings, watch, prefixes)
+    wanted[:] = prior.complete(wanted, settings, seeds, ("composition",), watch, prefixes)
     composed, waiting = list(wanted), list(range(len(wanted)))
-    for draw in range(REGROUPS + 1):
-        streams = [
-            seeds[p] if draw == 0 else child_seed(Stream.REGROUP, seeds[p], draw) for p in waiting
-        ]
-        passed = replace(watch, on_event=_under(watch.on_event, waiting, draw))
-        chosen = prior.complete([composed[p] for p in waiting], settings, streams, watch=passed)
-        rules = [rule_for(each, prior.format.max_atoms, prior.pool) for each in chosen]
-        states = prior.format.states(prior.tokenizer, chosen, rules, settings.overlap)
-        for place, each in zip(waiting, chosen, strict=True):
-            wanted[place] = each
-        prompts = [prompt_of(each) for each in chosen]
-        waiting = redraws.decode(prompts, streams, states, ended, waiting)
-        if not waiting:
+    for draws in redraws.rounds(REGROUPS):
+        keys = [(position, draw) for position in waiting for draw in draws]
+        if not keys:
             return
-        if draw < REGROUPS:
-            for place in waiting:
-                watch.event(Rejected(place, 0, CRYSTAL, NO_ROOM))
-    for place in waiting:
-        ended(place, redraws.take_roomiest(place))
+        streams = [
+            child_seed(Stream.REGROUP, seeds[position], draw) if draw else seeds[position]
+            for position, draw in keys
+        ]
+        passed = replace(watch, on_event=_under(watch.on_event, waiting, draws[0]))
+        heads = [composed[position] for position, _ in keys]
+        chosen = dict(
+            zip(keys, prior.complete(heads, settings, streams, None, passed, prefixes), strict=True)
+        )
+        rules = [rule_for(each, prior.format.max_atoms, prior.pool) for each in chosen.values()]
+        asked = list(chosen.values())
+        states = prior.format.states(prior.tokenizer, asked, rules, settings.overlap)
+
+        def settled(
+            position: int, draw: int, text: str | None, chosen: dict[Key, Conditions] = chosen
+        ) -> None:
+            wanted[position] = chosen[position, draw]
+            ended(position, text)
+
+        first: FirstDraw[int] = FirstDraw(draws, settled)
+
+        def roomy(key: Key, text: str | None, first: FirstDraw[int] = first) -> None:
+            first.end(*key, text, stays=True)
+
+        prompts = [prompt_of(each) for each in asked]
+        for key in redraws.decode(prompts, streams, states, roomy, keys):
+            first.end(*key, None, stays=False)
+        waiting = sorted(first.without())
+        for position in waiting:
+            wanted[position] = chosen[position, draws[-1]]
+            if draws[-1] < REGROUPS:
+                watch.event(Rejected(position, 0, CRYSTAL, NO_ROOM))
+    for position in waiting:
+        ended(position, redraws.take_roomiest(position))
 
 
 def _under(

@@ -12,6 +12,7 @@ from flowllm.conditions.conditions import Conditions, written_value
 from flowllm.methods.language_model.candidates import with_compositions
 from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.events import Sentence, Token
+from flowllm.methods.language_model.decoding.prefix_cache import PrefixCache
 from flowllm.methods.language_model.rules import rule_for
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.seeds import Stream, key
@@ -44,6 +45,7 @@ class OutlineWriter:
         settings: how to draw.
         watch: told of tokens, sentences and rejected draws.
         pool: elements of compositions that are left open; None for all.
+        prefixes: where the sentences are kept for what is written behind them.
     """
 
     model: PreTrainedModel
@@ -52,6 +54,7 @@ class OutlineWriter:
     settings: SamplingSettings
     watch: Watch = UNWATCHED
     pool: tuple[str, ...] | None = None
+    prefixes: PrefixCache | None = None
 
     def complete(
         self,
@@ -105,7 +108,7 @@ class OutlineWriter:
             settings = self.settings.of_composition() if name == "composition" else self.settings
             decode(
                 self.model, self.tokenizer, stems, settings, streams, states,
-                watch=watch, part=name, ended=ended,
+                watch=watch, part=name, ended=ended, prefixes=self.prefixes,
             )  # fmt: skip
             waiting = [i for i in waiting if getattr(completed[i], name) is None]
 

@@ -26,6 +26,7 @@ from flowllm.methods.language_model.decoding.encoding import (
     is_large,
 )
 from flowllm.methods.language_model.decoding.events import CRYSTAL
+from flowllm.methods.language_model.decoding.prefix_cache import PrefixCache
 from flowllm.methods.language_model.format_file import load_format, save_format
 from flowllm.methods.language_model.outline import OutlineWriter
 from flowllm.methods.language_model.rules import expected_atoms, rule_for, stated
@@ -203,13 +204,16 @@ class LanguageModelPrior:
         seeds: Sequence[int],
         names: Sequence[str] | None = None,
         watch: Watch = UNWATCHED,
+        prefixes: PrefixCache | None = None,
     ) -> list[Conditions]:
         """The conditions, as `read` gives them, with the sentences that the model adds.
 
         `names` may leave out some of the outline; `outline.OutlineWriter` says when a prompt stays
-        as it is.
+        as it is. Keys and values of the sentences are added to `prefixes`.
         """
-        writer = OutlineWriter(self.model, self.tokenizer, self.format, settings, watch, self.pool)
+        writer = OutlineWriter(
+            self.model, self.tokenizer, self.format, settings, watch, self.pool, prefixes
+        )
         return writer.complete(asked, seeds, names)
 
     def compositions(

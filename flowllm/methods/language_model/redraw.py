@@ -5,6 +5,9 @@ no room between the atoms, the latter are drawn again behind the former; where t
 all behind the composition, with another space group if none is asked for. The composition is never
 drawn again: else large and unusual ones would be written less often than the model thinks of them.
 Of a text that never has room the roomiest draw is taken.
+
+Where nobody watches, all further draws of a text are made side by side and the first that has room
+is taken: the same text as one after the other, by fewer and fuller batches.
 """
 
 from __future__ import annotations
@@ -12,10 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
+from flowllm.methods.language_model.decoding.first import FirstDraw
+from flowllm.methods.language_model.decoding.prefix_cache import PrefixCache
+from flowllm.methods.language_model.decoding.text_draw import Key, Roomiest, TextDraw
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.seeds import Stream, key
 from flowllm.systems.events import Event, Rejected
@@ -29,24 +36,7 @@ REGROUPS = 3
 CROWDED = "atoms too close; cell and coordinates are drawn again"
 NO_ROOM = "atoms too close in every draw; the space group is drawn again"
 
-Ended = Callable[[int, str | None], None]
-Again = tuple[int, str, Restartable]
-"""Position of a text, what stays of it, and the state behind that."""
-
-
-@dataclass(frozen=True)
-class Roomiest:
-    """The draw whose atoms had the most room.
-
-    Attributes:
-        room: the shortest contact over the shortest allowed.
-        text: the whole of it.
-        tokens: as they were reported; none where nobody watches.
-    """
-
-    room: float
-    text: str
-    tokens: tuple[Token, ...]
+Ended = Callable[[Key, str | None], None]
 
 
 @dataclass
@@ -58,18 +48,31 @@ class Redraws:
         tokenizer: its tokenizer.
         settings: how to draw.
         watch: told of tokens and of what is drawn again.
-        kept: tokens of the last draw of each text.
-        draws: how often each text has been drawn so far, which numbers its tokens.
+        prefixes: what stays of texts, and the prompts that they are written behind.
+        kept: tokens of the last draw of each text that is watched.
+        draws: how often each text that is watched has been drawn so far, which numbers its tokens.
         roomiest: by position, the best draw of texts that had no room so far.
+        roomy: by position, the first draw of group and orbits so far whose text has room.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     settings: SamplingSettings
     watch: Watch
+    prefixes: PrefixCache | None = None
     kept: dict[int, list[Token]] = field(default_factory=dict)
     draws: dict[int, int] = field(default_factory=dict)
     roomiest: dict[int, Roomiest] = field(default_factory=dict)
+    roomy: dict[int, int] = field(default_factory=dict)
+
+    def rounds(self, most: int) -> list[list[int]]:
+        """Which draws are made side by side: the first alone, then all others or each alone.
+
+        Args:
+            most: draws after the first.
+        """
+        later = list(range(1, most + 1))
+        return [[0], *([draw] for draw in later)] if self.watched else [[0], later]
 
     def decode(
         self,
@@ -77,76 +80,109 @@ class Redraws:
         seeds: Sequence[int],
         states: Sequence[DecodingState],
         ended: Ended,
-        positions: Sequence[int] | None = None,
-    ) -> list[int]:
-        """Decode P texts; `ended` is called once for each that has room.
+        keys: Sequence[Key],
+    ) -> list[Key]:
+        """Decode P texts; `ended` is called once for each that has room and may be the first.
 
         Args:
             prompts: P prompts.
             seeds: P seeds.
             states: P states at their beginning.
-            ended: called with a text's position and the whole of it; with None for one without an
-                end.
-            positions: P names of the texts; by default 0 to P - 1.
+            ended: called with a text's key and the whole of it; with None for one without an end.
+            keys: P keys, those of a watched text one at a time.
 
         Returns:
-            Positions of the texts without room.
+            Keys of the texts without room, but for those behind a draw of the same text with room.
         """
-        places = list(range(len(prompts)) if positions is None else positions)
-        prompt_of = dict(zip(places, prompts, strict=True))
-        seed_of = dict(zip(places, seeds, strict=True))
-        given_up: list[int] = []
-        beginnings = [""] * len(prompts)
-        streams: list[int | list[int]] = list(seeds)
-        current = list(states)
-        for place in places:
-            self.kept[place] = []
-        for draw in range(REDRAWS + 1):
-            again: list[Again] = []
+        prompt_of = dict(zip(keys, prompts, strict=True))
+        seed_of = dict(zip(keys, seeds, strict=True))
+        rows = [
+            TextDraw(name, 0, prompt, "", seed, state)
+            for name, prompt, seed, state in zip(keys, prompts, seeds, states, strict=True)
+        ]
+        if self.watched:
+            self.kept |= {position: [] for position, _ in keys}
+        crowded: dict[Key, Restartable] = {}
+        for draws in self.rounds(REDRAWS):
+            if draws != [0]:
+                rows = [
+                    TextDraw(
+                        name, draw, prompt_of[name], self.tokenizer.decode(crowded[name].tokens),
+                        key(Stream.REDRAW, seed_of[name], draw - 1), again,
+                    )
+                    for name in sorted(crowded)
+                    for draw in draws
+                    if (again := crowded[name].restarted()) is not None
+                ]  # fmt: skip
+                for name in crowded if self.watched else ():
+                    self._repeat(name[0], self.kept[name[0]][: len(crowded[name].tokens)])
+            if rows:
+                crowded = self._decode(rows, draws, ended)
+        return sorted(crowded)
 
-            def finished(
-                row: int,
-                text: str | None,
-                draw: int = draw,
-                places: list[int] = places,
-                beginnings: list[str] = beginnings,
-                current: list[DecodingState] = current,
-                again: list[Again] = again,
-            ) -> None:
-                place, state = places[row], current[row]
-                restarted, room = _restarted(state)
-                if restarted is None or text is None:
-                    ended(place, None if text is None else beginnings[row] + text)
-                    return
-                best = self.roomiest.get(place)
-                if best is None or room > best.room:
-                    tokens = tuple(self.kept[place])
-                    self.roomiest[place] = Roomiest(room, beginnings[row] + text, tokens)
-                if draw == REDRAWS:
-                    given_up.append(place)
-                else:
-                    self.watch.event(Rejected(place, 0, CRYSTAL, CROWDED))
-                    again.append((place, self.tokenizer.decode(restarted.tokens), restarted))
+    def _decode(
+        self, rows: list[TextDraw], draws: list[int], ended: Ended
+    ) -> dict[Key, Restartable]:
+        """Decode rows, some draws of each text.
 
-            told = replace(self.watch, on_finished=None)
-            if self.watch.on_event is not None:
-                told = replace(told, on_event=self._passed(places))
-            decode(
-                self.model, self.tokenizer,
-                [prompt_of[p] + b for p, b in zip(places, beginnings, strict=True)],
-                self.settings, streams, current, watch=told, part=CRYSTAL, ended=finished,
-            )  # fmt: skip
-            for place in places:
-                self.draws[place] = self.draws.get(place, 0) + 1
-            if not again:
-                break
-            again.sort(key=lambda row: row[0])
-            places, beginnings = [p for p, _, _ in again], [b for _, b, _ in again]
-            current = [state for _, _, state in again]
-            streams = [key(Stream.REDRAW, seed_of[p], draw) for p in places]
-            for place, _, state in again:
-                self._repeat(place, self.kept[place][: len(state.tokens)])
-        return sorted(given_up)
+        Returns:
+            The state, at its end, of one draw of each text none of whose draws has room.
+        """
+        crowded: dict[Key, Restartable] = {}
+        first: FirstDraw[Key] = FirstDraw(draws, lambda name, _, text: ended(name, text))
+
+        others: dict[int, list[TextDraw]] = {}
+        for row in rows:
+            others.setdefault(row.key[0], []).append(row)
+            if row.key[0] in self.roomiest:
+                self._give_up([row], self.roomiest[row.key[0]].room)
+
+        def finished(place: int, text: str | None) -> None:
+            row = rows[place]
+            position, state = row.key[0], row.restartable
+            whole = None if text is None else row.beginning + text
+            given_up = state is not None and state.room <= state.least
+            later = [other for other in others[position] if other.order > row.order]
+            if whole is None or state is None or state.room >= 1 or state.restarted() is None:
+                if not given_up:
+                    self.roomy[position] = min(row.key[1], self.roomy.get(position, row.key[1]))
+                    self._give_up(later, np.inf)
+                    first.end(row.key, row.draw, whole, stays=True)
+                return
+            if not given_up:
+                tokens = tuple(self.kept.get(position, ()))
+                found = Roomiest(state.room, row.order, whole, tokens)
+                best = self.roomiest.get(position)
+                if best is None or found.before(best):
+                    self.roomiest[position] = found
+                self._give_up(later, state.room)
+            if row.draw < REDRAWS:
+                self.watch.event(Rejected(position, 0, CRYSTAL, CROWDED))
+            crowded[row.key] = state
+            first.end(row.key, row.draw, None, stays=False)
+
+        places = [row.key[0] for row in rows]
+        told = replace(self.watch, on_finished=None)
+        if self.watched:
+            told = replace(told, on_event=self._passed(places))
+        decode(
+            self.model, self.tokenizer, [row.prompt + row.beginning for row in rows],
+            self.settings, [row.stream for row in rows], [row.state for row in rows], watch=told,
+            part=CRYSTAL, ended=finished, prefixes=self.prefixes,
+        )  # fmt: skip
+        for place in places if self.watched else ():
+            self.draws[place] = self.draws.get(place, 0) + 1
+        return {
+            name: crowded[name]
+            for name in first.without()
+            if name[1] < self.roomy.get(name[0], REGROUPS + 1)
+        }
+
+    def _give_up(self, rows: Sequence[TextDraw], room: float) -> None:
+        """End texts as soon as they have no more room than this, unless they are watched."""
+        for row in rows if not self.watched else ():
+            if row.restartable is not None:
+                row.restartable.least = max(row.restartable.least, room)
 
     def take_roomiest(self, place: int) -> str:
         """The text of the draw with the most room; its tokens are reported as those of a new draw.
@@ -155,8 +191,14 @@ class Redraws:
             place: position of a text that had no room in any draw.
         """
         best = self.roomiest[place]
-        self._repeat(place, best.tokens)
+        if self.watched:
+            self._repeat(place, best.tokens)
         return best.text
+
+    @property
+    def watched(self) -> bool:
+        """Whether events are reported."""
+        return self.watch.on_event is not None
 
     def _passed(self, places: list[int]) -> Callable[[Event], None]:
         """Passes tokens on under the positions of the prompts and with their draw."""
@@ -175,13 +217,3 @@ class Redraws:
         self.kept[place] = [replace(token, draw=self.draws[place]) for token in tokens]
         for token in self.kept[place]:
             self.watch.event(token)
-
-
-def _restarted(state: DecodingState) -> tuple[Restartable | None, float]:
-    """The state behind what stays, of a text whose atoms had no room, and the room that they had.
-
-    None for any other text.
-    """
-    if isinstance(state, Restartable) and state.room < 1:
-        return state.restarted(), state.room
-    return None, 1.0

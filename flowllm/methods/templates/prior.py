@@ -36,6 +36,8 @@ EXCHANGES = 20
 """How often the elements of a template are exchanged, until its votes are sure of the result.
 Another template at once would be one of those whose votes are sure more often: of intermetallic
 compounds rather than of oxides."""
+TEMPLATES = 5
+"""How many templates are tried, one after the other, where no exchange is."""
 
 
 class TemplatePrior:
@@ -134,19 +136,20 @@ class TemplatePrior:
             InputError: no template has the number of atoms.
         """
         rows = self._rows(asked)
-        row = int(rows[rng.integers(len(rows))])
         least = np.log(max(settings.confidence, TINY))
-        for _ in range(EXCHANGES):
-            cell = self.exchange.composition(row, settings.exchange, rng)
-            ranked = ranked_for(
-                self.ranking, cell, asked.space_group, settings.candidates, settings.same_formula
-            )
-            if ranked:
-                scores = np.array([candidate.log_share for candidate in ranked])
-                chosen = ranked[drawn(scores, settings.choice, rng)]
-                crystal = dressed(self.table, chosen)
-                if chosen.log_share >= least and closest(crystal) >= 1:
-                    return crystal
+        for row in rng.choice(rows, min(TEMPLATES, len(rows)), replace=False).tolist():
+            for _ in range(EXCHANGES):
+                cell = self.exchange.composition(row, settings.exchange, rng)
+                ranked = ranked_for(
+                    self.ranking, cell, asked.space_group, settings.candidates,
+                    settings.same_formula,
+                )  # fmt: skip
+                if ranked:
+                    scores = np.array([candidate.log_share for candidate in ranked])
+                    chosen = ranked[drawn(scores, settings.choice, rng)]
+                    crystal = dressed(self.table, chosen)
+                    if chosen.log_share >= least and closest(crystal) >= 1:
+                        return crystal
         return None
 
     def _draw(

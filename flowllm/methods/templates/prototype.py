@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import permutations, product
 
 from flowllm.symmetry.normalizer import letter_maps
@@ -84,9 +84,9 @@ def _first(
     atoms = [sum(positions[place].atoms for place in own) for own in letters]
     best: tuple[Role, ...] | None = None
     orders: set[Order] = set()
-    for mapping in letter_maps(number):
+    for mapping in _place_maps(number):
         moved = [
-            (count, tuple(sorted(LETTERS.index(mapping[LETTERS[place]]) for place in own)))
+            (count, tuple(sorted(mapping[place] for place in own)))
             for count, own in zip(atoms, letters, strict=True)
         ]
         roles = tuple(sorted(moved))
@@ -96,6 +96,13 @@ def _first(
             orders.update(_sorting(moved))
     assert best is not None  # the identity is among the choices
     return best, tuple(sorted(orders))
+
+
+@cache
+def _place_maps(number: int) -> tuple[tuple[int, ...], ...]:
+    """Which place in the alphabet each letter's becomes: the different ones of the normaliser."""
+    maps = (tuple(map(LETTERS.index, found.values())) for found in letter_maps(number))
+    return tuple(dict.fromkeys(maps))
 
 
 def _sorting(roles: list[Role]) -> list[Order]:

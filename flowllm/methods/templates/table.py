@@ -111,9 +111,7 @@ class TemplateTable:
 
     def volume(self, row: int) -> float:
         """Å^3 of the primitive cell of a template."""
-        lengths, angles = self.cell(row)
-        volume = cell_volumes(lengths[None], angles[None])[0]
-        return float(volume / space_group(int(self.numbers[row])).points)
+        return float(self._volumes[row])
 
     def orbits_of(self, row: int) -> tuple[int, list[int], list[int]]:
         """Space group, and of each orbit the atomic number and the place of its letter."""
@@ -171,6 +169,20 @@ class TemplateTable:
         return digest(*(array.tobytes() for array in self.arrays().values()))
 
     # ---- inside ----------------------------------------------------------------------------
+
+    @cached_property
+    def _volumes(self) -> np.ndarray:
+        """(T,) Å^3 of the primitive cells."""
+        found = np.empty(len(self))
+        known = np.unique(self.numbers).tolist()
+        points = np.ones(231)
+        points[known] = [space_group(number).points for number in known]
+        for of, parameters in CELL_PARAMETERS.items():
+            own = np.isin(self.numbers, [n for n in known if space_group(n).family == of])
+            places = self._first_cell[:-1][own][:, None] + np.arange(len(parameters))
+            scale = np.array([PER_UNIT[k >= 3] for k in parameters])
+            found[own] = cell_volumes(*whole_cell(self.cells[places] / scale, of))
+        return found / points[self.numbers]
 
     @cached_property
     def _orbit_numbers(self) -> np.ndarray:

@@ -25,6 +25,7 @@ from flowllm.methods.language_model.completion import (
     first_atoms,
 )
 from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
+from flowllm.methods.language_model.decoding.prefix_cache import PrefixCache
 from flowllm.methods.language_model.element_embeddings import element_properties, embed_elements
 from flowllm.methods.language_model.examples import IGNORED, CrystalExamples, collate
 from flowllm.methods.language_model.infill import propose_elements
@@ -32,6 +33,7 @@ from flowllm.methods.language_model.invariance import invariance
 from flowllm.methods.language_model.likelihood import as_crystal_set, score
 from flowllm.methods.language_model.regularise import residual_dropout
 from flowllm.methods.language_model.train import LanguageModelTrainer
+from flowllm.systems.decoding_figures import count_decoding
 from flowllm.systems.events import Drawn, Refined, Rejected
 from flowllm.systems.system import FlowLLM
 from flowllm.systems.watch import Watch
@@ -117,7 +119,9 @@ def test_crowded_texts_keep_their_orbits_and_are_drawn_again(prior):
     assert again and all(e.part == CRYSTAL for e in again)
     for crystal in found:
         assert crystal.compositions == [CROWDED_CELL]
-    rooms = []
+    behind_one_group = [redraw.CROWDED] * redraw.REDRAWS
+    every_draw = [*behind_one_group, redraw.NO_ROOM] * redraw.REGROUPS + behind_one_group
+    given_up = 0
     for index in range(6):
         draws = tokens_of(events, index)
         times = [e.reason for e in of(Rejected, events, index)]
@@ -131,13 +135,15 @@ def test_crowded_texts_keep_their_orbits_and_are_drawn_again(prior):
             if reason == redraw.CROWDED:  # group and 16 orbits stay
                 assert heads[0] == heads[1] and texts[place] != texts[place + 1]
         room = closest(strings.read(drawn.text)) / CLOSEST
-        rooms.append(room)
+        assert times == every_draw[: len(times)]
+        given_up += times.count(redraw.NO_ROOM) + without
         if without:
+            assert times == every_draw
             every = [closest(strings.read(text)) / CLOSEST for text in texts[:-1]]
             assert room < 1 and room == pytest.approx(max(every))
         else:
             assert room >= 1 - 1e-9
-    assert times.count(redraw.NO_ROOM) <= redraw.REGROUPS if times else True
+    assert given_up
     # draws are those of a seed alone, not of what is written beside them
     alone, _ = watched(prior, asked[3:4], [3])
     same = found[int(np.flatnonzero(found.ids == "3")[0])]
@@ -165,6 +171,38 @@ def test_the_roomiest_draw_is_taken_where_none_has_room(prior, monkeypatch):
             assert max(rooms) < CLOSEST and texts[4] == texts[int(np.argmax(rooms))]
             without += 1
     assert without
+
+
+def test_draws_side_by_side_are_those_one_after_the_other(prior):
+    """Unwatched, all further draws of a text are made together, and hopeless ones are ended."""
+    asked = [Conditions(composition=CROWDED_CELL), Conditions()] * 6
+    with count_decoding() as alone:
+        watched_ones, events = watched(prior, asked, range(12))
+    reasons = {e.reason for e in of(Rejected, events)}
+    assert {redraw.CROWDED, redraw.NO_ROOM} <= reasons
+    drawn = {e.index: len(tokens_of(events, e.index)) for e in of(Drawn, events)}
+    assert len(set(drawn.values())) > 3  # first draws, later ones, and the roomiest of all
+    with count_decoding() as together:
+        found = prior.sample(asked, WILD, range(12))
+    assert found.ids.tolist() == watched_ones.ids.tolist()
+    assert found.compositions == watched_ones.compositions
+    for name in ("frac_coords", "lengths", "angles"):
+        np.testing.assert_allclose(getattr(found, name), getattr(watched_ones, name), atol=1e-9)
+    assert together.passes < 0.6 * alone.passes
+
+
+def test_what_was_written_before_is_not_passed_over_again(prior, monkeypatch):
+    asked = [Conditions(composition=CROWDED_CELL), Conditions(space_group=221), Conditions()] * 4
+    with count_decoding() as cached:
+        found = prior.sample(asked, WILD, range(12))
+    name = "flowllm.methods.language_model.constrained.PrefixCache"
+    monkeypatch.setattr(name, lambda: PrefixCache(0))
+    with count_decoding() as plain:
+        again = prior.sample(asked, WILD, range(12))
+    assert cached.tokens == plain.tokens
+    assert cached.encoded - cached.padded < 0.3 * (plain.encoded - plain.padded)
+    assert found.compositions == again.compositions
+    np.testing.assert_allclose(found.frac_coords, again.frac_coords, atol=1e-9)
 
 
 def test_streaming_and_batch_give_the_same_crystals(prior):

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.methods.language_model.decoding.events import CRYSTAL, Alternative, Token
 from flowllm.methods.language_model.decoding.loop import Seed, Step, in_batches, write
+from flowllm.methods.language_model.decoding.prefix_cache import PrefixCache
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.decoding_state import DecodingState
@@ -26,6 +27,7 @@ def decode(
     part: str = CRYSTAL,
     ended: Callable[[int, str | None], None] | None = None,
     lengths: Sequence[int] | None = None,
+    prefixes: PrefixCache | None = None,
 ) -> list[str | None]:
     """One text for each prompt, None where no end came in time.
 
@@ -46,6 +48,7 @@ def decode(
             for one without an end.
         lengths: P numbers that rise with the lengths expected of the texts, so that like ones are
             written together; by default from the states.
+        prefixes: texts that prompts may begin with, and to which what is written is added.
 
     Raises:
         InputError: an empty prompt.
@@ -57,7 +60,7 @@ def decode(
     for batch in in_batches(tokenizer, prompts, settings, seeds, states, lengths):
         end = batch.states[0].end if batch.states else tokenizer.eos_token_id
         unfinished = dict.fromkeys(batch.positions)
-        for step in write(model, tokenizer, batch, settings, watch.step):
+        for step in write(model, tokenizer, batch, settings, watch.step, prefixes):
             found = _alternatives(step, tokenizer, watch.alternatives) if reported else None
             for row, place in enumerate(step.rows.tolist() if found or step.ended else ()):
                 position = batch.positions[place]

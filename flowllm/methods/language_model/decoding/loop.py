@@ -20,9 +20,10 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from flowllm.errors import InputError
 from flowllm.methods.language_model.decoding.encoding import padding
 from flowllm.methods.language_model.decoding.nucleus import Draw, draw, uniform_numbers
+from flowllm.methods.language_model.decoding.prefix_cache import PrefixCache, fill
 from flowllm.methods.language_model.settings import FEWEST_TOKENS, SamplingSettings
 from flowllm.systems.decoding_figures import count
-from flowllm.text.decoding_state import DecodingState
+from flowllm.text.decoding_state import DecodingState, Restartable
 from flowllm.text.encoding import encode_prompts
 
 Seed = int | list[int]
@@ -107,6 +108,7 @@ def write(
     batch: Batch,
     settings: SamplingSettings,
     before: Callable[[], None] = lambda: None,
+    prefixes: PrefixCache | None = None,
 ) -> Generator[Step, None, None]:
     """Write the texts of a batch, a step a token, until all have ended or may not go on.
 
@@ -116,6 +118,8 @@ def write(
         batch: what to write.
         settings: how to draw.
         before: called before each pass of the model; what it raises ends the writing.
+        prefixes: texts that prompts may begin with; what is written is kept there, of a text whose
+            end can be drawn again what stays.
     """
     states, device = batch.states, model.device
     end = states[0].end if states else tokenizer.eos_token_id
@@ -126,7 +130,7 @@ def write(
     uniform = np.stack([uniform_numbers(seed, room) for seed in batch.seeds])
     before()
     began = time.perf_counter()
-    logits, cache, mask, position = _encode(model, batch.prompts, padding(tokenizer))
+    logits, cache, mask, position = _encode(model, batch.prompts, padding(tokenizer), prefixes)
     count(texts=len(batch.prompts))
     written: list[list[int]] = [[] for _ in batch.prompts]
     rows: np.ndarray = np.arange(len(batch.prompts))
@@ -143,6 +147,11 @@ def write(
             else:
                 written[row].append(token)
                 going.append(place)
+        if prefixes is not None and ended:
+            at_end = [place for place, row in enumerate(rows.tolist()) if row in ended]
+            follows = end != tokenizer.eos_token_id  # behind a sentence, not behind a crystal
+            texts = [_stays(batch, row, written[row], follows) for row in rows[at_end].tolist()]
+            prefixes.keep(cache, mask, at_end, texts)
         count(tokens=len(rows), seconds=time.perf_counter() - began)
         yield Step(rows, logits, drawn, ended)
         if not going or step + 1 == room:
@@ -163,19 +172,33 @@ def write(
         count(passes=1, rows=len(rows), slots=len(batch.prompts))
 
 
+def _stays(batch: Batch, row: int, written: list[int], follows: bool) -> list[int]:
+    """The tokens with which a later prompt may begin, of one text that has ended; none for most."""
+    state = batch.states[row] if batch.states else None
+    if isinstance(state, Restartable):
+        return [*batch.prompts[row], *state.tokens] if state.room < 1 else []
+    return [*batch.prompts[row], *written] if follows else []
+
+
 def _encode(
-    model: PreTrainedModel, prompts: list[list[int]], pad: int
+    model: PreTrainedModel, prompts: list[list[int]], pad: int, prefixes: PrefixCache | None
 ) -> tuple[Tensor, DynamicCache, Tensor, Tensor]:
-    """One pass over the prompts, equal ones once.
+    """One pass over the prompts, equal ones once, and over no beginning that is known.
 
     Returns:
         Logits (B, V) of the first token, the keys and values so far, attention mask (B, T) and the
         last position of each prompt (B,).
     """
     distinct = {prompt: place for place, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
-    ids, mask = left_padded(list(distinct), pad, model.device)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
     cache = DynamicCache(config=model.config)
+    known = None if prefixes is None else prefixes.longest(list(distinct))
+    new: list[Sequence[int]] = list(distinct)
+    if known is not None:
+        new = [prompt[k.shape[-2] :] for prompt, k in zip(distinct, known, strict=True)]
+    ids, mask = left_padded(new, pad, model.device)
+    if known is not None:
+        mask = torch.cat([fill(cache, known), mask], 1)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
     output = model(
         input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
         use_cache=True, logits_to_keep=1,
@@ -185,7 +208,7 @@ def _encode(
         index = torch.tensor([distinct[tuple(prompt)] for prompt in prompts], device=model.device)
         cache.batch_select_indices(index)
         logits, mask, last = logits[index], mask[index], last[index]
-    needed = sum(map(len, distinct))
+    needed = sum(map(len, new))
     count(
         passes=1, encoded=ids.numel(), padded=ids.numel() - needed,
         prompt_tokens=sum(map(len, prompts)),

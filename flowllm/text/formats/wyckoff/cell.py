@@ -9,7 +9,7 @@ import numpy as np
 from flowllm.crystals.cells import cell_volumes
 from flowllm.crystals.volumes import volume_range
 from flowllm.symmetry.space_group import Family
-from flowllm.text.formats.wyckoff.contacts import CLOSEST
+from flowllm.text.formats.wyckoff.contacts import CLOSEST, roomiest
 from flowllm.text.formats.wyckoff.strings import (
     CELL_PARAMETERS,
     MIN_VOLUME_FRACTION,
@@ -23,7 +23,12 @@ SMALLEST_SINE = 0.65  # of an angle that is still to come: sin 40°, and a littl
 LATER_COSINES = np.cos(np.deg2rad(np.array(ANGLES[::4])))  # of angles that are still to come
 TINY = 1e-6
 
-Clearance = Callable[[list[list[float]]], np.ndarray]
+WHOLES = np.arange(1, MAX_WHOLE + 1)
+TENTHS = np.arange(10) / 10
+DEGREES = np.array(ANGLES, dtype=float)
+
+Clearance = Callable[[np.ndarray], np.ndarray]
+"""(C, F) free parameters of C cells in, (C,) shortest contacts over the shortest allowed out."""
 
 
 class CellWriter:
@@ -33,7 +38,7 @@ class CellWriter:
         table: the tokens by role.
         family: the crystal family.
         numbers: (n,) atomic numbers of the atoms in the conventional cell.
-        clearance: shortest contact over the shortest allowed, of cells given by their parameters.
+        clearance: of what is known of the atoms.
 
     Attributes:
         values: the parameters so far; of one that is half written its whole number.
@@ -53,16 +58,14 @@ class CellWriter:
         """(K,) ids of the tokens that may come next, at least one."""
         table = self.table
         if self.half:
-            trial = self.values[-1] + np.arange(10) / 10
+            trial = self.values[-1] + TENTHS
             return table.decimals[self._kept(self.values[:-1], trial)]
         if self.parameters[len(self.values)] >= 3:
-            trial = np.array(ANGLES, dtype=float)
-            return table.angles[self._kept(self.values, trial)]
+            return table.angles[self._kept(self.values, DEGREES)]
         low, high = self._range()
-        wholes = np.arange(1, MAX_WHOLE + 1)
-        fits = (wholes + 0.9 >= low - TINY) & (wholes <= high + TINY)
+        fits = (low - TINY <= WHOLES + 0.9) & (high + TINY >= WHOLES)
         if not fits.any():
-            fits[np.abs(wholes - np.clip(low, 1, MAX_WHOLE)).argmin()] = True
+            fits[np.abs(WHOLES - np.clip(low, 1, MAX_WHOLE)).argmin()] = True
         return (table.lengths if self.values else table.first_lengths)[fits]
 
     def advance(self, token: int) -> float:
@@ -82,7 +85,7 @@ class CellWriter:
             self.values.append(float(table.whole_of[token]))
             self.half = True
         complete = len(self.values) == len(self.parameters) and not self.half
-        return float(self.clearance([self.values])[0]) if complete else np.inf
+        return float(self.clearance(np.array([self.values]))[0]) if complete else np.inf
 
     def _kept(self, before: list[float], trial: np.ndarray) -> np.ndarray:
         """(K',) places of the values of the present parameter that may stand."""
@@ -94,9 +97,9 @@ class CellWriter:
             if not fits.any():
                 fits[np.abs(trial - (low + high) / 2).argmin()] = True
             return np.flatnonzero(fits)
-        cells = [[*before, float(value)] for value in trial]
-        whole = [whole_cell(cell, self.family) for cell in cells]
-        lengths, angles = (np.array([cell[k] for cell in whole]) for k in range(2))
+        cells = np.empty((len(trial), len(before) + 1))
+        cells[:, :-1], cells[:, -1] = before, trial
+        lengths, angles = whole_cell(cells, self.family)
         volumes = cell_volumes(lengths, angles)
         low, high = self.volumes
         real = volumes > 2 * MIN_VOLUME_FRACTION * lengths.prod(-1)
@@ -105,9 +108,9 @@ class CellWriter:
             misfit = np.abs(np.log(np.maximum(volumes, TINY) / np.sqrt(low * high)))
             return np.array([np.where(real, misfit, np.inf).argmin()])
         places = np.flatnonzero(fits)
-        clearance = self.clearance([cells[place] for place in places])
+        clearance = self.clearance(cells[places])
         apart = clearance >= CLOSEST
-        return places[apart] if apart.any() else places[[int(clearance.argmax())]]
+        return places[apart] if apart.any() else places[[roomiest(clearance)]]
 
     def _kept_angles(self, before: list[float], trial: np.ndarray) -> np.ndarray:
         """(K',) places of a triclinic cell's first angles that leave a volume the data know."""

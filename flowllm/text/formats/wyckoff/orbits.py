@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowllm.conditions.composition_rule import CompositionRule
-from flowllm.symmetry.filling import can_fill, has_sites, most_orbits
+from flowllm.symmetry.filling import has_sites, letters_that_fill, most_orbits
 from flowllm.symmetry.space_group import LETTERS, SpaceGroup, WyckoffPosition
 
 Composition = tuple[tuple[int, int], ...]
@@ -27,6 +27,7 @@ class OrbitChoice:
         self.found: list[tuple[int, WyckoffPosition]] = []
         self.rank: int | None = None
         self.used: frozenset[str] = frozenset()
+        self.counts: Composition = ()  # of the elements so far
         self.paths = list(rule.paths)  # the compositions that begin with what is written
 
     @property
@@ -60,6 +61,8 @@ class OrbitChoice:
         first = 0
         if rank == last_rank and last is not None:
             first = LETTERS.index(last.letter) + (0 if last.free else 1)
+        if self.rule.compositions is not None:
+            return self._letters_in_paths(rank, first)
         return [
             letter
             for letter, position in list(self.group.positions.items())[first:]
@@ -70,11 +73,10 @@ class OrbitChoice:
         """Whether the composition is complete."""
         if self.rank is not None or not self.found:
             return False
-        counts = self._counts()
         if self.rule.compositions is not None:
-            return counts in self.paths
-        total = sum(n for _, n in counts)
-        complete = self.rule.ranks is None or len(counts) == len(self.rule.ranks)
+            return self.counts in self.paths
+        total = sum(n for _, n in self.counts)
+        complete = self.rule.ranks is None or len(self.counts) == len(self.rule.ranks)
         return complete and self.rule.num_atoms in (None, total)
 
     def begin(self, rank: int) -> None:
@@ -88,51 +90,45 @@ class OrbitChoice:
         self.found.append((self.rank, position))
         if not position.free:
             self.used |= {letter}
-        self.rank = None
-        counts = self._counts()
+        counts, here = self._with(self.rank, position.atoms)
+        self.counts, self.rank = (*counts, here), None
         place = len(counts)
         self.paths = [
             path
             for path in self.paths
-            if len(path) >= place
-            and path[: place - 1] == counts[:-1]
-            and path[place - 1][0] == counts[-1][0]
-            and path[place - 1][1] >= counts[-1][1]
+            if len(path) > place
+            and path[:place] == counts
+            and path[place][0] == here[0]
+            and path[place][1] >= here[1]
         ]
 
-    def _counts(self) -> Composition:
-        counts: list[tuple[int, int]] = []
-        for rank, position in self.found:
-            if counts and counts[-1][0] == rank:
-                counts[-1] = (rank, counts[-1][1] + position.atoms)
-            else:
-                counts.append((rank, position.atoms))
-        return tuple(counts)
+    def _with(self, rank: int, atoms: int) -> tuple[Composition, tuple[int, int]]:
+        """The elements before one that gets some atoms more, and that one with all its atoms."""
+        if self.counts and self.counts[-1][0] == rank:
+            return self.counts[:-1], (rank, self.counts[-1][1] + atoms)
+        return self.counts, (rank, atoms)
+
+    def _letters_in_paths(self, rank: int, first: int) -> list[str]:
+        """The letters from the first on behind which one of the compositions can be completed."""
+        counts, (_, written) = self._with(rank, 0)
+        place = len(counts)
+        found: set[str] = set()
+        for path in self.paths:
+            if len(path) > place and path[:place] == counts and path[place][0] == rank:
+                later = tuple(sorted(n for _, n in path[place + 1 :]))
+                need = path[place][1] - written
+                found.update(letters_that_fill(self.group.number, first, need, later, self.used))
+        return sorted(found, key=LETTERS.index)
 
     def _leads_on(self, rank: int, position: WyckoffPosition) -> bool:
-        """Whether a text can be completed behind an orbit."""
+        """Whether a text of an open composition can be completed behind an orbit."""
         used = self.used if position.free else self.used | {position.letter}
-        first = LETTERS.index(position.letter) + (0 if position.free else 1)
-        counts = self._counts()
-        here = position.atoms
-        if counts and counts[-1][0] == rank:
-            here += counts[-1][1]
-            counts = counts[:-1]
-        if self.rule.compositions is None:
-            written = sum(n for _, n in counts) + here
-            kinds = len(counts) + 1
-            return any(
-                self._open_fills(total - written, kinds, used) for total in self._totals(written)
-            )
-        place = len(counts)
-        for path in self.paths:
-            if len(path) <= place or path[:place] != counts or path[place][0] != rank:
-                continue
-            need = path[place][1] - here
-            later = tuple(sorted(n for _, n in path[place + 1 :]))
-            if need >= 0 and can_fill(self.group.number, first, need, later, used):
-                return True
-        return False
+        counts, (_, here) = self._with(rank, position.atoms)
+        written = sum(n for _, n in counts) + here
+        kinds = len(counts) + 1
+        return any(
+            self._open_fills(total - written, kinds, used) for total in self._totals(written)
+        )
 
     def _totals(self, written: int) -> range:
         """Numbers of atoms that the whole cell may have."""

@@ -12,10 +12,12 @@ from enum import Enum, auto
 import numpy as np
 
 from flowllm.conditions.composition_rule import CompositionRule
+from flowllm.crystals.cells import lattice_matrices
 from flowllm.crystals.elements import ELECTRONEGATIVITY_ORDER, NUMBER_OF
 from flowllm.symmetry.space_group import SpaceGroup, WyckoffPosition, space_group
 from flowllm.text.formats.wyckoff.cell import CellWriter
-from flowllm.text.formats.wyckoff.contacts import CLOSEST, Surroundings
+from flowllm.text.formats.wyckoff.contacts import CLOSEST, Surroundings, roomiest
+from flowllm.text.formats.wyckoff.fixed import clearance_of_fixed, metrics_of
 from flowllm.text.formats.wyckoff.orbits import OrbitChoice
 from flowllm.text.formats.wyckoff.strings import CELL_PARAMETERS, whole_cell
 from flowllm.text.formats.wyckoff.table import WyckoffTable
@@ -23,6 +25,7 @@ from flowllm.text.formats.wyckoff.table import WyckoffTable
 NUMBERS = np.array([NUMBER_OF[symbol] for symbol in ELECTRONEGATIVITY_ORDER])
 GROUPS = range(1, 231)
 LONGEST_CELL, ORBIT_TOKENS, COORD_TOKENS = 9, 2, 3
+STEPS = np.arange(100) / 100  # of a coordinate
 
 
 class Passage(Enum):
@@ -48,6 +51,7 @@ class WyckoffState:
     Attributes:
         room: the shortest contact so far over the shortest allowed, and 1 at most; below, no place
             was left that keeps atoms apart, and the roomiest was taken.
+        least: with no more room than this the text is ended at once.
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class WyckoffState:
     ) -> None:
         self.table, self.rule, self.asked, self.overlap = table, rule, group, overlap
         self.stage = Passage.GROUP
-        self.room = 1.0
+        self.room, self.least = 1.0, -np.inf
         self.tokens: list[int] = []  # of group and orbits, which a new draw begins with
         self.group: SpaceGroup | None = None
         self.orbits: OrbitChoice | None = None
@@ -63,6 +67,7 @@ class WyckoffState:
         self.around: Surroundings | None = None
         self.waiting: list[tuple[int, WyckoffPosition]] = []  # orbits without their coordinates
         self.values: list[int] = []  # hundredths of the orbit that is being written
+        self.tried: np.ndarray | None = None  # clearances by the coordinate that comes next
 
     @property
     def end(self) -> int:
@@ -77,6 +82,8 @@ class WyckoffState:
     def allowed(self) -> np.ndarray:
         """(K,) ids of the tokens that may come next, at least one."""
         table = self.table
+        if self.room <= self.least:
+            return np.array([table.end])
         if self.stage is Passage.GROUP:
             return table.groups[[number - 1 for number in self._groups()]]
         if self.stage is Passage.ORBITS:
@@ -91,6 +98,8 @@ class WyckoffState:
 
     def advance(self, token: int) -> None:
         """Take the next token of the text."""
+        if token == self.table.end:
+            return
         if self.stage is Passage.GROUP:
             self.tokens.append(token)
             self.group = space_group(self.table.group_of[token])
@@ -116,8 +125,12 @@ class WyckoffState:
         return again
 
     def _groups(self) -> list[int]:
-        fitting = [n for n in GROUPS if OrbitChoice(space_group(n), self.rule).possible]
-        return [self.asked] if self.asked in fitting else fitting
+        asked = () if self.asked is None else (self.asked,)
+        for groups in (asked, GROUPS):
+            fitting = [n for n in groups if OrbitChoice(space_group(n), self.rule).possible]
+            if fitting:
+                break
+        return fitting
 
     # ---- orbits ----------------------------------------------------------------------------
 
@@ -152,28 +165,15 @@ class WyckoffState:
 
     # ---- cell ------------------------------------------------------------------------------
 
-    def _fixed_clearance(self, cells: list[list[float]]) -> np.ndarray:
+    def _fixed_clearance(self, cells: np.ndarray) -> np.ndarray:
         """(C,) shortest contact over the shortest allowed of what has no free coordinate."""
         if self.overlap:
             return np.full(len(cells), np.inf)
-        around = self._surroundings(cells)
-        least = np.full(len(cells), np.inf)
-        assert self.orbits is not None
-        for rank, position in self.orbits.found:
-            if not position.free:
-                number = int(NUMBERS[rank])
-                found = around.clearance(number, position, position.constant[None])[:, 0]
-                least = np.minimum(least, found)
-                around.add(number, position, position.constant)
-        return least
-
-    def _surroundings(self, cells: list[list[float]]) -> Surroundings:
-        from flowllm.crystals.cells import lattice_matrices
-
         assert self.group is not None
-        whole = [whole_cell(cell, self.group.family) for cell in cells]
-        lengths, angles = (np.array([cell[k] for cell in whole]) for k in range(2))
-        return Surroundings(self.group, lattice_matrices(lengths, angles))
+        assert self.orbits is not None
+        fixed = tuple((int(NUMBERS[r]), p.letter) for r, p in self.orbits.found if not p.free)
+        metrics = metrics_of(*whole_cell(cells, self.group.family))
+        return clearance_of_fixed(self.group.number, fixed, metrics)
 
     def _advance_cell(self, token: int) -> None:
         assert self.cell is not None
@@ -182,7 +182,8 @@ class WyckoffState:
         assert self.orbits is not None
         if len(self.cell.values) < len(CELL_PARAMETERS[self.group.family]) or self.cell.half:
             return
-        self.around = self._surroundings([self.cell.values])
+        lengths, angles = whole_cell(self.cell.values, self.group.family)
+        self.around = Surroundings(self.group, lattice_matrices(lengths[None], angles[None])[0])
         for rank, position in self.orbits.found:
             if position.free:
                 self.waiting.append((int(NUMBERS[rank]), position))
@@ -203,10 +204,11 @@ class WyckoffState:
             return choices[:1]  # the origin lies on the first orbit
         if self.overlap or len(self.values) + 1 < len(position.free):
             return choices
-        trial = np.array([[*self.values, step] for step in range(100)]) / 100
-        clearance = self.around.clearance(number, position, position.place(trial))[0]
-        free = clearance >= CLOSEST
-        return choices[free] if free.any() else choices[[int(clearance.argmax())]]
+        trial = np.empty((len(STEPS), len(position.free)))
+        trial[:, :-1], trial[:, -1] = np.array(self.values) / 100, STEPS
+        self.tried = self.around.clearance(number, position, position.place(trial))
+        free = self.tried >= CLOSEST
+        return choices[free] if free.any() else choices[[roomiest(self.tried)]]
 
     def _placed(self) -> bool:
         """Whether the first orbit, whose coordinates along polar axes are 0, stands already."""
@@ -221,8 +223,12 @@ class WyckoffState:
             return
         point = position.place(np.array(self.values) / 100)
         if not self.overlap:
-            clearance = self.around.clearance(number, position, point[None])[0, 0]
+            if self.tried is not None:
+                clearance = self.tried[self.values[-1]]
+            else:
+                clearance = self.around.clearance(number, position, point[None])[0]
             self.room = min(self.room, float(clearance) / CLOSEST)
+        self.tried = None
         self.around.add(number, position, point)
         self.waiting, self.values = self.waiting[1:], []
         if not self.waiting:

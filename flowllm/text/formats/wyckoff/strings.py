@@ -20,14 +20,14 @@ Orbits stand by the electronegativity of their element, then by letter, then by 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from flowllm.crystals.cells import cell_volumes
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF, SYMBOLS
 from flowllm.symmetry.crystal import SymmetricCrystal
-from flowllm.symmetry.normalizer import steps_of
+from flowllm.symmetry.descriptions import steps_of
 from flowllm.symmetry.space_group import Family, space_group
 from flowllm.text.formats.base import TextError
 
@@ -128,15 +128,19 @@ def read(text: str, name: str = "text") -> SymmetricCrystal:
     )
 
 
-def whole_cell(values: list[float], family: Family) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths (3,) and angles (3,) of a conventional cell from its free parameters."""
-    cell = np.array([0.0, 0.0, 0.0, 90.0, 90.0, 120.0 if family == "hexagonal" else 90.0])
-    cell[list(CELL_PARAMETERS[family])] = values
+def whole_cell(
+    values: Sequence[float] | np.ndarray, family: Family
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths (..., 3) and angles (..., 3) of conventional cells from free parameters (..., F)."""
+    values = np.asarray(values, dtype=float)
+    cell = np.empty((*values.shape[:-1], 6))
+    cell[...] = (0.0, 0.0, 0.0, 90.0, 90.0, 120.0 if family == "hexagonal" else 90.0)
+    cell[..., list(CELL_PARAMETERS[family])] = values
     if family == "cubic":
-        cell[1:3] = cell[0]
+        cell[..., 1:3] = cell[..., :1]
     elif family in ("tetragonal", "hexagonal"):
-        cell[1] = cell[0]
-    return cell[:3], cell[3:]
+        cell[..., 1] = cell[..., 0]
+    return cell[..., :3], cell[..., 3:]
 
 
 def _space_group(line: str, name: str) -> int:
