@@ -107,6 +107,20 @@ def test_the_help_names_its_options_and_says_what_refines(capsys) -> None:
     assert "--solver" not in shown and "--symprec" not in shown
 
 
+@pytest.mark.parametrize(
+    "words", [["--symprec", "0.1"], ["--solver=rk4"], ["--anti-annealing", "2"]]
+)
+def test_options_of_the_papers_flow_say_which_model_has_them(words, tmp_path, capsys) -> None:
+    out = tmp_path / "out"
+    assert main(["generate", *words, "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert (
+        said == f"flowllm: {words[0].partition('=')[0]} needs --model mp20-compact; "
+        "mp20-symmetric has none\n"
+    )
+    assert not out.exists()
+
+
 def test_what_takes_a_language_model_of_a_model_finds_it(tmp_path, capsys) -> None:
     """A model of templates alone has none, and says so."""
     (tmp_path / "a.cif").write_text(FlowLLM.from_pretrained("mp20-templates", "cpu").generate(
