@@ -147,7 +147,8 @@ def test_documents_and_recipes_call_commands_that_exist():
 def test_documents_use_only_options_that_exist():
     def options(command: str, words: tuple[str, ...]) -> set[str]:
         parameters = inspect.signature(COMMANDS[command].flat(words)).parameters
-        return {"--" + name.replace("_", "-") for name in parameters}
+        names = ("for" if name == "use" else name.replace("_", "-") for name in parameters)
+        return {f"--{name}" for name in names}
 
     files = [ROOT / "README.md", ROOT / "MODEL_CARD.md", ROOT / "recipes" / "ablation.sh"]
     texts = [re.sub(r"\\\n", " ", path.read_text("utf-8")) for path in files]

@@ -29,12 +29,14 @@ class Command:
         settings: "module:Class" of that class.
         parts: options given, words -> settings of the parts that the command is about.
         presets: whether it has an option `preset`.
+        uses: whether it has an option `--for`.
     """
 
     function: Callable[..., None]
     settings: str = ""
     parts: Callable[[Mapping[str, str], Sequence[str]], Classes] | None = None
     presets: bool = False
+    uses: bool = False
 
     def flat(self, words: Sequence[str] = ()) -> Callable[..., None]:
         """The command with plain options, those that fit the words of a command line.
@@ -45,7 +47,7 @@ class Command:
         given = given_options(words)
         types = {c.__name__: c for c in (load_class(self.settings),)} if self.settings else {}
         classes = self.parts(given, words) if self.parts else {}
-        return flat(self.function, classes, given, self.presets, types)
+        return flat(self.function, classes, given, self.presets, types, self.uses)
 
     def named(self) -> Callable[..., None]:
         """The command's name and description without its options."""
@@ -57,7 +59,9 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
-    "generate": Command(generate, "flowllm.workflows.settings:GenerateSettings", parts_of_model),
+    "generate": Command(
+        generate, "flowllm.workflows.settings:GenerateSettings", parts_of_model, uses=True
+    ),
     "refine": Command(refine, parts=parts_of_model),
     "evaluate": Command(evaluate, "flowllm.evaluation.settings:EvaluateSettings"),
     "adherence": Command(

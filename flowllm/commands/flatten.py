@@ -11,12 +11,14 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import tyro
 
 from flowllm.settings import Preset, preset
 
+Use = Literal["explore", "predict"]
+USES = get_args(Use)
 Classes = Mapping[str, type | None]
 """Part -> the class of its settings; None where there is no such part."""
 ENTRY = re.compile(r"^    (\w+): (.*)$")
@@ -27,6 +29,8 @@ SHARED = {
     "overwrite": "replace another run in the output folder.",
     "preset": "compact, the measured recipe of the shipped weights; or paper, the values of the "
     "FlowLLM paper. Other options override it.",
+    "use": "what the crystals are for: explore draws different ones, predict the likeliest of what "
+    "is asked for. Other options override it.",
 }
 """Help that is the same for every command."""
 
@@ -81,6 +85,7 @@ def flat(
     given: Mapping[str, str] | None = None,
     presets: bool = False,
     types: Mapping[str, type] | None = None,
+    uses: bool = False,
 ) -> Callable[..., None]:
     """A function of plain options that calls a function of settings.
 
@@ -90,6 +95,7 @@ def flat(
         given: the options of the command line, as far as they decide on defaults: a preset, say.
         presets: whether the command has an option `preset`.
         types: the settings classes that its annotations name, by their names.
+        uses: whether the command has an option `--for`.
     """
     given, about = given or {}, {**SHARED, **described(function.__doc__)}
     hints = get_type_hints(function, localns=dict(types or {}), include_extras=True)
@@ -107,7 +113,8 @@ def flat(
             own = name in get_args(Preset) and hasattr(chosen, name)
             base = preset(chosen, name) if own else None
             settings[parameter.name] = (chosen, base)
-            options += options_of(chosen, base, (parameter.name,), prefix, classes)
+            use = given.get("for", USES[0]) if uses else USES[0]
+            options += options_of(chosen, base, (parameter.name,), prefix, classes, use)
         elif marks:
             settings[parameter.name] = (None, None)
         else:
@@ -117,6 +124,9 @@ def flat(
     if presets:
         text = about["preset"]
         options.append(Option("preset", (), Preset, "compact", text))
+    if uses:
+        named = Annotated[Use, tyro.conf.arg(name="for")]
+        options.append(Option("use", (), named, USES[0], about["use"]))
     options = _told_apart(options, {parameter.name for parameter in parameters})
     return _function(function, parameters, options, settings, about, classes)
 
@@ -134,7 +144,12 @@ def _told_apart(options: Sequence[Option], taken: set[str]) -> list[Option]:
 
 
 def options_of(
-    settings: type, base: Any, path: tuple[str, ...], prefix: str, classes: Classes
+    settings: type,
+    base: Any,
+    path: tuple[str, ...],
+    prefix: str,
+    classes: Classes,
+    use: str = "explore",
 ) -> Iterator[Option]:
     """The options of a settings class.
 
@@ -144,6 +159,8 @@ def options_of(
         path: of the instance.
         prefix: of the options' names.
         classes: settings of the parts.
+        use: what the crystals are for; settings of a part that have a method of this name have its
+            values as defaults.
     """
     hints, about = get_type_hints(settings), attributes(settings)
     for one in fields(settings):
@@ -156,8 +173,10 @@ def options_of(
             continue
         if is_dataclass(kind) and isinstance(kind, type):
             inner = default if isinstance(default, kind) else None
+            if one.metadata.get("part") and hasattr(kind, use):
+                inner = getattr(kind, use)()
             only = one.metadata.get("only")
-            for option in options_of(kind, inner, here, prefix, classes):
+            for option in options_of(kind, inner, here, prefix, classes, use):
                 if not only or option.path[-1] in only:
                     yield option
             continue

@@ -16,12 +16,13 @@ import tyro
 
 from flowllm.cli import main
 from flowllm.commands.flatten import attributes, described, flat
-from flowllm.commands.options import SHIPPED_MODEL
+from flowllm.commands.options import SHIPPED_MODEL, given_options
 from flowllm.errors import InputError
 from flowllm.manifolds import CELL_MAPS
 from flowllm.methods.flow.ode import SOLVERS
 from flowllm.methods.flow.settings import FlowTrainSettings, RefineSettings, Solver
 from flowllm.methods.language_model.settings import LMTrainSettings, SamplingSettings
+from flowllm.methods.templates.settings import RankedSettings
 from flowllm.networks.settings import CellMapName, VelocityConfig
 from flowllm.runs.identity import flat_settings
 from flowllm.settings import preset, setting
@@ -321,3 +322,27 @@ def test_the_text_format_is_chosen_by_text_or_by_its_former_name():
     assert got == ["gruver", "wyckoff", "wyckoff"]
     with pytest.raises(InputError, match="no text format 'runes'; there are gruver, wyckoff"):
         tyro.cli(made, args=["--text", "runes"])
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ([], {"choice": 0.5, "temperature": 0.7, "top_p": 0.9}),
+        (["--for", "predict"], {"choice": 0.0, "temperature": 0.3, "top_p": 1.0}),
+        (["--for=predict", "--temperature", "0.9"], {"choice": 0.0, "temperature": 0.9}),
+    ],
+)
+def test_what_crystals_are_for_gives_the_settings_that_are_left_open(words, wanted):
+    found: list[GenerateSettings] = []
+
+    def command(settings: GenerateSettings) -> None:
+        found.append(settings)
+
+    classes = {"prior": RankedSettings, "refiner": None}
+    called = flat(command, classes, given_options(words), uses=True)
+    tyro.cli(called, args=words)
+    sampling = found[0].sampling
+    assert isinstance(sampling, RankedSettings)
+    assert {name: getattr(sampling, name) for name in wanted} == wanted
+    rest = {f.name for f in fields(RankedSettings)} - {"choice", "temperature", "top_p"}
+    assert all(getattr(sampling, name) == getattr(RankedSettings(), name) for name in rest)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 from flowllm.errors import InputError
 from flowllm.settings import LARGEST_TRAINING_SEED, check_seed, check_threads, setting
@@ -173,6 +173,11 @@ class SamplingSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1, not {value}")
+
+    @classmethod
+    def predict(cls) -> Self:
+        """How the likeliest crystal is drawn of what is asked for."""
+        return cls(temperature=0.3, top_p=1.0)
 
     def of_composition(self) -> SamplingSettings:
         """How a composition is drawn."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, Self, get_args
 
 from flowllm.errors import InputError
 from flowllm.methods.language_model.settings import SamplingSettings
@@ -41,6 +41,11 @@ class TemplateSettings:
     def __post_init__(self) -> None:
         check_ranking(self.choice, self.candidates)
         check_exchange(self.exchange, self.confidence)
+
+    @classmethod
+    def predict(cls) -> Self:
+        """How the likeliest crystal is drawn of what is asked for."""
+        return cls(choice=0.0)
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,11 @@ class RankedSettings(SamplingSettings):
             known = ", ".join(get_args(Compositions))
             raise InputError(f"no compositions {self.compositions!r}; there are {known}")
         check_exchange(self.exchange, self.confidence)
+
+    @classmethod
+    def predict(cls) -> Self:
+        """How the likeliest crystal is drawn of what is asked for."""
+        return replace(super().predict(), choice=0.0)
 
 
 def check_exchange(exchange: float, confidence: float) -> None:
