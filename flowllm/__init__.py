@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from flowllm.crystals.trajectory import Trajectory
     from flowllm.data import load_dataset
     from flowllm.evaluation import Report, evaluate
+    from flowllm.methods.equivariant.settings import EquivariantSettings
     from flowllm.methods.flow.settings import RefineSettings
     from flowllm.methods.language_model.settings import SamplingSettings
+    from flowllm.methods.templates.settings import RankedSettings
     from flowllm.systems.system import FlowLLM
 
 _MODULES = {
     "CrystalBatch": ".crystals.batch",
+    "EquivariantSettings": ".methods.equivariant.settings",
     "FlowLLM": ".systems.system",
+    "RankedSettings": ".methods.templates.settings",
     "RefineSettings": ".methods.flow.settings",
     "Report": ".evaluation",
     "SamplingSettings": ".methods.language_model.settings",
@@ -27,7 +31,9 @@ _MODULES = {
 }
 __all__ = [
     "CrystalBatch",
+    "EquivariantSettings",
     "FlowLLM",
+    "RankedSettings",
     "RefineSettings",
     "Report",
     "SamplingSettings",

@@ -28,7 +28,7 @@ from flowllm_widgets import (
     CrystalBrowser, EHullHistogram, EmbeddingMap, LatticePlayground, NaryHistogram,
     PromptPlayground, TorusPlayground, TrajectoryViewer)
 from tests.widgets.reports import spread_report
-model = FlowLLM.from_pretrained(device="cpu")
+model = FlowLLM.from_pretrained("mp20-compact", "cpu")
 result = model.generate(1, formula="SrTiO3", refinement=RefineSettings(steps=49, record=True))
 reports = [spread_report(f"example {n}", 0.04 * n, 1000, seed=n) for n in (1, 2)]"""
 CELLS = (

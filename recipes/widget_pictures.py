@@ -118,7 +118,7 @@ def pictures(ours: Path, theirs: Path, run: Path | None) -> list[Picture]:
         reports += "\nfrom flowllm import Trajectory\n"
         reports += f"path = Trajectory.load({str(run.resolve() / 'trajectories.npz')!r})"
         paths = "path"
-    model = "from flowllm import FlowLLM\nmodel = FlowLLM.from_pretrained(device='cpu')"
+    model = "from flowllm import FlowLLM\nmodel = FlowLLM.from_pretrained('mp20-compact', 'cpu')"
     return [
         Picture(
             "trajectory_viewer",

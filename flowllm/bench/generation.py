@@ -61,7 +61,7 @@ class Bench:
         device: where it was computed.
         threads: processor threads.
         crystals: how many were generated.
-        steps: of the integration (Euler).
+        steps: of the refinement.
         matmul: (size, billions of fp32 operations a second) of square matrix products.
         stages: each stage.
         seconds: of all stages.
@@ -217,7 +217,7 @@ def print_bench(bench: Bench) -> None:
     from rich.table import Table
 
     console = Console()
-    title = f"{bench.crystals} crystals, {bench.steps} Euler steps, fp32, {bench.device}"
+    title = f"{bench.crystals} crystals, {bench.steps} steps of refinement, fp32, {bench.device}"
     stages = Table("stage", "seconds", "crystals/s", "GFLOP/s", "share", title=title)
     for stage in bench.stages:
         stages.add_row(

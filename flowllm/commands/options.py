@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,7 +23,8 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Files = tyro.conf.Positional[list[Path]]
 Source = tyro.conf.Positional[str]
 Input = tyro.conf.Positional[Path]
-SHIPPED_MODEL = "mp20-compact"  # `flowllm.systems.record.DEFAULT_MODEL`, which is not light
+SHIPPED_MODEL = "mp20-symmetric"  # `flowllm.systems.record.DEFAULT_MODEL`, which is not light
+PAPERS_MODEL = "mp20-compact"  # whose flow has options that the default model's lacks
 
 
 def given_options(words: Sequence[str]) -> dict[str, str]:
@@ -85,12 +87,33 @@ def parts_of_model(given: Mapping[str, str], words: Sequence[str]) -> Classes:
     """Settings of the parts of the model that `--model` names.
 
     Raises:
+        InputError: there is no such model, or an option is one of another model that ships, and
+            none is named.
+    """
+    classes = _settings_of(given.get("model", SHIPPED_MODEL))
+    if "model" not in given:
+        own = _names(classes)
+        for name in given.keys() & _names(_settings_of(PAPERS_MODEL)) - own:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} needs --model {PAPERS_MODEL}; {SHIPPED_MODEL} has none")
+    return classes
+
+
+def _names(classes: Classes) -> set[str]:
+    """The fields of settings classes."""
+    return {one.name for part in classes.values() if part is not None for one in fields(part)}
+
+
+def _settings_of(model: str) -> Classes:
+    """Settings of the parts of a model.
+
+    Raises:
         InputError: there is no such model.
     """
     from flowllm.systems.record import SystemRecord, find_model
     from flowllm.systems.registry import prior_kind, refiner_kind, settings_class
 
-    parts = SystemRecord.read(find_model(given.get("model", SHIPPED_MODEL))).parts
+    parts = SystemRecord.read(find_model(model)).parts
     refiner = parts.get("refiner")
     return {
         "prior": settings_class(prior_kind(parts["prior"].kind)),

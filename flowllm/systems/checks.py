@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.contradictions import check_together
@@ -12,10 +14,41 @@ from flowllm.conditions.formula import multiple_remark, reduced_formula
 from flowllm.conditions.ranges import OutOfRangeWarning, TrainingRanges
 from flowllm.conditions.remarks import remark, shown
 from flowllm.errors import InputError
-from flowllm.systems.protocols import Prior
+from flowllm.systems.protocols import Part, Prior, Refiner
 from flowllm.text.prompts import foreign_text, holds_sentence, standard_prompt, without_frame
 
 EXAMPLE = "The chemical formula is SrTiO3. The space group number is 221."
+
+
+def settings_of(part: Part, given: Any) -> Any:
+    """The settings that a part works with: those given, or its own defaults for None.
+
+    Raises:
+        InputError: they are those of another kind of part.
+    """
+    if given is None:
+        return part.Settings()
+    if not isinstance(given, part.Settings):
+        asked, found = part.Settings.__name__, type(given).__name__
+        raise InputError(f"{part.label}: the settings must be {asked}, not {found}")
+    return given
+
+
+def completed(settings: Any, prior: Prior, refiner: Refiner | None) -> Any:
+    """Settings of a run whose `sampling` and `refinement` are no longer None.
+
+    Args:
+        settings: a dataclass with both fields.
+        prior: of the system.
+        refiner: of the system; without one `refinement` stays as it is.
+
+    Raises:
+        InputError: one of them is for another kind of part.
+    """
+    sampling, refinement = settings_of(prior, settings.sampling), settings.refinement
+    if refiner is not None:
+        refinement = settings_of(refiner, refinement)
+    return replace(settings, sampling=sampling, refinement=refinement)
 
 
 def check_asked(prior: Prior, asked: Conditions, max_atoms: int) -> None:

@@ -49,10 +49,17 @@ class Rejected(Attempted):
 
 @dataclass(frozen=True)
 class Drawn(Attempted):
-    """A crystal as the prior drew it: a batch of one, and its text where there is one."""
+    """A crystal as the prior drew it.
+
+    Attributes:
+        text: of the crystal; "" where there is none.
+        crystal: a batch of one.
+        source: where the prior took it from, if it has several sources, as in "a template".
+    """
 
     text: str
     crystal: CrystalBatch
+    source: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from flowllm.runs.json_object import JsonObject
 
 SYSTEM_FILE = "system.json"
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
-DEFAULT_MODEL = "mp20-compact"
+DEFAULT_MODEL = "mp20-symmetric"
 LEVELS = 3  # of the file that get lines of their own; what lies deeper stands in one line
 VERSION = 2
 ROLES = ("prior", "refiner")

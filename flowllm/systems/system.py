@@ -87,7 +87,7 @@ class FlowLLM:
 
         Args:
             name: a folder with `system.json` and the parts that it names, or such as
-                "mp20-compact".
+                "mp20-symmetric".
             device: "auto", "cpu", "cuda" or "mps".
 
         Raises:
@@ -235,7 +235,7 @@ class FlowLLM:
         """Some of the crystals of a run, by their positions; a run may be cut anywhere."""
         watch = watch or Watch()
         asked = [self.asked(request, i, seed) for i in indices]
-        settings = sampling if sampling is not None else self.prior.Settings()
+        settings = checks.settings_of(self.prior, sampling)
         began = time.perf_counter()
         with count_decoding() as decoding:
             counted = _counting(watch, progress, self.prior.label, len(asked))
@@ -273,7 +273,7 @@ class FlowLLM:
             return Trajectory.from_frames([0.0], [crystals])
         given = range(len(crystals)) if seeds is None else seeds
         counted = _counting(watch or Watch(), progress, self.refiner.label, len(crystals))
-        chosen = settings if settings is not None else self.refiner.Settings()
+        chosen = checks.settings_of(self.refiner, settings)
         return self.refiner.refine(crystals, chosen, list(given), counted, start)
 
     # ---- events ----------------------------------------------------------------------------
@@ -322,7 +322,7 @@ class FlowLLM:
         request = Request.read(prompts=prompts, **conditions)
         self.check(request, seed, stacklevel=2)
         asked = [self.asked(request, index, seed) for index in range(count)]
-        settings = sampling if sampling is not None else self.prior.Settings()
+        settings = checks.settings_of(self.prior, sampling)
 
         def work(push: Callable[[Event | Refining], None]) -> None:
             watch = Watch(on_event=push, stop=stop, alternatives=alternatives)

@@ -45,8 +45,8 @@ def write_report(
     Args:
         path: the HTML file to write.
         title: heading of the page.
-        prior: what the language model wrote.
-        refined: what the flow made of it; the same ids.
+        prior: what the prior drew.
+        refined: what the refiner made of it; the same ids.
         rows: per refined crystal: id, formula, prompt, valid_structure, valid_composition.
         stages: per stage: stage, crystals, rejected, seconds.
         settings: names and values.
@@ -66,7 +66,8 @@ def write_report(
         named_values("Settings", [("", settings)]),
         _all_crystals(rows),
     ]
-    lead = f"{len(refined)} crystals, written by a language model and refined by a flow."
+    made_by = ", then ".join(str(row["stage"]) for row in stages)
+    lead = f"{len(refined)} crystals by {made_by}." if made_by else f"{len(refined)} crystals."
     atomic_write(path, render(title, lead, sections))
 
 

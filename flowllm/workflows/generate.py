@@ -19,6 +19,7 @@ from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.parts import Parts, Wanted
 from flowllm.runs.progress import Progress
+from flowllm.systems.checks import completed, settings_of
 from flowllm.systems.decoding_figures import DecodingFigures
 from flowllm.systems.generation import Generation, Stage
 from flowllm.systems.sampling import crystal_id
@@ -47,6 +48,7 @@ def generate_run(
     names: tuple[str, ...] = ()
     if settings.targets:
         settings, names = with_targets(settings)
+    settings = completed(settings, model.prior, model.refiner)
     model.check(settings.request, settings.seed)
     identity = flat_settings(settings, model=model.digest(), names=names)
 
@@ -83,7 +85,7 @@ def refine_run(
     Args:
         model: the system.
         files: what `flowllm.inputs.read_inputs` reads.
-        settings: how the refiner works.
+        settings: how the refiner works; None takes its defaults.
         out: the folder.
         overwrite: replace another run in it.
         progress: callback.
@@ -105,7 +107,7 @@ def refine_run(
         raise InputError(f"{model.name} has no refiner")
     if on_read is not None:
         on_read(found)
-    label = model.refiner.label
+    label, settings = model.refiner.label, settings_of(model.refiner, settings)
     identity = flat_settings(
         settings,
         model=model.digest(),

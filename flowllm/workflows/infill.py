@@ -32,6 +32,7 @@ from flowllm.methods.language_model.within import language_model_in
 from flowllm.runs.files import atomic_write, friendly_os_errors
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.texts import frame_csv
+from flowllm.systems.checks import completed
 from flowllm.systems.generation import Generation, Stage
 from flowllm.systems.sampling import crystal_id, crystal_seed
 from flowllm.systems.system import FlowLLM
@@ -58,6 +59,7 @@ def infill_run(
     prior = language_model_in(model.prior)
     if prior is None:
         raise InputError("infilling needs a language model")
+    settings = completed(settings, model.prior, model.refiner)
     given, content = read_single(file)
     structure = given.crystal.to_pymatgen()[0]
     identity = flat_settings(settings, model=model.digest(), file=f"{file} ({content})")

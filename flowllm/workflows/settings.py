@@ -10,8 +10,6 @@ from flowllm.conditions.formula import read_elements
 from flowllm.conditions.request import Request
 from flowllm.crystals.elements import MP20_ELEMENTS
 from flowllm.errors import InputError
-from flowllm.methods.flow.settings import RefineSettings
-from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.settings import setting
 from flowllm.systems.sampling import DEFAULT_NUM, check_num
 
@@ -37,8 +35,8 @@ class GenerateSettings:
     Attributes:
         num: accepted crystals.
         request: what they shall be.
-        sampling: how the prior draws.
-        refinement: how the refiner works.
+        sampling: how the prior draws; None takes its defaults.
+        refinement: how the refiner works; None takes its defaults.
         seed: of everything random; the same seed gives the same crystals.
         targets: crystal structure prediction: ask for the composition of each crystal of this data
             set (mp_20, or a folder of "flowllm data"), under its id, and for nothing else.
@@ -51,8 +49,8 @@ class GenerateSettings:
 
     num: int = setting(DEFAULT_NUM, option=False)
     request: Request = field(default_factory=Request)
-    sampling: Any = setting(factory=SamplingSettings, part="prior")
-    refinement: Any = setting(factory=RefineSettings, part="refiner")
+    sampling: Any = setting(None, part="prior")
+    refinement: Any = setting(None, part="refiner")
     seed: int = 0
     targets: str = ""
     split: Literal["test", "val"] = "test"
@@ -78,8 +76,8 @@ class InfillSettings:
         candidates: choose only from these, as in Li,Na,K.
         allow_present: propose elements that the other sites hold, too.
         conditions: what a completed crystal shall be.
-        sampling: how the language model draws, for completion.
-        refinement: how the refiner works.
+        sampling: how the prior draws, for completion; None takes its defaults.
+        refinement: how the refiner works; None takes its defaults.
         seed: of completion.
 
     Raises:
@@ -95,8 +93,8 @@ class InfillSettings:
     )
     allow_present: bool = False
     conditions: Conditions = setting(factory=Conditions, only=("formula", "num_atoms"))
-    sampling: Any = setting(factory=SamplingSettings, part="prior")
-    refinement: Any = setting(factory=RefineSettings, part="refiner")
+    sampling: Any = setting(None, part="prior")
+    refinement: Any = setting(None, part="refiner")
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ os.environ["FLOWLLM_CACHE_DIR"] = tempfile.mkdtemp()
 from flowllm import FlowLLM
 from flowllm.teaching.textbook import textbook_structures
 from flowllm_widgets import EmbeddingMap
-made = FlowLLM.from_pretrained(device="cpu").generate(20, seed=3).refined
+made = FlowLLM.from_pretrained("mp20-compact", "cpu").generate(20, seed=3).refined
 known = textbook_structures()""",
     """shown = EmbeddingMap({"FlowLLM": made, "textbook": known[:70], "other types": known[70:100]})
 shown""",

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from flowllm import FlowLLM
 from flowllm_widgets import PromptPlayground
 
-play = PromptPlayground(FlowLLM.from_pretrained(), num=2)
+play = PromptPlayground(FlowLLM.from_pretrained("mp20-compact"), num=2)
 play
 """
 TOKENS = ".flowllm-tokens .token"
@@ -221,4 +221,29 @@ def test_the_playground_in_jupyterlab(lab, picture):
         expect(tip).to_be_hidden()
     point_at(page, page.locator(".flowllm-tokens .crystal .token").nth(2))
     until(lambda: brightness(tip, "backgroundColor") < 100)
+    assert lab.said == []
+
+
+def test_the_playground_opens_with_the_default_model(open_notebook):
+    lab = open_notebook([CELL.replace('"mp20-compact"', "")], size=(1280, 1700))
+    lab.run_all()
+    page = lab.page
+    page.wait_for_selector(GENERATE)
+    for label in ("Choice of structure τ", "Exchange of elements τ", "Integration steps"):
+        expect(page.locator(f".flowllm label:has-text('{label}')").first).to_be_visible()
+    page.evaluate(WATCH)
+    page.locator(GENERATE).click()
+    lab.until("play.state", "finished")
+    lab.until("play.message.text", "")
+    drawn = "play.tries[-1].samples[0].tokens"
+    written = say(lab, f"*[t.text.strip() for t in {drawn} if t.text[0] != '<']")
+    until(lambda: page.evaluate(TEXTS), written)
+    counts = settled(lambda: page.evaluate("window.counts"))
+    assert counts[-1] > 5 and len([n for n in counts if 0 < n < counts[-1]]) > 1
+    source = say(lab, "play.tries[-1].samples[0].source")
+    expect(page.locator(f".flowllm-caption:has-text('is that of {source}.')")).to_have_count(1)
+    for place in (0, 1):  # both pictures
+        heading = page.locator(".flowllm .flowllm-heading").nth(place)
+        view = heading.locator("xpath=ancestor::*[contains(@class,'widget-vbox')][1]")
+        until(lambda view=view: is_painted(view.screenshot()))
     assert lab.said == []

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.browser
 GENERATED = """from flowllm import FlowLLM
 from flowllm.methods.flow.settings import RefineSettings
 from flowllm_widgets.trajectory.widget import TrajectoryViewer
-result = FlowLLM.from_pretrained().generate(4, refinement=RefineSettings(steps=50, record=True))
+model = FlowLLM.from_pretrained("mp20-compact")
+result = model.generate(4, refinement=RefineSettings(steps=50, record=True))
 viewer = TrajectoryViewer(result)
 viewer"""
 TRICLINIC = """import sys; sys.path.insert(0, {root!r})

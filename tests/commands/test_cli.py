@@ -310,7 +310,7 @@ def test_bad_input_is_named_and_nothing_is_written(line, bad_files, system_folde
     [
         ["generate"],
         ["generate", "--out", "x", "--num", "many"],
-        ["generate", "--out", "x", "--solver", "heun"],
+        ["generate", "--out", "x", "--model", "mp20-compact", "--solver", "heun"],
         ["nonsense"],
         ["refine", "--out", "x", "--device", "tpu", "a.cif"],
     ],

@@ -34,7 +34,7 @@ def test_open_compositions_hold_elements_of_training_alone(system, sample_crysta
 
 
 def test_the_shipped_system_knows_the_elements_of_its_training_data():
-    shipped = FlowLLM.from_pretrained(device="cpu")
+    shipped = FlowLLM.from_pretrained("mp20-compact", "cpu")
     assert shipped.training is not None and len(shipped.training.elements) == 88
     assert set(shipped.prior.pool) == set(shipped.training.elements)
     hot = SamplingSettings(temperature=50.0, top_p=1.0)  # all tokens alike

@@ -10,15 +10,15 @@ from flowllm.methods.flow import RefineSettings
 from flowllm.metrics.composition import compositional_validity
 from flowllm.metrics.symmetry import symmetry
 from flowllm.metrics.validity import structural_validity
-from flowllm.systems.record import DEFAULT_MODEL, PRETRAINED
+from flowllm.systems.record import PRETRAINED
 from flowllm.systems.system import FlowLLM
 
-FOLDER = PRETRAINED / DEFAULT_MODEL
+FOLDER = PRETRAINED / "mp20-compact"
 
 
 @pytest.fixture(scope="module")
 def shipped():
-    return FlowLLM.from_pretrained(device="cpu")
+    return FlowLLM.from_pretrained("mp20-compact", "cpu")
 
 
 def test_it_is_small_and_in_half_precision():

@@ -19,13 +19,17 @@ from flowllm.conditions.request import Request
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.reduce import reduce_structure
 from flowllm.errors import InputError
+from flowllm.methods.equivariant.settings import EquivariantSettings
 from flowllm.methods.flow.refiner import FlowRefiner
 from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.methods.templates.settings import TemplateSettings
 from flowllm.systems.record import find_model
 from flowllm.systems.sampling import crystal_seed
 from flowllm.systems.system import FlowLLM
 from flowllm.text.prompts import build_prompt, prompt_of
+from flowllm.workflows.generate import generate_run
+from flowllm.workflows.settings import GenerateSettings
 
 FEW_STEPS = RefineSettings(steps=2)
 
@@ -221,6 +225,19 @@ def test_progress_goes_up_to_the_end_in_both_stages(system):
 def test_wishes_that_cannot_be_met_are_named(system, wishes, message):
     with pytest.raises(InputError, match=message):
         system.generate(**{"num": 1, **wishes})
+
+
+def test_settings_of_another_kind_of_part_are_refused(system, tmp_path):
+    with pytest.raises(InputError, match="Riemannian flow: .* must be RefineSettings, not Equiv"):
+        system.generate(1, num_atoms=2, refinement=EquivariantSettings())
+    with pytest.raises(InputError, match="language model: .* must be SamplingSettings, not Templ"):
+        system.generate(1, num_atoms=2, sampling=TemplateSettings())
+    # those left open are the parts' own, in the record of a run too
+    asked = GenerateSettings(2, Request(num_atoms=2), part_size=2)
+    made = generate_run(system, asked, tmp_path / "open")
+    full = GenerateSettings(2, asked.request, SamplingSettings(), RefineSettings(), part_size=2)
+    again = generate_run(system, full, tmp_path / "open")  # the same run, which is finished
+    assert equal(made.refined, again.refined)
 
 
 # ---- files ---------------------------------------------------------------------------------------

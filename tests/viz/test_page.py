@@ -84,6 +84,11 @@ def test_crystals_without_a_start_and_flat_starts_are_drawn_alone(tmp_path, repo
     assert 'id="path"' not in text
 
 
+def test_the_lead_names_the_parts_that_made_the_crystals(page, report_inputs):
+    names = ", then ".join(row["stage"] for row in report_inputs["stages"])
+    assert names and f"{len(report_inputs['refined'])} crystals by {names}." in markup(page)
+
+
 def test_an_empty_run_still_makes_a_page(tmp_path, report_inputs):
     nothing = CrystalBatch.empty()
     inputs = report_inputs | {

@@ -243,3 +243,15 @@ def test_a_model_without_a_refiner_has_no_controls_of_one():
     one = press(playground)
     assert playground.state == "finished" and one.settings.refinement is None
     assert one.counts()[0] == 2 and len(playground.settings.children) == 4
+
+
+def test_the_default_model_shows_its_text_and_says_whose_structure_is_below():
+    made = PromptPlayground(FlowLLM.from_pretrained(device="cpu"), num=2, seed=1)
+    labels = {control.description for control in made.settings.controls.values()}
+    assert {"Choice of structure τ", "Exchange of elements τ", "Integration steps"} <= labels
+    one = press(made)
+    assert made.state == "finished" and made.message.text == ""
+    assert len(made.crystals) == 2 and made.result.tokens.shown["tokens"]
+    sample = one.samples[0]
+    assert f"The structure below is that of {sample.source}." in made.result.note.value
+    assert "The unit cell contains" in sample.prompt

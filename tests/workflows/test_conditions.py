@@ -35,7 +35,7 @@ ONE_STEP = RefineSettings(steps=1)
 
 @pytest.fixture(scope="module")
 def shipped():
-    return FlowLLM.from_pretrained(device="cpu")
+    return FlowLLM.from_pretrained("mp20-compact", "cpu")
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

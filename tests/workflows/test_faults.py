@@ -16,6 +16,7 @@ from flowllm.conditions.request import Request
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.methods.flow.settings import RefineSettings
+from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import digest, flat_settings, open_run, weights_digest
 from flowllm.workflows.generate import GenerateSettings, generate_run
@@ -188,7 +189,8 @@ def test_inputs_may_not_lie_in_the_output(tmp_path):
 
 
 def test_settings_are_flat_and_say_whose_they_are_where_two_share_a_name():
-    settings = GenerateSettings(3, Request(prompts=("p",) * 20), seed=2)
+    parts = SamplingSettings(), RefineSettings()
+    settings = GenerateSettings(3, Request(prompts=("p",) * 20), *parts, seed=2)
     flat = flat_settings(settings, model="tiny")
     assert flat["seed"] == 2 and flat["temperature"] == 0.7 and flat["steps"] == 25
     assert flat["sampling.batch_size"] == 256 and flat["refinement.batch_size"] is None

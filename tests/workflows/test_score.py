@@ -15,7 +15,7 @@ from flowllm.workflows.score import rank_by_likelihood
 
 @pytest.fixture(scope="module")
 def shipped():
-    return FlowLLM.from_pretrained(device="cpu").prior
+    return FlowLLM.from_pretrained("mp20-compact", "cpu").prior
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from flowllm.runs.progress import Progress
 from flowllm.runs.texts import frame_csv
 from flowllm.settings import check_workers
 from flowllm.stability import HullTable, load_hull
+from flowllm.systems.checks import completed
 from flowllm.systems.protocols import Prior
 from flowllm.systems.record import find_model
 from flowllm.systems.system import FlowLLM
@@ -57,6 +58,7 @@ def measure_adherence(
     data = load_dataset(settings.data, settings.split, workers=workers)
     targets = {k: asked_of(data, k, settings.num, settings.seed) for k in settings.kinds}
     system = FlowLLM.from_pretrained(settings.model, device)
+    settings = completed(settings, system.prior, system.refiner)
     identity = flat_settings(settings, weights=system.digest(), crystals=data.crystals.digest())
     inputs = [settings.model, settings.data]
     with open_run(out, "adherence", identity, overwrite, inputs=inputs) as run:

@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 from flowllm.conditions.conditions import KINDS
 from flowllm.errors import InputError
-from flowllm.methods.flow.settings import RefineSettings
-from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.settings import setting
 from flowllm.systems.sampling import check_num
 
@@ -65,8 +63,8 @@ class AdherenceSettings:
         num: prompts of each kind, one sample each.
         modes: with or without the constraints of the decoding, which hold the model to formula,
             elements and number of atoms; default both.
-        sampling: how the prior draws.
-        refinement: how the refiner works.
+        sampling: how the prior draws; None takes its defaults.
+        refinement: how the refiner works; None takes its defaults.
         relax_num: so many crystals of each kind with an energy are relaxed too, seconds a crystal.
         seed: of everything random.
 
@@ -74,7 +72,7 @@ class AdherenceSettings:
         InputError: no such kind or split, or a number out of its range.
     """
 
-    model: str = "mp20-compact"
+    model: str = "mp20-symmetric"
     data: str = "mp_20"
     split: Literal["train", "val", "test"] = "test"
     kinds: tuple[str, ...] = setting(DEFAULT_KINDS, type=str, read=kinds_of)
@@ -82,8 +80,8 @@ class AdherenceSettings:
     modes: tuple[str, ...] = setting(
         MODES, option="constraints", type=Literal["both", "with", "without"], read=modes_of
     )
-    sampling: Any = setting(factory=SamplingSettings, part="prior")
-    refinement: Any = setting(factory=RefineSettings, part="refiner")
+    sampling: Any = setting(None, part="prior")
+    refinement: Any = setting(None, part="refiner")
     relax_num: int = 0
     seed: int = 0
 

@@ -19,6 +19,7 @@ from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
+from flowllm.methods.language_model.decoding.events import Sentence
 from flowllm.methods.language_model.prior import LanguageModelPrior, perturb
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.methods.language_model.structure_likelihood import (
@@ -35,13 +36,15 @@ from flowllm.runs.identity import digest
 from flowllm.seeds import Stream, generator
 from flowllm.symmetry.crystal import SymmetricCrystal
 from flowllm.symmetry.normalizer import canonical
-from flowllm.systems.events import Attempted, Drawn, Event, Rejected
+from flowllm.systems.events import Drawn, Event, Rejected
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.formats.wyckoff import strings
 from flowllm.text.formats.wyckoff.contacts import CLOSEST, closest
 from flowllm.text.formats.wyckoff.text_format import WyckoffText
+from flowllm.text.prompts import value_of
 
 LM, TEMPLATES = "lm", "templates"
+WRITTEN, OF_TEMPLATE = "the text", "a template"
 HEEDED = {"num_atoms", "space_group"}
 """What may be asked where the templates choose the composition."""
 UNSEEN = float(np.log(0.02))
@@ -110,7 +113,8 @@ class RankedPrior:
                 cell = crystal.to_primitive(str(index))
                 crystals.append(perturb(cell, settings.noise, seed))
                 text = strings.write(canonical(crystal)) if watch.on_event else ""
-                watch.event(Drawn(index, 0, text, crystals[-1]))
+                source = WRITTEN if own[chosen].written else OF_TEMPLATE
+                watch.event(Drawn(index, 0, text, crystals[-1], source))
             watch.finished()
         return CrystalBatch.concatenate(crystals)
 
@@ -155,10 +159,15 @@ class RankedPrior:
         places = [index for index, conditions in enumerate(stated) if conditions is not None]
 
         def noted(event: Event) -> None:
-            if isinstance(event, Attempted) and not isinstance(event, Drawn):
+            decided = not isinstance(event, Drawn) and not _is_undecided(event)
+            if watch.on_event is not None and decided:
                 watch.event(replace(event, index=places[event.index]))
 
         inner = replace(watch, on_finished=None, on_event=noted if watch.on_event else None)
+        for place, given in enumerate(stated):
+            if watch.on_event is not None and given is not None and given is not asked[place]:
+                prompt = self.prompt(given)
+                watch.event(Sentence(place, "composition", value_of(prompt, "composition"), prompt))
         shared = {f.name: getattr(settings, f.name) for f in fields(SamplingSettings)}
         texts_of = [conditions for conditions in stated if conditions is not None]
         written_ones = self.language_model.written(
@@ -203,7 +212,8 @@ class RankedPrior:
             if crystal is None:
                 found.append(None)
             else:
-                found.append(replace(conditions, composition=composition_of(crystal)))
+                cell = composition_of(crystal)  # a prompt without it would leave it open
+                found.append(replace(conditions, composition=cell, prompt=None))
         return found
 
     def scores(
@@ -276,3 +286,8 @@ class RankedPrior:
     def digest(self) -> str:
         """Of both parts."""
         return digest(self.kind, self.language_model.digest(), self.templates.digest())
+
+
+def _is_undecided(event: Event) -> bool:
+    """Whether it is the text's space group, which another structure of the composition may lack."""
+    return isinstance(event, Sentence) and event.name == "space_group"

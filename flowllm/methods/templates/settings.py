@@ -33,7 +33,7 @@ class TemplateSettings:
     """
 
     choice: float = setting(0.5, low=0.0, high=2.0, step=0.05, label="Choice of structure τ")
-    exchange: float = setting(0.3, low=0.0, high=2.0, step=0.05, label="Exchange of elements τ")
+    exchange: float = setting(0.2, low=0.0, high=2.0, step=0.05, label="Exchange of elements τ")
     confidence: float = setting(0.5, low=0.0, high=0.95, step=0.05, label="Least share of votes")
     same_formula: bool = setting(True)
     candidates: int = setting(20, form=False)
@@ -82,7 +82,7 @@ class RankedSettings(SamplingSettings):
     candidates: int = setting(6, form=False)
     likelihood: float = setting(0.05, low=0.0, high=2.0, step=0.05, label="Weight of likelihood")
     compositions: Compositions = setting("exchange", form=False)
-    exchange: float = setting(0.3, low=0.0, high=2.0, step=0.05, label="Exchange of elements τ")
+    exchange: float = setting(0.2, low=0.0, high=2.0, step=0.05, label="Exchange of elements τ")
     confidence: float = setting(0.5, low=0.0, high=0.95, step=0.05, label="Least share of votes")
 
     def __post_init__(self) -> None:

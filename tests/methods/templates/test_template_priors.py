@@ -8,6 +8,7 @@ import pytest
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.contacts import shortest_contacts
 from flowllm.errors import InputError
+from flowllm.methods.language_model.decoding.events import Sentence
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.methods.language_model.structure_likelihood import (
     structure_log_likelihoods,
@@ -19,8 +20,11 @@ from flowllm.methods.templates.settings import RankedSettings, TemplateSettings
 from flowllm.methods.templates.similarity import shipped_similarity
 from flowllm.methods.templates.table import TemplateTable
 from flowllm.symmetry.find import find_symmetry
+from flowllm.systems.events import Drawn, Event
 from flowllm.systems.testing import check_prior
+from flowllm.systems.watch import Watch
 from flowllm.text.formats.wyckoff import strings
+from flowllm.text.prompts import parse_prompt, read_prompt
 
 ROCKSALT = Conditions(composition={"Na": 1, "Cl": 1})
 ASKED = [ROCKSALT, Conditions(num_atoms=4), Conditions(formula="CaF2"), Conditions()]
@@ -204,6 +208,23 @@ def test_open_compositions_are_those_of_templates_or_of_texts(ranked):
     by_text = ranked.sample(energies, RankedSettings(), range(3))
     texts = ranked.language_model.sample(energies, SamplingSettings(), range(3))
     assert by_text.compositions == texts.compositions
+
+
+def test_a_prompt_that_leaves_the_composition_open_is_met_as_the_same_conditions(ranked):
+    told: list[Event] = []
+    asked, prompt = Conditions(num_atoms=4), read_prompt("The number of atoms is 4. ")
+    watch = Watch(on_event=told.append)
+    drawn = ranked.sample([prompt] * 4, RankedSettings(), range(4), watch)
+    assert drawn.compositions == ranked.sample([asked] * 4, RankedSettings(), range(4)).compositions
+    # and the events say which composition, and whose structure
+    sentences = {e.index: e for e in told if isinstance(e, Sentence)}
+    crystals = {e.index: e for e in told if isinstance(e, Drawn)}
+    assert {e.name for e in sentences.values()} == {"composition"} and len(crystals) == len(drawn)
+    for event in crystals.values():
+        stated = parse_prompt(sentences[event.index].prompt).composition
+        assert stated == event.crystal.compositions[0]
+        assert event.source in ("a template", "the text")
+        assert find_symmetry(event.crystal).number == strings.read(event.text).number
 
 
 def test_proposals_are_distinct_and_hold_the_text_of_the_model(ranked):

@@ -12,7 +12,7 @@ from flowllm_widgets.playground.tries import Facts, Sample, Try
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.structure.view import StructureView
 
-TITLES = ("As the language model wrote it", "After refinement")
+TITLES = ("Before refinement", "After refinement")
 
 
 class ResultView(ipywidgets.VBox):
@@ -121,8 +121,11 @@ class ResultView(ipywidgets.VBox):
         self.previous.disabled, self.next.disabled = place == 0, place == len(one.samples) - 1
         key = (one.number, place, sample.attempt, len(sample.rejected), sample.redrawn)
         self.tokens.show("/".join(map(str, key)), sample.tokens)
-        lines = "<br>".join(f"Drawn again: {html.escape(reason)}" for reason in sample.rejected)
-        self.note.value = f'<div class="flowllm-caption">{lines}</div>' if lines else ""
+        lines = [f"Drawn again: {html.escape(reason)}" for reason in sample.rejected]
+        if sample.source:
+            lines.append(f"The structure below is that of {html.escape(sample.source)}.")
+        said = "<br>".join(lines)
+        self.note.value = f'<div class="flowllm-caption">{said}</div>' if said else ""
         for side, crystal in enumerate((sample.prior, sample.refined)):
             if crystal is not self._drawn[side]:
                 self.views[side].show(crystal)

@@ -99,6 +99,7 @@ class Sample:
         attempt: the try at this crystal that the tokens belong to.
         rejected: reasons of earlier attempts and draws.
         redrawn: how often tokens were taken back.
+        source: where the prior took its crystal from, if it has several sources.
         prior: a batch of one, as the prior drew it.
         refined: a batch of one, the result.
         trajectory: from the one to the other.
@@ -110,6 +111,7 @@ class Sample:
     attempt: int = 0
     rejected: list[str] = field(default_factory=list)
     redrawn: int = 0
+    source: str = ""
     prior: CrystalBatch | None = None
     refined: CrystalBatch | None = None
     trajectory: Trajectory | None = None
@@ -132,7 +134,7 @@ class Sample:
         elif isinstance(event, Rejected):
             self.rejected.append(event.reason)
         elif isinstance(event, Drawn):
-            self.prior = event.crystal
+            self.prior, self.source = event.crystal, event.source
             self.facts[0] = facts_of(event.crystal)[0]
         elif isinstance(event, Refined):
             self.finish(event.prior, event.trajectory.last, event.trajectory)
