@@ -29,7 +29,7 @@ class EquivariantSettings:
         InputError: a value is out of range.
     """
 
-    steps: int = setting(10, low=1, high=50, label="Integration steps", short="Steps")
+    steps: int = setting(5, low=1, high=50, label="Integration steps", short="Steps")
     record: bool | int = setting(False, form=False, type=bool)
     batch_size: int = setting(64, option=False, form=False)
 

@@ -1,10 +1,10 @@
 """Templates and a language model together: each proposes structures, both say how likely they are.
 
 Where the composition is open, it is that of a template with elements exchanged, or written by the
-language model. The language model writes one whole crystal of it; templates give further
-structures. Of each structure the templates say how many of the near
-ones have it, and the language model how likely its space group and orbits are; one is drawn by the
-weighted sum. A crystal's cell and coordinates are those of its template or of its text.
+language model. Templates propose structures of it, and say how many of the near ones have each. The
+language model writes one where they have none, and otherwise where its likelihood of a structure's
+space group and orbits counts too; one structure is drawn by the weighted sum. A crystal's cell and
+coordinates are those of its template or of its text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from flowllm.methods.language_model.structure_likelihood import (
     structure_log_likelihoods,
     structure_of,
 )
-from flowllm.methods.templates.cells import ranked_for
 from flowllm.methods.templates.dress import dressed
 from flowllm.methods.templates.exchange import drawn
 from flowllm.methods.templates.prior import STRUCTURE, UNSURE, TemplatePrior
@@ -156,38 +155,57 @@ class RankedPrior:
         that is asked for, else none.
         """
         stated = self._stated(asked, settings, seeds)
-        places = [index for index, conditions in enumerate(stated) if conditions is not None]
+        rooms = [CLOSEST if given is own else 1.0 for given, own in zip(stated, asked, strict=True)]
+        found = [
+            self._of_templates(given, settings, room) if given and given.composition else {}
+            for given, room in zip(stated, rooms, strict=True)
+        ]
+        if watch.on_event is not None:
+            for index, (given, own) in enumerate(zip(stated, asked, strict=True)):
+                if given is not None and given is not own:
+                    prompt = self.prompt(given)
+                    value = value_of(prompt, "composition")
+                    watch.event(Sentence(index, "composition", value, prompt))
+        places = [
+            index
+            for index, given in enumerate(stated)
+            if given is not None and (settings.likelihood or not found[index])
+        ]
+        for index, text in self._texts(places, stated, settings, seeds, watch).items():
+            written = strings.read(text)
+            given = stated[index]
+            if given is not None and not given.composition:
+                given = replace(given, composition=composition_of(written), prompt=None)
+                found[index] = self._of_templates(given, settings, rooms[index])
+            structure = structure_of(written)
+            found[index].setdefault(structure, Proposal(written, structure, UNSEEN, True))
+        for index, given in enumerate(stated):
+            watch.step()
+            if given is None:
+                watch.event(Rejected(index, 0, STRUCTURE, UNSURE))
+        return [list(own.values()) for own in found]
+
+    def _texts(
+        self,
+        places: Sequence[int],
+        stated: Sequence[Conditions | None],
+        settings: RankedSettings,
+        seeds: Sequence[int],
+        watch: Watch,
+    ) -> dict[int, str]:
+        """The texts that the language model writes for these places, where it comes to one."""
 
         def noted(event: Event) -> None:
-            decided = not isinstance(event, Drawn) and not _is_undecided(event)
-            if watch.on_event is not None and decided:
+            if not isinstance(event, Drawn) and not _is_undecided(event):
                 watch.event(replace(event, index=places[event.index]))
 
         inner = replace(watch, on_finished=None, on_event=noted if watch.on_event else None)
-        for place, given in enumerate(stated):
-            if watch.on_event is not None and given is not None and given is not asked[place]:
-                prompt = self.prompt(given)
-                watch.event(Sentence(place, "composition", value_of(prompt, "composition"), prompt))
         shared = {f.name: getattr(settings, f.name) for f in fields(SamplingSettings)}
-        texts_of = [conditions for conditions in stated if conditions is not None]
-        written_ones = self.language_model.written(
-            texts_of, SamplingSettings(**shared), [seeds[place] for place in places], inner
+        given = [conditions for place in places if (conditions := stated[place]) is not None]
+        written = self.language_model.written(
+            given, SamplingSettings(**shared), [seeds[place] for place in places], inner
         )
-        texts = {places[position]: text for position, (text, _) in written_ones.items()}
-        found: list[list[Proposal]] = []
-        for index, conditions in enumerate(stated):
-            watch.step()
-            if conditions is None:
-                watch.event(Rejected(index, 0, STRUCTURE, UNSURE))
-                found.append([])
-                continue
-            written = strings.read(texts[index]) if index in texts else None
-            cell = conditions.composition if written is None else composition_of(written)
-            least = CLOSEST if conditions is asked[index] else 1.0
-            found.append(
-                self._structures(cell or {}, written, conditions.space_group, settings, least)
-            )
-        return found
+        return {places[position]: text for position, (text, _) in written.items()}
 
     def _stated(
         self, asked: Sequence[Conditions], settings: RankedSettings, seeds: Sequence[int]
@@ -224,6 +242,8 @@ class RankedPrior:
         watch: Watch = UNWATCHED,
     ) -> list[np.ndarray]:
         """For each conditions, the scores of its proposals: the higher the likelier."""
+        if not settings.likelihood:
+            return [np.array([proposal.log_share for proposal in own]) for own in proposals]
         flat = [proposal for own in proposals for proposal in own]
         stated = [
             replace(conditions, composition=composition_of(proposal.crystal), prompt=None)
@@ -237,33 +257,25 @@ class RankedPrior:
         total = shares + settings.likelihood * nats
         return np.split(total, np.cumsum([len(own) for own in proposals])[:-1])
 
-    def _structures(
-        self,
-        composition: dict[str, int],
-        written: SymmetricCrystal | None,
-        space_group: int | None,
-        settings: RankedSettings,
-        least: float,
-    ) -> list[Proposal]:
-        """The structures of templates, and that of a text where there is one and it is another.
+    def _of_templates(
+        self, given: Conditions, settings: RankedSettings, least: float
+    ) -> dict[str, Proposal]:
+        """The structures of templates of a composition, of the space group if one is asked for.
 
-        Atoms of templates are at least `least` of the shortest known contacts apart.
+        Atoms are at least `least` of the shortest known contacts apart.
         """
-        cell = {NUMBER_OF[symbol]: count for symbol, count in composition.items()}
-        ranked = ranked_for(
-            self.templates.ranking, cell, space_group, settings.candidates, settings.same_formula
-        )
+        cell = {NUMBER_OF[symbol]: count for symbol, count in (given.composition or {}).items()}
         found: dict[str, Proposal] = {}
-        for candidate in ranked:
+        for candidate in self.templates.ranking.candidates(
+            cell, settings.candidates, same_formula=settings.same_formula,
+            space_group=given.space_group,
+        ):  # fmt: skip
             crystal = dressed(self.templates.table, candidate)
             if settings.overlap or closest(crystal) >= least:
                 structure = structure_of(crystal)
                 proposal = Proposal(crystal, structure, candidate.log_share, False)
                 found.setdefault(structure, proposal)
-        if written is not None:
-            structure = structure_of(written)
-            found.setdefault(structure, Proposal(written, structure, UNSEEN, True))
-        return list(found.values())
+        return found
 
     # ---- files -----------------------------------------------------------------------------
 

@@ -65,7 +65,8 @@ class RankedSettings(SamplingSettings):
         choice: temperature at which one of the likely structures is drawn; 0 takes the likeliest.
         same_formula: take templates of the formula that is asked for too; otherwise only of others.
         candidates: structures of templates to choose from, beside the text's own.
-        likelihood: weight of the language model's log-likelihood beside that of the templates.
+        likelihood: weight of the language model's log-likelihood beside that of the templates; at 0
+            it is not computed, and texts are written only where templates have no structure.
         compositions: whose they are where nothing is asked but a number of atoms or a space group:
             "exchange" takes a template and exchanges its elements, which gives new compounds more
             often; "text" lets the language model write them.
@@ -80,7 +81,7 @@ class RankedSettings(SamplingSettings):
     choice: float = setting(0.5, low=0.0, high=2.0, step=0.05, label="Choice of structure τ")
     same_formula: bool = setting(True)
     candidates: int = setting(6, form=False)
-    likelihood: float = setting(0.05, low=0.0, high=2.0, step=0.05, label="Weight of likelihood")
+    likelihood: float = setting(0.0, low=0.0, high=2.0, step=0.05, label="Weight of likelihood")
     compositions: Compositions = setting("exchange", form=False)
     exchange: float = setting(0.2, low=0.0, high=2.0, step=0.05, label="Exchange of elements τ")
     confidence: float = setting(0.5, low=0.0, high=0.95, step=0.05, label="Least share of votes")
