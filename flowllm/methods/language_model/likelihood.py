@@ -126,8 +126,15 @@ def token_log_likelihoods(
     on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
     logits = model(
         input_ids=on_device["input_ids"], attention_mask=on_device["attention_mask"]
-    ).logits[:, :-1]
-    labels = on_device["labels"][:, 1:]
+    ).logits
+    return label_log_likelihoods(logits, on_device["labels"])
+
+
+def label_log_likelihoods(
+    logits: torch.Tensor, labels: torch.Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `token_log_likelihoods` gives, of logits (B, T, V) and labels (B, T)."""
+    logits, labels = logits[:, :-1], labels[:, 1:]
     counted = labels != IGNORED
     chosen = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
     nats = torch.where(counted, chosen, 0.0)

@@ -152,9 +152,20 @@ class LanguageModelPrior:
         Returns:
             At most P crystals; an id is the position of its conditions.
         """
+        found = self.written(asked, settings, seeds, watch)
+        return CrystalBatch.concatenate(found[position][1] for position in sorted(found))
+
+    def written(
+        self,
+        asked: Sequence[Conditions],
+        settings: SamplingSettings,
+        seeds: Sequence[int],
+        watch: Watch = UNWATCHED,
+    ) -> dict[int, tuple[str, CrystalBatch]]:
+        """The crystals of `sample` with their texts, by the positions of their conditions."""
         wanted = [self.read(conditions) for conditions in asked]
         settings = self.fit([prompt_of(each) for each in wanted], settings)
-        found: dict[int, CrystalBatch] = {}
+        found: dict[int, tuple[str, CrystalBatch]] = {}
 
         def ended(position: int, text: str | None) -> None:
             reason = f"no end within {settings.max_new_tokens} tokens"
@@ -166,7 +177,7 @@ class LanguageModelPrior:
                     reason, text = str(error), None
                 else:
                     crystal = perturb(crystal, settings.noise, seeds[position])
-                    found[position] = crystal
+                    found[position] = text, crystal
                     watch.event(Drawn(position, 0, text, crystal))
             if text is None:
                 watch.event(Rejected(position, 0, CRYSTAL, reason))
@@ -180,7 +191,7 @@ class LanguageModelPrior:
                 watch=watch, part=CRYSTAL, ended=ended,
                 lengths=[expected_atoms(each) for each in wanted],
             )  # fmt: skip
-        return CrystalBatch.concatenate(found[position] for position in sorted(found))
+        return found
 
     def _refuse_strange(self, crystal: CrystalBatch, asked: Conditions) -> None:
         """Reject elements outside the pool that nothing asks for.

@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from transformers import DynamicCache, PreTrainedModel
 
 from flowllm.conditions.conditions import Conditions
 from flowllm.errors import InputError
 from flowllm.methods.language_model.decoding.encoding import padding
-from flowllm.methods.language_model.examples import collate, encode_example_prompt
-from flowllm.methods.language_model.likelihood import token_log_likelihoods
+from flowllm.methods.language_model.decoding.loop import left_padded
+from flowllm.methods.language_model.examples import IGNORED, collate, encode_example_prompt
+from flowllm.methods.language_model.likelihood import label_log_likelihoods
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.symmetry.crystal import SymmetricCrystal
 from flowllm.symmetry.normalizer import canonical_orbits
@@ -25,7 +28,9 @@ from flowllm.text.encoding import encode_behind
 from flowllm.text.formats.wyckoff import strings
 from flowllm.text.formats.wyckoff.text_format import WyckoffText
 
-BATCH = 128
+BATCH = 128  # texts that are passed over together, of like length
+TOGETHER = 1024  # texts whose beginnings are held together
+Example = dict[str, list[int]]
 
 
 def structure_of(crystal: SymmetricCrystal) -> str:
@@ -64,10 +69,55 @@ def structure_log_likelihoods(
         ids, labels = encode_example_prompt(tokenizer, stated, learnt, outline)
         examples.append({"input_ids": ids + answer, "labels": labels + answer})
     nats = np.zeros(len(examples))
-    order = np.argsort([len(example["input_ids"]) for example in examples], kind="stable")
+    parts = [_cut(example) for example in examples]
+    order = sorted(range(len(parts)), key=lambda row: (len(parts[row][0]), parts[row][0]))
+    for start in range(0, len(order), TOGETHER):
+        rows = order[start : start + TOGETHER]
+        some = [parts[row] for row in rows]
+        nats[rows] = _nats(prior.model, some, padding(tokenizer), watch)
+    return nats
+
+
+def _cut(example: Example) -> tuple[tuple[int, ...], Example]:
+    """What precedes the last token before the first label, and the rest."""
+    first = next(place for place, label in enumerate(example["labels"]) if label != IGNORED) - 1
+    return tuple(example["input_ids"][:first]), {k: v[first:] for k, v in example.items()}
+
+
+@torch.inference_mode()
+def _nats(
+    model: PreTrainedModel,
+    parts: Sequence[tuple[tuple[int, ...], Example]],
+    pad: int,
+    watch: Watch,
+) -> np.ndarray:
+    """(B,) nats of the labels of B examples, each cut in two; equal beginnings are read once."""
+    model.eval()
+    watch.step()
+    distinct = {head: place for place, head in enumerate(dict.fromkeys(h for h, _ in parts))}
+    ids, before = left_padded(list(distinct), pad, model.device)
+    heads = DynamicCache(config=model.config)
+    positions = (before.cumsum(-1) - 1).clamp(min=0)
+    model(
+        input_ids=ids, attention_mask=before, position_ids=positions, past_key_values=heads,
+        use_cache=True, logits_to_keep=1,
+    )  # fmt: skip
+    nats = np.zeros(len(parts))
+    order = np.argsort([len(tail["input_ids"]) for _, tail in parts], kind="stable")
     for start in range(0, len(order), BATCH):
         watch.step()
         rows = order[start : start + BATCH]
-        batch = collate([examples[row] for row in rows], padding(tokenizer))
-        nats[rows] = token_log_likelihoods(prior.model, batch)[0].sum(1)
+        tails = collate([parts[row][1] for row in rows], pad)
+        tails = {name: tensor.to(model.device) for name, tensor in tails.items()}
+        index = torch.tensor([distinct[parts[row][0]] for row in rows], device=model.device)
+        cache = DynamicCache(config=model.config)
+        for place, layer in enumerate(heads.layers):
+            cache.update(layer.keys[index], layer.values[index], place)
+        mask = torch.cat([before[index], tails["attention_mask"]], 1)
+        positions = (mask.cumsum(-1) - 1)[:, -tails["input_ids"].shape[1] :]
+        logits = model(
+            input_ids=tails["input_ids"], attention_mask=mask, position_ids=positions,
+            past_key_values=cache, use_cache=True,
+        ).logits  # fmt: skip
+        nats[rows] = label_log_likelihoods(logits, tails["labels"])[0].sum(1)
     return nats

@@ -155,26 +155,24 @@ class RankedPrior:
         Where the language model comes to no crystal, there are those of templates of a composition
         that is asked for, else none.
         """
-        texts: dict[int, str] = {}
         stated = self._stated(asked, settings, seeds)
         places = [index for index, conditions in enumerate(stated) if conditions is not None]
 
         def noted(event: Event) -> None:
-            if isinstance(event, Drawn):
-                texts[places[event.index]] = event.text
-            elif watch.on_event is not None and not _is_undecided(event):
+            if not isinstance(event, Drawn) and not _is_undecided(event):
                 watch.event(replace(event, index=places[event.index]))
 
-        inner = replace(watch, on_finished=None, on_event=noted)
+        inner = replace(watch, on_finished=None, on_event=noted if watch.on_event else None)
         for place, given in enumerate(stated):
             if watch.on_event is not None and given is not None and given is not asked[place]:
                 prompt = self.prompt(given)
                 watch.event(Sentence(place, "composition", value_of(prompt, "composition"), prompt))
         shared = {f.name: getattr(settings, f.name) for f in fields(SamplingSettings)}
         texts_of = [conditions for conditions in stated if conditions is not None]
-        self.language_model.sample(
+        written_ones = self.language_model.written(
             texts_of, SamplingSettings(**shared), [seeds[place] for place in places], inner
         )
+        texts = {places[position]: text for position, (text, _) in written_ones.items()}
         found: list[list[Proposal]] = []
         for index, conditions in enumerate(stated):
             watch.step()
