@@ -74,7 +74,8 @@ def test_every_option_of_a_command_is_explained(name, capsys):
     for parameter in inspect.signature(command).parameters.values():
         assert f"        {parameter.name}: " in documented, parameter.name
         if parameter.kind is not parameter.POSITIONAL_ONLY:
-            word = "no-" + parameter.name if parameter.default is True else parameter.name
+            name = "for" if parameter.name == "use" else parameter.name  # a keyword of Python
+            word = "no-" + name if parameter.default is True else name
             assert f"--{word.replace('_', '-')}" in shown
 
 
