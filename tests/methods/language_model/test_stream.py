@@ -257,7 +257,7 @@ def test_a_prompt_without_a_crystal_ends_in_an_error(system):
 
 
 class Shelf:
-    """A prior that takes crystals from a shelf, and a refiner of the bare protocol."""
+    """A prior that takes crystals from a shelf, or a refiner of the bare protocol."""
 
     kind = label = "shelf"
     Settings = SamplingSettings
@@ -277,9 +277,15 @@ class Shelf:
         return Trajectory.from_frames([0.0, 1.0], [crystals, crystals])
 
 
+class Shelved(Shelf):
+    """The refiner, whose settings are those of the flow."""
+
+    Settings = RefineSettings
+
+
 def test_another_prior_is_told_by_its_crystals(system):
-    shelf = Shelf(system.generate(5, refinement=STEPS).prior)
-    other = FlowLLM(shelf, shelf, [1.0, 1.0])
+    crystals = system.generate(5, refinement=STEPS).prior
+    other = FlowLLM(Shelf(crystals), Shelved(crystals), [1.0, 1.0])
     events = told(other, 3, seed=4)
     assert [type(e) for e in events] == [Asked] * 3 + [Drawn] * 3 + [Refining] + [Refined] * 3
     assert_same(other, events, 3, seed=4)
