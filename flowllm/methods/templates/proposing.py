@@ -18,6 +18,7 @@ from flowllm.methods.templates.prior import STRUCTURE, UNSURE, TemplatePrior
 from flowllm.methods.templates.proposal import Proposal, composition_of
 from flowllm.methods.templates.settings import RankedSettings, TemplateSettings
 from flowllm.seeds import Stream, generator
+from flowllm.symmetry.crystal import SymmetricCrystal
 from flowllm.systems.events import Drawn, Event, Rejected
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.formats.wyckoff import strings
@@ -53,12 +54,17 @@ class Proposer:
         Where the language model comes to no crystal, there are those of templates of a composition
         that is asked for, else none.
         """
-        stated = self._stated(asked, settings, seeds)
+        stated, invented = self._stated(asked, settings, seeds)
         rooms = [CLOSEST if given is own else 1.0 for given, own in zip(stated, asked, strict=True)]
-        found = [
-            self._of_templates(given, settings, room) if given and given.composition else {}
-            for given, room in zip(stated, rooms, strict=True)
-        ]
+        found: list[dict[str, Proposal]] = []
+        for given, crystal, room in zip(stated, invented, rooms, strict=True):
+            if crystal is not None and not settings.likelihood:  # drawn by the votes already
+                structure = structure_of(crystal)
+                found.append({structure: Proposal(crystal, structure, 0.0, False)})
+            elif given is not None and given.composition:
+                found.append(self._of_templates(given, settings, room))
+            else:
+                found.append({})
         if watch.on_event is not None:
             for index, (given, own) in enumerate(zip(stated, asked, strict=True)):
                 if given is not None and given is not own:
@@ -109,10 +115,10 @@ class Proposer:
 
     def _stated(
         self, asked: Sequence[Conditions], settings: RankedSettings, seeds: Sequence[int]
-    ) -> list[Conditions | None]:
-        """What the language model is asked, compositions of templates included.
+    ) -> tuple[list[Conditions | None], list[SymmetricCrystal | None]]:
+        """What the language model is asked, and the crystals of compositions that templates chose.
 
-        None where the templates come to no composition that they are sure of.
+        Conditions are None where the templates come to no composition that they are sure of.
         """
         shared = {
             f.name: getattr(settings, f.name)
@@ -121,18 +127,21 @@ class Proposer:
         }
         of_templates = TemplateSettings(**shared)
         found: list[Conditions | None] = []
+        invented: list[SymmetricCrystal | None] = []
         for conditions, seed in zip(asked, seeds, strict=True):
             if settings.compositions == "text" or set(conditions.known()) - HEEDED:
                 found.append(conditions)
+                invented.append(None)
                 continue
             rng = generator(Stream.TEMPLATE, seed)
             crystal = self.templates.invented(conditions, of_templates, rng)
+            invented.append(crystal)
             if crystal is None:
                 found.append(None)
             else:
                 cell = composition_of(crystal)  # a prompt without it would leave it open
                 found.append(replace(conditions, composition=cell, prompt=None))
-        return found
+        return found, invented
 
     def _of_templates(
         self, given: Conditions, settings: RankedSettings, least: float
