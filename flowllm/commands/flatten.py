@@ -173,7 +173,7 @@ def options_of(
             continue
         if is_dataclass(kind) and isinstance(kind, type):
             inner = default if isinstance(default, kind) else None
-            if one.metadata.get("part") and hasattr(kind, use):
+            if one.metadata.get("part") and use in USES and hasattr(kind, use):
                 inner = getattr(kind, use)()
             only = one.metadata.get("only")
             for option in options_of(kind, inner, here, prefix, classes, use):

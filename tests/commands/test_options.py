@@ -346,3 +346,11 @@ def test_what_crystals_are_for_gives_the_settings_that_are_left_open(words, want
     assert {name: getattr(sampling, name) for name in wanted} == wanted
     rest = {f.name for f in fields(RankedSettings)} - {"choice", "temperature", "top_p"}
     assert all(getattr(sampling, name) == getattr(RankedSettings(), name) for name in rest)
+
+
+@pytest.mark.parametrize("word", ["choice", "__doc__", "paper"])
+def test_what_crystals_cannot_be_for_is_refused(word, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["generate", "--for", word, "--out", str(tmp_path / "run")])
+    assert ended.value.code != 0
+    assert "predict" in "".join(capsys.readouterr())

@@ -62,6 +62,17 @@ def test_a_pass_takes_each_crystal_once_in_changing_wordings(folder):
     assert torch.equal(batches[4]["input_ids"], TextBatches(texts, 8, 0)[4]["input_ids"])
 
 
+def test_the_first_text_of_each_crystal_is_the_canonical_one(folder):
+    chosen = make_format("wyckoff", 20)
+    tokenizer = load_tokenizer(folder / prepared.TOKENIZER)
+    crystals = load_dataset("mp_20", "train")[:ROWS].crystals
+    texts = prepared.load_texts(folder)["train"]
+    answers = texts.answers
+    for text, first in zip(chosen.to_text(crystals), texts.first, strict=False):
+        written = answers.values[answers.offsets[first] : answers.offsets[first + 1]]
+        assert tokenizer.decode(written, skip_special_tokens=True) == text
+
+
 def test_neighbours_found_before_give_the_same_loss(folder):
     targets = prepared.load_targets(folder)["train"]
     settings = EquivariantTrainSettings(network=EquivariantConfig(16, 1), batch_size=6)
