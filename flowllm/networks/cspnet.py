@@ -14,6 +14,8 @@ remain. The cell's velocity comes from the mean of the nodes and the cell's own 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -29,10 +31,34 @@ from flowllm.networks.features import (
 from flowllm.networks.settings import VelocityConfig
 
 
+class LayerSizes(Protocol):
+    """What a layer needs to know of a network's configuration."""
+
+    @property
+    def hidden(self) -> int:
+        """Width of node states."""
+        ...
+
+    @property
+    def time_dim(self) -> int:
+        """Width of the embedding of time."""
+        ...
+
+    @property
+    def edge_features(self) -> int:
+        """Number of features of a pair of atoms."""
+        ...
+
+    @property
+    def cell_inputs(self) -> int:
+        """Number of features of a cell."""
+        ...
+
+
 class VelocityLayer(nn.Module):
     """One round of messages; see the module's docstring for the equation."""
 
-    def __init__(self, config: VelocityConfig) -> None:
+    def __init__(self, config: LayerSizes) -> None:
         super().__init__()
         width = config.hidden
         self.norm = nn.LayerNorm(width)

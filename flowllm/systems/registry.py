@@ -41,6 +41,9 @@ LM_SETTINGS = "flowllm.methods.language_model.settings:SamplingSettings"
 LM_TRAINING = "flowllm.workflows.train.settings:LanguageModelSettings"
 BASE = "flowllm.methods.base.prior:BasePrior"
 BASE_TRAINING = "flowllm.workflows.train.base:train_base"
+OPEN = "flowllm.methods.base.open_species:OpenPrior"
+OPEN_SETTINGS = "flowllm.methods.base.open_settings:OpenSettings"
+OPEN_TRAINING = "flowllm.workflows.train.base:fit_open"
 PRIORS: dict[str, Kind] = {
     "language-model": Kind(
         "species and positions written by the language model",
@@ -69,6 +72,18 @@ PRIORS: dict[str, Kind] = {
         LM_SETTINGS,
         BASE_TRAINING,
     ),
+    "flowmm-base": Kind(
+        "species left open, positions from FlowMM's simple base",
+        OPEN,
+        OPEN_SETTINGS,
+        OPEN_TRAINING,
+    ),
+    "diffcsp-base": Kind(
+        "species left open, positions and cells as at the end of DiffCSP's diffusion",
+        OPEN,
+        OPEN_SETTINGS,
+        OPEN_TRAINING,
+    ),
     "templates": Kind(
         "nearest training crystals with their elements exchanged, without a network",
         "flowllm.methods.templates.prior:TemplatePrior",
@@ -80,7 +95,7 @@ PRIORS: dict[str, Kind] = {
         "flowllm.methods.templates.ranked:RankedPrior",
         "flowllm.methods.templates.settings:RankedSettings",
         "flowllm.workflows.train.templates:train_ranked",
-        LM_TRAINING,
+        "flowllm.workflows.train.settings:SymmetricTextSettings",
     ),
 }
 """Kind -> prior, in the order of the ablation's table."""
