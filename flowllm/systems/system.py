@@ -98,9 +98,10 @@ class FlowLLM:
         refiner = None
         if "refiner" in record.parts:
             part = record.parts["refiner"]
-            refiner = part_class(refiner_kind(part.kind)).load(folder / part.folder, device)
+            place = record.place("refiner", folder)
+            refiner = part_class(refiner_kind(part.kind)).load(place, device)
         part = record.parts["prior"]
-        prior = part_class(prior_kind(part.kind)).load(folder / part.folder, device)
+        prior = part_class(prior_kind(part.kind)).load(record.place("prior", folder), device)
         called = Path(os.path.realpath(folder)).name
         try:
             return cls(
