@@ -1,4 +1,4 @@
-"""Models that ship are found by their names and by their recipes'; one may lend parts to another."""
+"""Shipped models are found by their names and their recipes; one may lend parts to another."""
 
 import json
 
