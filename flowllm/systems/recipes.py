@@ -73,6 +73,12 @@ SYSTEMS: dict[str, Recipe] = {
         "equivariant",
         "crystals",
     ),
+    "flowmm": Recipe(
+        "FlowMM: a flow from random positions, cells and species to crystals",
+        "flowmm-base",
+        "flowmm",
+        "crystals",
+    ),
 }
 """Name -> recipe; other packages add theirs."""
 

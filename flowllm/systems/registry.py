@@ -114,6 +114,13 @@ REFINERS: dict[str, Kind] = {
         "flowllm.workflows.train.equivariant:train_refiner",
         "flowllm.methods.equivariant.settings:EquivariantTrainSettings",
     ),
+    "flowmm": Kind(
+        "FlowMM: Riemannian flow matching from a simple base, species drawn or given",
+        "flowllm.methods.flowmm.refiner:FlowMMRefiner",
+        "flowllm.methods.flowmm.settings:FlowMMSettings",
+        "flowllm.workflows.train.flowmm:train_refiner",
+        "flowllm.methods.flowmm.settings:FlowMMTrainSettings",
+    ),
 }
 """Kind -> refiner."""
 
