@@ -73,6 +73,12 @@ SYSTEMS: dict[str, Recipe] = {
         "equivariant",
         "crystals",
     ),
+    "cdvae": Recipe(
+        "CDVAE: crystals decoded from latent vectors, their atoms moved by Langevin dynamics",
+        "cdvae",
+        "cdvae",
+        "crystals",
+    ),
 }
 """Name -> recipe; other packages add theirs."""
 
