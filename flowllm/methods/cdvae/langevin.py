@@ -27,7 +27,7 @@ def langevin(
 ) -> Iterator[CrystalBatch]:
     """The crystals after each of the steps from `first` to the last; cells stay as they are.
 
-    At level j: x <- x + α s(x) + sqrt(2 α) noise, α = step_size (σ_j / σ_last)^2, x in Å; then all
+    At level j: x <- x + α s(x) + sqrt(2 α) noise, α = step_size (σ_j / σ_smallest)^2, x in Å; then all
     species become the likeliest ones.
 
     Args:
@@ -37,7 +37,7 @@ def langevin(
         levels: of noise.
         steps_per_level: how many steps each level has.
         step_size: α of the last level, in Å^2.
-        first: the step at which they enter, of `levels.count * steps_per_level`.
+        first: the step at which they enter, of `levels.noise_levels * steps_per_level`.
 
     Raises:
         InputError: the score is not finite.
@@ -47,7 +47,7 @@ def langevin(
     rngs = [generator(Stream.LANGEVIN, seed) for seed in seeds]
     sizes = levels.step_sizes(step_size)
     frac, species = crystals.frac_coords, crystals.atomic_numbers
-    for step in range(first, levels.count * steps_per_level):
+    for step in range(first, levels.noise_levels * steps_per_level):
         level = step // steps_per_level
         size = sizes[level]
         direction, likeliest = score(species, frac, levels.coords[level])

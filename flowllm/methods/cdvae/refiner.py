@@ -111,7 +111,7 @@ class CDVAERefiner:
         flat = np.flatnonzero(crystals.volumes <= 0)
         if len(flat):
             raise InputError(f"{crystals.ids[flat[0]]}: the cell spans no volume")
-        steps = self.model.levels.count * settings.steps_per_level
+        steps = self.model.levels.noise_levels * settings.steps_per_level
         first = int(start * steps)
         kept = _kept(settings, steps - first)
         times = (first + np.array(kept)) / steps
@@ -160,7 +160,7 @@ class CDVAERefiner:
 
     def units(self, crystals: CrystalBatch, settings: CDVAESettings) -> tuple[str, int]:
         """Evaluations of the network for one crystal."""
-        steps = self.model.levels.count * settings.steps_per_level
+        steps = self.model.levels.noise_levels * settings.steps_per_level
         return "evaluations", len(crystals) * steps
 
     def digest(self) -> str:

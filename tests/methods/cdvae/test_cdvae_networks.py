@@ -235,9 +235,9 @@ def test_only_elements_of_training_can_be_drawn():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: NoiseLevels(first=0.001), "fall from first to last"),
-        (lambda: NoiseLevels(count=1), "count"),
-        (lambda: NoiseLevels(last_species=9.0), "levels of species"),
+        (lambda: NoiseLevels(largest_noise=0.001), "smallest_noise"),
+        (lambda: NoiseLevels(noise_levels=1), "noise_levels"),
+        (lambda: NoiseLevels(smallest_species_noise=9.0), "smallest_species_noise"),
         (lambda: CDVAEConfig(latent=0), "latent"),
         (lambda: CDVAEConfig(cutoff=30.0), "cutoff"),
         (lambda: CDVAEStatistics((0.0,) * 6, (1.0,) * 6, 0.0, 1.0, (101,)), "101"),

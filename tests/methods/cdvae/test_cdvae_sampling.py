@@ -64,9 +64,9 @@ def test_the_exact_score_of_one_crystal_leads_back_to_it(crystals, ratio):
         atomic_numbers=np.ones_like(target.atomic_numbers),
     )
     assert np.linalg.norm(way(begun.frac_coords), axis=1).mean() > 1
-    *_, last = langevin(score, begun, range(12), levels, 10, ratio * levels.last**2)
+    *_, last = langevin(score, begun, range(12), levels, 10, ratio * levels.smallest_noise**2)
     off = way(last.frac_coords)
-    expected = (2 / (2 - ratio)) ** 0.5 * levels.last
+    expected = (2 / (2 - ratio)) ** 0.5 * levels.smallest_noise
     if ratio == 1.0:
         assert np.sqrt((off**2).mean()) == pytest.approx(expected, rel=0.15)
     assert np.sqrt((off**2).mean()) < 3 * expected
