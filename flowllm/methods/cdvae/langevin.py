@@ -27,8 +27,8 @@ def langevin(
 ) -> Iterator[CrystalBatch]:
     """The crystals after each of the steps from `first` to the last; cells stay as they are.
 
-    At level j: x <- x + α s(x) + sqrt(2 α) noise, α = step_size (σ_j / σ_smallest)^2, x in Å; then all
-    species become the likeliest ones.
+    At level j: x <- x + α s(x) + sqrt(2 α) noise, α = step_size (σ_j / σ_smallest)^2, x in Å; then
+    all species become the likeliest ones.
 
     Args:
         score: of a noise level.

@@ -59,8 +59,8 @@ def train_cdvae(
     def batches(some: CrystalSet, epochs: int, teacher_share: float) -> CrystalsInBatches:
         return CrystalsInBatches(
             some.crystals, energies_of(some), statistics, batch_size=settings.batch_size,
-            epochs=epochs, seed=settings.seed, latent=config.latent, levels=settings.noise.noise_levels,
-            teacher_share=teacher_share,
+            epochs=epochs, seed=settings.seed, latent=config.latent,
+            levels=settings.noise.noise_levels, teacher_share=teacher_share,
         )  # fmt: skip
 
     rows = batches(data, settings.epochs, settings.teacher_share)
