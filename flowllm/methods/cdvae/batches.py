@@ -91,7 +91,9 @@ class CrystalsInBatches(Dataset[dict[str, Tensor]]):
         }
 
 
-def crystal_tensors(crystals: CrystalBatch, statistics: CDVAEStatistics) -> dict[str, Tensor]:
+def crystal_tensors(
+    crystals: CrystalBatch, statistics: CDVAEStatistics, dtype: torch.dtype = torch.float32
+) -> dict[str, Tensor]:
     """What the encoder reads of B crystals of N atoms in all, by the names of its arguments.
 
     `species` (N,), `frac_coords` (N, 3), `lattices` (B, 3, 3) in Å, `num_atoms` (B,) and `cell`
@@ -99,10 +101,10 @@ def crystal_tensors(crystals: CrystalBatch, statistics: CDVAEStatistics) -> dict
     """
     return {
         "species": torch.from_numpy(crystals.atomic_numbers),
-        "frac_coords": tensor(crystals.frac_coords),
-        "lattices": tensor(crystals.lattices),
+        "frac_coords": tensor(crystals.frac_coords, dtype),
+        "lattices": tensor(crystals.lattices, dtype),
         "num_atoms": torch.from_numpy(crystals.num_atoms),
-        "cell": tensor(statistics.standardised(crystals)),
+        "cell": tensor(statistics.standardised(crystals), dtype),
     }
 
 
@@ -119,6 +121,6 @@ def check_species(crystals: CrystalBatch) -> None:
         raise InputError(f"{name}: CDVAE knows no species {numbers[foreign[0]]}")
 
 
-def tensor(values: np.ndarray) -> Tensor:
-    """Float32 numbers of an array."""
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+def tensor(values: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Numbers of an array, in single precision by default."""
+    return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)

@@ -56,6 +56,8 @@ def langevin(
         drawn = zip(rngs, crystals.num_atoms, strict=True)
         noise = np.concatenate([rng.standard_normal((count, 3)) for rng, count in drawn])
         moved = size * direction + (2 * size) ** 0.5 * noise
-        frac = frac + np.einsum("ni,nij->nj", moved, back)
+        # written out: a product of arrays may add in another order where there are more atoms
+        x, y, z = (moved[:, axis : axis + 1] * back[:, axis] for axis in range(3))
+        frac = frac + (x + y + z)
         frac, species = frac - np.floor(frac), likeliest
         yield crystals.replace(frac_coords=frac, atomic_numbers=species)

@@ -15,6 +15,8 @@ from flowllm.seeds import Stream, generator
 TRIES = 1024
 """Latent vectors that are drawn for a number of atoms that is asked for."""
 TOGETHER = 64
+DECIMALS = 6
+"""Of decoded lengths and angles: what is beyond depends on the machine."""
 
 
 @torch.inference_mode()
@@ -31,10 +33,10 @@ def latent(heads: Heads, seed: int, num_atoms: int | None = None) -> Tensor:
         seed: of the crystal.
         num_atoms: what must be decoded, at most `max_atoms` of the network.
     """
-    rng, place = generator(Stream.LATENT, seed), next(heads.parameters()).device
+    rng, weights = generator(Stream.LATENT, seed), next(heads.parameters())
     best, most = None, -np.inf
     for _ in range(0, TRIES, TOGETHER):
-        drawn = tensor(rng.standard_normal((TOGETHER, heads.config.latent))).to(place)
+        drawn = tensor(rng.standard_normal((TOGETHER, heads.config.latent))).to(weights)
         if num_atoms is None:
             return drawn[:1]
         logits = heads.number(drawn)
@@ -71,7 +73,7 @@ def decoded_cell(
     found = heads(drawn)
     count = int(likeliest_number(found.number)) if num_atoms is None else num_atoms
     lengths, angles = statistics.cells(found.cell.cpu().double().numpy(), np.array([count]))
-    return count, lengths[0], angles[0]
+    return count, lengths[0].round(DECIMALS), angles[0].round(DECIMALS)
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +32,7 @@ class CDVAEModel:
     """All that training gives.
 
     Attributes:
-        network: on its device, in float32, for inference.
+        network: on its device, for inference, in float64 where that has it (`exact`).
         statistics: of the training crystals.
         levels: of noise.
     """
@@ -39,6 +40,17 @@ class CDVAEModel:
     network: CDVAE
     statistics: CDVAEStatistics
     levels: NoiseLevels
+
+    @classmethod
+    def of(
+        cls,
+        network: CDVAE,
+        statistics: CDVAEStatistics,
+        levels: NoiseLevels,
+        device: torch.device | str = "cpu",
+    ) -> CDVAEModel:
+        """From a network in any precision."""
+        return cls(exact(network, device), statistics, levels)
 
     @property
     def device(self) -> torch.device:
@@ -56,9 +68,10 @@ class CDVAEModel:
         flat = np.flatnonzero(crystals.volumes <= 0)
         if len(flat):
             raise InputError(f"{crystals.ids[flat[0]]}: the cell spans no volume")
-        means = [torch.zeros(0, self.network.config.latent, device=self.device)]
+        kind = precision(self.network)
+        means = [torch.zeros(0, self.network.config.latent, device=self.device, dtype=kind)]
         for first in range(0, len(crystals), MOST_TOGETHER):
-            some = crystal_tensors(crystals[first : first + MOST_TOGETHER], self.statistics)
+            some = crystal_tensors(crystals[first : first + MOST_TOGETHER], self.statistics, kind)
             moved = {name: value.to(self.device) for name, value in some.items()}
             means.append(self.network.encoder(**moved).mean)
         return torch.cat(means)
@@ -72,14 +85,12 @@ class CDVAEModel:
 
     def digest(self) -> str:
         """A short hash of weights, sizes, statistics and levels."""
-        return weights_digest(self.network, repr(self._about()))
+        return weights_digest(deepcopy(self.network).float(), repr(self._about()))
 
     def save(self, folder: Path, half: bool = False) -> None:
         """Write config.json and model.safetensors; weights in float16 where `half`."""
-        save_weights(
-            folder, self.network.state_dict(), {"format": FORMAT, "version": 1} | self._about(),
-            half,
-        )  # fmt: skip
+        config = {"format": FORMAT, "version": 1} | self._about()
+        save_weights(folder, single(self.network), config, half)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> CDVAEModel:
@@ -91,7 +102,7 @@ class CDVAEModel:
         network, record = load_network(folder, FORMAT, CDVAE)
         statistics = CDVAEStatistics.from_record(record.record("statistics"))
         levels = record.record("noise").make(NoiseLevels)
-        return cls(network.to(device).float().eval(), statistics, levels)
+        return cls.of(network, statistics, levels, device)
 
     def _about(self) -> dict[str, Any]:
         return {
@@ -99,6 +110,27 @@ class CDVAEModel:
             "statistics": self.statistics.to_dict(),
             "noise": self.levels.to_dict(),
         }
+
+
+def exact(network: Network, device: torch.device | str) -> Network:
+    """A network on its device, for inference, in float64.
+
+    At high levels of noise the score moves atoms by much more than it is off, again and again, so
+    that the last bits of a sum decide on the crystal in the end. In float64, with a score rounded
+    to far fewer digits, a crystal does not depend on what is computed beside it.
+    """
+    dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64
+    return network.to(device=device, dtype=dtype).eval()
+
+
+def precision(network: nn.Module) -> torch.dtype:
+    """What the numbers of a network are."""
+    return next(network.parameters()).dtype
+
+
+def single(network: nn.Module) -> dict[str, Tensor]:
+    """The weights of a network in float32, as files hold them."""
+    return {name: value.float() for name, value in network.state_dict().items()}
 
 
 def load_network(folder: Path, kind: str, build: type[Network]) -> tuple[Network, JsonObject]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.cdvae.latents import decoded_crystal, latent
-from flowllm.methods.cdvae.model import load_network
+from flowllm.methods.cdvae.model import exact, load_network, single
 from flowllm.methods.cdvae.settings import CDVAEPriorSettings
 from flowllm.methods.cdvae.statistics import CDVAEStatistics
 from flowllm.networks.cdvae.heads import Heads
@@ -42,7 +43,7 @@ class CDVAEPrior:
     heeded: frozenset[str] = frozenset()
 
     def __init__(self, heads: Heads, statistics: CDVAEStatistics, device: str = "cpu") -> None:
-        self.heads = heads.to(resolve_device(device)).float().eval()
+        self.heads = exact(heads, resolve_device(device))
         self.statistics = statistics
 
     def check(self, asked: Conditions) -> None:
@@ -91,7 +92,7 @@ class CDVAEPrior:
     def digest(self) -> str:
         """A short hash of weights, sizes and statistics."""
         about = self.heads.config.to_dict(), self.statistics.to_dict()
-        return weights_digest(self.heads, repr(about))
+        return weights_digest(deepcopy(self.heads).float(), repr(about))
 
     def save(self, folder: Path, half: bool = False) -> None:
         """Write config.json and model.safetensors; weights in float16 where `half`."""
@@ -101,7 +102,7 @@ class CDVAEPrior:
             "network": self.heads.config.to_dict(),
             "statistics": self.statistics.to_dict(),
         }
-        save_weights(folder, self.heads.state_dict(), config, half)
+        save_weights(folder, single(self.heads), config, half)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> CDVAEPrior:

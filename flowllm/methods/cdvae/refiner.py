@@ -16,12 +16,14 @@ from flowllm.methods.base.frames import MOST_FRAMES, FrameArrays, kept_steps
 from flowllm.methods.cdvae.batches import check_species, tensor
 from flowllm.methods.cdvae.langevin import Score, langevin
 from flowllm.methods.cdvae.latents import decoded_cell, latent
-from flowllm.methods.cdvae.model import CDVAEModel
+from flowllm.methods.cdvae.model import CDVAEModel, precision
 from flowllm.methods.cdvae.settings import CDVAESettings
 from flowllm.networks.cdvae.heads import with_elements
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.training.device import resolve_device
 
+DECIMALS = 5
+"""Of latent vectors and of the score times σ: what is beyond may depend on the other crystals."""
 SAME_CELL = 1e-3
 """Å and degrees by which the cell of a seed may differ, from rounding."""
 
@@ -79,7 +81,7 @@ class CDVAERefiner:
             InputError: it did not draw one of them, which is named.
         """
         heads, statistics = self.model.network.heads, self.model.statistics
-        found = [torch.zeros(0, heads.config.latent, device=self.model.device)]
+        found = []
         for row, seed in enumerate(seeds):
             count, name = int(crystals.num_atoms[row]), crystals.ids[row]
             of_prior = 1 <= count <= heads.config.max_atoms
@@ -94,7 +96,9 @@ class CDVAERefiner:
                     f"{name}: its cell is not that of its seed's latent vector; "
                     "crystals of another origin need --latent encoded"
                 )
-        return torch.cat(found)
+        kind = precision(heads)
+        none = torch.zeros(0, heads.config.latent, device=self.model.device, dtype=kind)
+        return torch.cat([none, *found])
 
     @torch.inference_mode()
     def decode(
@@ -121,7 +125,8 @@ class CDVAERefiner:
         for begin in range(0, len(order), settings.batch_size):
             rows = order[begin : begin + settings.batch_size]
             some = crystals[rows]
-            score = self._score(latents[torch.from_numpy(rows)], some)
+            known = latents[torch.from_numpy(rows).to(latents.device)].round(decimals=DECIMALS)
+            score = self._score(known, some)
             path = langevin(
                 score, some, [seeds[row] for row in rows], self.model.levels,
                 settings.steps_per_level, settings.step_size, first,
@@ -136,8 +141,8 @@ class CDVAERefiner:
 
     def _score(self, latents: Tensor, crystals: CrystalBatch) -> Score:
         """The decoder's score of some crystals with their latent vectors."""
-        model = self.model
-        lattices = tensor(crystals.lattices).to(model.device)
+        model, kind = self.model, precision(self.model.network)
+        lattices = tensor(crystals.lattices, kind).to(model.device)
         num_atoms = torch.from_numpy(crystals.num_atoms).to(model.device)
 
         def score(
@@ -146,13 +151,14 @@ class CDVAERefiner:
             found, logits = model.network.decoder(
                 latents,
                 torch.from_numpy(species).to(model.device),
-                tensor(frac_coords).to(model.device),
+                tensor(frac_coords, kind).to(model.device),
                 lattices,
                 num_atoms,
-                torch.full((len(crystals),), level, device=model.device),
+                torch.full((len(crystals),), level, device=model.device, dtype=kind),
             )
             likeliest = with_elements(logits, model.statistics.elements).argmax(-1) + 1
-            return found.cpu().double().numpy() / level, likeliest.cpu().numpy()
+            directions = found.cpu().double().numpy().round(DECIMALS)
+            return directions / level, likeliest.cpu().numpy()
 
         return score
 

@@ -43,7 +43,7 @@ class CDVAESettings:
     step_size: float = setting(1e-4, form=False)
     latent: LatentSource = setting("seed", form=False)
     record: bool | int = setting(False, form=False, type=bool)
-    batch_size: int = setting(64, option=False, form=False)
+    batch_size: int = setting(16, option=False, form=False)
 
     def __post_init__(self) -> None:
         steps = self.steps_per_level

@@ -95,8 +95,7 @@ def train_cdvae(
             progress=progress,
         )
         average = cast(CDVAELoss, trainer.run())
-    network = average.network.to(place).float().eval()
-    return CDVAEModel(network, statistics, settings.noise)
+    return CDVAEModel.of(average.network, statistics, settings.noise, place)
 
 
 def energies_of(data: CrystalSet) -> np.ndarray:

@@ -25,8 +25,8 @@ class CDVAEConfig:
         basis: radial functions.
         cutoff: Å within which atoms see each other.
         head_hidden: width of the one hidden layer of each head.
-        level_input: whether the decoder is given the noise level. The paper's is not: it only
-            divides the network's output by the level to get the score.
+        level_input: whether the decoder is given the noise level of the coordinates. The paper's
+            is not: its output is only divided by the level to get the score.
         max_atoms: atoms of the largest cell; of the training data.
 
     Raises:
@@ -39,7 +39,7 @@ class CDVAEConfig:
     basis: int = 16
     cutoff: float = 5.0
     head_hidden: int = 256
-    level_input: bool = False
+    level_input: bool = True
     max_atoms: int = setting(20, option=False)
 
     def __post_init__(self) -> None:

@@ -36,7 +36,7 @@ def untrained(crystals: CrystalSet, seed: int = 0) -> CDVAEModel:
     statistics = CDVAEStatistics.fit(crystals.crystals, energies_of(crystals))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return CDVAEModel(CDVAE(SIZES).eval(), statistics, SETTINGS.noise)
+        return CDVAEModel.of(CDVAE(SIZES), statistics, SETTINGS.noise)
 
 
 @pytest.fixture(scope="session")

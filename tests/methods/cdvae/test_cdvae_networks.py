@@ -194,9 +194,9 @@ def test_the_loss_of_a_decoder_that_moves_nothing_is_known(crystals):
         found = loss(**batch)
         assert float(found["coords_loss"]) == pytest.approx(expected, rel=1e-3)
         assert 0.5 < expected < 3
-        parts = {n.removesuffix("_loss"): float(v) for n, v in found.items() if n != "loss"}
+        parts = {n.removesuffix("_loss"): v.item() for n, v in found.items() if n != "loss"}
         total = sum(getattr(settings, f"{name}_weight") * part for name, part in parts.items())
-        assert float(found["loss"]) == pytest.approx(total, rel=1e-5)
+        assert found["loss"].item() == pytest.approx(total, rel=1e-5)
 
 
 def test_unknown_energies_do_not_count(crystals):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +29,7 @@ def losses(model, crystals) -> dict[str, float]:
         seed=77, latent=SIZES.latent, levels=8, teacher_share=0.0,
     )  # fmt: skip
     with torch.no_grad():
-        found = CDVAELoss(model.network, model.statistics, SETTINGS)(**rows[0])
+        found = CDVAELoss(deepcopy(model.network).float(), model.statistics, SETTINGS)(**rows[0])
     return {name: float(value) for name, value in found.items()}
 
 
