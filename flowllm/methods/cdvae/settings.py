@@ -97,7 +97,7 @@ class CDVAETrainSettings:
 
     network: CDVAEConfig = field(default_factory=CDVAEConfig)
     noise: NoiseLevels = field(default_factory=NoiseLevels)
-    epochs: int = 40
+    epochs: int = 50
     batch_size: int = 64
     learning_rate: float = 2e-3
     warmup_share: float = 0.03
