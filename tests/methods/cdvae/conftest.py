@@ -17,8 +17,8 @@ from flowllm.networks.cdvae.settings import CDVAEConfig
 
 SIZES = CDVAEConfig(latent=12, hidden=16, layers=1, basis=6, cutoff=4.0, head_hidden=32)
 SETTINGS = CDVAETrainSettings(
-    network=SIZES, noise=NoiseLevels(noise_levels=8), epochs=240, batch_size=24, learning_rate=1e-2,
-    eval_steps=240, save_steps=160, log_steps=80, ema_decay=0.9, threads=1,
+    network=SIZES, noise=NoiseLevels(noise_levels=8), epochs=160, batch_size=24, learning_rate=1e-2,
+    eval_steps=160, save_steps=160, log_steps=80, ema_decay=0.9, threads=1,
 )  # fmt: skip
 
 

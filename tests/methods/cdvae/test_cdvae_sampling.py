@@ -20,7 +20,9 @@ from flowllm.methods.cdvae.prior import CDVAEPrior
 from flowllm.methods.cdvae.reconstruct import decoded, reconstruct
 from flowllm.methods.cdvae.refiner import CDVAERefiner
 from flowllm.methods.cdvae.settings import CDVAEPriorSettings, CDVAESettings
+from flowllm.systems.events import Rejected
 from flowllm.systems.testing import check_prior, check_refiner
+from flowllm.systems.watch import Watch
 from tests.methods.cdvae.conftest import untrained
 
 FEW = CDVAESettings(steps_per_level=2)
@@ -181,6 +183,17 @@ def test_bad_crystals_and_values_are_refused(refiner, prior, crystals):
     for values in ({"steps_per_level": 0}, {"step_size": 0.0}, {"latent": "x"}, {"record": 1}):
         with pytest.raises(InputError, match=next(iter(values))):
             CDVAESettings(**values)
+
+
+def test_cells_too_small_for_their_atoms_are_rejected(prior):
+    narrow = replace(prior.statistics, cell_mean=(0.6,) * 3 + (90.0,) * 3, cell_std=(1e-3,) * 6)
+    events = []
+    crystals = CDVAEPrior(prior.heads, narrow).sample(
+        ASKED, CDVAEPriorSettings(), range(4), Watch(on_event=events.append)
+    )
+    assert len(crystals) == 0
+    assert [event.index for event in events] == [0, 1, 2, 3]
+    assert all(isinstance(event, Rejected) and "volume" in event.reason for event in events)
 
 
 def test_weights_of_another_kind_are_refused(prior, refiner, tmp_path):
