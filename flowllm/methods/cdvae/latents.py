@@ -25,8 +25,8 @@ def latent(heads: Heads, seed: int, num_atoms: int | None = None) -> Tensor:
 
     Without a number of atoms it is the first that is drawn. With one it is the first of `TRIES`
     whose likeliest number of atoms is this; if none is, the one of them that gives it the highest
-    probability. So a rare number of atoms is asked for without end, and the prior and the refiner
-    find the same vector.
+    probability: a number that training hardly has can still be asked for. The prior and the
+    refiner find the same vector.
 
     Args:
         heads: of the number of atoms.
