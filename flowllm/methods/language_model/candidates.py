@@ -10,10 +10,10 @@ resampling, Rubin, J. Am. Stat. Assoc. 82, 543 (1987)).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.conditions.conditions import Conditions
 from flowllm.methods.language_model.decoding.loop import left_padded
@@ -29,6 +29,9 @@ from flowllm.text.prompts import (
     without_sentence,
 )
 from flowllm.text.token_table import PromptTable
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Complete = Callable[[list[Conditions], list[int]], list[Conditions]]
 """Conditions with prompts, and seeds, in; the same with a composition out."""

@@ -100,6 +100,8 @@ class Proposer:
         watch: Watch,
     ) -> dict[int, str]:
         """The texts that the language model writes for these places, where it comes to one."""
+        if not places:
+            return {}  # a language model on disk stays there
 
         def noted(event: Event) -> None:
             if not isinstance(event, Drawn) and not _is_undecided(event):
