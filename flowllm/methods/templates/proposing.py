@@ -14,6 +14,7 @@ from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.methods.language_model.structure_likelihood import structure_of
 from flowllm.methods.templates.dress import dressed
+from flowllm.methods.templates.open_compositions import leaves_choice
 from flowllm.methods.templates.prior import STRUCTURE, UNSURE, TemplatePrior
 from flowllm.methods.templates.proposal import Proposal, composition_of
 from flowllm.methods.templates.settings import RankedSettings, TemplateSettings
@@ -25,8 +26,6 @@ from flowllm.text.formats.wyckoff import strings
 from flowllm.text.formats.wyckoff.contacts import CLOSEST, closest
 from flowllm.text.prompts import value_of
 
-HEEDED = {"num_atoms", "space_group"}
-"""What may be asked where the templates choose the composition."""
 UNSEEN = float(np.log(0.02))
 """What the templates say of a structure that none of them has."""
 
@@ -129,15 +128,15 @@ class Proposer:
         found: list[Conditions | None] = []
         invented: list[SymmetricCrystal | None] = []
         for conditions, seed in zip(asked, seeds, strict=True):
-            if settings.compositions == "text" or set(conditions.known()) - HEEDED:
+            if settings.compositions == "text" or not leaves_choice(conditions):
                 found.append(conditions)
                 invented.append(None)
                 continue
             rng = generator(Stream.TEMPLATE, seed)
-            crystal = self.templates.invented(conditions, of_templates, rng)
+            crystal = self.templates.open.invented(conditions, of_templates, rng)
             invented.append(crystal)
-            if crystal is None:
-                found.append(None)
+            if crystal is None:  # elements that no template holds are the language model's
+                found.append(conditions if conditions.elements else None)
             else:
                 cell = composition_of(crystal)  # a prompt without it would leave it open
                 found.append(replace(conditions, composition=cell, prompt=None))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 
@@ -35,6 +37,7 @@ class Candidate:
         prototype: the template's.
         log_share: logarithm of the share of all templates' votes that it has, votes falling by
             exp(-distance).
+        log_votes: logarithm of its votes, which compares structures of several compositions.
         distance: of the template.
         volume: expected of the primitive cell, in Å^3.
     """
@@ -43,6 +46,7 @@ class Candidate:
     exchange: dict[int, int]
     prototype: Prototype
     log_share: float
+    log_votes: float
     distance: float
     volume: float
 
@@ -112,11 +116,30 @@ class TemplateRanking:
                     dict(zip(known.elements[place].tolist(), roles, strict=True)),
                     known.prototypes[known.prototype[place]],
                     float(np.log(shares[arrangements[k]] / shares.sum())),
+                    float(np.log(shares[arrangements[k]]) - distances.min()),
                     float(distances[nearest]),
                     volume,
                 )
             )
         return found
+
+    def cells_of(
+        self, elements: Collection[int], space_group: int, atoms: int | None = None
+    ) -> list[dict[int, int]]:
+        """The compositions of some elements of which templates of a space group have the counts.
+
+        Args:
+            elements: atomic numbers.
+            space_group: of the templates.
+            atoms: in the primitive cell; None for any number.
+        """
+        return [
+            dict(zip(elements, order, strict=True))
+            for counts, rows in self._rows.items()
+            if len(counts) == len(elements) and atoms in (None, sum(counts))
+            if (self.table.numbers[rows] == space_group).any()
+            for order in sorted(set(permutations(counts)))
+        ]
 
     def place_of(self, number: int, elements: list[int], letters: list[int]) -> int:
         """The place of a structure among the candidates of its composition; -1 where it is none.
