@@ -8,6 +8,10 @@ places of each.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import permutations
+
 import numpy as np
 
 from flowllm.conditions.conditions import Conditions
@@ -53,6 +57,21 @@ class OpenCompositions:
         self.ranking, self.exchange = ranking, exchange
         table = ranking.table
         self._sizes = np.add.reduceat(table.atoms, table.first_orbit[:-1])
+
+    def chooses_size(self, asked: Conditions) -> bool:
+        """Whether templates say how many atoms go with the elements and the space group."""
+        elements = set(asked.elements or ())
+        return leaves_choice(asked) and (asked.space_group, len(elements)) in self._known
+
+    @cached_property
+    def _known(self) -> set[tuple[int | None, int]]:
+        """(space group, number of elements) of all templates."""
+        numbers = self.ranking.table.numbers
+        return {
+            (number, len(counts))
+            for counts, rows in self.ranking.rows.items()
+            for number in np.unique(numbers[rows]).tolist()
+        }
 
     @property
     def largest(self) -> int:
@@ -107,7 +126,7 @@ class OpenCompositions:
         elements = [NUMBER_OF[symbol] for symbol in asked.elements or ()]
         group = asked.space_group or 0
         found: list[Candidate] = []
-        for cell in self.ranking.cells_of(elements, group, asked.num_atoms):
+        for cell in self._cells(elements, group, asked.num_atoms):
             found += self.ranking.candidates(
                 cell, settings.candidates, same_formula=settings.same_formula, space_group=group
             )
@@ -119,6 +138,19 @@ class OpenCompositions:
             if closest(crystal) >= CLOSEST:
                 return crystal
         return None
+
+    def _cells(
+        self, elements: Sequence[int], space_group: int, atoms: int | None
+    ) -> list[dict[int, int]]:
+        """The compositions {atomic number: atoms} whose counts templates of a space group have."""
+        numbers = self.ranking.table.numbers
+        return [
+            dict(zip(elements, order, strict=True))
+            for counts, rows in self.ranking.rows.items()
+            if len(counts) == len(elements) and atoms in (None, sum(counts))
+            if (numbers[rows] == space_group).any()
+            for order in sorted(set(permutations(counts)))
+        ]
 
     def rows(self, asked: Conditions) -> np.ndarray:
         """Templates of the number of atoms, and where there are any of the space group.

@@ -79,6 +79,10 @@ class RankedPrior:
         """As the language model does."""
         self.language_model.check(asked)
 
+    def chooses_size(self, asked: Conditions) -> bool:
+        """Whether templates choose the number of atoms, with the composition."""
+        return self.templates.open.chooses_size(asked)
+
     def prompt(self, asked: Conditions) -> str:
         """That of the language model."""
         return self.language_model.prompt(asked)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import permutations
 
 import numpy as np
 
@@ -57,17 +55,20 @@ class TemplateRanking:
     Args:
         table: the templates.
         similarity: how alike elements are.
+
+    Attributes:
+        rows: the templates of each stoichiometry.
     """
 
     def __init__(self, table: TemplateTable, similarity: Similarity) -> None:
         self.table, self.similarity = table, similarity
         self._between = similarity.between_elements()
-        self._rows = rows_by_counts(table)
+        self.rows = rows_by_counts(table)
         self._gathered: dict[Counts, Stoichiometry] = {}
 
     def has(self, composition: dict[int, int]) -> bool:
         """Whether a template has the stoichiometry of {atomic number: atoms in the cell}."""
-        return counts_of(composition) in self._rows
+        return counts_of(composition) in self.rows
 
     def candidates(
         self,
@@ -123,24 +124,6 @@ class TemplateRanking:
             )
         return found
 
-    def cells_of(
-        self, elements: Collection[int], space_group: int, atoms: int | None = None
-    ) -> list[dict[int, int]]:
-        """The compositions of some elements of which templates of a space group have the counts.
-
-        Args:
-            elements: atomic numbers.
-            space_group: of the templates.
-            atoms: in the primitive cell; None for any number.
-        """
-        return [
-            dict(zip(elements, order, strict=True))
-            for counts, rows in self._rows.items()
-            if len(counts) == len(elements) and atoms in (None, sum(counts))
-            if (self.table.numbers[rows] == space_group).any()
-            for order in sorted(set(permutations(counts)))
-        ]
-
     def place_of(self, number: int, elements: list[int], letters: list[int]) -> int:
         """The place of a structure among the candidates of its composition; -1 where it is none.
 
@@ -185,6 +168,6 @@ class TemplateRanking:
 
     def _stoichiometry(self, counts: Counts) -> Stoichiometry:
         if counts not in self._gathered:
-            rows = self._rows[counts]
+            rows = self.rows[counts]
             self._gathered[counts] = Stoichiometry.gather(counts, rows, self.table)
         return self._gathered[counts]
