@@ -1,14 +1,13 @@
-"""Crystals of compositions that are left open, or of which the elements are known.
+"""Crystals of compositions that are left open, or of which elements or formula are known.
 
 Where nothing or a number of atoms is asked for, the composition is that of a random template with
 other elements. Where elements and a space group are asked for, the templates of that space group
 and that number of elements say which composition goes with them: all elements are put in all
-places of each.
+places of each. With a formula they say which multiple of it the cell is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from itertools import permutations
 
@@ -17,11 +16,12 @@ import numpy as np
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
-from flowllm.methods.templates.cells import ranked_for
+from flowllm.methods.templates.cells import Composition, cells_of, ranked_for
 from flowllm.methods.templates.dress import dressed
 from flowllm.methods.templates.exchange import Exchange, drawn
 from flowllm.methods.templates.ranking import Candidate, TemplateRanking
 from flowllm.methods.templates.settings import TemplateSettings
+from flowllm.methods.templates.stoichiometry import Counts, counts_of
 from flowllm.symmetry.crystal import SymmetricCrystal
 from flowllm.text.formats.wyckoff.contacts import CLOSEST, closest
 
@@ -34,15 +34,6 @@ Another template at once would be one of those whose votes are sure more often: 
 compounds rather than of oxides."""
 TEMPLATES = 5
 """How many templates are tried, one after the other, where no exchange is."""
-
-
-def leaves_choice(asked: Conditions) -> bool:
-    """Whether templates can choose the composition: there are no other conditions than they heed.
-
-    Elements are left to them only with a space group.
-    """
-    known = set(asked.known())
-    return known <= OPEN or {"elements", "space_group"} <= known <= {"elements", *OPEN}
 
 
 class OpenCompositions:
@@ -58,20 +49,32 @@ class OpenCompositions:
         table = ranking.table
         self._sizes = np.add.reduceat(table.atoms, table.first_orbit[:-1])
 
-    def chooses_size(self, asked: Conditions) -> bool:
-        """Whether templates say how many atoms go with the elements and the space group."""
-        elements = set(asked.elements or ())
-        return leaves_choice(asked) and (asked.space_group, len(elements)) in self._known
+    def choose(self, asked: Conditions) -> bool:
+        """Whether templates can choose the composition, or which multiple of a formula a cell is.
+
+        They do where no other conditions are asked for than those that they heed, and one of them
+        is of the space group that is. Formula and elements are left to them only with a space
+        group.
+        """
+        known = set(asked.known())
+        if asked.space_group is None or known - {"formula", "elements", *OPEN}:
+            return known <= OPEN
+        if asked.formula is not None:
+            return bool(self._cells(asked))
+        fits = self.ranking.table.numbers == asked.space_group
+        if asked.num_atoms is not None:
+            fits &= self._sizes == asked.num_atoms
+        if asked.elements is not None:
+            fits &= self._kinds == len(set(asked.elements))
+        return bool(fits.any())
 
     @cached_property
-    def _known(self) -> set[tuple[int | None, int]]:
-        """(space group, number of elements) of all templates."""
-        numbers = self.ranking.table.numbers
-        return {
-            (number, len(counts))
-            for counts, rows in self.ranking.rows.items()
-            for number in np.unique(numbers[rows]).tolist()
-        }
+    def _kinds(self) -> np.ndarray:
+        """(T,) how many elements each template has."""
+        kinds = np.zeros(len(self.ranking.table), dtype=np.int64)
+        for counts, rows in self.ranking.rows.items():
+            kinds[rows] = len(counts)
+        return kinds
 
     @property
     def largest(self) -> int:
@@ -84,20 +87,20 @@ class OpenCompositions:
         """A crystal of a composition that a template comes to when its elements are exchanged.
 
         Args:
-            asked: number of atoms and space group are heeded; elements where a space group is asked
-                for, of which the crystal then is exactly.
+            asked: number of atoms and space group are heeded; where a space group is asked for,
+                formula and elements too, which the crystal then has exactly.
             settings: of exchange, choice and confidence.
             rng: where the numbers come from.
 
         Returns:
-            None where the votes are sure of none, atoms would be too close, or no template has the
-            space group and so many elements.
+            None where the votes are sure of none, atoms would be too close, or no template of the
+            space group has counts for the formula or elements.
 
         Raises:
             InputError: no template has the number of atoms.
         """
-        if asked.elements and asked.space_group:
-            return self._of_elements(asked, settings, rng)
+        if asked.space_group and (asked.elements or asked.formula):
+            return self._of_group(asked, settings, rng)
         rows = self.rows(asked)
         least = np.log(max(settings.confidence, TINY))
         for row in rng.choice(rows, min(TEMPLATES, len(rows)), replace=False).tolist():
@@ -115,21 +118,20 @@ class OpenCompositions:
                         return crystal
         return None
 
-    def _of_elements(
+    def _of_group(
         self, asked: Conditions, settings: TemplateSettings, rng: np.random.Generator
     ) -> SymmetricCrystal | None:
-        """One of the structures with the most votes over all compositions of the elements.
+        """One of the structures with the most votes over all cells of the elements or formula.
 
-        None where no template has the space group, the number of elements and that of atoms, or
-        atoms would be too close in all of the structures.
+        None where no template has the space group and such counts, or atoms would be too close in
+        all of the structures.
         """
-        elements = [NUMBER_OF[symbol] for symbol in asked.elements or ()]
-        group = asked.space_group or 0
         found: list[Candidate] = []
-        for cell in self._cells(elements, group, asked.num_atoms):
+        for cell in self._cells(asked):
             found += self.ranking.candidates(
-                cell, settings.candidates, same_formula=settings.same_formula, space_group=group
-            )
+                cell, settings.candidates, same_formula=settings.same_formula,
+                space_group=asked.space_group,
+            )  # fmt: skip
         found = sorted(found, key=lambda candidate: -candidate.log_votes)[: settings.candidates]
         while found:
             scores = np.array([candidate.log_votes for candidate in found])
@@ -139,18 +141,23 @@ class OpenCompositions:
                 return crystal
         return None
 
-    def _cells(
-        self, elements: Sequence[int], space_group: int, atoms: int | None
-    ) -> list[dict[int, int]]:
-        """The compositions {atomic number: atoms} whose counts templates of a space group have."""
-        numbers = self.ranking.table.numbers
+    def _cells(self, asked: Conditions) -> list[Composition]:
+        """The cells of a formula, or of elements, whose counts templates of a space group have."""
+        if asked.formula is not None:
+            cells = cells_of(asked, self.largest) or []
+            return [cell for cell in cells if self._has_group(counts_of(cell), asked.space_group)]
+        elements = [NUMBER_OF[symbol] for symbol in asked.elements or ()]
         return [
             dict(zip(elements, order, strict=True))
-            for counts, rows in self.ranking.rows.items()
-            if len(counts) == len(elements) and atoms in (None, sum(counts))
-            if (numbers[rows] == space_group).any()
+            for counts in self.ranking.rows
+            if len(counts) == len(elements) and asked.num_atoms in (None, sum(counts))
+            if self._has_group(counts, asked.space_group)
             for order in sorted(set(permutations(counts)))
         ]
+
+    def _has_group(self, counts: Counts, space_group: int | None) -> bool:
+        rows = self.ranking.rows.get(counts, [])
+        return bool((self.ranking.table.numbers[rows] == space_group).any())
 
     def rows(self, asked: Conditions) -> np.ndarray:
         """Templates of the number of atoms, and where there are any of the space group.

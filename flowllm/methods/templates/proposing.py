@@ -13,7 +13,6 @@ from flowllm.methods.language_model.decoding.events import Sentence
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.structure_likelihood import structure_of
 from flowllm.methods.templates.dress import dressed
-from flowllm.methods.templates.open_compositions import leaves_choice
 from flowllm.methods.templates.prior import STRUCTURE, UNSURE, TemplatePrior
 from flowllm.methods.templates.proposal import Proposal, composition_of
 from flowllm.methods.templates.settings import RankedSettings, TemplateSettings
@@ -108,15 +107,15 @@ class Proposer:
         found: list[Conditions | None] = []
         invented: list[SymmetricCrystal | None] = []
         for conditions, seed in zip(asked, seeds, strict=True):
-            if settings.compositions == "text" or not leaves_choice(conditions):
+            if settings.compositions == "text" or not self.templates.open.choose(conditions):
                 found.append(conditions)
                 invented.append(None)
                 continue
             rng = generator(Stream.TEMPLATE, seed)
             crystal = self.templates.open.invented(conditions, of_templates, rng)
             invented.append(crystal)
-            if crystal is None:  # elements that no template holds are the language model's
-                found.append(conditions if conditions.elements else None)
+            if crystal is None:  # types for which no template has room are the language model's
+                found.append(conditions if conditions.elements or conditions.formula else None)
             else:
                 cell = composition_of(crystal)  # a prompt without it would leave it open
                 found.append(replace(conditions, composition=cell, prompt=None))

@@ -81,7 +81,8 @@ class RankedPrior:
 
     def chooses_size(self, asked: Conditions) -> bool:
         """Whether templates choose the number of atoms, with the composition."""
-        return self.templates.open.chooses_size(asked)
+        known = asked.elements is not None or asked.formula is not None
+        return known and self.templates.open.choose(asked)
 
     def prompt(self, asked: Conditions) -> str:
         """That of the language model."""
