@@ -38,6 +38,9 @@ class Stream(Enum):
     TEMPLATE = ("crystal", 10)
     RANKED = ("crystal", 9)
     BITS = ("crystal", 11)
+    LATENT = ("crystal", 20)
+    DECODED = ("crystal", 21)
+    LANGEVIN = ("crystal", 22)
 
     CRYSTAL = ("generation", COUNTER, COUNTER)  # crystal, attempt
     CELL = ("generation", COUNTER, 2)  # crystal

@@ -79,6 +79,12 @@ SYSTEMS: dict[str, Recipe] = {
         "flowmm",
         "crystals",
     ),
+    "cdvae": Recipe(
+        "CDVAE: crystals decoded from latent vectors, their atoms moved by Langevin dynamics",
+        "cdvae",
+        "cdvae",
+        "crystals",
+    ),
 }
 """Name -> recipe; other packages add theirs."""
 
