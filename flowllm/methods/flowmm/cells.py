@@ -27,7 +27,8 @@ def with_volume(lengths: np.ndarray, angles: np.ndarray) -> np.ndarray:
         return angles
     wanted = np.minimum(LEFT, 0.5 * lengths[flat].prod(-1))
     away = angles[flat] - 90.0
-    low, high = np.zeros(len(away)), np.ones(len(away))
+    low: np.ndarray = np.zeros(len(away))
+    high: np.ndarray = np.ones(len(away))
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         legal = cell_volumes(lengths[flat], 90.0 + middle[:, None] * away) >= wanted
