@@ -37,7 +37,7 @@ class Stream(Enum):
     REGROUP = ("crystal", 8, COUNTER)  # draw
     TEMPLATE = ("crystal", 10)
     RANKED = ("crystal", 9)
-    BITS = ("crystal", 11)
+    BITS = ("crystal", 13)
     LATENT = ("crystal", 20)
     DECODED = ("crystal", 21)
     LANGEVIN = ("crystal", 22)
