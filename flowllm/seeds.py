@@ -38,7 +38,7 @@ class Stream(Enum):
     TEMPLATE = ("crystal", 10)
     RANKED = ("crystal", 9)
     ASTRAY = ("crystal", 11, COUNTER)  # draw
-    BITS = ("crystal", 11)
+    BITS = ("crystal", 13)
     LATENT = ("crystal", 20)
     DECODED = ("crystal", 21)
     LANGEVIN = ("crystal", 22)
