@@ -37,6 +37,7 @@ class Stream(Enum):
     REGROUP = ("crystal", 8, COUNTER)  # draw
     TEMPLATE = ("crystal", 10)
     RANKED = ("crystal", 9)
+    DIFFUSION = ("crystal", 12)
 
     CRYSTAL = ("generation", COUNTER, COUNTER)  # crystal, attempt
     CELL = ("generation", COUNTER, 2)  # crystal

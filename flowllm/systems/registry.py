@@ -114,6 +114,13 @@ REFINERS: dict[str, Kind] = {
         "flowllm.workflows.train.equivariant:train_refiner",
         "flowllm.methods.equivariant.settings:EquivariantTrainSettings",
     ),
+    "diffcsp": Kind(
+        "DiffCSP: diffusion of lattice, coordinates and species, the last drawn or given",
+        "flowllm.methods.diffcsp.refiner:DiffCSPRefiner",
+        "flowllm.methods.diffcsp.settings:DiffCSPSettings",
+        "flowllm.workflows.train.diffcsp:train_refiner",
+        "flowllm.methods.diffcsp.settings:DiffCSPTrainSettings",
+    ),
 }
 """Kind -> refiner."""
 
