@@ -38,6 +38,7 @@ class Stream(Enum):
     TEMPLATE = ("crystal", 10)
     RANKED = ("crystal", 9)
     BITS = ("crystal", 11)
+    DIFFUSION = ("crystal", 12)
 
     CRYSTAL = ("generation", COUNTER, COUNTER)  # crystal, attempt
     CELL = ("generation", COUNTER, 2)  # crystal
