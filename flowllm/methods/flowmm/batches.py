@@ -102,7 +102,7 @@ class BaseBatches(Dataset[dict[str, torch.Tensor]]):
         }
 
 
-class HeldOutBatches(Dataset[dict[str, torch.Tensor]]):
+class HeldOutCrystals(Dataset[dict[str, torch.Tensor]]):
     """Batches for validation: each crystal once, at a time and from a base that never change.
 
     Args:

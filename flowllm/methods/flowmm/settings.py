@@ -104,9 +104,9 @@ class FlowMMTrainSettings:
 
     task: Literal["both", "csp", "dng"] = "both"
     network: FlowMMConfig = field(default_factory=FlowMMConfig)
-    epochs: int = 60
+    epochs: int = 70
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-2
     warmup_share: float = 0.03
     weight_decay: float = 0.1
     optimizer: Literal["muon", "adamw"] = "muon"

@@ -13,7 +13,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.methods.base.geometry import SimpleBase
 from flowllm.methods.base.tasks import DNG, Task
 from flowllm.methods.flow.batches import only
-from flowllm.methods.flowmm.batches import BaseBatches, HeldOutBatches, base_statistics
+from flowllm.methods.flowmm.batches import BaseBatches, HeldOutCrystals, base_statistics
 from flowllm.methods.flowmm.loss import FlowMMMatcher
 from flowllm.methods.flowmm.settings import FlowMMTrainSettings
 from flowllm.methods.flowmm.velocity import OpenCrystalVelocity
@@ -88,7 +88,7 @@ def train_task(
             data,
             only,
             per_epoch=data.per_epoch,
-            held_out=HeldOutBatches(held_out[: settings.validation_rows], data),
+            held_out=HeldOutCrystals(held_out[: settings.validation_rows], data),
             optimizer=settings.optimizer,
             ema_decay=settings.ema_decay,
             progress=progress,

@@ -13,7 +13,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.manifolds import OpenCrystalState
 from flowllm.methods.base.open_species import OpenPrior
-from flowllm.methods.flowmm.batches import BaseBatches, HeldOutBatches, base_statistics
+from flowllm.methods.flowmm.batches import BaseBatches, HeldOutCrystals, base_statistics
 from flowllm.methods.flowmm.loss import FlowMMMatcher
 from flowllm.methods.flowmm.path import OpenGeodesicPath
 from flowllm.methods.flowmm.settings import FlowMMTrainSettings
@@ -76,7 +76,7 @@ def test_an_epoch_holds_every_crystal_once_and_bits_are_standard_normal(crystals
 
 def test_validation_never_changes(crystals, base):
     data = batches(crystals, base, "dng")
-    one, again = (HeldOutBatches(crystals[:40], data) for _ in range(2))
+    one, again = (HeldOutCrystals(crystals[:40], data) for _ in range(2))
     assert len(one) == 3
     for first, second in zip(one, again, strict=True):
         assert all(torch.equal(value, second[name]) for name, value in first.items())
