@@ -42,7 +42,7 @@ class DiffCSPSettings:
         InputError: a value is out of range.
     """
 
-    steps: int = setting(1000, low=10, high=MOST_STEPS, label="Diffusion steps", short="Steps")
+    steps: int = setting(200, low=10, high=MOST_STEPS, label="Diffusion steps", short="Steps")
     entry: Entry = setting("raw", form=False)
     csp_gamma: float = setting(1e-5, form=False)
     dng_gamma: float = setting(5e-6, form=False)
