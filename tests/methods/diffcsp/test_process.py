@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_times_and_steps():
         for steps in (1, 50, 1000):
             visited = visited_steps(entry, steps)
             assert visited[0] == entry and visited[-1] == 0
-            assert all(t > s for t, s in zip(visited[:-1], visited[1:], strict=True))
+            assert all(t > s for t, s in pairwise(visited))
 
 
 def exact(coords: torch.Tensor, lattice: torch.Tensor):
@@ -56,7 +57,7 @@ def exact(coords: torch.Tensor, lattice: torch.Tensor):
     levels = schedule()
 
     def denoiser(species, noisy, lattices, t, alpha_bar, mask):
-        step = int(round(float(t[0]) * 1000))
+        step = round(float(t[0]) * 1000)
         sigma = float(levels.sigmas[step])
         score = wrapped_score(noisy.double() - coords, sigma) / levels.score_norms[step]
         a = float(levels.alpha_bars[step])
@@ -73,7 +74,7 @@ def expected_deviations(visited: list[int], gamma: float) -> dict[int, float]:
     """
     sigmas, share = schedule().sigmas.tolist(), gamma / 0.005**2
     variance, found = sigmas[visited[0]] ** 2, {}
-    for t, s in zip(visited[:-1], visited[1:], strict=True):
+    for t, s in pairwise(visited):
         kept = (sigmas[s] / sigmas[t]) ** 2
         if s:
             variance = (1 - share) ** 2 * variance + 2 * share * sigmas[t] ** 2

@@ -100,7 +100,7 @@ def test_it_keeps_the_promises_of_a_refiner(crystals, networks, tmp_path, open_s
     task = "dng" if open_species else "csp"
     others = DiffCSPRefiner({**networks, task: random_network(task, seed=1)})
     start = drawn(crystals[:5], open_species)
-    check_refiner(DiffCSPRefiner(networks), tmp_path, start, DiffCSPSettings(steps=4), others)
+    check_refiner(DiffCSPRefiner(networks), tmp_path, start, DiffCSPSettings(steps=20), others)
 
 
 @pytest.mark.parametrize("task", ["csp", "dng"])

@@ -115,9 +115,13 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(crystals, tmp_path, task):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_training_on_64_crystals_beats_untrained_weights(crystals, tmp_path, task):
-    train = crystals[crystals.num_atoms <= 8][:64]
-    network = replace(TINY, hidden=48, num_frequencies=8)
-    settings = tiny(network=network, epochs=60, learning_rate=1e-2, ema_decay=0.9, eval_steps=1000)
+    train = crystals[(crystals.num_atoms > 2) & (crystals.num_atoms <= 8)][:64]
+    assert len(train) == 64
+    network = replace(TINY, hidden=64, layers=3, num_frequencies=8, distance_features=8)
+    settings = tiny(
+        network=network, epochs=100, optimizer="adamw", learning_rate=4e-3, ema_decay=0.95,
+        eval_steps=1000, save_steps=1000,
+    )  # fmt: skip
     trained = train_task(task, train, train, settings, tmp_path, "cpu")
     config = trained.config
     matchers = [DiffCSPMatcher(config, settings) for _ in range(2)]
@@ -129,9 +133,7 @@ def test_training_on_64_crystals_beats_untrained_weights(crystals, tmp_path, tas
     log = [line["loss"] for line in read_log(tmp_path / "log.jsonl") if "loss" in line]
     assert np.mean(log[-5:]) < np.mean(log[:5])
     for name, value in scores[0].items():
-        # coordinates come last: at most levels the place of an atom can hardly be known
-        most = 0.97 if name == "coord_loss" else 0.9
-        assert scores[1][name] < most * value, (name, scores)
+        assert scores[1][name] < 0.95 * value, (name, scores)
 
 
 def test_a_system_trains_what_its_prior_leaves_open(crystals, prepared, tmp_path):
