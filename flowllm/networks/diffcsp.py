@@ -103,9 +103,9 @@ class DiffCSPNet(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Normalised scores (B, S, 3), noise of lattices (B, 3, 3) and species (B, S, 100 or 0).
 
-        Scores and noise are 0 on padding. Noise has the precision of what it is in: `lattices`, noisy
-        species and `alpha_bar` may be double, since x less the noise is divided by √ᾱ_t, which is
-        1.6e-5 at first, and would show the rounding of single precision.
+        Scores and noise are 0 on padding. Noise has the precision of what it is in: `lattices`,
+        noisy species and `alpha_bar` may be double, since x less its noise is divided by √ᾱ_t, at
+        first 1.6e-5, and would show the rounding of single precision.
 
         Args:
             species: (B, S) int64 atomic numbers, or (B, S, 100) noisy one-hot vectors where species

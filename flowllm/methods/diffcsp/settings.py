@@ -103,7 +103,7 @@ class DiffCSPTrainSettings:
 
     task: Literal["both", "csp", "dng"] = "both"
     network: DiffCSPConfig = field(default_factory=DiffCSPConfig)
-    epochs: int = 40
+    epochs: int = 60
     batch_size: int = 64
     learning_rate: float = 5e-3
     warmup_share: float = 0.03
