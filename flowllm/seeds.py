@@ -39,6 +39,9 @@ class Stream(Enum):
     RANKED = ("crystal", 9)
     BITS = ("crystal", 11)
     DIFFUSION = ("crystal", 12)
+    LATENT = ("crystal", 20)
+    DECODED = ("crystal", 21)
+    LANGEVIN = ("crystal", 22)
 
     CRYSTAL = ("generation", COUNTER, COUNTER)  # crystal, attempt
     CELL = ("generation", COUNTER, 2)  # crystal

@@ -92,6 +92,12 @@ SYSTEMS: dict[str, Recipe] = {
         "crystals",
         start=0.5,
     ),
+    "cdvae": Recipe(
+        "CDVAE: crystals decoded from latent vectors, their atoms moved by Langevin dynamics",
+        "cdvae",
+        "cdvae",
+        "crystals",
+    ),
 }
 """Name -> recipe; other packages add theirs."""
 
