@@ -37,7 +37,11 @@ class Stream(Enum):
     REGROUP = ("crystal", 8, COUNTER)  # draw
     TEMPLATE = ("crystal", 10)
     RANKED = ("crystal", 9)
+    BITS = ("crystal", 11)
     DIFFUSION = ("crystal", 12)
+    LATENT = ("crystal", 20)
+    DECODED = ("crystal", 21)
+    LANGEVIN = ("crystal", 22)
 
     CRYSTAL = ("generation", COUNTER, COUNTER)  # crystal, attempt
     CELL = ("generation", COUNTER, 2)  # crystal

@@ -84,13 +84,15 @@ class VelocityLayer(nn.Module):
             edges: (B, S, S, F) features of pairs.
             cell: (B, C) features of cells.
             time: (B, T) embedding of time.
-            share: (B, S) one over the number of atoms, 0 on padding.
+            share: (B, S) one over the number of atoms, 0 on padding; or (B, S, S), the weights of
+                the messages that each atom i gets from atoms j.
         """
         at_i, at_j, own = self.nodes(self.norm(h)).chunk(3, dim=-1)
         hidden = self.edges(edges)
         hidden.add_((at_i + self.cell(cell)[:, None])[:, :, None]).add_(at_j[:, None])
         hidden = functional.silu(hidden, inplace=not torch.is_grad_enabled())
-        mean = torch.matmul(share[:, None, None, :], hidden).squeeze(2)
+        weights = share[:, None, None] if share.ndim == 2 else share[:, :, None]
+        mean = torch.matmul(weights, hidden).squeeze(2)
         node = self.message(mean) + own + self.time(time)[:, None]
         return h + self.update(functional.silu(node))
 

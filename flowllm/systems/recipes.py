@@ -73,6 +73,12 @@ SYSTEMS: dict[str, Recipe] = {
         "equivariant",
         "crystals",
     ),
+    "flowmm": Recipe(
+        "FlowMM: a flow from random positions, cells and species to crystals",
+        "flowmm-base",
+        "flowmm",
+        "crystals",
+    ),
     "diffcsp": Recipe(
         "DiffCSP: a diffusion from random cells, positions and species to crystals",
         "diffcsp-base",
@@ -85,6 +91,12 @@ SYSTEMS: dict[str, Recipe] = {
         "diffcsp",
         "crystals",
         start=0.5,
+    ),
+    "cdvae": Recipe(
+        "CDVAE: crystals decoded from latent vectors, their atoms moved by Langevin dynamics",
+        "cdvae",
+        "cdvae",
+        "crystals",
     ),
 }
 """Name -> recipe; other packages add theirs."""

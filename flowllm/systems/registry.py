@@ -84,6 +84,13 @@ PRIORS: dict[str, Kind] = {
         OPEN_SETTINGS,
         OPEN_TRAINING,
     ),
+    "cdvae": Kind(
+        "numbers of atoms, cells and species decoded from latent vectors, positions at random",
+        "flowllm.methods.cdvae.prior:CDVAEPrior",
+        "flowllm.methods.cdvae.settings:CDVAEPriorSettings",
+        "flowllm.workflows.train.cdvae:train_prior",
+        "flowllm.methods.cdvae.settings:CDVAETrainSettings",
+    ),
     "templates": Kind(
         "nearest training crystals with their elements exchanged, without a network",
         "flowllm.methods.templates.prior:TemplatePrior",
@@ -114,12 +121,25 @@ REFINERS: dict[str, Kind] = {
         "flowllm.workflows.train.equivariant:train_refiner",
         "flowllm.methods.equivariant.settings:EquivariantTrainSettings",
     ),
+    "flowmm": Kind(
+        "FlowMM: Riemannian flow matching from a simple base, species drawn or given",
+        "flowllm.methods.flowmm.refiner:FlowMMRefiner",
+        "flowllm.methods.flowmm.settings:FlowMMSettings",
+        "flowllm.workflows.train.flowmm:train_refiner",
+        "flowllm.methods.flowmm.settings:FlowMMTrainSettings",
+    ),
     "diffcsp": Kind(
         "DiffCSP: diffusion of lattice, coordinates and species, the last drawn or given",
         "flowllm.methods.diffcsp.refiner:DiffCSPRefiner",
         "flowllm.methods.diffcsp.settings:DiffCSPSettings",
         "flowllm.workflows.train.diffcsp:train_refiner",
         "flowllm.methods.diffcsp.settings:DiffCSPTrainSettings",
+    ),
+    "cdvae": Kind(
+        "Langevin dynamics of atoms, conditioned on a latent vector",
+        "flowllm.methods.cdvae.refiner:CDVAERefiner",
+        "flowllm.methods.cdvae.settings:CDVAESettings",
+        "flowllm.workflows.train.cdvae:take_refiner",
     ),
 }
 """Kind -> refiner."""

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.crystals.cells import cell_parameters
+from flowllm.crystals.cells import cell_parameters, cell_volumes
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF
 from flowllm.errors import InputError
 from flowllm.methods.base.templates import TemplateIndex
@@ -82,6 +82,31 @@ class SimpleBase:
             if crystal.volumes[0] > FLATTEST * lengths.prod():
                 return crystal
         raise InputError("no angles that span a volume were drawn")  # chance below 1e-80
+
+    def put_many(
+        self, numbers: np.ndarray, num_atoms: np.ndarray, rng: np.random.Generator
+    ) -> CrystalBatch:
+        """Many crystals by one generator, of the distribution of `put`, for training.
+
+        Args:
+            numbers: (N,) atomic numbers, one crystal's beside each other.
+            num_atoms: (B,) numbers of atoms.
+            rng: what they are drawn from.
+
+        Returns:
+            B crystals, their positions as ids.
+        """
+        size = len(num_atoms)
+        logs = np.array(self.log_mean) + np.array(self.log_std) * rng.standard_normal((size, 3))
+        lengths, frac_coords = np.exp(logs), rng.random((len(numbers), 3))
+        angles = rng.uniform(60.0, 120.0, (size, 3))
+        while True:
+            flat = np.flatnonzero(~(cell_volumes(np.ones_like(angles), angles) > FLATTEST))
+            if not len(flat):
+                return CrystalBatch(
+                    numbers, frac_coords, lengths, angles, num_atoms, np.arange(size).astype(str)
+                )
+            angles[flat] = rng.uniform(60.0, 120.0, (len(flat), 3))
 
     def digest(self) -> str:
         """Of the distribution of lengths."""
