@@ -10,7 +10,7 @@ LARGEST = 1e3
 """Å that no entry of a lattice matrix goes beyond, so that all that follows from it is finite."""
 FLATTEST = 0.01
 """The least singular value of a written cell, as a share of the largest."""
-SMALLEST = 0.01
+SMALLEST = 0.3
 """Å below which no singular value of a written cell falls."""
 
 
@@ -19,9 +19,8 @@ def written_cells(lattices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     A diffusion bounds no cell, and noise is often flat, but angles that span no volume are refused
     by everything that reads a crystal. Singular values under a hundredth of the largest (or
-    0.01 Å) are therefore raised to it, which leaves all other cells as they are. A crystal whose
-    cell was that flat keeps atoms on top of each other, so that an evaluation counts it as invalid,
-    as it should.
+    0.3 Å) are therefore raised to it, which leaves all other cells as they are. What was thinner
+    than 0.3 Å still is invalid in an evaluation, as an atom is too near its own image.
     """
     left, values, right = np.linalg.svd(lattices)
     least = np.maximum(FLATTEST * values[:, :1], SMALLEST)

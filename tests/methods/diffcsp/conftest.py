@@ -10,7 +10,6 @@ import torch
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.shipped import load_shipped
-from flowllm.methods.base.geometry import NormalLattice
 from flowllm.networks.diffcsp import DiffCSPNet
 from flowllm.networks.diffcsp_settings import DiffCSPConfig
 
@@ -33,22 +32,11 @@ def networks() -> dict[str, DiffCSPNet]:
     return {task: random_network(task) for task in ("csp", "dng")}
 
 
-def random_network(task: str, seed: int = 0, **changes) -> DiffCSPNet:
-    config = replace(TINY, draws_species=task == "dng", **changes)
+def random_network(task: str, seed: int = 0, **change) -> DiffCSPNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        made = DiffCSPNet(config)
+        made = DiffCSPNet(replace(TINY, draws_species=task == "dng", **change))
         for head in (made.coord_head, made.lattice_head, made.species_head):
             if head is not None:
                 torch.nn.init.normal_(head.weight, std=0.1)
     return made.eval()
-
-
-def drawn(like: CrystalBatch, open_species: bool) -> CrystalBatch:
-    """The end of the diffusion, with the species and sizes of some crystals, and their ids."""
-    base = NormalLattice()
-    parts = [
-        base.put(crystal.atomic_numbers * (not open_species), seed)
-        for seed, crystal in enumerate(like)
-    ]
-    return CrystalBatch.concatenate(parts).replace(ids=like.ids)
