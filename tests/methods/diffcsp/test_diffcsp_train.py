@@ -20,12 +20,14 @@ from flowllm.methods.diffcsp.loss import DiffCSPMatcher
 from flowllm.methods.diffcsp.schedule import schedule
 from flowllm.methods.diffcsp.settings import DiffCSPSettings, DiffCSPTrainSettings
 from flowllm.methods.diffcsp.train import train_task
+from flowllm.methods.language_model.settings import CompactConfig, LMTrainSettings
 from flowllm.networks.diffcsp_settings import NUM_SPECIES
 from flowllm.systems.system import FlowLLM
 from flowllm.systems.training import TrainingTask
 from flowllm.training.log import read_log
 from flowllm.training.losses import mean_losses
 from flowllm.workflows.train.diffcsp import train_refiner
+from flowllm.workflows.train.settings import LanguageModelSettings
 from flowllm.workflows.train.system import SystemTraining, train_system
 from tests.methods.diffcsp.conftest import TINY
 
@@ -274,6 +276,18 @@ def test_what_it_cannot_be_asked_for_is_refused_in_a_line(diffcsp):
         diffcsp.generate(1, elements="Na,Cl")
     with pytest.raises(InputError, match="space_group"):
         diffcsp.generate(1, space_group=225)
+
+
+def test_crysllmgen_is_trained_from_data_to_a_system(prepared, tmp_path):
+    language_model = LanguageModelSettings(
+        sizes=CompactConfig(16, 1, 2, 24),
+        training=LMTrainSettings(epochs=1, batch_size=9, validation_rows=3, threads=1),
+    )
+    settings = SystemTraining(language_model, refiner=tiny(epochs=1))
+    out = train_system("crysllmgen", prepared, tmp_path / "out", settings, device="cpu")
+    made = FlowLLM.from_pretrained(out)
+    assert made.start == 0.5 and list(made.refiner.networks) == ["csp"]
+    assert not (tmp_path / "out" / "pairs").exists()
 
 
 def test_a_language_models_crystals_enter_on_the_way(system, diffcsp):
