@@ -105,7 +105,7 @@ class DiffCSPTrainSettings:
     network: DiffCSPConfig = field(default_factory=DiffCSPConfig)
     epochs: int = 60
     batch_size: int = 64
-    learning_rate: float = 5e-3
+    learning_rate: float = 2e-2
     warmup_share: float = 0.03
     weight_decay: float = 0.1
     optimizer: Literal["muon", "adamw"] = "muon"
