@@ -103,7 +103,9 @@ class DiffCSPNet(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Normalised scores (B, S, 3), noise of lattices (B, 3, 3) and species (B, S, 100 or 0).
 
-        Scores and noise are 0 on padding.
+        Scores and noise are 0 on padding. Noise has the precision of what it is in: `lattices`,
+        noisy species and `alpha_bar` may be double, since x less its noise is divided by √ᾱ_t, at
+        first 1.6e-5, and would show the rounding of single precision.
 
         Args:
             species: (B, S) int64 atomic numbers, or (B, S, 100) noisy one-hot vectors where species
@@ -117,11 +119,12 @@ class DiffCSPNet(nn.Module):
         present = mask.to(frac_coords.dtype)
         share = present / present.sum(1, keepdim=True).clamp(min=1.0)
         time = time_embedding(t, self.config.time_dim)
-        metric = lattices @ lattices.mT
-        h = self.embed(species, alpha_bar[:, None, None])
+        metric = (lattices @ lattices.mT).to(present.dtype)
+        signal = alpha_bar.to(present.dtype)
+        h = self.embed(species, signal[:, None, None])
         h = self.mix(torch.cat([h, time[:, None].expand(-1, h.shape[1], -1)], -1))
         edges = self.edge_features(frac_coords, metric)
-        cell = cell_inputs(metric, alpha_bar, self.config)
+        cell = cell_inputs(metric, signal, self.config)
         for layer in self.layers:
             h = layer(h, edges, cell, time, share)
         h = self.norm(h)
@@ -134,7 +137,11 @@ class DiffCSPNet(nn.Module):
 
     def embed(self, species: torch.Tensor, alpha_bar: torch.Tensor) -> torch.Tensor:
         """First states of nodes, from species; `alpha_bar` broadcasts with them."""
-        if self.config.draws_species and self.config.preconditioned:
+        if not self.config.draws_species:
+            given: torch.Tensor = self.species_embed(species)
+            return given
+        species = species.to(alpha_bar.dtype)
+        if self.config.preconditioned:
             # entries of one-hot vectors have a mean square of 1 / 100
             species = species * (1.0 - 0.99 * alpha_bar).rsqrt()
         found: torch.Tensor = self.species_embed(species)
@@ -144,7 +151,7 @@ class DiffCSPNet(nn.Module):
         self, mean: torch.Tensor, lattices: torch.Tensor, alpha_bar: torch.Tensor
     ) -> torch.Tensor:
         """phi L (B, 3, 3), from means of nodes (B, H)."""
-        phi = self.lattice_head(mean).unflatten(-1, (3, 3))
+        phi = self.lattice_head(mean).unflatten(-1, (3, 3)).to(lattices.dtype)
         if self.config.preconditioned:
             scale = self.config.cell_scale
             variance = cell_variance(alpha_bar, scale)[:, None, None]
@@ -160,7 +167,7 @@ class DiffCSPNet(nn.Module):
         """Noise (..., 100) of species, from nodes (..., H); (..., 0) where they are given."""
         if self.species_head is None:
             return h[..., :0]
-        found: torch.Tensor = self.species_head(h)
+        found: torch.Tensor = self.species_head(h).to(species.dtype)
         if not self.config.preconditioned:
             return found
         evidence = alpha_bar.sqrt() / (1.0 - alpha_bar) * species

@@ -133,9 +133,9 @@ def run_back(
 
     def evaluate(coords: Tensor, t: int) -> NoisyCrystals:
         shares = state.lattices.new_full((len(mask),), t / STEPS).float()
-        alpha_bar = levels.alpha_bars[t].to(shares).expand(len(mask))
-        seen = state.species.float() if draws else species
-        found = denoiser(seen, coords.float(), state.lattices.float(), shares, alpha_bar, mask)
+        alpha_bar = levels.alpha_bars[t].to(coords).expand(len(mask))
+        seen = state.species if draws else species
+        found = denoiser(seen, coords.float(), state.lattices, shares, alpha_bar, mask)
         if not all(bool(torch.isfinite(part).all()) for part in found):
             raise InputError(NOT_FINITE)
         score, lattice, of_species = (part.to(coords) for part in found)

@@ -42,7 +42,7 @@ class DiffCSPSettings:
         InputError: a value is out of range.
     """
 
-    steps: int = setting(1000, low=10, high=MOST_STEPS, label="Diffusion steps", short="Steps")
+    steps: int = setting(200, low=10, high=MOST_STEPS, label="Diffusion steps", short="Steps")
     entry: Entry = setting("raw", form=False)
     csp_gamma: float = setting(1e-5, form=False)
     dng_gamma: float = setting(5e-6, form=False)
@@ -105,7 +105,7 @@ class DiffCSPTrainSettings:
 
     task: Literal["both", "csp", "dng"] = "both"
     network: DiffCSPConfig = field(default_factory=DiffCSPConfig)
-    epochs: int = 70
+    epochs: int = 60
     batch_size: int = 64
     learning_rate: float = 2e-2
     warmup_share: float = 0.03

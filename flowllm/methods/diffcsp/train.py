@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import torch
 
 from flowllm.crystals.batch import CrystalBatch
+from flowllm.methods.base.optimise import optimise
 from flowllm.methods.base.tasks import DNG, Task
 from flowllm.methods.diffcsp.batches import HeldOutNoise, NoiseBatches, cell_scale
 from flowllm.methods.diffcsp.loss import DiffCSPMatcher
 from flowllm.methods.diffcsp.settings import DiffCSPTrainSettings
-from flowllm.methods.flow.batches import only
 from flowllm.networks.diffcsp import DiffCSPNet
-from flowllm.training.device import resolve_device, used_threads
-from flowllm.training.trainer import CrystalTrainer, training_arguments
+from flowllm.training.device import resolve_device
 
 
 def train_task(
@@ -58,35 +56,6 @@ def train_task(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         matcher = DiffCSPMatcher(config, settings)
-    warmup = round(settings.warmup_share * len(data))
-    arguments = training_arguments(
-        out,
-        place,
-        log_steps=settings.log_steps,
-        eval_steps=settings.eval_steps,
-        save_steps=settings.save_steps,
-        per_device_train_batch_size=1,  # an item is a batch
-        per_device_eval_batch_size=1,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=max(1, warmup) if settings.warmup_share else 0,
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        optim="adamw_torch",
-        seed=seed,
-    )
-    with used_threads(settings.threads):
-        trainer = CrystalTrainer(
-            matcher,
-            arguments,
-            out,
-            data,
-            only,
-            per_epoch=data.per_epoch,
-            held_out=HeldOutNoise(held_out[: settings.validation_rows], data),
-            optimizer=settings.optimizer,
-            ema_decay=settings.ema_decay,
-            progress=progress,
-        )
-        average = cast(DiffCSPMatcher, trainer.run())
+    validation = HeldOutNoise(held_out[: settings.validation_rows], data)
+    average = optimise(matcher, data, data.per_epoch, validation, settings, out, place, progress)
     return average.network

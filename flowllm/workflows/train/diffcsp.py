@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.base.open_species import DIFFCSP, FILE
 from flowllm.methods.base.tasks import Task
@@ -13,13 +13,10 @@ from flowllm.methods.diffcsp.files import save_network
 from flowllm.methods.diffcsp.refiner import DiffCSPRefiner
 from flowllm.methods.diffcsp.settings import FREE, DiffCSPTrainSettings
 from flowllm.methods.diffcsp.train import train_task
-from flowllm.runs.files import WEIGHTS, friendly_os_errors
-from flowllm.runs.identity import flat_settings
 from flowllm.runs.json_object import JsonObject
-from flowllm.systems.training import MODEL, TrainingTask
+from flowllm.systems.training import TrainingTask
 from flowllm.training.device import resolve_device
-from flowllm.training.ranks import compute_on, open_shared_run
-from flowllm.workflows.train.splits import training_splits
+from flowllm.workflows.train.tasks import Progress, train_tasks
 
 COMMAND = "train-diffcsp"
 
@@ -51,7 +48,7 @@ def train_on_crystals(
     *,
     device: str = "auto",
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> DiffCSPRefiner:
     """Train DiffCSP on a data set's training split, or go on where an earlier run stopped.
 
@@ -69,30 +66,24 @@ def train_on_crystals(
     Raises:
         InputError: no such data, or the folder holds another run; the loss is not finite.
     """
-    settings = settings or DiffCSPTrainSettings()
+    chosen = settings or DiffCSPTrainSettings()
     place = str(resolve_device(device))
-    compute_on(place)
-    train, validation = training_splits(data)
-    crystals = train.crystals.digest() + validation.crystals.digest()
-    identity = flat_settings(settings, data=str(data), crystals=crystals)
-    for name in FREE:
-        identity.pop(name)
-    with open_shared_run(out, COMMAND, identity, overwrite, inputs=[data]) as run:
-        model = run.path / MODEL
-        open_tasks = [task for task in settings.tasks if not _is_there(model, task)]
-        for position, task in enumerate(open_tasks):
-            report = _of_one(progress, position, len(open_tasks))
-            try:
-                with friendly_os_errors(run.path):
-                    network = train_task(
-                        task, train.crystals, validation.crystals, settings, run.path / task,
-                        place, report,
-                    )  # fmt: skip
-                    save_network(network, model / task, settings.half)
-            except FloatingPointError as error:
-                raise InputError(f"{task}: {error}") from None
-        if open_tasks or not run.finished:
-            run.finish(crystals_trained_on=len(train.crystals))
+
+    def train_one(
+        task: Task,
+        training: CrystalBatch,
+        validation: CrystalBatch,
+        work: Path,
+        model: Path,
+        report: Progress | None,
+    ) -> None:
+        network = train_task(task, training, validation, chosen, work, place, report)
+        save_network(network, model, chosen.half)
+
+    model = train_tasks(
+        COMMAND, data, out, chosen, FREE, train_one, device=place, overwrite=overwrite,
+        progress=progress,
+    )  # fmt: skip
     return DiffCSPRefiner.load(model, place)
 
 
@@ -100,18 +91,3 @@ def _leaves_open(prior: Path) -> bool:
     """Whether a trained prior is the one that leaves species open."""
     file = prior / FILE
     return file.is_file() and JsonObject.read(file).text("prior", "") == DIFFCSP
-
-
-def _is_there(model: Path, task: Task) -> bool:
-    """Whether a network is finished; its weights are written last."""
-    return (model / task / WEIGHTS).is_file()
-
-
-def _of_one(
-    progress: Callable[[int, int], None] | None, place: int, count: int
-) -> Callable[[int, int], None] | None:
-    """Progress over all tasks, from that of one."""
-    if progress is None:
-        return None
-    report = progress
-    return lambda done, total: report(place * total + done, count * total)
