@@ -37,9 +37,9 @@ class Stream(Enum):
     REGROUP = ("crystal", 8, COUNTER)  # draw
     TEMPLATE = ("crystal", 10)
     RANKED = ("crystal", 9)
+    DIFFUSION = ("crystal", 12)
     ASTRAY = ("crystal", 11, COUNTER)  # draw
     BITS = ("crystal", 13)
-    DIFFUSION = ("crystal", 12)
     LATENT = ("crystal", 20)
     DECODED = ("crystal", 21)
     LANGEVIN = ("crystal", 22)
