@@ -80,7 +80,9 @@ class DiffCSPTrainSettings:
         network: size and inputs of each network.
         epochs: passes over the training crystals, each with new noise.
         batch_size: crystals a step.
-        learning_rate: highest rate, after the warm-up; a cosine brings it to 0.
+        learning_rate: highest rate, after the warm-up; a cosine brings it to 0. In short runs on
+            19,200 crystals the validation loss of structure prediction was 1.489 after 300 steps
+            and 1.313 after 900; at 5e-3 1.529 and 1.344; of AdamW at 1e-3 1.552 after 300.
         warmup_share: share of the steps in which the rate rises.
         weight_decay: decoupled.
         optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
@@ -105,7 +107,7 @@ class DiffCSPTrainSettings:
     network: DiffCSPConfig = field(default_factory=DiffCSPConfig)
     epochs: int = 60
     batch_size: int = 64
-    learning_rate: float = 5e-3
+    learning_rate: float = 2e-2
     warmup_share: float = 0.03
     weight_decay: float = 0.1
     optimizer: Literal["muon", "adamw"] = "muon"

@@ -166,7 +166,7 @@ def test_ordinary_cells_are_written_as_they_are():
 def test_flat_cells_are_written_with_a_volume(matrix):
     lengths, angles = written_cells(matrix[None])
     assert np.isfinite(lengths).all() and (lengths > 0).all()
-    assert cell_volumes(lengths, angles)[0] > 1e-5 * lengths.prod()
+    assert cell_volumes(lengths, angles)[0] > 1e-7 * lengths.prod()
 
 
 class Flattening(DiffCSPNet):
