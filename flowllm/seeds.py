@@ -37,7 +37,12 @@ class Stream(Enum):
     REGROUP = ("crystal", 8, COUNTER)  # draw
     TEMPLATE = ("crystal", 10)
     RANKED = ("crystal", 9)
+    DIFFUSION = ("crystal", 12)
     ASTRAY = ("crystal", 11, COUNTER)  # draw
+    BITS = ("crystal", 13)
+    LATENT = ("crystal", 20)
+    DECODED = ("crystal", 21)
+    LANGEVIN = ("crystal", 22)
 
     CRYSTAL = ("generation", COUNTER, COUNTER)  # crystal, attempt
     CELL = ("generation", COUNTER, 2)  # crystal

@@ -98,9 +98,10 @@ class FlowLLM:
         refiner = None
         if "refiner" in record.parts:
             part = record.parts["refiner"]
-            refiner = part_class(refiner_kind(part.kind)).load(folder / part.folder, device)
+            place = record.place("refiner", folder)
+            refiner = part_class(refiner_kind(part.kind)).load(place, device)
         part = record.parts["prior"]
-        prior = part_class(prior_kind(part.kind)).load(folder / part.folder, device)
+        prior = part_class(prior_kind(part.kind)).load(record.place("prior", folder), device)
         called = Path(os.path.realpath(folder)).name
         try:
             return cls(
@@ -242,10 +243,13 @@ class FlowLLM:
         began = time.perf_counter()
         with count_decoding() as decoding:
             counted = _counting(watch, progress, self.prior.label, len(asked))
-            prior, rejected = draw(self.prior, indices, asked, seed, settings, counted)
+            found = draw(self.prior, indices, asked, seed, settings, counted)
+        prior = found.crystals
         drawn = time.perf_counter()
-        stages = [Stage(self.prior.label, len(prior), rejected, drawn - began)]
-        trajectory = self.refine(prior, refinement, progress, watch, start=self.start)
+        stages = [Stage(self.prior.label, len(prior), found.rejected, drawn - began)]
+        trajectory = self.refine(
+            prior, refinement, progress, watch, seeds=found.seeds, start=self.start
+        )
         if self.refiner is not None:
             seconds = time.perf_counter() - drawn
             stages.append(Stage(self.refiner.label, len(prior), 0, seconds))
@@ -269,7 +273,8 @@ class FlowLLM:
             settings: an instance of the refiner's `Settings`.
             progress: callback.
             watch: told of events, and asked whether to stop.
-            seeds: B seeds; default 0, 1, 2, …
+            seeds: B seeds; default 0, 1, 2, … What was drawn by this system's prior is refined with
+                the seeds of the accepted attempts.
             start: the time at which they enter.
         """
         if self.refiner is None:
@@ -333,10 +338,13 @@ class FlowLLM:
                 for index, conditions in enumerate(asked):
                     push(Asked(index, conditions, self.prompt(conditions)))
                 watch.step()
-                prior, _ = draw(self.prior, range(count), asked, seed, settings, watch)
+                found = draw(self.prior, range(count), asked, seed, settings, watch)
+                prior = found.crystals
                 push(Refining(len(prior)))
                 watch.step()
-                trajectory = self.refine(prior, refinement, watch=watch, start=self.start)
+                trajectory = self.refine(
+                    prior, refinement, watch=watch, seeds=found.seeds, start=self.start
+                )
             except Stopped:
                 return
             for index, crystal in enumerate(prior):

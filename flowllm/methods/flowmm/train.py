@@ -1,0 +1,66 @@
+"""Training of FlowMM's networks on crystals, each resumable to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.methods.base.geometry import SimpleBase
+from flowllm.methods.base.optimise import optimise
+from flowllm.methods.base.tasks import DNG, Task
+from flowllm.methods.flowmm.batches import BaseBatches, HeldOutCrystals, base_statistics
+from flowllm.methods.flowmm.loss import FlowMMMatcher
+from flowllm.methods.flowmm.settings import FlowMMTrainSettings
+from flowllm.methods.flowmm.velocity import OpenCrystalVelocity
+from flowllm.training.device import resolve_device
+
+
+def train_task(
+    task: Task,
+    training: CrystalBatch,
+    held_out: CrystalBatch,
+    base: SimpleBase,
+    settings: FlowMMTrainSettings,
+    out: Path,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> OpenCrystalVelocity:
+    """Train the network of one task, or go on where an earlier run stopped.
+
+    Under `out`: `checkpoints/` (the last two) and `log.jsonl` (`training.log`; a part of the loss
+    of 1 is the variance of its target).
+
+    Args:
+        task: structure prediction or generation.
+        training: crystals to learn from.
+        held_out: other crystals, for validation.
+        base: where paths begin; the prior of sampling.
+        settings: of the training.
+        out: folder of this task.
+        device: where to train.
+        progress: called with (steps done, steps in all).
+
+    Returns:
+        The moving average of the weights.
+
+    Raises:
+        InputError: a crystal has a species that FlowMM does not know.
+        FloatingPointError: the loss is no longer finite.
+    """
+    place, seed = resolve_device(device), settings.seed
+    config = replace(settings.network, draws_species=task == DNG)
+    statistics = base_statistics(training, base, config.cell_map)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        matcher = FlowMMMatcher(config, statistics, settings)
+    data = BaseBatches(
+        training, base, config.cell_map, config.draws_species, settings.batch_size,
+        settings.epochs, seed,
+    )  # fmt: skip
+    validation = HeldOutCrystals(held_out[: settings.validation_rows], data)
+    average = optimise(matcher, data, data.per_epoch, validation, settings, out, place, progress)
+    return average.velocity
