@@ -37,7 +37,9 @@ class Stream(Enum):
     REGROUP = ("crystal", 8, COUNTER)  # draw
     TEMPLATE = ("crystal", 10)
     RANKED = ("crystal", 9)
-    BITS = ("crystal", 11)
+    DIFFUSION = ("crystal", 12)
+    ASTRAY = ("crystal", 11, COUNTER)  # draw
+    BITS = ("crystal", 13)
     LATENT = ("crystal", 20)
     DECODED = ("crystal", 21)
     LANGEVIN = ("crystal", 22)
@@ -67,7 +69,9 @@ class Stream(Enum):
     @property
     def is_of_seeds(self) -> bool:
         """Whether new seeds come from it (`child_seed`), not random numbers (`generator`)."""
-        return self in (Stream.CANDIDATE, Stream.CRYSTAL, Stream.REGROUP, Stream.SAMPLE)
+        return self in (
+            Stream.CANDIDATE, Stream.CRYSTAL, Stream.REGROUP, Stream.SAMPLE, Stream.ASTRAY,
+        )  # fmt: skip
 
     @property
     def owner(self) -> str:

@@ -15,9 +15,10 @@ CSPNet of DiffCSP with the changes of FlowMM:
 Species that are given (CSP) come through an embedding; species that move (DNG) through a linear map
 of their seven analog bits, and each node returns the velocity of its bits.
 
-Layers are those of `flowllm.networks.cspnet`, with the mean over the other atoms. The network is
-smaller than FlowMM's (hidden 512, six layers) by default; self-conditioning, which is off in
-FlowMM's shipped settings, is left out.
+Layers are those of `flowllm.networks.cspnet`, with the mean over the other atoms and with time as
+an input of each. By default the network is smaller than FlowMM's (hidden 512, six layers) and has
+Gaussians of the distance to the nearest image beside the sinusoids and angles, which FlowMM's has
+not. Self-conditioning, which is off in FlowMM's shipped settings, is left out.
 `flowllm.networks.flowmm_pyg` is the same network in plain message passing.
 """
 

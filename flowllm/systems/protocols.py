@@ -198,6 +198,15 @@ class Limitable(Protocol):
 
 
 @runtime_checkable
+class Sizing(Protocol):
+    """What a prior may add that chooses the number of atoms by itself for some conditions."""
+
+    def chooses_size(self, asked: Conditions) -> bool:
+        """Whether it does so for these conditions, which leave the number open."""
+        ...
+
+
+@runtime_checkable
 class Counted(Protocol):
     """What a part may add so that `flowllm bench` can say what its network is called for."""
 

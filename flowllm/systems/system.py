@@ -24,7 +24,7 @@ from flowllm.systems import checks, recipes
 from flowllm.systems.decoding_figures import count_decoding
 from flowllm.systems.events import Asked, Event, Refined, Refining
 from flowllm.systems.generation import Generation, Stage
-from flowllm.systems.protocols import Limitable, Prior, Prompted, Refiner
+from flowllm.systems.protocols import Limitable, Prior, Prompted, Refiner, Sizing
 from flowllm.systems.record import (
     DEFAULT_MODEL,
     SYSTEM_FILE,
@@ -191,6 +191,9 @@ class FlowLLM:
         """What is asked of crystal `index` of a run."""
         if request.prompts:
             return read_prompt(request.prompts[index % len(request.prompts)])
+        known, prior = request.conditions, self.prior
+        if known.num_atoms is None and isinstance(prior, Sizing) and prior.chooses_size(known):
+            return known
         return request.of_crystal(index, seed, self.num_atoms_histogram, self.training)
 
     def prompt(self, asked: Conditions) -> str:

@@ -17,6 +17,7 @@ from flowllm.methods.base.frames import FrameArrays, kept_steps
 from flowllm.methods.base.tasks import DNG, TASKS, Task, rows_by_task
 from flowllm.methods.flow.ode import EVALUATIONS, integrate
 from flowllm.methods.flowmm.batches import check_species
+from flowllm.methods.flowmm.cells import with_volume
 from flowllm.methods.flowmm.files import load_velocity, save_velocity
 from flowllm.methods.flowmm.path import anti_annealed
 from flowllm.methods.flowmm.settings import FlowMMSettings
@@ -38,7 +39,8 @@ class FlowMMRefiner:
     Open species begin as standard normal bits, which depend on a crystal's seed alone; all else is
     deterministic. At every frame after the first a species is what the signs of its bits say. Bits
     of an index from 100 to 127 stand for no element and leave the species open (0), at the end too:
-    such a crystal has no valid composition, and an evaluation counts it as unreadable.
+    such a crystal has no valid composition, and an evaluation counts it as unreadable. Angles that
+    span no volume together are moved until they span 0.05 Å^3, which counts as invalid, too.
 
     Args:
         networks: task -> network with its statistics.
@@ -150,14 +152,14 @@ class FlowMMRefiner:
             watch.step()
             if step not in wanted:
                 return
-            cell = network.cell_map.from_flat(x.cell.cpu().double())
+            cell = [part.numpy() for part in network.cell_map.from_flat(x.cell.cpu().double())]
             numbers = to_species(x.bits.cpu()) if task == DNG else species
             kept.append(
                 crystals.replace(
                     atomic_numbers=numbers[mask].numpy(),
                     frac_coords=x.coords.cpu().double()[mask].numpy(),
-                    lengths=cell[0].numpy(),
-                    angles=cell[1].numpy(),
+                    lengths=cell[0],
+                    angles=with_volume(*cell),
                 )
             )
 

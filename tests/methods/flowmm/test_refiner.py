@@ -7,15 +7,18 @@ import pytest
 import torch
 
 from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import cell_volumes
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.manifolds import OpenCrystalState
 from flowllm.manifolds.analog_bits import to_bits
 from flowllm.methods.flow.statistics import FlowStatistics
+from flowllm.methods.flowmm.cells import with_volume
 from flowllm.methods.flowmm.path import OpenGeodesicPath, anti_annealed
 from flowllm.methods.flowmm.refiner import FlowMMRefiner
 from flowllm.methods.flowmm.settings import FlowMMSettings
 from flowllm.methods.flowmm.velocity import OpenCrystalVelocity
+from flowllm.metrics.validity import structural_validity
 from flowllm.systems.testing import check_refiner
 from tests.methods.flowmm.conftest import TINY, random_network
 
@@ -109,6 +112,19 @@ def test_at_most_a_hundred_frames_are_kept(crystals, networks, base):
     start = drawn(base, crystals[:2], False)
     path = FlowMMRefiner(networks).refine(start, FlowMMSettings(steps=150, record=True))
     assert len(path) == 100
+
+
+def test_angles_that_span_no_volume_become_a_cell_that_counts_as_invalid():
+    lengths = np.array([[4.0, 5.0, 6.0], [4.0, 5.0, 6.0], [3.0, 3.0, 3.0]])
+    angles = np.array([[120.1, 120.1, 120.1], [59.9, 59.9, 120.1], [90.0, 91.0, 100.0]])
+    assert cell_volumes(lengths, angles)[:2].tolist() == [0, 0]
+    found = with_volume(lengths, angles)
+    assert np.array_equal(found[2], angles[2])
+    assert cell_volumes(lengths, found)[:2] == pytest.approx(0.05)
+    crystals = CrystalBatch(
+        np.full(3, 11), np.zeros((3, 3)), lengths, found, np.ones(3), np.arange(3).astype(str)
+    )
+    assert structural_validity(crystals, self_images=False).tolist() == [False, False, True]
 
 
 # ---- what cannot be done -------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def test_elements_are_exchanged_as_often_as_the_templates_have_them(templates):
     before, after = np.zeros(119), np.zeros(119)
     for row in np.tile(np.arange(len(table)), 4).tolist():
         before[list(table.counts(row))] += 1
-        after[list(templates.exchange.composition(row, 0.3, rng))] += 1
+        after[list(templates.open.exchange.composition(row, 0.3, rng))] += 1
     rare = np.zeros(119, bool)
     rare[57:72] = True
     assert after[rare].sum() == pytest.approx(before[rare].sum(), rel=0.15)
@@ -104,7 +104,7 @@ def test_cold_exchanges_stay_with_the_likest_elements(templates):
         distances = []
         for row in range(0, len(table), 5):
             own = table.counts(row)
-            new = templates.exchange.composition(row, temperature, rng)
+            new = templates.open.exchange.composition(row, temperature, rng)
             assert sorted(new.values()) == sorted(own.values())
             assert new != own
             for z, count in new.items():
@@ -229,7 +229,7 @@ def test_a_prompt_that_leaves_the_composition_open_is_met_as_the_same_conditions
 
 def test_proposals_are_distinct_and_hold_the_text_of_the_model(ranked):
     asked = [ROCKSALT, Conditions(composition={"Sr": 1, "Ti": 1, "O": 3})]
-    for own in ranked.propose(asked, RankedSettings(), [3, 4]):
+    for own in ranked.proposer.propose(asked, RankedSettings(), [3, 4]):
         structures = [proposal.structure for proposal in own]
         assert len(set(structures)) == len(structures)
         assert any(not proposal.written for proposal in own)
@@ -248,7 +248,7 @@ def test_tries_go_down_the_ranking_and_never_repeat(ranked):
 
 
 def test_the_weight_of_the_likelihood_decides(ranked):
-    proposals = ranked.propose([ROCKSALT], RankedSettings(candidates=20), [0])
+    proposals = ranked.proposer.propose([ROCKSALT], RankedSettings(candidates=20), [0])
     scores = {w: ranked.scores([ROCKSALT], proposals, RankedSettings(likelihood=w))[0]
               for w in (0.0, 1.0, 2.0)}  # fmt: skip
     np.testing.assert_allclose(scores[2.0] - scores[1.0], scores[1.0] - scores[0.0], rtol=1e-9)
