@@ -21,6 +21,7 @@ from flowllm.runs.identity import weights_digest
 from flowllm.runs.json_object import JsonObject
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.training.device import resolve_device
+from flowllm.training.side_by_side import side_by_side
 
 FORMAT = "flowllm-equivariant"
 NOT_FINITE = "the flow's moves are not finite: its weights are damaged or were never trained"
@@ -53,7 +54,6 @@ class EquivariantRefiner:
         """The size of the network."""
         return self.network.config
 
-    @torch.inference_mode()
     def refine(
         self,
         crystals: CrystalBatch,
@@ -68,7 +68,7 @@ class EquivariantRefiner:
             crystals: B crystals in any setting.
             settings: how many steps.
             seeds: unused; part of the refiner protocol.
-            watch: its step comes at the start and after each step of each batch.
+            watch: its step comes at the start and after each step of each batch, in any order.
             start: the time in [0, 1) at which the crystals enter; the steps divide the rest.
 
         Raises:
@@ -81,10 +81,14 @@ class EquivariantRefiner:
         coords = np.zeros((len(frames), len(crystals.frac_coords), 3))
         lengths, angles = (np.zeros((len(frames), len(crystals), 3)) for _ in range(2))
         order = np.argsort(crystals.num_atoms, kind="stable")
-        for first in range(0, len(order), settings.batch_size):
-            chosen = order[first : first + settings.batch_size]
+        size, steps = settings.batch_size, settings.steps
+        batches = [order[first : first + size] for first in range(0, len(order), size)]
+        found = side_by_side(
+            lambda chosen: self._follow(crystals[chosen], steps, frames, watch, start),
+            batches, self.device,
+        )  # fmt: skip
+        for chosen, parts in zip(batches, found, strict=True):
             atoms = concatenated_ranges(crystals.offsets[chosen], crystals.num_atoms[chosen])
-            parts = self._follow(crystals[chosen], settings.steps, frames, watch, start)
             coords[:, atoms], lengths[:, chosen], angles[:, chosen] = parts
             watch.finished(len(chosen))
         coords[0], lengths[0], angles[0] = crystals.frac_coords, crystals.lengths, crystals.angles
@@ -103,6 +107,7 @@ class EquivariantRefiner:
             name = crystals.ids[crystals.crystal_of_atom[foreign[0]]]
             raise InputError(f"{name}: the flow knows no species {numbers[foreign[0]]}")
 
+    @torch.inference_mode()
     def _follow(
         self,
         crystals: CrystalBatch,
