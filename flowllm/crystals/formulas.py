@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 
-class Formula(NamedTuple):
+class WrittenFormula(NamedTuple):
     """How a composition is written.
 
     Attributes:
@@ -21,10 +21,10 @@ class Formula(NamedTuple):
 
 
 @lru_cache(maxsize=65536)
-def formula_of(composition: tuple[tuple[str, int], ...]) -> Formula:
+def formula_of(composition: tuple[tuple[str, int], ...]) -> WrittenFormula:
     """The formula of (element, atoms in the cell)."""
     from pymatgen.core import Composition
 
     found = Composition(dict(composition))
     reduced, units = found.get_reduced_formula_and_factor()
-    return Formula(reduced, found.formula, int(units))
+    return WrittenFormula(reduced, found.formula, int(units))
