@@ -37,6 +37,11 @@ class Stream(Enum):
     REGROUP = ("crystal", 8, COUNTER)  # draw
     TEMPLATE = ("crystal", 10)
     RANKED = ("crystal", 9)
+    ASTRAY = ("crystal", 11, COUNTER)  # draw
+    BITS = ("crystal", 13)
+    LATENT = ("crystal", 20)
+    DECODED = ("crystal", 21)
+    LANGEVIN = ("crystal", 22)
 
     CRYSTAL = ("generation", COUNTER, COUNTER)  # crystal, attempt
     CELL = ("generation", COUNTER, 2)  # crystal
@@ -63,7 +68,9 @@ class Stream(Enum):
     @property
     def is_of_seeds(self) -> bool:
         """Whether new seeds come from it (`child_seed`), not random numbers (`generator`)."""
-        return self in (Stream.CANDIDATE, Stream.CRYSTAL, Stream.REGROUP, Stream.SAMPLE)
+        return self in (
+            Stream.CANDIDATE, Stream.CRYSTAL, Stream.REGROUP, Stream.SAMPLE, Stream.ASTRAY,
+        )  # fmt: skip
 
     @property
     def owner(self) -> str:

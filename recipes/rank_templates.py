@@ -41,7 +41,7 @@ def main() -> None:
     truth = truth[np.sort(np.random.default_rng(1).permutation(len(truth))[: chosen.rows])]
     asked = [Conditions(composition=composition) for composition in truth.compositions]
     settings = RankedSettings(candidates=CANDIDATES, same_formula=False, likelihood=0.0)
-    proposals = prior.propose(asked, settings, range(len(asked)))
+    proposals = prior.proposer.propose(asked, settings, range(len(asked)))
     votes = [np.array([each.log_share for each in own]) for own in proposals]
     whole = prior.scores(asked, proposals, RankedSettings(likelihood=1.0))
     rms = [_rms(own, truth[k]) for k, own in enumerate(proposals)]

@@ -167,8 +167,10 @@ def writes_freely(model: str) -> bool:
     from flowllm.systems.record import SystemRecord, find_model
 
     folder = find_model(model)
-    prior = SystemRecord.read(folder).parts["prior"]
-    return prior.kind == "language-model" and is_large(folder / prior.folder)
+    record = SystemRecord.read(folder)
+    return record.parts["prior"].kind == "language-model" and is_large(
+        record.place("prior", folder)
+    )
 
 
 def load_system(model: str, device: str) -> FlowLLM:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from flowllm.conditions.formula import too_large
@@ -21,6 +21,8 @@ class CompositionRule:
         num_atoms: the text has exactly this many atoms; None allows up to `max_atoms`.
         pool: elements to choose from where neither compositions nor elements are given; None allows
             all.
+        space_group: one that must have sites for the composition, where it has them for any that
+            the rule allows; None allows compositions of any.
 
     Raises:
         InputError: no composition satisfies the rule.
@@ -31,6 +33,7 @@ class CompositionRule:
     elements: tuple[str, ...] | None = None
     num_atoms: int | None = None
     pool: tuple[str, ...] | None = None
+    space_group: int | None = None
 
     def __post_init__(self) -> None:
         if self.elements is not None:
@@ -69,7 +72,12 @@ class CompositionRule:
         """The same with up to as many atoms as are asked for."""
         if self.num_atoms is None or self.compositions is not None:
             return self
-        return CompositionRule(self.num_atoms, elements=self.elements, pool=self.pool)
+        return replace(self, max_atoms=self.num_atoms, num_atoms=None)
+
+    @property
+    def sizes(self) -> range:
+        """Numbers of atoms that an open composition may have."""
+        return range(self.num_atoms or 1, self.largest + 1)
 
     @property
     def largest(self) -> int:

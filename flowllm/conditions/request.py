@@ -151,7 +151,11 @@ class Request(Conditions):
         raise InputError(too_large(f"space group {self.space_group} has no smaller cells", most))
 
     def _cells(self, max_atoms: int) -> tuple[dict[str, int], ...]:
-        """The compositions that a formula, or the composition itself, leaves."""
+        """The compositions that a formula, or the composition itself, leaves.
+
+        With a space group those that can have exactly it, if there are any: those of other
+        multiples of a formula would all have a higher symmetry.
+        """
         if self.composition is not None:
             return (dict(self.composition),)
         assert self.formula is not None
@@ -160,7 +164,12 @@ class Request(Conditions):
         cells = rule.compositions or ()
         if self.space_group is None:
             return cells
-        return tuple(cell for cell in cells if has_sites(self.space_group, cell.values()))
+        from flowllm.symmetry.arrangements import can_have  # it needs spglib, the rest does not
+
+        group = self.space_group
+        fitting = tuple(cell for cell in cells if has_sites(group, cell.values()))
+        exact = tuple(cell for cell in fitting if can_have(group, tuple(sorted(cell.values()))))
+        return exact or fitting
 
 
 def _drawn(weights: np.ndarray, index: int, seed: int) -> int:

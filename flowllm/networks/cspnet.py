@@ -14,6 +14,8 @@ remain. The cell's velocity comes from the mean of the nodes and the cell's own 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -29,10 +31,34 @@ from flowllm.networks.features import (
 from flowllm.networks.settings import VelocityConfig
 
 
+class LayerSizes(Protocol):
+    """What a layer needs to know of a network's configuration."""
+
+    @property
+    def hidden(self) -> int:
+        """Width of node states."""
+        ...
+
+    @property
+    def time_dim(self) -> int:
+        """Width of the embedding of time."""
+        ...
+
+    @property
+    def edge_features(self) -> int:
+        """Number of features of a pair of atoms."""
+        ...
+
+    @property
+    def cell_inputs(self) -> int:
+        """Number of features of a cell."""
+        ...
+
+
 class VelocityLayer(nn.Module):
     """One round of messages; see the module's docstring for the equation."""
 
-    def __init__(self, config: VelocityConfig) -> None:
+    def __init__(self, config: LayerSizes) -> None:
         super().__init__()
         width = config.hidden
         self.norm = nn.LayerNorm(width)
@@ -58,13 +84,15 @@ class VelocityLayer(nn.Module):
             edges: (B, S, S, F) features of pairs.
             cell: (B, C) features of cells.
             time: (B, T) embedding of time.
-            share: (B, S) one over the number of atoms, 0 on padding.
+            share: (B, S) one over the number of atoms, 0 on padding; or (B, S, S), the weights of
+                the messages that each atom i gets from atoms j.
         """
         at_i, at_j, own = self.nodes(self.norm(h)).chunk(3, dim=-1)
         hidden = self.edges(edges)
         hidden.add_((at_i + self.cell(cell)[:, None])[:, :, None]).add_(at_j[:, None])
         hidden = functional.silu(hidden, inplace=not torch.is_grad_enabled())
-        mean = torch.matmul(share[:, None, None, :], hidden).squeeze(2)
+        weights = share[:, None, None] if share.ndim == 2 else share[:, :, None]
+        mean = torch.matmul(weights, hidden).squeeze(2)
         node = self.message(mean) + own + self.time(time)[:, None]
         return h + self.update(functional.silu(node))
 

@@ -51,6 +51,29 @@ def has_sites(number: int, counts: Iterable[int]) -> bool:
 
 
 @lru_cache(maxsize=65536)
+def can_be_completed(number: int, counts: Counts, elements: int | None, sizes: range) -> bool:
+    """Whether a primitive cell that holds some elements already can hold others besides.
+
+    Args:
+        number: of the space group.
+        counts: atoms of each element so far, in rising order.
+        elements: how many there shall be in the end; None for any number.
+        sizes: numbers of atoms that the whole cell may have.
+    """
+    total = sum(counts)
+    if total >= sizes.stop or not has_sites(number, counts):
+        return False
+    if elements in (None, len(counts)) and total in sizes and counts:
+        return True
+    if len(counts) == elements:
+        return False
+    return any(
+        can_be_completed(number, tuple(sorted((*counts, atoms))), elements, sizes)
+        for atoms in range(1, sizes.stop - total)
+    )
+
+
+@lru_cache(maxsize=65536)
 def groups_with_sites(counts: Counts) -> tuple[int, ...]:
     """The space groups whose primitive cells can hold these numbers of atoms of each element.
 

@@ -164,6 +164,7 @@ class Refiner(Part, Protocol):
             crystals: B crystals of a prior or of any other origin.
             settings: an instance of `Settings`.
             seeds: B seeds, whole numbers of at least 0; a deterministic refiner passes over them.
+                Crystals of the system's own prior come with the seeds that they were drawn with.
             watch: as for a prior.
             start: the time in [0, 1) at which the crystals enter, 0 at the prior and 1 at the data.
 
@@ -193,6 +194,15 @@ class Limitable(Protocol):
 
     def limited_to(self, elements: Iterable[str]) -> Any:
         """The same prior, which draws no other elements where it is not asked for them."""
+        ...
+
+
+@runtime_checkable
+class Sizing(Protocol):
+    """What a prior may add that chooses the number of atoms by itself for some conditions."""
+
+    def chooses_size(self, asked: Conditions) -> bool:
+        """Whether it does so for these conditions, which leave the number open."""
         ...
 
 

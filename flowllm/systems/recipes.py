@@ -73,6 +73,18 @@ SYSTEMS: dict[str, Recipe] = {
         "equivariant",
         "crystals",
     ),
+    "flowmm": Recipe(
+        "FlowMM: a flow from random positions, cells and species to crystals",
+        "flowmm-base",
+        "flowmm",
+        "crystals",
+    ),
+    "cdvae": Recipe(
+        "CDVAE: crystals decoded from latent vectors, their atoms moved by Langevin dynamics",
+        "cdvae",
+        "cdvae",
+        "crystals",
+    ),
 }
 """Name -> recipe; other packages add theirs."""
 

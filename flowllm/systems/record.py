@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from flowllm.conditions.ranges import TrainingRanges
 from flowllm.errors import InputError
 from flowllm.runs.files import atomic_write
 from flowllm.runs.json_object import JsonObject
+from flowllm.systems.recipes import name_of
 
 SYSTEM_FILE = "system.json"
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
@@ -28,10 +30,12 @@ class PartRecord:
     Attributes:
         kind: its name in `flowllm.systems.registry`.
         folder: where it lies in the system's folder.
+        model: name of another model that ships with the package, in whose folder it lies instead.
     """
 
     kind: str
     folder: str
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,16 @@ class SystemRecord:
     training: TrainingRanges | None = None
     recipe: str = ""
     start: float = 0.0
+
+    def place(self, role: str, folder: Path) -> Path:
+        """The folder of a part.
+
+        Args:
+            role: "prior" or "refiner".
+            folder: of the system.
+        """
+        part = self.parts[role]
+        return (PRETRAINED / part.model if part.model else folder) / part.folder
 
     @classmethod
     def read(cls, folder: Path) -> SystemRecord:
@@ -74,7 +88,7 @@ class SystemRecord:
             parts,
             record.numbers("num_atoms_histogram"),
             ranges,
-            record.text("recipe", ""),
+            record.text("recipe", "") or _recipe_of(parts),
             record.number("start", 0.0),
         )
 
@@ -84,7 +98,7 @@ class SystemRecord:
             "version": VERSION,
             "recipe": self.recipe,
             "parts": {
-                role: {"kind": part.kind, "folder": part.folder}
+                role: {name: value for name, value in asdict(part).items() if value}
                 for role, part in self.parts.items()
             },
             "start": self.start,
@@ -107,7 +121,11 @@ def first_version(content: Mapping[str, Any]) -> dict[str, PartRecord]:
 
 
 def find_model(name: str | Path) -> Path:
-    """The folder of a model, given as a path or as the name of one that ships with the package.
+    """The folder of a model.
+
+    Args:
+        name: its path, the name of one that ships with the package, or the name of the recipe by
+            which one of those was made, as in "flowllm".
 
     Raises:
         InputError: there is none.
@@ -115,11 +133,28 @@ def find_model(name: str | Path) -> Path:
     for folder in (Path(name), PRETRAINED / str(name)):
         if (folder / SYSTEM_FILE).is_file():
             return folder
-    shipped = sorted(p.parent.name for p in PRETRAINED.glob(f"*/{SYSTEM_FILE}"))
+    shipped = shipped_models()
+    for model, made_by in shipped.items():
+        if made_by == str(name):
+            return PRETRAINED / model
+    names = ", ".join(f"{model} ({made_by})" for model, made_by in shipped.items())
     raise InputError(
         f"{name} is no model: no folder of that name with a {SYSTEM_FILE}; "
-        f"with the package comes {', '.join(shipped) or 'none'}"
+        f"with the package comes {names or 'none'}"
     )
+
+
+@lru_cache
+def shipped_models() -> dict[str, str]:
+    """Model that ships with the package -> the recipe by which it was made."""
+    folders = sorted(path.parent for path in PRETRAINED.glob(f"*/{SYSTEM_FILE}"))
+    return {folder.name: SystemRecord.read(folder).recipe for folder in folders}
+
+
+def _recipe_of(parts: Mapping[str, PartRecord]) -> str:
+    """The name of the recipe with these kinds of parts; the first version did not write it."""
+    refiner = parts.get("refiner")
+    return name_of(parts["prior"].kind, None if refiner is None else refiner.kind)
 
 
 def _parts(record: JsonObject) -> dict[str, PartRecord]:
@@ -131,7 +166,11 @@ def _parts(record: JsonObject) -> dict[str, PartRecord]:
         folder = Path(part.text("folder"))
         if folder.is_absolute() or ".." in folder.parts:
             raise InputError(f"{record.where}: {folder} lies outside the system's folder")
-        parts[role] = PartRecord(part.text("kind"), part.text("folder"))
+        model = part.text("model", "")
+        known = Path(model).name == model and (PRETRAINED / model / SYSTEM_FILE).is_file()
+        if model and not known:
+            raise InputError(f"{record.where}: {model} is no model that ships with the package")
+        parts[role] = PartRecord(part.text("kind"), part.text("folder"), model)
     if "prior" not in parts or set(parts) - set(ROLES):
         raise InputError(
             f"{record.where}: a system has a prior and at most a refiner, not {sorted(parts)}"

@@ -41,6 +41,9 @@ LM_SETTINGS = "flowllm.methods.language_model.settings:SamplingSettings"
 LM_TRAINING = "flowllm.workflows.train.settings:LanguageModelSettings"
 BASE = "flowllm.methods.base.prior:BasePrior"
 BASE_TRAINING = "flowllm.workflows.train.base:train_base"
+OPEN = "flowllm.methods.base.open_species:OpenPrior"
+OPEN_SETTINGS = "flowllm.methods.base.open_settings:OpenSettings"
+OPEN_TRAINING = "flowllm.workflows.train.base:fit_open"
 PRIORS: dict[str, Kind] = {
     "language-model": Kind(
         "species and positions written by the language model",
@@ -69,6 +72,25 @@ PRIORS: dict[str, Kind] = {
         LM_SETTINGS,
         BASE_TRAINING,
     ),
+    "flowmm-base": Kind(
+        "species left open, positions from FlowMM's simple base",
+        OPEN,
+        OPEN_SETTINGS,
+        OPEN_TRAINING,
+    ),
+    "diffcsp-base": Kind(
+        "species left open, positions and cells as at the end of DiffCSP's diffusion",
+        OPEN,
+        OPEN_SETTINGS,
+        OPEN_TRAINING,
+    ),
+    "cdvae": Kind(
+        "numbers of atoms, cells and species decoded from latent vectors, positions at random",
+        "flowllm.methods.cdvae.prior:CDVAEPrior",
+        "flowllm.methods.cdvae.settings:CDVAEPriorSettings",
+        "flowllm.workflows.train.cdvae:train_prior",
+        "flowllm.methods.cdvae.settings:CDVAETrainSettings",
+    ),
     "templates": Kind(
         "nearest training crystals with their elements exchanged, without a network",
         "flowllm.methods.templates.prior:TemplatePrior",
@@ -80,7 +102,7 @@ PRIORS: dict[str, Kind] = {
         "flowllm.methods.templates.ranked:RankedPrior",
         "flowllm.methods.templates.settings:RankedSettings",
         "flowllm.workflows.train.templates:train_ranked",
-        LM_TRAINING,
+        "flowllm.workflows.train.settings:SymmetricTextSettings",
     ),
 }
 """Kind -> prior, in the order of the ablation's table."""
@@ -98,6 +120,19 @@ REFINERS: dict[str, Kind] = {
         "flowllm.methods.equivariant.settings:EquivariantSettings",
         "flowllm.workflows.train.equivariant:train_refiner",
         "flowllm.methods.equivariant.settings:EquivariantTrainSettings",
+    ),
+    "flowmm": Kind(
+        "FlowMM: Riemannian flow matching from a simple base, species drawn or given",
+        "flowllm.methods.flowmm.refiner:FlowMMRefiner",
+        "flowllm.methods.flowmm.settings:FlowMMSettings",
+        "flowllm.workflows.train.flowmm:train_refiner",
+        "flowllm.methods.flowmm.settings:FlowMMTrainSettings",
+    ),
+    "cdvae": Kind(
+        "Langevin dynamics of atoms, conditioned on a latent vector",
+        "flowllm.methods.cdvae.refiner:CDVAERefiner",
+        "flowllm.methods.cdvae.settings:CDVAESettings",
+        "flowllm.workflows.train.cdvae:take_refiner",
     ),
 }
 """Kind -> refiner."""

@@ -53,6 +53,21 @@ class Rename:
         self.watch.event(event)
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """What rejection sampling gives.
+
+    Attributes:
+        crystals: B crystals.
+        rejected: how many samples were rejected.
+        seeds: (B,) of the attempts that were accepted; a refiner is given them, too.
+    """
+
+    crystals: CrystalBatch
+    rejected: int
+    seeds: list[int]
+
+
 def draw(
     prior: Prior,
     indices: Sequence[int],
@@ -60,7 +75,7 @@ def draw(
     seed: int,
     settings: Any,
     watch: Watch = UNWATCHED,
-) -> tuple[CrystalBatch, int]:
+) -> Accepted:
     """One accepted crystal for each of P conditions; what a prior rejects is drawn again.
 
     Args:
@@ -72,12 +87,13 @@ def draw(
         watch: told of every event, and of each crystal once it is accepted.
 
     Returns:
-        The crystals in the order of the conditions, and how many samples were rejected.
+        The crystals in the order of the conditions.
 
     Raises:
         InputError: no crystal in `MAX_TRIES` attempts for some conditions.
     """
     accepted: dict[int, CrystalBatch] = {}
+    accepted_seeds: dict[int, int] = {}
     waiting, rejected, total = list(range(len(asked))), 0, len(asked)
     count = _Count(watch, total)
     for attempt in range(MAX_TRIES):
@@ -93,6 +109,7 @@ def draw(
         for crystal in batch:
             place = _position(str(crystal.ids[0]), len(waiting))
             accepted[waiting[place]] = crystal
+            accepted_seeds[waiting[place]] = seeds[place]
             if watch.on_event is not None and place not in rename.drawn:
                 rename(Drawn(place, attempt, "", crystal))
         rejected += len(waiting) - len(batch)
@@ -103,7 +120,8 @@ def draw(
         prompt = prompt_of(asked[waiting[0]]).strip()
         raise InputError(f"no crystal in {MAX_TRIES} tries for the prompt {prompt!r}")
     crystals = CrystalBatch.concatenate(accepted[place] for place in range(total))
-    return crystals.replace(ids=np.array([crystal_id(index) for index in indices])), rejected
+    named = crystals.replace(ids=np.array([crystal_id(index) for index in indices]))
+    return Accepted(named, rejected, [accepted_seeds[place] for place in range(total)])
 
 
 class _Count:

@@ -24,7 +24,7 @@ from flowllm.systems import checks, recipes
 from flowllm.systems.decoding_figures import count_decoding
 from flowllm.systems.events import Asked, Event, Refined, Refining
 from flowllm.systems.generation import Generation, Stage
-from flowllm.systems.protocols import Limitable, Prior, Prompted, Refiner
+from flowllm.systems.protocols import Limitable, Prior, Prompted, Refiner, Sizing
 from flowllm.systems.record import (
     DEFAULT_MODEL,
     SYSTEM_FILE,
@@ -98,9 +98,10 @@ class FlowLLM:
         refiner = None
         if "refiner" in record.parts:
             part = record.parts["refiner"]
-            refiner = part_class(refiner_kind(part.kind)).load(folder / part.folder, device)
+            place = record.place("refiner", folder)
+            refiner = part_class(refiner_kind(part.kind)).load(place, device)
         part = record.parts["prior"]
-        prior = part_class(prior_kind(part.kind)).load(folder / part.folder, device)
+        prior = part_class(prior_kind(part.kind)).load(record.place("prior", folder), device)
         called = Path(os.path.realpath(folder)).name
         try:
             return cls(
@@ -190,6 +191,9 @@ class FlowLLM:
         """What is asked of crystal `index` of a run."""
         if request.prompts:
             return read_prompt(request.prompts[index % len(request.prompts)])
+        known, prior = request.conditions, self.prior
+        if known.num_atoms is None and isinstance(prior, Sizing) and prior.chooses_size(known):
+            return known
         return request.of_crystal(index, seed, self.num_atoms_histogram, self.training)
 
     def prompt(self, asked: Conditions) -> str:
@@ -239,10 +243,13 @@ class FlowLLM:
         began = time.perf_counter()
         with count_decoding() as decoding:
             counted = _counting(watch, progress, self.prior.label, len(asked))
-            prior, rejected = draw(self.prior, indices, asked, seed, settings, counted)
+            found = draw(self.prior, indices, asked, seed, settings, counted)
+        prior = found.crystals
         drawn = time.perf_counter()
-        stages = [Stage(self.prior.label, len(prior), rejected, drawn - began)]
-        trajectory = self.refine(prior, refinement, progress, watch, start=self.start)
+        stages = [Stage(self.prior.label, len(prior), found.rejected, drawn - began)]
+        trajectory = self.refine(
+            prior, refinement, progress, watch, seeds=found.seeds, start=self.start
+        )
         if self.refiner is not None:
             seconds = time.perf_counter() - drawn
             stages.append(Stage(self.refiner.label, len(prior), 0, seconds))
@@ -266,7 +273,8 @@ class FlowLLM:
             settings: an instance of the refiner's `Settings`.
             progress: callback.
             watch: told of events, and asked whether to stop.
-            seeds: B seeds; default 0, 1, 2, …
+            seeds: B seeds; default 0, 1, 2, … What was drawn by this system's prior is refined with
+                the seeds of the accepted attempts.
             start: the time at which they enter.
         """
         if self.refiner is None:
@@ -330,10 +338,13 @@ class FlowLLM:
                 for index, conditions in enumerate(asked):
                     push(Asked(index, conditions, self.prompt(conditions)))
                 watch.step()
-                prior, _ = draw(self.prior, range(count), asked, seed, settings, watch)
+                found = draw(self.prior, range(count), asked, seed, settings, watch)
+                prior = found.crystals
                 push(Refining(len(prior)))
                 watch.step()
-                trajectory = self.refine(prior, refinement, watch=watch, start=self.start)
+                trajectory = self.refine(
+                    prior, refinement, watch=watch, seeds=found.seeds, start=self.start
+                )
             except Stopped:
                 return
             for index, crystal in enumerate(prior):

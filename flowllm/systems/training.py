@@ -24,6 +24,8 @@ class TrainingTask:
             trained on crystals alone.
         device: "auto", "cpu", "cuda" or "mps".
         overwrite: replace another run in `out`.
+        prior: folder of the trained prior, for a refiner that shares something with it; None where
+            the prior itself is trained.
         progress: called with (steps done, steps in all).
     """
 
@@ -35,6 +37,7 @@ class TrainingTask:
     device: str = "auto"
     overwrite: bool = False
     progress: Callable[[int, int], None] | None = None
+    prior: Path | None = None
 
 
 class Training(Protocol):

@@ -8,11 +8,12 @@ says which tokens may come next, as the state of a format does for the crystal's
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
 from flowllm.conditions.composition_rule import CompositionRule
-from flowllm.symmetry.filling import groups_with_sites
+from flowllm.symmetry.filling import can_be_completed, groups_with_sites, has_sites
 from flowllm.text.decoding_state import DecodingState
 from flowllm.text.token_table import SPACE_GROUPS, PromptTable
 
@@ -64,7 +65,7 @@ class CompositionState:
     def _in_paths(self) -> tuple[list[int], bool]:
         """Ranks, or counts, by which one of the rule's compositions goes on."""
         place, before = len(self.parts), tuple(self.parts)
-        paths = [path for path in self.rule.paths if path[:place] == before]
+        paths = [path for path in self._fitting_paths if path[:place] == before]
         longer = [path for path in paths if len(path) > place]
         if self.rank is not None:
             return sorted({p[place][1] for p in longer if p[place][0] == self.rank}), False
@@ -85,9 +86,28 @@ class CompositionState:
         if self.rank is not None:
             most = left - must_follow
             # the last element of all takes what is left of a number of atoms that is asked for
-            return list(range(most if exact and not following else 1, most + 1)), False
+            counts = list(range(most if exact and not following else 1, most + 1))
+            return [count for count in counts if self._has_sites_for(count)] or counts, False
         may_end = bool(self.parts) and not must_follow and not (exact and left)
+        if may_end and not any(map(self._has_sites_for, range(1, left + 1))):
+            return [], True
         return following if left else [], may_end
+
+    @cached_property
+    def _fitting_paths(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """The rule's compositions, of those that its space group has sites for if there are any."""
+        group, paths = self.rule.space_group, self.rule.paths
+        if group is None:
+            return paths
+        return tuple(p for p in paths if has_sites(group, (n for _, n in p))) or paths
+
+    def _has_sites_for(self, count: int) -> bool:
+        """Whether the rule's space group has sites for an element more, of so many atoms."""
+        if self.rule.space_group is None:
+            return True
+        elements = None if self.rule.ranks is None else len(self.rule.ranks)
+        counts = tuple(sorted((*(n for _, n in self.parts), count)))
+        return can_be_completed(self.rule.space_group, counts, elements, self.rule.sizes)
 
 
 class SpaceGroupState:

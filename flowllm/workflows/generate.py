@@ -121,7 +121,8 @@ def refine_run(
         chosen = slice(indices.start, indices.stop)
         batch = crystals[chosen].replace(ids=ids[chosen])
         began = time.perf_counter()
-        trajectory = model.refine(batch, settings, _shifted(progress, indices.start, total))
+        report = _shifted(progress, indices.start, total)
+        trajectory = model.refine(batch, settings, report, seeds=indices)
         seconds = time.perf_counter() - began
         left_out = len(refused) if not indices.start else 0
         sources = [f"refined from {name}" for name in crystals.ids[chosen]]

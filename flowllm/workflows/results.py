@@ -41,6 +41,9 @@ RESULTS = (
 """What a finished run holds."""
 
 
+NO_SPECIES = "a species is open (X); no CIF is written"
+
+
 def write_results(
     out: Path,
     generation: Generation,
@@ -52,8 +55,8 @@ def write_results(
 
     ``crystals/*.cif`` refined crystals, by their symmetry where they have any within 0.01 Å (the
     conventional cell, operations, Wyckoff letters) and else in P1, ``prior/*.cif`` the same before
-    refinement, as primitive cells in P1 (without those of which the prior left a species open:
-    ``trajectories.npz`` has them),
+    refinement, as primitive cells in P1 (both without crystals that have an open species, which CIF
+    cannot say: ``trajectories.npz`` has them, and refined ones are named among those left out),
     ``crystals.extxyz``, ``crystals.csv`` (id, formula, prompt, both validities),
     ``trajectories.npz``, ``summary.json`` and ``report.html``.
 
@@ -65,15 +68,15 @@ def write_results(
         remarks: what is to be said of each crystal that was read from a file.
 
     Raises:
-        InputError: the disk is full, the folder cannot be written, or a refined crystal has an
-            open species.
+        InputError: the disk is full, or the folder cannot be written.
     """
     refined, trajectory = generation.refined, generation.trajectory
     rows = crystal_rows(generation, remarks)
     stages = [asdict(stage) for stage in generation.stages]
     with friendly_os_errors(out):
-        write_cifs(out / "crystals", refined, by_symmetry=True)
-        write_cifs(out / "prior", _without_open_species(generation.prior))
+        undecided = _have_open_species(refined)
+        write_cifs(out / "crystals", refined[~undecided], by_symmetry=True)
+        write_cifs(out / "prior", generation.prior[~_have_open_species(generation.prior)])
         write_extxyz(out / "crystals.extxyz", refined)
         trajectory.save(out / "trajectories.npz")
         atomic_write(out / "crystals.csv", table(rows))
@@ -83,7 +86,7 @@ def write_results(
             "valid_compositions": sum(row["valid_composition"] for row in rows),
             "stages": stages,
             "decoding": generation.decoding.summary() if generation.decoding.texts else None,
-            "left_out": list(left_out),
+            "left_out": [*left_out, *(f"{name}: {NO_SPECIES}" for name in refined.ids[undecided])],
             "settings": settings,
         }
         write_json(out / "summary.json", summary)
@@ -100,11 +103,11 @@ def write_results(
             )
 
 
-def _without_open_species(crystals: CrystalBatch) -> CrystalBatch:
-    """Those without an open species, which CIF cannot say."""
+def _have_open_species(crystals: CrystalBatch) -> np.ndarray:
+    """(B,) bool: which crystals CIF cannot say."""
     undecided = np.zeros(len(crystals), dtype=bool)
     undecided[crystals.crystal_of_atom[crystals.atomic_numbers < 1]] = True
-    return crystals[~undecided]
+    return undecided
 
 
 def crystal_rows(

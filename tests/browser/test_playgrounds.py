@@ -157,6 +157,16 @@ def test_the_torus_playground(open_notebook, picture, tmp_path):
     assert table["x"] + table["width"] <= panel["x"] + panel["width"] + 1
     expect(page.locator("[data-layer='straight samples']")).to_have_count(1)
     nb.shot(TORUS_PANEL, tmp_path / "torus_without_wrap.png")
+
+    # ---- diffusion beside the flow, and the wrapped normal
+    page.get_by_role("button", name="5 · Diffusion").click()
+    expect(page.locator(TORUS_PANEL)).to_contain_text("The diffusion asked for the score 40 times")
+    expect(page.locator(".torus.flow figure")).to_have_count(2)
+    nb.wait("document.querySelectorAll('.js-plotly-plot .scatterlayer path.js-line').length === 2")
+    nb.run("playground.diffusion.view.t = 0.6")
+    nb.shot(TORUS_PANEL, picture("torus_diffusion.png"))
+    page.get_by_role("button", name="Forward, to noise").click()
+    expect(page.locator(".torus.flow figure")).to_have_count(1)
     assert nb.said == []
 
 

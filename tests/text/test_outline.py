@@ -1,12 +1,13 @@
 """The sentences that the model writes: whatever is drawn is a composition that was asked for."""
 
 import numpy as np
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.elements import SYMBOLS
+from flowllm.symmetry.filling import can_be_completed, has_sites
 from flowllm.text import build_prompt, build_tokenizer, parse_prompt
 from flowllm.text.outline import OUTLINE_STATES, CompositionState, SpaceGroupState
 from flowllm.text.prompts import OUTLINE, STEMS, add_sentence
@@ -80,6 +81,34 @@ def test_no_real_composition_is_forbidden(reduced):
             for token in tokens:
                 assert token in state.allowed()
                 state.advance(token)
+
+
+@given(
+    st.integers(1, 230),
+    few,
+    st.sampled_from([None, *range(1, 21)]),
+    st.integers(0, 2**32),
+)
+def test_a_composition_for_a_space_group_has_sites_in_it(group, elements, num_atoms, seed):
+    """Where one of these elements, and of this size, has: else any is written."""
+    sizes = range(num_atoms or 1, (num_atoms or 20) + 1)
+    assume(len(elements) <= sizes[-1])
+    rule = CompositionRule(20, elements=elements, num_atoms=num_atoms, space_group=group)
+    rng = np.random.default_rng(seed)
+    tokens = walk(CompositionState(TABLE, rule), lambda allowed: int(rng.choice(allowed)))
+    prompt = add_sentence(
+        build_prompt(), "composition", COMPACT.decode(tokens).strip().removesuffix(".")
+    )
+    found = parse_prompt(prompt).composition
+    assert set(found) == set(elements) and sum(found.values()) in sizes
+    possible = can_be_completed(group, (), len(elements), sizes)
+    assert has_sites(group, found.values()) == possible
+
+
+def test_of_some_compositions_those_with_sites_are_written():
+    rule = CompositionRule(20, ({"Na": 2, "Cl": 3}, {"Na": 1, "Cl": 1}), space_group=225)
+    tokens = walk(CompositionState(TABLE, rule), lambda allowed: allowed[-1])
+    assert COMPACT.decode(tokens) == " Na1 Cl1. "
 
 
 def test_a_space_group_is_one_of_230():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 
@@ -143,7 +144,16 @@ def test_open_species_of_a_prior_are_no_obstacle(generation, tmp_path):
 
 
 def test_a_refined_crystal_with_an_open_species_is_named(generation, tmp_path):
+    """As of a refiner whose analog bits stand for no element; the run keeps its other crystals."""
     end = generation.refined.replace(atomic_numbers=[11, 17, 14, 0])
     path = Trajectory.from_frames([0, 1], [generation.prior, end])
-    with pytest.raises(InputError, match="c000001: the species of atom 2 is open"):
-        write_results(tmp_path, Generation(generation.prompts, generation.prior, path), {})
+    made = Generation(generation.prompts, generation.prior, path, generation.stages)
+    write_results(tmp_path, made, {}, ["x.cif: partial occupancy"])
+    assert [p.name for p in (tmp_path / "crystals").iterdir()] == ["c000000.cif"]
+    left_out = json.loads((tmp_path / "summary.json").read_text())["left_out"]
+    assert left_out[0] == "x.cif: partial occupancy"
+    assert left_out[1].startswith("c000001: a species is open (X)")
+    rows = list(csv.DictReader((tmp_path / "crystals.csv").open()))
+    assert [row["valid_composition"] for row in rows] == ["true", "false"]
+    assert Trajectory.load(tmp_path / "trajectories.npz").last.atomic_numbers[-1] == 0
+    assert "</i>X</span>" in (tmp_path / "report.html").read_text()

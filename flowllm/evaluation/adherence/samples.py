@@ -100,11 +100,12 @@ class Samples:
             asked = [system.asked(self.targets[i].request, i, settings.seed) for i in indices]
             seeds = [crystal_seed(settings.seed, i, 0) for i in indices]
             before = prior.sample(asked, settings.sampling, seeds)
+            kept = [seeds[int(name)] for name in before.ids]
             ids = np.array([str(indices[int(name)]) for name in before.ids], dtype=np.str_)
             before = before.replace(ids=ids)
             after = before
             if needs_places(self.kind) and len(before):
-                after = system.refine(before, settings.refinement).last
+                after = system.refine(before, settings.refinement, seeds=kept).last
             return before, after
 
         name = f"{indices.start:06d}"

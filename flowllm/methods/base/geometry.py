@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.cells import cell_parameters, cell_volumes
 from flowllm.crystals.elements import NUMBER_OF, RANK_OF
 from flowllm.errors import InputError
 from flowllm.methods.base.templates import TemplateIndex
@@ -17,6 +18,7 @@ from flowllm.seeds import Stream, generator
 MAX_ANGLE_TRIES = 100
 NAMELESS = np.array(["0"])
 FLATTEST = 0.1  # of a b c; flatter cells are drawn again
+FLATTEST_NORMAL = 1e-3  # the same for a matrix of normal numbers, of which one in 700 is flatter
 
 
 class Geometry(Protocol):
@@ -65,7 +67,10 @@ class SimpleBase:
         Raises:
             InputError: the composition names no element.
         """
-        numbers = listed(composition)
+        return self.put(listed(composition), seed)
+
+    def put(self, numbers: np.ndarray, seed: int) -> CrystalBatch:
+        """The same for (n,) atomic numbers; 0 is an open species."""
         rng = generator(Stream.GEOMETRY, seed)
         lengths = np.exp(np.array(self.log_mean) + np.array(self.log_std) * rng.standard_normal(3))
         frac_coords = rng.random((len(numbers), 3))
@@ -78,9 +83,61 @@ class SimpleBase:
                 return crystal
         raise InputError("no angles that span a volume were drawn")  # chance below 1e-80
 
+    def put_many(
+        self, numbers: np.ndarray, num_atoms: np.ndarray, rng: np.random.Generator
+    ) -> CrystalBatch:
+        """Many crystals by one generator, of the distribution of `put`, for training.
+
+        Args:
+            numbers: (N,) atomic numbers, one crystal's beside each other.
+            num_atoms: (B,) numbers of atoms.
+            rng: what they are drawn from.
+
+        Returns:
+            B crystals, their positions as ids.
+        """
+        size = len(num_atoms)
+        logs = np.array(self.log_mean) + np.array(self.log_std) * rng.standard_normal((size, 3))
+        lengths, frac_coords = np.exp(logs), rng.random((len(numbers), 3))
+        angles = rng.uniform(60.0, 120.0, (size, 3))
+        while True:
+            flat = np.flatnonzero(~(cell_volumes(np.ones_like(angles), angles) > FLATTEST))
+            if not len(flat):
+                return CrystalBatch(
+                    numbers, frac_coords, lengths, angles, num_atoms, np.arange(size).astype(str)
+                )
+            angles[flat] = rng.uniform(60.0, 120.0, (len(flat), 3))
+
     def digest(self) -> str:
         """Of the distribution of lengths."""
         return digest("simple base", repr((self.log_mean, self.log_std)))
+
+
+@dataclass(frozen=True)
+class NormalLattice:
+    """Where DiffCSP's diffusion ends: coordinates uniform, a cell matrix of normal numbers in Å.
+
+    DiffCSP (arXiv 2309.04475), section 4. All nine entries are standard normal, so cells are small:
+    the diffusion of the lattice works on Å without a scale. A matrix that spans (nearly) no volume
+    is drawn again.
+    """
+
+    def put(self, numbers: np.ndarray, seed: int) -> CrystalBatch:
+        """A batch of one crystal of these (n,) atomic numbers; 0 is an open species."""
+        rng = generator(Stream.GEOMETRY, seed)
+        frac_coords = rng.random((len(numbers), 3))
+        while True:
+            matrix = rng.standard_normal((3, 3))
+            lengths, angles = cell_parameters(matrix)
+            crystal = CrystalBatch(
+                numbers, frac_coords, lengths, angles, np.array([len(numbers)]), NAMELESS
+            )
+            if crystal.volumes[0] > FLATTEST_NORMAL * lengths.prod():
+                return crystal
+
+    def digest(self) -> str:
+        """It has no numbers of its own."""
+        return digest("normal lattice")
 
 
 class Substitution:

@@ -88,7 +88,7 @@ class EquivariantTrainSettings:
 
     network: EquivariantConfig = field(default_factory=EquivariantConfig)
     noise: NoiseSettings = field(default_factory=NoiseSettings)
-    epochs: int = 20
+    epochs: int = 24
     batch_size: int = 64
     learning_rate: float = 1e-2
     warmup_share: float = 0.03
@@ -96,11 +96,11 @@ class EquivariantTrainSettings:
     optimizer: Literal["muon", "adamw"] = "muon"
     max_grad_norm: float = 1.0
     strain_weight: float = 3.0
-    softness: float = 0.02
+    softness: float = 0.005
     warm_share: float = 0.6
     warm_smallest: float = 0.3
     warm_softness: float = 0.3
-    pairs_share: float = 0.0
+    pairs_share: float = 0.5
     ema_decay: float = 0.999
     validation_rows: int = 512
     eval_steps: int = 500

@@ -9,7 +9,8 @@ resampling, Rubin, J. Am. Stat. Assoc. 82, 543 (1987)).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from flowllm.conditions.conditions import Conditions
 from flowllm.methods.language_model.decoding.loop import left_padded
 from flowllm.seeds import Stream, child_seed, generator
-from flowllm.symmetry.filling import has_sites
+from flowllm.symmetry.arrangements import can_have
 from flowllm.text.formats.base import TextFormat
 from flowllm.text.prompts import (
     OUTLINE,
@@ -30,10 +31,21 @@ from flowllm.text.prompts import (
 )
 from flowllm.text.token_table import PromptTable
 
-Complete = Callable[[list[Conditions], list[int]], list[Conditions]]
-"""Conditions with prompts, and seeds, in; the same with a composition out."""
 CANDIDATES = 24  # compositions that are drawn for one space group
 BATCH = 256  # prompts that are scored together
+
+
+class Complete(Protocol):
+    """Writes compositions."""
+
+    def __call__(
+        self, stems: list[Conditions], streams: list[int], groups: list[int] | None
+    ) -> list[Conditions]:
+        """Conditions with their prompts, and seeds, in; the same with a composition out.
+
+        `groups` are space groups that shall have sites for the compositions.
+        """
+        ...
 
 
 def needs_composition(asked: Conditions, outline: Sequence[str] = OUTLINE) -> bool:
@@ -55,8 +67,10 @@ def with_compositions(
 ) -> list[Conditions]:
     """P conditions; those that ask for a space group alone get a composition that goes with it.
 
-    The sentence of the space group then stands last, as in training. Compositions that the space
-    group has no sites for are chosen only where there are no others.
+    The sentence of the space group then stands last, as in training. Compositions whose crystals
+    cannot have the space group are chosen only where there are no others. Where there are none,
+    others are drawn that are held to what the group has sites for; held to it at once, the model
+    would be led away from the elements that go with the group.
 
     Args:
         model: a compact model.
@@ -72,25 +86,53 @@ def with_compositions(
     if not chosen:
         return completed
     groups = [asked[i].space_group or 0 for i in chosen]
-    heads = [without_sentence(asked[i], "space_group") for i in chosen]
-    copies = [head for head in heads for _ in range(CANDIDATES)]
-    streams = [child_seed(Stream.CANDIDATE, seeds[i], k) for i in chosen for k in range(CANDIDATES)]
-    grown = complete(copies, streams)
+    drawn = _drawn(asked, seeds, chosen, complete, held=False)
+    barred = [i for i in chosen if not any(_can_have_group(each, asked[i]) for each in drawn[i])]
+    drawn |= _drawn(asked, seeds, barred, complete, held=True)
+    grown = [each for i in chosen for each in drawn[i]]
     weights = group_log_probabilities(
         model, tokenizer, [prompt_of(each) for each in grown],
         [group for group in groups for _ in range(CANDIDATES)],
     )  # fmt: skip
     for place, (index, group) in enumerate(zip(chosen, groups, strict=True)):
         own = slice(place * CANDIDATES, (place + 1) * CANDIDATES)
-        cells = [each.composition for each in grown[own]]
-        if not all(cells):
+        if not all(each.composition for each in grown[own]):
             continue  # the model came to no end; the prompt stays as it is
-        sites = np.array([has_sites(group, cell.values()) for cell in cells if cell])
+        sites = np.array([_can_have_group(each, asked[index]) for each in grown[own]])
         scores = np.where(sites, weights[own], -np.inf) if sites.any() else weights[own]
         noise = generator(Stream.CANDIDATE_CHOICE, seeds[index]).gumbel(size=CANDIDATES)
         best = int((scores + noise).argmax())  # a draw by the weights (Gumbel's trick)
         completed[index] = with_sentence(grown[own][best], "space_group", str(group))
     return completed
+
+
+def _drawn(
+    asked: Sequence[Conditions],
+    seeds: Sequence[int],
+    chosen: list[int],
+    complete: Complete,
+    held: bool,
+) -> dict[int, list[Conditions]]:
+    """For each place that is chosen so many candidates; `held` to what the group has sites for."""
+    if not chosen:
+        return {}
+    places = [i for i in chosen for _ in range(CANDIDATES)]
+    first = CANDIDATES if held else 0
+    streams = [
+        child_seed(Stream.CANDIDATE, seeds[i], first + k) for i in chosen for k in range(CANDIDATES)
+    ]
+    heads = {i: without_sentence(asked[i], "space_group") for i in chosen}
+    groups = [asked[i].space_group or 0 for i in places] if held else None
+    grown = complete([heads[i] for i in places], streams, groups)
+    return {
+        i: grown[place * CANDIDATES : (place + 1) * CANDIDATES] for place, i in enumerate(chosen)
+    }
+
+
+def _can_have_group(grown: Conditions, asked: Conditions) -> bool:
+    """Whether a crystal of a composition can have the space group that is asked for, no higher."""
+    counts = tuple(sorted((grown.composition or {}).values()))
+    return bool(counts) and can_have(asked.space_group or 0, counts)
 
 
 @torch.inference_mode()

@@ -74,8 +74,12 @@ class OutlineWriter:
         if "composition" in (outline if names is None else names):
             silent = replace(self, watch=Watch(stop=self.watch.stop))
 
-            def compositions(stems: list[Conditions], streams: list[int]) -> list[Conditions]:
-                return silent.complete(stems, streams, ("composition",))
+            def compositions(
+                stems: list[Conditions], streams: list[int], groups: list[int] | None
+            ) -> list[Conditions]:
+                grown = list(stems)
+                silent._add(grown, streams, "composition", groups)
+                return grown
 
             completed = with_compositions(
                 self.model, self.tokenizer, self.text_format, asked, seeds, compositions
@@ -89,8 +93,21 @@ class OutlineWriter:
                 self._add(completed, seeds, name)
         return completed
 
-    def _add(self, completed: list[Conditions], seeds: Sequence[int], name: str) -> None:
-        """Add one sentence to the prompts that leave it open, in place."""
+    def _add(
+        self,
+        completed: list[Conditions],
+        seeds: Sequence[int],
+        name: str,
+        groups: Sequence[int] | None = None,
+    ) -> None:
+        """Add one sentence to the prompts that leave it open, in place.
+
+        Args:
+            completed: P conditions with their prompts.
+            seeds: P seeds.
+            name: of the sentence.
+            groups: P space groups that shall have sites for the compositions.
+        """
         table = PromptTable(self.tokenizer, self.text_format.max_atoms)
         outline = self.text_format.outline
         waiting = [i for i, asked in enumerate(completed) if leaves_open(asked, name, outline)]
@@ -99,6 +116,10 @@ class OutlineWriter:
                 break
             most = self.text_format.max_atoms
             rules = [rule_for(completed[i], most, self.pool) for i in waiting]
+            if groups is not None:
+                rules = [
+                    replace(r, space_group=groups[i]) for r, i in zip(rules, waiting, strict=True)
+                ]
             held = draw + 1 == OUTLINE_TRIES
             states = [OUTLINE_STATES[name](table, r if held else r.any_size()) for r in rules]
             stems = [add_sentence(prompt_of(completed[i]), name) for i in waiting]

@@ -67,6 +67,8 @@ class LMTrainSettings:
         checkpoint_steps: steps between validations, and between the checkpoints from which an
             interrupted run goes on.
         threads: processor threads; 0 takes all.
+        bfloat16: multiply matrices in bfloat16, where a processor or GPU is faster at it; weights
+            and their changes stay in float32.
 
     Raises:
         InputError: a value out of its range.
@@ -85,6 +87,7 @@ class LMTrainSettings:
     validation_rows: int = 512
     checkpoint_steps: int = 200
     threads: int = 0
+    bfloat16: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "validation_rows", "checkpoint_steps"):

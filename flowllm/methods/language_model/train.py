@@ -88,7 +88,7 @@ def train_lm(
     with used_threads(settings.threads), residual_dropout(model, settings.dropout):
         trainer = LanguageModelTrainer(
             model,
-            lm_arguments(settings, out, steps, shared_batch(size), device),
+            lm_arguments(settings, out, steps, shared_batch(size), device, bf16=settings.bfloat16),
             out,
             examples,
             partial(collate, pad=padding(tokenizer)),

@@ -15,6 +15,7 @@ from flowllm.errors import InputError
 from flowllm.methods.templates.cells import cells_of, ranked_for, written
 from flowllm.methods.templates.dress import dressed
 from flowllm.methods.templates.exchange import Exchange, drawn
+from flowllm.methods.templates.open_compositions import OpenCompositions
 from flowllm.methods.templates.ranking import TemplateRanking
 from flowllm.methods.templates.settings import TemplateSettings
 from flowllm.methods.templates.similarity import Similarity
@@ -31,16 +32,6 @@ from flowllm.text.formats.wyckoff.contacts import CLOSEST, closest
 TABLE, SIMILARITY = "templates.npz", "similarity.npz"
 STRUCTURE = "template"
 UNSURE = "no template that the votes are sure of and that keeps the atoms apart"
-TINY = 1e-12
-EXCHANGES = 20
-"""How often the elements of a template are exchanged, until its votes are sure of the result.
-Another template at once would be one of those whose votes are sure more often: of intermetallic
-compounds rather than of oxides."""
-FARTHEST = 2.0
-"""How far the template of a structure may be from an open composition. Of 510 new compositions,
-relaxed, 6 % below a distance of 2 and 25 % beyond changed their volume by over 5 %."""
-TEMPLATES = 5
-"""How many templates are tried, one after the other, where no exchange is."""
 
 
 class TemplatePrior:
@@ -69,8 +60,7 @@ class TemplatePrior:
             raise InputError("there is no template")
         self.table, self.similarity = table, similarity
         self.ranking = TemplateRanking(table, similarity)
-        self.exchange = Exchange(table, similarity)
-        self._sizes = np.add.reduceat(table.atoms, table.first_orbit[:-1])
+        self.open = OpenCompositions(self.ranking, Exchange(table, similarity))
 
     def limited_to(self, elements: Iterable[str]) -> Self:
         """The same: it draws no elements but those of its templates."""
@@ -82,9 +72,9 @@ class TemplatePrior:
         Raises:
             InputError: there are none of the stoichiometry or of the number of atoms.
         """
-        cells = cells_of(asked, int(self._sizes.max()))
+        cells = cells_of(asked, self.open.largest)
         if cells is None:
-            self._rows(asked)
+            self.open.rows(asked)
         elif not any(self.ranking.has(cell) for cell in cells):
             known = asked.formula or cells[0]
             raise InputError(f"no training crystal has the stoichiometry of {written(known)}")
@@ -122,49 +112,12 @@ class TemplatePrior:
         ranked = self.ranking.candidates(cell, most, same_formula=same_formula)
         return [canonical(dressed(self.table, candidate)) for candidate in ranked]
 
-    def invented(
-        self, asked: Conditions, settings: TemplateSettings, rng: np.random.Generator
-    ) -> SymmetricCrystal | None:
-        """A crystal of a composition that a template comes to when its elements are exchanged.
-
-        Args:
-            asked: number of atoms and space group are heeded.
-            settings: of exchange, choice and confidence.
-            rng: where the numbers come from.
-
-        Returns:
-            None where the votes are sure of none, or atoms would be too close.
-
-        Raises:
-            InputError: no template has the number of atoms.
-        """
-        rows = self._rows(asked)
-        least = np.log(max(settings.confidence, TINY))
-        only_new = False
-        for row in self.exchange.in_turn(rows, TEMPLATES, rng):
-            for _ in range(EXCHANGES):
-                cell = self.exchange.composition(row, settings.exchange, rng)
-                ranked = ranked_for(
-                    self.ranking, cell, asked.space_group, settings.candidates,
-                    settings.same_formula,
-                )  # fmt: skip
-                new = all(candidate.distance for candidate in ranked)
-                if ranked and (new or not only_new):
-                    scores = np.array([candidate.log_share for candidate in ranked])
-                    chosen = ranked[drawn(scores, settings.choice, rng)]
-                    crystal = dressed(self.table, chosen)
-                    sure = chosen.log_share >= least and chosen.distance <= FARTHEST
-                    if sure and closest(crystal) >= 1:
-                        return crystal
-                    only_new |= new  # known ones, which the votes are sure of, would take over
-        return None
-
     def _draw(
         self, asked: Conditions, settings: TemplateSettings, rng: np.random.Generator
     ) -> SymmetricCrystal | None:
-        cells = cells_of(asked, int(self._sizes.max()))
+        cells = cells_of(asked, self.open.largest)
         if cells is None:
-            return self.invented(asked, settings, rng)
+            return self.open.invented(asked, settings, rng)
         ranked = [
             candidate
             for cell in cells
@@ -178,18 +131,6 @@ class TemplatePrior:
             if closest(crystal) >= CLOSEST:
                 return crystal
         return None
-
-    def _rows(self, asked: Conditions) -> np.ndarray:
-        """Templates of the number of atoms, and where there are any of the space group."""
-        rows = np.arange(len(self.table))
-        if asked.num_atoms is not None:
-            rows = rows[self._sizes == asked.num_atoms]
-            if not len(rows):
-                raise InputError(f"no training crystal has {asked.num_atoms} atoms")
-        if asked.space_group is not None:
-            own = rows[self.table.numbers[rows] == asked.space_group]
-            rows = own if len(own) else rows
-        return rows
 
     # ---- files -----------------------------------------------------------------------------
 

@@ -11,22 +11,20 @@ from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.methods.language_model.decoding.events import Sentence
 from flowllm.methods.language_model.prior import LanguageModelPrior
-from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.methods.language_model.structure_likelihood import structure_of
 from flowllm.methods.templates.dress import dressed
 from flowllm.methods.templates.prior import STRUCTURE, UNSURE, TemplatePrior
 from flowllm.methods.templates.proposal import Proposal, composition_of
 from flowllm.methods.templates.settings import RankedSettings, TemplateSettings
+from flowllm.methods.templates.writing import TextWriter
 from flowllm.seeds import Stream, generator
 from flowllm.symmetry.crystal import SymmetricCrystal
-from flowllm.systems.events import Drawn, Event, Rejected
+from flowllm.systems.events import Rejected
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.formats.wyckoff import strings
 from flowllm.text.formats.wyckoff.contacts import CLOSEST, closest
 from flowllm.text.prompts import value_of
 
-HEEDED = {"num_atoms", "space_group"}
-"""What may be asked where the templates choose the composition."""
 UNSEEN = float(np.log(0.02))
 """What the templates say of a structure that none of them has."""
 
@@ -75,9 +73,11 @@ class Proposer:
         counting = {index for index in places if settings.likelihood or not found[index]}
         if watch.on_event is None:  # else all are written, so that there is a text to look at
             places = [index for index in places if index in counting]
-        for index, text in self._texts(places, stated, settings, seeds, watch).items():
-            if index not in counting:
-                continue
+        writer = TextWriter(self.language_model, stated, settings, watch)
+        texts = writer.texts(places, seeds)
+        texts = {index: text for index, text in texts.items() if index in counting}
+        texts = writer.in_their_groups(texts, seeds)
+        for index, text in texts.items():
             written = strings.read(text)
             given = stated[index]
             if given is not None and not given.composition:
@@ -90,28 +90,6 @@ class Proposer:
             if given is None:
                 watch.event(Rejected(index, 0, STRUCTURE, UNSURE))
         return [list(own.values()) for own in found]
-
-    def _texts(
-        self,
-        places: Sequence[int],
-        stated: Sequence[Conditions | None],
-        settings: RankedSettings,
-        seeds: Sequence[int],
-        watch: Watch,
-    ) -> dict[int, str]:
-        """The texts that the language model writes for these places, where it comes to one."""
-
-        def noted(event: Event) -> None:
-            if not isinstance(event, Drawn) and not _is_undecided(event):
-                watch.event(replace(event, index=places[event.index]))
-
-        inner = replace(watch, on_finished=None, on_event=noted if watch.on_event else None)
-        shared = {f.name: getattr(settings, f.name) for f in fields(SamplingSettings)}
-        given = [conditions for place in places if (conditions := stated[place]) is not None]
-        written = self.language_model.written(
-            given, SamplingSettings(**shared), [seeds[place] for place in places], inner
-        )
-        return {places[position]: text for position, (text, _) in written.items()}
 
     def _stated(
         self, asked: Sequence[Conditions], settings: RankedSettings, seeds: Sequence[int]
@@ -129,15 +107,15 @@ class Proposer:
         found: list[Conditions | None] = []
         invented: list[SymmetricCrystal | None] = []
         for conditions, seed in zip(asked, seeds, strict=True):
-            if settings.compositions == "text" or set(conditions.known()) - HEEDED:
+            if settings.compositions == "text" or not self.templates.open.choose(conditions):
                 found.append(conditions)
                 invented.append(None)
                 continue
             rng = generator(Stream.TEMPLATE, seed)
-            crystal = self.templates.invented(conditions, of_templates, rng)
+            crystal = self.templates.open.invented(conditions, of_templates, rng)
             invented.append(crystal)
-            if crystal is None:
-                found.append(None)
+            if crystal is None:  # types for which no template has room are the language model's
+                found.append(conditions if conditions.elements or conditions.formula else None)
             else:
                 cell = composition_of(crystal)  # a prompt without it would leave it open
                 found.append(replace(conditions, composition=cell, prompt=None))
@@ -162,8 +140,3 @@ class Proposer:
                 proposal = Proposal(crystal, structure, candidate.log_share, False)
                 found.setdefault(structure, proposal)
         return found
-
-
-def _is_undecided(event: Event) -> bool:
-    """Whether it is the text's space group, which another structure of the composition may lack."""
-    return isinstance(event, Sentence) and event.name == "space_group"

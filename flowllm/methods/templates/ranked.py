@@ -59,6 +59,7 @@ class RankedPrior:
         if not isinstance(language_model.format, WyckoffText) or not language_model.constrained:
             raise InputError("templates are ranked by a compact model of the text format wyckoff")
         self.language_model, self.templates = language_model, templates
+        self.proposer = Proposer(language_model, templates)
 
     @property
     def exact(self) -> frozenset[str]:
@@ -78,6 +79,11 @@ class RankedPrior:
         """As the language model does."""
         self.language_model.check(asked)
 
+    def chooses_size(self, asked: Conditions) -> bool:
+        """Whether templates choose the number of atoms, with the composition."""
+        known = asked.elements is not None or asked.formula is not None
+        return known and self.templates.open.choose(asked)
+
     def prompt(self, asked: Conditions) -> str:
         """That of the language model."""
         return self.language_model.prompt(asked)
@@ -92,7 +98,7 @@ class RankedPrior:
         watch: Watch = UNWATCHED,
     ) -> CrystalBatch:
         """At most one crystal for each of P conditions; an id is their position."""
-        proposals = self.propose(asked, settings, seeds, watch)
+        proposals = self.proposer.propose(asked, settings, seeds, watch)
         scores = self.scores(asked, proposals, settings, watch)
         crystals = []
         for index, (own, weights, seed) in enumerate(zip(proposals, scores, seeds, strict=True)):
@@ -128,19 +134,9 @@ class RankedPrior:
         chosen = settings or RankedSettings()
         chosen = replace(chosen, candidates=max(chosen.candidates, tries))
         asked = [Conditions(composition=composition)]
-        proposals = self.propose(asked, chosen, [seed])
+        proposals = self.proposer.propose(asked, chosen, [seed])
         order = np.argsort(-self.scores(asked, proposals, chosen)[0], kind="stable")
         return [canonical(proposals[0][k].crystal) for k in order[:tries].tolist()]
-
-    def propose(
-        self,
-        asked: Sequence[Conditions],
-        settings: RankedSettings,
-        seeds: Sequence[int],
-        watch: Watch = UNWATCHED,
-    ) -> list[list[Proposal]]:
-        """Structures for P conditions, see `proposing.Proposer`."""
-        return Proposer(self.language_model, self.templates).propose(asked, settings, seeds, watch)
 
     def scores(
         self,

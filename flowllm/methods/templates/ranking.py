@@ -35,6 +35,7 @@ class Candidate:
         prototype: the template's.
         log_share: logarithm of the share of all templates' votes that it has, votes falling by
             exp(-distance).
+        log_votes: logarithm of its votes, which compares structures of several compositions.
         distance: of the template.
         volume: expected of the primitive cell, in Å^3.
     """
@@ -43,6 +44,7 @@ class Candidate:
     exchange: dict[int, int]
     prototype: Prototype
     log_share: float
+    log_votes: float
     distance: float
     volume: float
 
@@ -53,17 +55,20 @@ class TemplateRanking:
     Args:
         table: the templates.
         similarity: how alike elements are.
+
+    Attributes:
+        rows: the templates of each stoichiometry.
     """
 
     def __init__(self, table: TemplateTable, similarity: Similarity) -> None:
         self.table, self.similarity = table, similarity
         self._between = similarity.between_elements()
-        self._rows = rows_by_counts(table)
+        self.rows = rows_by_counts(table)
         self._gathered: dict[Counts, Stoichiometry] = {}
 
     def has(self, composition: dict[int, int]) -> bool:
         """Whether a template has the stoichiometry of {atomic number: atoms in the cell}."""
-        return counts_of(composition) in self._rows
+        return counts_of(composition) in self.rows
 
     def candidates(
         self,
@@ -112,6 +117,7 @@ class TemplateRanking:
                     dict(zip(known.elements[place].tolist(), roles, strict=True)),
                     known.prototypes[known.prototype[place]],
                     float(np.log(shares[arrangements[k]] / shares.sum())),
+                    float(np.log(shares[arrangements[k]]) - distances.min()),
                     float(distances[nearest]),
                     volume,
                 )
@@ -162,6 +168,6 @@ class TemplateRanking:
 
     def _stoichiometry(self, counts: Counts) -> Stoichiometry:
         if counts not in self._gathered:
-            rows = self._rows[counts]
+            rows = self.rows[counts]
             self._gathered[counts] = Stoichiometry.gather(counts, rows, self.table)
         return self._gathered[counts]

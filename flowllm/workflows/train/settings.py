@@ -65,7 +65,7 @@ class LanguageModelSettings:
                     "--at-once go with --model"
                 )
             return
-        if self.sizes != CompactConfig():
+        if self.sizes != type(self)().sizes:
             raise InputError("--hidden, --layers, --heads and --feed-forward: --model has its own")
         if self.load_in_4bit and self.load_in_8bit:
             raise InputError("--load-in-4bit or --load-in-8bit, not both")
@@ -95,6 +95,32 @@ class LanguageModelSettings:
             patience=self.patience,
             at_once=self.at_once,
         )
+
+
+def _symmetric_sizes() -> CompactConfig:
+    return CompactConfig(hidden=192, layers=6, heads=3, feed_forward=512)
+
+
+def _symmetric_training() -> LMTrainSettings:
+    return LMTrainSettings(epochs=18, batch_size=256, dropout=0.1, text_format="wyckoff")
+
+
+@dataclass(frozen=True)
+class SymmetricTextSettings(LanguageModelSettings):
+    """The same for symmetric texts, which are short: a smaller model, and more passes.
+
+    Attributes:
+        sizes: of the compact model.
+        training: how either is trained.
+    """
+
+    sizes: CompactConfig = field(default_factory=_symmetric_sizes)
+    training: LMTrainSettings = field(default_factory=_symmetric_training)
+
+    @classmethod
+    def paper(cls) -> SymmetricTextSettings:
+        """The training of the paper, in symmetric texts."""
+        return cls(training=replace(LMTrainSettings.paper(), text_format="wyckoff"))
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,8 @@ def train_system(
         elif refiner_of is not None and chosen.refiner is not None:
             options = _options(wanted.refiner, refiner_kind(chosen.refiner))
             pairs = out / "pairs" if chosen.trained_on == "pairs" else None
-            refiner_of(replace(task(chosen.refiner, "refiner", options), pairs=pairs))
+            given = task(chosen.refiner, "refiner", options)
+            refiner_of(replace(given, pairs=pairs, prior=out / "prior"))
     if only not in (None, chosen.steps[-1]):
         return None
     package(

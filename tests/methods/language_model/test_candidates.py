@@ -58,7 +58,7 @@ def grow(prior, prompts, seeds, complete):
 def scripted(*cells):
     """Completes prompts with these compositions in turn."""
 
-    def complete(asked, seeds):
+    def complete(asked, seeds, groups):
         return [
             with_sentence(each, "composition", cells[place % len(cells)])
             for place, each in enumerate(asked)

@@ -1,6 +1,5 @@
 """The priors made of templates: promises, what they draw for conditions, what is chosen of it."""
 
-from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +17,8 @@ from flowllm.methods.language_model.structure_likelihood import (
 )
 from flowllm.methods.templates.dress import dressed
 from flowllm.methods.templates.exchange import kinds_of_elements
-from flowllm.methods.templates.prior import FARTHEST, TemplatePrior
+from flowllm.methods.templates.open_compositions import FARTHEST, OpenCompositions
+from flowllm.methods.templates.prior import TemplatePrior
 from flowllm.methods.templates.ranked import RankedPrior, composition_of
 from flowllm.methods.templates.settings import RankedSettings, TemplateSettings
 from flowllm.methods.templates.similarity import shipped_similarity
@@ -85,7 +85,7 @@ def test_elements_are_exchanged_as_often_as_the_templates_have_them(templates):
     before, after = np.zeros(119), np.zeros(119)
     for row in np.tile(np.arange(len(table)), 4).tolist():
         before[list(table.counts(row))] += 1
-        after[list(templates.exchange.composition(row, 0.3, rng))] += 1
+        after[list(templates.open.exchange.composition(row, 0.3, rng))] += 1
     rare = np.zeros(119, bool)
     rare[57:72] = True
     assert after[rare].sum() == pytest.approx(before[rare].sum(), rel=0.15)
@@ -96,7 +96,7 @@ def test_elements_are_exchanged_as_often_as_the_templates_have_them(templates):
 
 def test_non_metals_are_exchanged_within_their_group_only(templates):
     """Oxygen for fluorine alone would leave the charges unbalanced, however alike they are."""
-    table, exchange, rng = templates.table, templates.exchange, np.random.default_rng(0)
+    table, exchange, rng = templates.table, templates.open.exchange, np.random.default_rng(0)
     kinds, changed = kinds_of_elements(), set()
     for row in range(len(table)):
         own = table.counts(row)
@@ -115,7 +115,7 @@ def test_non_metals_are_exchanged_within_their_group_only(templates):
 
 
 def test_after_a_template_those_of_its_non_metals_and_number_of_elements_are_tried(templates):
-    table, exchange = templates.table, templates.exchange
+    table, exchange = templates.table, templates.open.exchange
     kinds = kinds_of_elements()
 
     def class_of(row):
@@ -137,7 +137,7 @@ def test_after_a_template_those_of_its_non_metals_and_number_of_elements_are_tri
 
 def tried_for(templates, settings, seed):
     """The compositions tried for a crystal with nothing asked, and the crystal."""
-    tried, exchange = [], templates.exchange
+    tried, exchange = [], templates.open.exchange
 
     class Noted:
         in_turn = exchange.in_turn
@@ -146,8 +146,7 @@ def tried_for(templates, settings, seed):
             tried.append(exchange.composition(*given))
             return tried[-1]
 
-    noted = copy(templates)
-    noted.exchange = Noted()
+    noted = OpenCompositions(templates.ranking, Noted())
     return tried, noted.invented(Conditions(), settings, np.random.default_rng(seed))
 
 
@@ -180,7 +179,7 @@ def test_no_template_of_an_open_composition_is_far(templates, monkeypatch):
         return max(found)
 
     assert farthest() <= FARTHEST
-    monkeypatch.setattr("flowllm.methods.templates.prior.FARTHEST", np.inf)
+    monkeypatch.setattr("flowllm.methods.templates.open_compositions.FARTHEST", np.inf)
     assert farthest() > FARTHEST
 
 
@@ -198,7 +197,7 @@ def test_cold_exchanges_stay_with_the_likest_elements(templates):
         distances = []
         for row in range(0, len(table), 5):
             own = table.counts(row)
-            new = templates.exchange.composition(row, temperature, rng)
+            new = templates.open.exchange.composition(row, temperature, rng)
             assert sorted(new.values()) == sorted(own.values())
             assert new != own
             for z, count in new.items():
@@ -323,7 +322,7 @@ def test_a_prompt_that_leaves_the_composition_open_is_met_as_the_same_conditions
 
 def test_proposals_are_distinct_and_hold_the_text_of_the_model(ranked):
     asked = [ROCKSALT, Conditions(composition={"Sr": 1, "Ti": 1, "O": 3})]
-    for own in ranked.propose(asked, RankedSettings(), [3, 4]):
+    for own in ranked.proposer.propose(asked, RankedSettings(), [3, 4]):
         structures = [proposal.structure for proposal in own]
         assert len(set(structures)) == len(structures)
         assert any(not proposal.written for proposal in own)
@@ -342,7 +341,7 @@ def test_tries_go_down_the_ranking_and_never_repeat(ranked):
 
 
 def test_the_weight_of_the_likelihood_decides(ranked):
-    proposals = ranked.propose([ROCKSALT], RankedSettings(candidates=20), [0])
+    proposals = ranked.proposer.propose([ROCKSALT], RankedSettings(candidates=20), [0])
     scores = {w: ranked.scores([ROCKSALT], proposals, RankedSettings(likelihood=w))[0]
               for w in (0.0, 1.0, 2.0)}  # fmt: skip
     np.testing.assert_allclose(scores[2.0] - scores[1.0], scores[1.0] - scores[0.0], rtol=1e-9)

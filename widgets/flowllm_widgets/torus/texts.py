@@ -47,3 +47,17 @@ opposite edges are far apart. Neighbours across an edge are then joined by a pat
 cell, velocities are larger, so the solver needs more steps, and what is one piece on the torus has
 to be put together from parts on opposite sides. And the result depends on where the cell begins,
 which is a choice of ours, not of the crystal."""
+
+F0, FT, SIGMA = "<i>f</i><sub>0</sub>", "<i>f<sub>t</sub></i>", "<i>σ<sub>t</sub></i>"
+DIFFUSION = f"""
+<p>DiffCSP reaches the same torus another way. <b>Forward</b>, noise is added and wrapped,
+{FT} = w({F0} + {SIGMA} <i>ε</i>), until every place is alike. Its density on the circle is the
+<b>wrapped normal</b>, Σ<sub><i>k</i></sub> N({FT} − {F0} + <i>k</i>; 0, {SIGMA}²), and the
+<b>score</b> is the slope of the logarithm: it points back to {F0} by the shorter way, and is 0
+where both ways are as long (<code>flowllm.manifolds.wrapped_normal</code>).</p>
+<p><b>Back</b>, the score leads each point uphill, and new noise, less at each level, keeps the
+points from collapsing on one place (predictor); a step of Langevin dynamics before it lets them
+settle on each level (corrector). A network learns the score; here it is exact, and so is the
+velocity of the flow beside it, and a few steps do for both. An exact score of finitely many points
+leads back to these very points: what makes new crystals is that a network does not know it so
+well.</p>"""

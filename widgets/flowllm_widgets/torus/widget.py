@@ -1,4 +1,4 @@
-"""TorusPlayground: flow matching on the flat torus, in four steps."""
+"""TorusPlayground: flow matching on the flat torus, and diffusion beside it, in five steps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import ipywidgets
 from flowllm.crystals.batch import CrystalBatch
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
+from flowllm_widgets.torus.diffusion_step import DiffusionStep
 from flowllm_widgets.torus.live import LiveStep, WrapStep
 from flowllm_widgets.torus.problem import Problem
 from flowllm_widgets.torus.steps import GeodesicStep, PathsStep, Step
@@ -19,6 +20,7 @@ TITLES = {
     "paths": "2 · Paths and velocities",
     "training": "3 · Training",
     "wrap": "4 · Without the wrap",
+    "diffusion": "5 · Diffusion",
 }
 """The steps, by the names of their attributes."""
 
@@ -27,8 +29,8 @@ class TorusPlayground(Panel):
     """Flow matching on the flat torus in two dimensions, for teaching.
 
     Steps: the geodesic between two points that one drags; conditional paths and the marginal
-    velocity; a small network trained live; what goes wrong without the wrap. Nothing is trained
-    before Start is pressed, and nothing blocks the kernel.
+    velocity; a small network trained live; what goes wrong without the wrap; diffusion with the
+    wrapped normal. Nothing is trained before Start is pressed, and nothing blocks the kernel.
 
     Args:
         seed: of all draws and networks.
@@ -42,7 +44,7 @@ class TorusPlayground(Panel):
         self.problem = Problem(crystals, seed)
         self.step = ipywidgets.ToggleButtons(
             options=[(title, name) for name, title in TITLES.items()],
-            style={"button_width": "190px"},
+            style={"button_width": "165px"},
         )
         self.step.observe(self._show, "value")
         for control in (self.problem.base, self.problem.target, self.problem.pairing):
@@ -70,6 +72,11 @@ class TorusPlayground(Panel):
     def wrap(self) -> WrapStep:
         """Step 4."""
         return WrapStep(self.problem)
+
+    @cached_property
+    def diffusion(self) -> DiffusionStep:
+        """Step 5."""
+        return DiffusionStep(self.problem)
 
     @shows_errors
     def _show(self, change: Any = None) -> None:

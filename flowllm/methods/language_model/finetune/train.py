@@ -209,7 +209,7 @@ def _arguments(settings: LargeSettings, out: Path, steps: int, device: str) -> T
     return lm_arguments(
         settings.training, out, steps, shared_batch(settings.training.batch_size, settings.at_once),
         device,
-        bf16=on_gpu and half_type() == torch.bfloat16,
+        bf16=settings.training.bfloat16 or (on_gpu and half_type() == torch.bfloat16),
         **(_recomputing() if again else {}),
         ddp_find_unused_parameters=False,
         load_best_model_at_end=True,

@@ -1,0 +1,10 @@
+"""Settings of the priors that leave species open; kept apart from the code that needs torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class OpenSettings:
+    """Nothing can be set about a base distribution."""

@@ -1,0 +1,226 @@
+"""FlowMMRefiner: from the base along the learnt flow to crystals, species drawn or given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.errors import InputError
+from flowllm.manifolds import OpenCrystalManifold, OpenCrystalState
+from flowllm.manifolds.analog_bits import NUM_BITS, to_species
+from flowllm.methods.base.frames import FrameArrays, kept_steps
+from flowllm.methods.base.tasks import DNG, TASKS, Task, rows_by_task
+from flowllm.methods.flow.ode import EVALUATIONS, integrate
+from flowllm.methods.flowmm.batches import check_species
+from flowllm.methods.flowmm.cells import with_volume
+from flowllm.methods.flowmm.files import load_velocity, save_velocity
+from flowllm.methods.flowmm.path import anti_annealed
+from flowllm.methods.flowmm.settings import FlowMMSettings
+from flowllm.methods.flowmm.velocity import OpenCrystalVelocity
+from flowllm.runs.files import CONFIG
+from flowllm.runs.identity import digest, weights_digest
+from flowllm.seeds import Stream, generator
+from flowllm.systems.frames import kept_frames
+from flowllm.systems.watch import UNWATCHED, Watch
+from flowllm.training.device import resolve_device
+
+NOT_FINITE = "the flow's velocities are not finite: its weights are damaged or were never trained"
+BATCH_ON_CPU, BATCH_ON_ACCELERATOR = 64, 1024
+
+
+class FlowMMRefiner:
+    """One or two trained networks: for crystals with given species, and for open ones.
+
+    Open species begin as standard normal bits, which depend on a crystal's seed alone; all else is
+    deterministic. At every frame after the first a species is what the signs of its bits say. Bits
+    of an index from 100 to 127 stand for no element and leave the species open (0), at the end too:
+    such a crystal has no valid composition, and an evaluation counts it as unreadable. Angles that
+    span no volume together are moved until they span 0.05 Å^3, which counts as invalid, too.
+
+    Args:
+        networks: task -> network with its statistics.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        InputError: there is no network.
+    """
+
+    kind = "flowmm"
+    label = "FlowMM"
+    Settings = FlowMMSettings
+    moves = frozenset({"species", "coords", "lattice"})
+
+    def __init__(self, networks: Mapping[Task, OpenCrystalVelocity], device: str = "cpu") -> None:
+        if not networks:
+            raise InputError("FlowMM needs a network for at least one task")
+        self.device = resolve_device(device)
+        self.networks: dict[Task, OpenCrystalVelocity] = {
+            task: networks[task].to(self.device).float().eval()
+            for task in TASKS
+            if task in networks
+        }
+
+    @torch.inference_mode()
+    def refine(
+        self,
+        crystals: CrystalBatch,
+        settings: FlowMMSettings | None = None,
+        seeds: Sequence[int] | None = None,
+        watch: Watch = UNWATCHED,
+        start: float = 0.0,
+    ) -> Trajectory:
+        """The trajectories of crystals from t = start (as given) to t = 1, in the given order.
+
+        Computed in float32, in batches of like size; how the work is cut changes the result by
+        rounding only.
+
+        Args:
+            crystals: the base's sample; each with all species given, or all open (0).
+            settings: how to integrate.
+            seeds: B seeds of the bits; default 0, 1, 2, …
+            watch: its step comes at the start and after each step of each batch.
+            start: the time in [0, 1) at which the crystals enter; the steps divide the rest.
+
+        Raises:
+            InputError: a cell spans no volume, or there is no network for a crystal's species.
+        """
+        settings = settings or FlowMMSettings()
+        given = list(range(len(crystals)) if seeds is None else seeds)
+        flat = np.flatnonzero(crystals.volumes <= 0)
+        if len(flat):
+            raise InputError(f"{crystals.ids[flat[0]]}: the cell spans no volume")
+        rows = rows_by_task(crystals, self.networks, self.label)
+        if "csp" in rows:
+            check_species(crystals[rows["csp"]])
+        steps = settings.steps
+        every = settings.record is True
+        frames = kept_steps(steps) if every else kept_frames(settings.record, steps)
+        arrays = FrameArrays(crystals, start + (1 - start) * np.array(frames) / steps)
+        for task, members in rows.items():
+            for chosen in self._batches(members, crystals.num_atoms, settings.batch_size):
+                noise = [given[row] for row in chosen]
+                moved = self._integrate(
+                    task, crystals[chosen], noise, settings, frames, watch, start
+                )
+                for frame, batch in enumerate(moved):
+                    arrays.put(frame, chosen, batch)
+                watch.finished(len(chosen))
+        return arrays.trajectory()
+
+    def _batches(
+        self, members: np.ndarray, num_atoms: np.ndarray, batch_size: int | None
+    ) -> Iterator[np.ndarray]:
+        """Positions of crystals, like sizes together, so that little is padded."""
+        preset = BATCH_ON_CPU if self.device.type == "cpu" else BATCH_ON_ACCELERATOR
+        size = batch_size or preset
+        order = members[np.argsort(num_atoms[members], kind="stable")]
+        return (order[first : first + size] for first in range(0, len(order), size))
+
+    def _integrate(
+        self,
+        task: Task,
+        crystals: CrystalBatch,
+        seeds: list[int],
+        settings: FlowMMSettings,
+        frames: list[int],
+        watch: Watch,
+        start: float,
+    ) -> list[CrystalBatch]:
+        """The crystals of one batch at every frame."""
+        network = self.networks[task]
+        species, coords, mask = (torch.from_numpy(part) for part in crystals.padded())
+        lengths, angles = (torch.from_numpy(x) for x in (crystals.lengths, crystals.angles))
+        parts = (coords, network.cell_map.to_flat(lengths, angles), _noise(task, mask, seeds))
+        state = OpenCrystalState(*(part.float().to(self.device) for part in parts))
+        given, on_device = species.to(self.device), mask.to(self.device)
+
+        def velocity(t: float, x: OpenCrystalState) -> OpenCrystalState:
+            found = network(given, x, x.cell.new_full((len(x.cell),), t), on_device)
+            if not all(bool(torch.isfinite(part).all()) for part in found):
+                raise InputError(NOT_FINITE)
+            return found
+
+        kept: list[CrystalBatch] = []
+        wanted = set(frames)
+
+        def keep(step: int, x: OpenCrystalState) -> None:
+            watch.step()
+            if step not in wanted:
+                return
+            cell = [part.numpy() for part in network.cell_map.from_flat(x.cell.cpu().double())]
+            numbers = to_species(x.bits.cpu()) if task == DNG else species
+            kept.append(
+                crystals.replace(
+                    atomic_numbers=numbers[mask].numpy(),
+                    frac_coords=x.coords.cpu().double()[mask].numpy(),
+                    lengths=cell[0],
+                    angles=with_volume(*cell),
+                )
+            )
+
+        try:
+            integrate(
+                anti_annealed(velocity, settings.annealing(task)),
+                state,
+                OpenCrystalManifold(on_device),
+                settings.steps,
+                settings.solver,
+                keep,
+                start,
+            )
+        except torch.linalg.LinAlgError as error:  # of a cell that has left all bounds
+            raise InputError(NOT_FINITE) from error
+        return kept
+
+    # ---- files -----------------------------------------------------------------------------
+
+    def units(self, crystals: CrystalBatch, settings: FlowMMSettings) -> tuple[str, int]:
+        """Evaluations of the network for one crystal."""
+        return "evaluations", len(crystals) * settings.steps * EVALUATIONS[settings.solver]
+
+    def digest(self) -> str:
+        """A short hash of the weights, the sizes of the networks and the statistics."""
+        parts = []
+        for task, network in self.networks.items():
+            about = repr((network.net.config.to_dict(), network.statistics.to_dict()))
+            parts += [task, weights_digest(network, about)]
+        return digest(*parts)
+
+    def save(self, folder: Path, half: bool = False) -> None:
+        """Write a folder for each task that there is a network for: csp/, dng/.
+
+        Args:
+            folder: made if missing.
+            half: keep the weights in float16 on disk; they are float32 again when loaded.
+        """
+        for task, network in self.networks.items():
+            save_velocity(network, folder / task, half)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> FlowMMRefiner:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: names the folder and what is wrong with it.
+        """
+        found = [task for task in TASKS if (folder / task / CONFIG).is_file()]
+        if not found:
+            raise InputError(f"{folder} holds no network of FlowMM, in {' or '.join(TASKS)}/")
+        return cls({task: load_velocity(folder / task, task) for task in found}, device)
+
+
+def _noise(task: Task, mask: torch.Tensor, seeds: list[int]) -> torch.Tensor:
+    """Bits (B, S, 7) that each crystal begins with, by its seed; (B, S, 0) for given species."""
+    if task != DNG:
+        return torch.zeros((*mask.shape, 0))
+    bits = torch.zeros((*mask.shape, NUM_BITS), dtype=torch.float64)
+    for row, seed in enumerate(seeds):
+        size = (int(mask[row].sum()), NUM_BITS)
+        drawn = generator(Stream.BITS, seed).standard_normal(size)
+        bits[row, : size[0]] = torch.from_numpy(drawn)
+    return bits
