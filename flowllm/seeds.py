@@ -37,6 +37,7 @@ class Stream(Enum):
     REGROUP = ("crystal", 8, COUNTER)  # draw
     TEMPLATE = ("crystal", 10)
     RANKED = ("crystal", 9)
+    DIFFUSION = ("crystal", 12)
     ASTRAY = ("crystal", 11, COUNTER)  # draw
     BITS = ("crystal", 13)
     LATENT = ("crystal", 20)

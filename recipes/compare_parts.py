@@ -69,7 +69,7 @@ def main() -> None:
         groups = space_groups(drawn, 0.01)
         for flow, refiner in refiners.items():
             made = drawn if refiner is None else refiner.refine(drawn, None, seeds).last
-            rms = _rms(made, truth)
+            rms = rms_of(made, truth)
             kept = float((space_groups(made, 0.01) == groups).mean())
             line = f"{np.isfinite(rms).mean():.1%}, {np.nanmean(rms):.4f}; {kept:.1%}"
             if chosen.relax:
@@ -77,7 +77,7 @@ def main() -> None:
             print(f"{name}, {flow}: {line}", flush=True)
 
 
-def _rms(made: CrystalBatch, truth: CrystalBatch) -> np.ndarray:
+def rms_of(made: CrystalBatch, truth: CrystalBatch) -> np.ndarray:
     """(B,) rms of the crystal for each true one; NaN where it does not match or there is none."""
     from pymatgen.analysis.structure_matcher import StructureMatcher
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -157,10 +157,15 @@ def digest(*parts: bytes | str) -> str:
 
 def weights_digest(module: torch.nn.Module, *more: str) -> str:
     """A short hash of a network's weights, and of what else is given."""
+    return tensors_digest(module.state_dict(), *more)
+
+
+def tensors_digest(tensors: Mapping[str, torch.Tensor], *more: str) -> str:
+    """A short hash of tensors by name, and of what else is given."""
     import torch
 
     total = hashlib.sha256("\n".join(more).encode())
-    for name, tensor in module.state_dict().items():
+    for name, tensor in tensors.items():
         raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
         total.update(name.encode() + raw.numpy().tobytes())  # numpy has no bfloat16
     return total.hexdigest()[:12]

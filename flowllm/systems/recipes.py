@@ -79,6 +79,19 @@ SYSTEMS: dict[str, Recipe] = {
         "flowmm",
         "crystals",
     ),
+    "diffcsp": Recipe(
+        "DiffCSP: a diffusion from random cells, positions and species to crystals",
+        "diffcsp-base",
+        "diffcsp",
+        "crystals",
+    ),
+    "crysllmgen": Recipe(
+        "CrysLLMGen: a language model's crystals, which enter DiffCSP's diffusion halfway",
+        "language-model",
+        "diffcsp",
+        "crystals",
+        start=0.5,
+    ),
     "cdvae": Recipe(
         "CDVAE: crystals decoded from latent vectors, their atoms moved by Langevin dynamics",
         "cdvae",

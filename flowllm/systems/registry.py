@@ -128,6 +128,13 @@ REFINERS: dict[str, Kind] = {
         "flowllm.workflows.train.flowmm:train_refiner",
         "flowllm.methods.flowmm.settings:FlowMMTrainSettings",
     ),
+    "diffcsp": Kind(
+        "DiffCSP: diffusion of lattice, coordinates and species, the last drawn or given",
+        "flowllm.methods.diffcsp.refiner:DiffCSPRefiner",
+        "flowllm.methods.diffcsp.settings:DiffCSPSettings",
+        "flowllm.workflows.train.diffcsp:train_refiner",
+        "flowllm.methods.diffcsp.settings:DiffCSPTrainSettings",
+    ),
     "cdvae": Kind(
         "Langevin dynamics of atoms, conditioned on a latent vector",
         "flowllm.methods.cdvae.refiner:CDVAERefiner",

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from flowllm.errors import InputError
 from flowllm.text.formats.base import TextFormat
 from flowllm.text.formats.registry import make_format
 from flowllm.text.prompts import STEMS, foreign_text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 PAD, END = "<pad>", "</s>"
 CONTEXT = 512  # tokens
@@ -30,6 +33,8 @@ def build_tokenizer(chosen: TextFormat | None = None) -> PreTrainedTokenizerFast
     Args:
         chosen: the format; by default that of Gruver et al. for cells of up to 20 atoms.
     """
+    from transformers import PreTrainedTokenizerFast
+
     chosen = chosen or make_format()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     base = {token: index for index, token in enumerate([PAD, END, *alphabet])}
@@ -67,6 +72,8 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
     path = Path(folder) / "tokenizer.json"
     if not path.is_file():
         raise InputError(f"{folder} holds no tokenizer.json")
+    from transformers import PreTrainedTokenizerFast
+
     try:
         return PreTrainedTokenizerFast.from_pretrained(str(folder), padding_side="left")
     except Exception as error:  # the parser of tokenizer.json raises bare exceptions

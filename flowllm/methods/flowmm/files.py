@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from flowllm.errors import InputError, first_line
+from flowllm.methods.base.shapes import check_shapes
 from flowllm.methods.base.tasks import DNG, Task
 from flowllm.methods.flow.statistics import FlowStatistics
 from flowllm.methods.flowmm.velocity import OpenCrystalVelocity
 from flowllm.networks.flowmm import FlowMMNet
 from flowllm.networks.flowmm_settings import FlowMMConfig
-from flowllm.runs.files import CONFIG, WEIGHTS, load_weights, save_weights
+from flowllm.runs.files import CONFIG, load_weights, save_weights
 from flowllm.runs.json_object import JsonObject
 
 FORMAT = "flowllm-flowmm"
@@ -49,7 +48,14 @@ def load_velocity(folder: Path, task: Task) -> OpenCrystalVelocity:
         if sizes.draws_species != (task == DNG):
             raise InputError(f"{CONFIG} describes a network of the other task, not of {task}")
         statistics = FlowStatistics.from_dict(config.get("statistics"))
-        _check_sizes(sizes, weights)
+        widths = (
+            sizes.hidden,
+            sizes.time_dim,
+            sizes.count_dim,
+            sizes.edge_features,
+            sizes.cell_inputs,
+        )
+        check_shapes(weights, sizes.layers, widths, lambda: FlowMMNet(sizes))
         velocity = OpenCrystalVelocity(sizes, statistics)
         velocity.net.load_state_dict(weights)
     except InputError as error:
@@ -57,22 +63,3 @@ def load_velocity(folder: Path, task: Task) -> OpenCrystalVelocity:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{folder}: not a network of FlowMM ({first_line(error)})") from error
     return velocity
-
-
-def _check_sizes(config: FlowMMConfig, weights: dict[str, torch.Tensor]) -> None:
-    """Compare weights with a network of these sizes; nothing large is built."""
-    largest = max((max(value.shape, default=0) for value in weights.values()), default=0)
-    sizes = (config.hidden, config.time_dim, config.count_dim, config.edge_features)
-    if config.layers > len(weights) or max(*sizes, config.cell_inputs) > largest:
-        raise InputError(f"{CONFIG} names a larger network than {WEIGHTS} holds")
-    with torch.device("meta"):  # shapes without memory
-        expected = {n: tuple(v.shape) for n, v in FlowMMNet(config).state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise InputError(
-                f"{WEIGHTS}: {name} is {found.get(name)}, by {CONFIG} {expected.get(name)}"
-            )
-    broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
-    if broken:
-        raise InputError(f"{WEIGHTS}: {broken[0]} holds a value that is not finite")

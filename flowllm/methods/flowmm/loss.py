@@ -24,6 +24,11 @@ class FlowMMMatcher(nn.Module):
     +1 and -1; w are the weights of the settings (400, 1, 40 in FlowMM) divided by their sum. Where
     species are given the last term is left out.
 
+    The first term has a floor: each atom goes its own short way, and no network that is blind to a
+    common translation can see which way around the cell that was before t = 1/2. For two unlike
+    atoms whose places are known the mean square that is left is 0.33 of the target's; atoms of one
+    element, of which any may take any place, add to it.
+
     Args:
         config: size of the network.
         statistics: what standardises inputs and outputs.

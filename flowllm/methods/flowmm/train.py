@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import torch
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.methods.base.geometry import SimpleBase
+from flowllm.methods.base.optimise import optimise
 from flowllm.methods.base.tasks import DNG, Task
-from flowllm.methods.flow.batches import only
 from flowllm.methods.flowmm.batches import BaseBatches, HeldOutCrystals, base_statistics
 from flowllm.methods.flowmm.loss import FlowMMMatcher
 from flowllm.methods.flowmm.settings import FlowMMTrainSettings
 from flowllm.methods.flowmm.velocity import OpenCrystalVelocity
-from flowllm.training.device import resolve_device, used_threads
-from flowllm.training.trainer import CrystalTrainer, training_arguments
+from flowllm.training.device import resolve_device
 
 
 def train_task(
@@ -63,35 +61,6 @@ def train_task(
         training, base, config.cell_map, config.draws_species, settings.batch_size,
         settings.epochs, seed,
     )  # fmt: skip
-    warmup = round(settings.warmup_share * len(data))
-    arguments = training_arguments(
-        out,
-        place,
-        log_steps=settings.log_steps,
-        eval_steps=settings.eval_steps,
-        save_steps=settings.save_steps,
-        per_device_train_batch_size=1,  # an item is a batch
-        per_device_eval_batch_size=1,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=max(1, warmup) if settings.warmup_share else 0,
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        optim="adamw_torch",
-        seed=seed,
-    )
-    with used_threads(settings.threads):
-        trainer = CrystalTrainer(
-            matcher,
-            arguments,
-            out,
-            data,
-            only,
-            per_epoch=data.per_epoch,
-            held_out=HeldOutCrystals(held_out[: settings.validation_rows], data),
-            optimizer=settings.optimizer,
-            ema_decay=settings.ema_decay,
-            progress=progress,
-        )
-        average = cast(FlowMMMatcher, trainer.run())
+    validation = HeldOutCrystals(held_out[: settings.validation_rows], data)
+    average = optimise(matcher, data, data.per_epoch, validation, settings, out, place, progress)
     return average.velocity

@@ -10,11 +10,10 @@ resampling, Rubin, J. Am. Stat. Assoc. 82, 543 (1987)).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.conditions.conditions import Conditions
 from flowllm.methods.language_model.decoding.loop import left_padded
@@ -30,6 +29,9 @@ from flowllm.text.prompts import (
     without_sentence,
 )
 from flowllm.text.token_table import PromptTable
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CANDIDATES = 24  # compositions that are drawn for one space group
 BATCH = 256  # prompts that are scored together

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    set_seed,
-)
-from transformers.utils import logging
 
 from flowllm.errors import InputError, first_line
 from flowllm.methods.language_model.element_embeddings import embed_elements
@@ -23,6 +15,9 @@ from flowllm.methods.language_model.settings import CompactConfig
 from flowllm.methods.language_model.sizes import check_config, check_loaded, quiet_loading
 from flowllm.runs.files import friendly_os_errors, whole_files
 from flowllm.text.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def build_compact(
@@ -32,6 +27,8 @@ def build_compact(
 
     Elements that are alike begin with embeddings that are alike (`element_embeddings`).
     """
+    from transformers import LlamaConfig, LlamaForCausalLM, set_seed
+
     set_seed(seed)
     model = LlamaForCausalLM(
         LlamaConfig(
@@ -63,6 +60,8 @@ def load_compact(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokeniz
         if not (Path(folder) / name).is_file():
             raise InputError(f"{folder} is no language model: it holds no {name}")
     check_config(folder, [Path(folder) / "model.safetensors"])
+    from transformers import AutoModelForCausalLM
+
     tokenizer = load_tokenizer(folder)
     try:
         with no_bars(), quiet_loading():
@@ -112,6 +111,8 @@ def save_compact(
 @contextmanager
 def no_bars() -> Iterator[None]:
     """Loading and saving without progress bars of transformers, for models this small."""
+    from transformers.utils import logging
+
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
-
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Protocol
 
 from flowllm.conditions.conditions import Conditions
 from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
@@ -22,6 +20,9 @@ from flowllm.systems.events import Event, Rejected
 from flowllm.systems.watch import Watch
 from flowllm.text.formats.base import TextFormat
 from flowllm.text.prompts import prompt_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class Completing(Protocol):

@@ -7,14 +7,18 @@ and electronegativity, plus a random part of their own.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from ase.data import covalent_radii
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from flowllm.crystals.elements import RANK_OF, SYMBOLS
 from flowllm.seeds import Stream, generator
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 NOBLE = (0, 2, 10, 18, 36, 54, 86, 118)  # atomic numbers that end the periods
 SHARED = 0.7

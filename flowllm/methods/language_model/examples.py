@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from transformers import PreTrainedTokenizerBase
 
 from flowllm.conditions.conditions import KINDS, Conditions
 from flowllm.data.dataset import CrystalSet
@@ -26,6 +25,9 @@ from flowllm.text.encoding import beginning, encode_behind, encode_prompts
 from flowllm.text.formats.base import HasEquivalents, HasOrbits, TextFormat
 from flowllm.text.formats.registry import make_format
 from flowllm.text.prompts import OUTLINE, build_prompt, prompt_pieces
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 IGNORED = -100  # the label that the loss of transformers passes over
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.dataset import CrystalSet
@@ -22,6 +22,9 @@ from flowllm.runs.progress import ItemProgress
 from flowllm.text.encoding import encode_behind
 from flowllm.text.formats.base import TextFormat
 from flowllm.text.formats.registry import make_format
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)

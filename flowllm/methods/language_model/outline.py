@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.conditions.conditions import Conditions, written_value
@@ -22,6 +21,9 @@ from flowllm.text.formats.base import TextFormat
 from flowllm.text.outline import OUTLINE_STATES
 from flowllm.text.prompts import REQUEST, add_sentence, prompt_of, with_sentence
 from flowllm.text.token_table import PromptTable
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 STREAMS = {"composition": Stream.COMPOSITION, "space_group": Stream.SPACE_GROUP}
 OUTLINE_TRIES = 10  # draws of a composition, the last one held to the number of atoms

@@ -8,10 +8,9 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.conditions.conditions import KINDS, Conditions
 from flowllm.conditions.formula import read_formula
@@ -40,6 +39,9 @@ from flowllm.text.formats.base import TextError, TextFormat
 from flowllm.text.formats.registry import make_format
 from flowllm.text.prompts import foreign_text, prompt_of, read_prompt
 from flowllm.training.device import resolve_device
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ON_COMPOSITION = frozenset({"formula", "composition", "elements", "num_atoms"})
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.methods.language_model.decoding.decode import decode
 from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
@@ -28,6 +28,9 @@ from flowllm.seeds import Stream, key
 from flowllm.systems.events import Event, Rejected
 from flowllm.systems.watch import Watch
 from flowllm.text.decoding_state import DecodingState, Restartable
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 REDRAWS = 4
 """How often cell and coordinates are drawn again behind the same orbits."""

@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers.utils import logging
-
 from flowllm.errors import InputError, first_line
 from flowllm.runs.files import read_record
 from flowllm.runs.reading import open_regular
@@ -94,6 +92,8 @@ def check_loaded(report: Mapping[str, Any], name: str | Path) -> None:
 @contextmanager
 def quiet_loading() -> Iterator[None]:
     """Loading without the tables that transformers prints; `check_loaded` says what matters."""
+    from transformers.utils import logging
+
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:

@@ -9,10 +9,10 @@ whole texts do not allow: each free coordinate costs as many nats as its last di
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from transformers import DynamicCache, PreTrainedModel
 
 from flowllm.conditions.conditions import Conditions
 from flowllm.errors import InputError
@@ -27,6 +27,9 @@ from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.encoding import encode_behind
 from flowllm.text.formats.wyckoff import strings
 from flowllm.text.formats.wyckoff.text_format import WyckoffText
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 BATCH = 128  # texts that are passed over together, of like length
 TOGETHER = 1024  # texts whose beginnings are held together
@@ -92,6 +95,8 @@ def _nats(
     watch: Watch,
 ) -> np.ndarray:
     """(B,) nats of the labels of B examples, each cut in two; equal beginnings are read once."""
+    from transformers import DynamicCache
+
     model.eval()
     watch.step()
     distinct = {head: place for place, head in enumerate(dict.fromkeys(h for h, _ in parts))}

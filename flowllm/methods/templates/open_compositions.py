@@ -127,6 +127,25 @@ class OpenCompositions:
                     only_new |= new and not asked.space_group
         return None
 
+    def structures(
+        self, asked: Conditions, most: int, same_formula: bool = True
+    ) -> list[Candidate]:
+        """The structures of a space group with the most votes, over all cells of what is asked.
+
+        Args:
+            asked: a space group, and elements or a formula.
+            most: structures.
+            same_formula: take templates of the same reduced formula as the crystal's too.
+        """
+        found = [
+            candidate
+            for cell in self._cells(asked)
+            for candidate in self.ranking.candidates(
+                cell, most, same_formula=same_formula, space_group=asked.space_group
+            )
+        ]
+        return sorted(found, key=lambda candidate: -candidate.log_votes)[:most]
+
     def _of_group(
         self, asked: Conditions, settings: TemplateSettings, rng: np.random.Generator
     ) -> SymmetricCrystal | None:
@@ -135,13 +154,7 @@ class OpenCompositions:
         None where no template has the space group and such counts, or atoms would be too close in
         all of the structures.
         """
-        found: list[Candidate] = []
-        for cell in self._cells(asked):
-            found += self.ranking.candidates(
-                cell, settings.candidates, same_formula=settings.same_formula,
-                space_group=asked.space_group,
-            )  # fmt: skip
-        found = sorted(found, key=lambda candidate: -candidate.log_votes)[: settings.candidates]
+        found = self.structures(asked, settings.candidates, settings.same_formula)
         while found:
             scores = np.array([candidate.log_votes for candidate in found])
             candidate = found.pop(drawn(scores, settings.choice, rng))

@@ -19,6 +19,7 @@ from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.language_model.prior import LanguageModelPrior, perturb
+from flowllm.methods.language_model.stored import load_stored
 from flowllm.methods.language_model.structure_likelihood import (
     structure_log_likelihoods,
 )
@@ -175,9 +176,7 @@ class RankedPrior:
         Raises:
             InputError: a part is missing or damaged.
         """
-        return cls(
-            LanguageModelPrior.load(folder / LM, device), TemplatePrior.load(folder / TEMPLATES)
-        )
+        return cls(load_stored(folder / LM, device), TemplatePrior.load(folder / TEMPLATES))
 
     def digest(self) -> str:
         """Of both parts."""

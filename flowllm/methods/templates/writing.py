@@ -39,6 +39,8 @@ class TextWriter:
 
     def texts(self, places: Sequence[int], seeds: Sequence[int]) -> dict[int, str]:
         """The texts of these places, where the language model comes to one."""
+        if not places:
+            return {}  # a language model on disk stays there
 
         def noted(event: Event) -> None:
             if not isinstance(event, Drawn) and not _is_undecided(event):

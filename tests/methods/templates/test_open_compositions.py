@@ -46,7 +46,7 @@ def likeliest(default: FlowLLM, **asked) -> SymmetricCrystal:
         (("Zn", "S"), 216, "ZnS"),
         (("Sr", "Ti", "O"), 221, "SrTiO3"),
         (("Mg", "Al", "O"), 227, "MgAl2O4"),
-        (("Li", "Co", "O"), 166, "LiCoO2"),
+        (("Ga", "As"), 216, "GaAs"),
         (("Mg", "Cu"), 227, "MgCu2"),
         (("K", "Pt", "Cl"), 225, "K2PtCl6"),
     ],

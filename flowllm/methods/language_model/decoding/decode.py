@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.methods.language_model.decoding.events import CRYSTAL, Alternative, Token
 from flowllm.methods.language_model.decoding.loop import Seed, Step, in_batches, write
@@ -13,6 +13,9 @@ from flowllm.methods.language_model.decoding.prefix_cache import PrefixCache
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.systems.watch import UNWATCHED, Watch
 from flowllm.text.decoding_state import DecodingState
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def decode(

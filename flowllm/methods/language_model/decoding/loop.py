@@ -11,11 +11,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from flowllm.errors import InputError
 from flowllm.methods.language_model.decoding.encoding import padding
@@ -25,6 +25,9 @@ from flowllm.methods.language_model.settings import FEWEST_TOKENS, SamplingSetti
 from flowllm.systems.decoding_figures import count
 from flowllm.text.decoding_state import DecodingState, Restartable
 from flowllm.text.encoding import encode_prompts
+
+if TYPE_CHECKING:
+    from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 Seed = int | list[int]
 
@@ -190,6 +193,8 @@ def _encode(
         last position of each prompt (B,).
     """
     distinct = {prompt: place for place, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+    from transformers import DynamicCache
+
     cache = DynamicCache(config=model.config)
     known = None if prefixes is None else prefixes.longest(list(distinct))
     new: list[Sequence[int]] = list(distinct)

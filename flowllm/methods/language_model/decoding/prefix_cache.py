@@ -7,10 +7,13 @@ pass over the same tokens several times.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+
+if TYPE_CHECKING:
+    from transformers import DynamicCache
 
 MOST_BYTES = 256 * 2**20
 
