@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
+from flowllm.crystals.extxyz import extxyz_text
 from flowllm.metrics.composition import compositional_validity
 from flowllm.metrics.validity import structural_validity
 from flowllm.runs.files import (
@@ -158,8 +158,4 @@ def write_cifs(folder: Path, crystals: CrystalBatch, by_symmetry: bool = False) 
 
 def write_extxyz(path: Path, crystals: CrystalBatch) -> None:
     """All crystals in one extended-XYZ file, id in each comment line."""
-    from ase.io import write
-
-    buffer = io.StringIO()
-    write(buffer, crystals.to_ase(), format="extxyz")
-    atomic_write(path, buffer.getvalue())
+    atomic_write(path, extxyz_text(crystals))
