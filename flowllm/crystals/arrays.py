@@ -16,7 +16,6 @@ from flowllm.crystals.cells import (
     wrap,
 )
 from flowllm.crystals.elements import SYMBOLS
-from flowllm.crystals.formulas import formula_of
 from flowllm.errors import InputError
 from flowllm.runs.archive import open_archive, write_archive
 from flowllm.runs.identity import digest
@@ -149,7 +148,9 @@ class CrystalArrays:
     @property
     def formulas(self) -> list[str]:
         """Reduced formulas by pymatgen's convention, as in SrTiO3; an open species is X."""
-        return [formula_of(tuple(c.items())).reduced for c in self.compositions]
+        from pymatgen.core import Composition
+
+        return [Composition(c).reduced_formula for c in self.compositions]
 
     def padded(self, size: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Types (B, S) int64, coordinates (B, S, 3) and mask (B, S) bool, padded with zeros."""

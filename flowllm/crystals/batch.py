@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from flowllm.crystals.arrays import CrystalArrays
+from flowllm.crystals.cells import lattice_matrices
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
 
@@ -76,13 +77,20 @@ class CrystalBatch(CrystalArrays):
         """
         from pymatgen.core import Lattice, Structure
 
-        self._volumes_of_closed()
         result = []
-        parts = zip(self.lattices, self.offsets, self.num_atoms, strict=True)
-        for lattice, start, count in parts:
-            own = slice(start, start + count)
-            numbers = list(self.atomic_numbers[own])
-            result.append(Structure(Lattice(lattice), numbers, self.frac_coords[own]))
+        for index, (start, count) in enumerate(zip(self.offsets, self.num_atoms, strict=True)):
+            numbers = self.atomic_numbers[start : start + count]
+            if (numbers < 1).any():
+                place = int(np.flatnonzero(numbers < 1)[0]) + 1
+                raise InputError(f"{self.ids[index]}: the species of atom {place} is open (X)")
+            if self.volumes[index] <= 0:
+                raise InputError(f"{self.ids[index]}: the cell spans no volume")
+            lattice = Lattice(
+                lattice_matrices(self.lengths[index : index + 1], self.angles[index : index + 1])[0]
+            )
+            result.append(
+                Structure(lattice, list(numbers), self.frac_coords[start : start + count])
+            )
         return result
 
     @classmethod
@@ -120,34 +128,9 @@ class CrystalBatch(CrystalArrays):
         Raises:
             InputError: a species is open, which CIF cannot say, or a cell spans no volume.
         """
-        from flowllm.crystals.cif.write import p1_text
+        from pymatgen.io.cif import CifWriter
 
-        volumes = self._volumes_of_closed()
-        parts = zip(self.offsets, self.num_atoms, self.compositions, strict=True)
-        return [
-            p1_text(
-                composition,
-                self.atomic_numbers[start : start + count],
-                self.frac_coords[start : start + count],
-                (self.lengths[index], self.angles[index], volumes[index]),
-            )
-            for index, (start, count, composition) in enumerate(parts)
-        ]
-
-    def _volumes_of_closed(self) -> np.ndarray:
-        """(B,) cell volumes in Å^3.
-
-        Raises:
-            InputError: a species is open, or a cell spans no volume; the crystal is named.
-        """
-        volumes = self.volumes
-        for atom in np.flatnonzero(self.atomic_numbers < 1)[:1].tolist():
-            index = self.crystal_of_atom[atom]
-            place = atom - self.offsets[index] + 1
-            raise InputError(f"{self.ids[index]}: the species of atom {place} is open (X)")
-        for index in np.flatnonzero(volumes <= 0)[:1].tolist():
-            raise InputError(f"{self.ids[index]}: the cell spans no volume")
-        return volumes
+        return [str(CifWriter(structure)) for structure in self.to_pymatgen()]
 
     @classmethod
     def from_ase(cls, atoms: Iterable[Atoms], ids: Sequence[str] | None = None) -> Self:

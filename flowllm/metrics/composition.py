@@ -8,11 +8,9 @@ reached, cut by cut along the electronegativities. A test holds the two against 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache, reduce
-from importlib.resources import files
+from functools import lru_cache, reduce
 from math import gcd
 
 import numpy as np
@@ -41,9 +39,6 @@ PAPERS_SETTINGS = SmactSettings()
 another set by default), Pauling's rule, alloys and single elements pass. MP-20's training set
 scores about 90 % by it. An element without oxidation states there (He, Ne, Ar) or without an
 electronegativity (Pm besides) fails in every compound, as in SMACT."""
-
-TABLE = "smact14.json"
-"""Element: oxidation states of "smact14", Pauling electronegativity, whether it is a metal."""
 
 
 def compositional_validity(
@@ -107,22 +102,12 @@ def _reaches_zero(rows: list[tuple[int, tuple[int, ...]]]) -> bool:
     return 0 in sums
 
 
-@cache
-def _papers_elements() -> dict[str, tuple[list[int], float | None, bool]]:
-    """What SMACT says of its elements, kept here: its import and its tables take a second."""
-    found = json.loads(files("flowllm.metrics").joinpath(TABLE).read_text("utf-8"))
-    return {symbol: tuple(row) for symbol, row in found.items()}
-
-
 @lru_cache(maxsize=1_000)
 def _element(number: int, settings: SmactSettings) -> tuple[tuple[int, ...], float | None, bool]:
     """Oxidation states, Pauling electronegativity and whether SMACT calls the element a metal."""
-    symbol = SYMBOLS[number]
-    if settings.oxidation_states_set == PAPERS_SETTINGS.oxidation_states_set:
-        states, electronegativity, is_metal = _papers_elements().get(symbol, ((), None, False))
-        return tuple(states), electronegativity, is_metal
     import smact
 
+    symbol = SYMBOLS[number]
     try:
         element = smact.Element(symbol)
     except (NameError, KeyError):  # SMACT's tables end at 103, some of them later

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.crystals.extxyz import extxyz_text
 from flowllm.metrics.composition import compositional_validity
 from flowllm.metrics.validity import structural_validity
 from flowllm.runs.files import (
@@ -158,4 +158,8 @@ def write_cifs(folder: Path, crystals: CrystalBatch, by_symmetry: bool = False) 
 
 def write_extxyz(path: Path, crystals: CrystalBatch) -> None:
     """All crystals in one extended-XYZ file, id in each comment line."""
-    atomic_write(path, extxyz_text(crystals))
+    from ase.io import write
+
+    buffer = io.StringIO()
+    write(buffer, crystals.to_ase(), format="extxyz")
+    atomic_write(path, buffer.getvalue())

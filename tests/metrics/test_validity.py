@@ -146,21 +146,3 @@ def test_mp20_training_set_scores_as_in_the_papers(data_dir):
     batch = CrystalBatch.from_pymatgen(structures)
     assert 0.89 <= compositional_validity(batch).mean() <= 0.92
     assert structural_validity(batch).all()
-
-
-def test_the_table_of_elements_is_smacts():
-    """All elements of the papers' set, without SMACT at work and by it."""
-    import smact
-
-    from flowllm.metrics.composition import _element
-
-    for number in range(1, len(SYMBOLS)):
-        try:
-            theirs = smact.Element(SYMBOLS[number])
-        except (NameError, KeyError):
-            assert _element(number, PAPERS_SETTINGS) == ((), None, False)
-            continue
-        states, electronegativity, is_metal = _element(number, PAPERS_SETTINGS)
-        assert list(states) == (theirs.oxidation_states_smact14 or [])
-        assert electronegativity == theirs.pauling_eneg
-        assert is_metal == (SYMBOLS[number] in smact.metals)
