@@ -17,7 +17,7 @@ from flowllm.crystals.cells import cell_parameters
 from flowllm.symmetry.crystal import SymmetricCrystal
 from flowllm.symmetry.descriptions import EquivalentDescription, described
 from flowllm.symmetry.find import idealised_cell
-from flowllm.symmetry.space_group import LETTERS, SpaceGroup, space_group
+from flowllm.symmetry.space_group import LETTERS, SpaceGroup, WyckoffPosition, space_group
 
 SAME_LENGTH, SAME_ANGLE = 0.05, 0.5  # Å and degrees that decide nothing between two cells
 
@@ -112,19 +112,19 @@ def _letter_map(number: int, place: int) -> dict[str, str]:
     """Which letter each letter becomes by a coset of the normaliser."""
     group = space_group(number)
     turn, shift = (part[place] for part in group.normalizer)
-    found = {}
-    for letter, position in group.positions.items():
-        # three points, since one alone may lie on another position by chance
-        values = np.array([[0.1373, 0.2291, 0.3187], [0.0713, 0.4637, 0.3129], [0.41, 0.053, 0.17]])
-        points = position.place(values[:, list(position.free)]) @ turn.T + shift
-        images = points @ group.rotations.transpose(0, 2, 1) + group.translations[:, None]
-        found[letter] = next(
-            other.letter
-            for other in group.positions.values()
-            if other.multiplicity == position.multiplicity
-            and (np.abs(other.fits(images.reshape(-1, 3))[1]).max(-1) < 1e-6)
-            .reshape(images.shape[:2])
-            .any(0)
-            .all()
-        )
+    found = dict.fromkeys(group.positions, "")
+    # three points, since one alone may lie on another position by chance
+    values = np.array([[0.1373, 0.2291, 0.3187], [0.0713, 0.4637, 0.3129], [0.41, 0.053, 0.17]])
+    alike: dict[int, list[WyckoffPosition]] = {}
+    for position in group.positions.values():
+        alike.setdefault(position.multiplicity, []).append(position)
+    for positions in alike.values():
+        points = np.stack([p.place(values[:, list(p.free)]) for p in positions]) @ turn.T + shift
+        images = points[:, None] @ group.rotations.transpose(0, 2, 1)
+        images += group.translations[:, None]  # (positions, operations, points, 3)
+        for other in positions:
+            misfits = np.abs(other.fits(images.reshape(-1, 3))[1]).max(-1)
+            same = (misfits < 1e-6).reshape(images.shape[:3]).any(1).all(1)
+            for place in np.flatnonzero(same).tolist():
+                found[positions[place].letter] = found[positions[place].letter] or other.letter
     return found

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from flowllm.conditions.conditions import Conditions
-from flowllm.methods.language_model.decoding.loop import left_padded
+from flowllm.methods.language_model.decoding.prompt_pass import left_padded
 from flowllm.seeds import Stream, child_seed, generator
 from flowllm.symmetry.arrangements import can_have
 from flowllm.text.formats.base import TextFormat

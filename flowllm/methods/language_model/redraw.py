@@ -13,19 +13,20 @@ is taken: the same text as one after the other, by fewer and fuller batches.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowllm.methods.language_model.decoding.decode import decode
-from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
+from flowllm.methods.language_model.decoding.events import CRYSTAL
 from flowllm.methods.language_model.decoding.first import FirstDraw
 from flowllm.methods.language_model.decoding.prefix_cache import PrefixCache
+from flowllm.methods.language_model.decoding.repeated import RepeatedTokens
 from flowllm.methods.language_model.decoding.text_draw import Key, Roomiest, TextDraw
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.seeds import Stream, key
-from flowllm.systems.events import Event, Rejected
+from flowllm.systems.events import Rejected
 from flowllm.systems.watch import Watch
 from flowllm.text.decoding_state import DecodingState, Restartable
 
@@ -52,8 +53,7 @@ class Redraws:
         settings: how to draw.
         watch: told of tokens and of what is drawn again.
         prefixes: what stays of texts, and the prompts that they are written behind.
-        kept: tokens of the last draw of each text that is watched.
-        draws: how often each text that is watched has been drawn so far, which numbers its tokens.
+        tokens: of texts that are watched.
         roomiest: by position, the best draw of texts that had no room so far.
         roomy: by position, the first draw of group and orbits so far whose text has room.
     """
@@ -63,10 +63,12 @@ class Redraws:
     settings: SamplingSettings
     watch: Watch
     prefixes: PrefixCache | None = None
-    kept: dict[int, list[Token]] = field(default_factory=dict)
-    draws: dict[int, int] = field(default_factory=dict)
+    tokens: RepeatedTokens = field(init=False)
     roomiest: dict[int, Roomiest] = field(default_factory=dict)
     roomy: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tokens = RepeatedTokens(self.watch)
 
     def rounds(self, most: int) -> list[list[int]]:
         """Which draws are made side by side: the first alone, then all others or each alone.
@@ -75,7 +77,7 @@ class Redraws:
             most: draws after the first.
         """
         later = list(range(1, most + 1))
-        return [[0], *([draw] for draw in later)] if self.watched else [[0], later]
+        return [[0], *([draw] for draw in later)] if self.tokens.watched else [[0], later]
 
     def decode(
         self,
@@ -103,8 +105,7 @@ class Redraws:
             TextDraw(name, 0, prompt, "", seed, state)
             for name, prompt, seed, state in zip(keys, prompts, seeds, states, strict=True)
         ]
-        if self.watched:
-            self.kept |= {position: [] for position, _ in keys}
+        self.tokens.begin(position for position, _ in keys)
         crowded: dict[Key, Restartable] = {}
         for draws in self.rounds(REDRAWS):
             if draws != [0]:
@@ -117,8 +118,8 @@ class Redraws:
                     for draw in draws
                     if (again := crowded[name].restarted()) is not None
                 ]  # fmt: skip
-                for name in crowded if self.watched else ():
-                    self._repeat(name[0], self.kept[name[0]][: len(crowded[name].tokens)])
+                for (position, _), state in crowded.items():
+                    self.tokens.repeat(position, self.tokens.of(position)[: len(state.tokens)])
             if rows:
                 crowded = self._decode(rows, draws, ended)
         return sorted(crowded)
@@ -153,8 +154,7 @@ class Redraws:
                     first.end(row.key, row.draw, whole, stays=True)
                 return
             if not given_up:
-                tokens = tuple(self.kept.get(position, ()))
-                found = Roomiest(state.room, row.order, whole, tokens)
+                found = Roomiest(state.room, row.order, whole, self.tokens.of(position))
                 best = self.roomiest.get(position)
                 if best is None or found.before(best):
                     self.roomiest[position] = found
@@ -165,16 +165,13 @@ class Redraws:
             first.end(row.key, row.draw, None, stays=False)
 
         places = [row.key[0] for row in rows]
-        told = replace(self.watch, on_finished=None)
-        if self.watched:
-            told = replace(told, on_event=self._passed(places))
         decode(
             self.model, self.tokenizer, [row.prompt + row.beginning for row in rows],
-            self.settings, [row.stream for row in rows], [row.state for row in rows], watch=told,
-            part=CRYSTAL, ended=finished, prefixes=self.prefixes,
+            self.settings, [row.stream for row in rows], [row.state for row in rows],
+            watch=self.tokens.watch_of(places), part=CRYSTAL, ended=finished,
+            prefixes=self.prefixes,
         )  # fmt: skip
-        for place in places if self.watched else ():
-            self.draws[place] = self.draws.get(place, 0) + 1
+        self.tokens.drawn(places)
         return {
             name: crowded[name]
             for name in first.without()
@@ -183,7 +180,7 @@ class Redraws:
 
     def _give_up(self, rows: Sequence[TextDraw], room: float) -> None:
         """End texts as soon as they have no more room than this, unless they are watched."""
-        for row in rows if not self.watched else ():
+        for row in rows if not self.tokens.watched else ():
             if row.restartable is not None:
                 row.restartable.least = max(row.restartable.least, room)
 
@@ -194,29 +191,5 @@ class Redraws:
             place: position of a text that had no room in any draw.
         """
         best = self.roomiest[place]
-        if self.watched:
-            self._repeat(place, best.tokens)
+        self.tokens.repeat(place, best.tokens)
         return best.text
-
-    @property
-    def watched(self) -> bool:
-        """Whether events are reported."""
-        return self.watch.on_event is not None
-
-    def _passed(self, places: list[int]) -> Callable[[Event], None]:
-        """Passes tokens on under the positions of the prompts and with their draw."""
-
-        def passed(event: Event) -> None:
-            if isinstance(event, Token):
-                place = places[event.index]
-                event = replace(event, index=place, draw=self.draws.get(place, 0))
-                self.kept[place].append(event)
-            self.watch.event(event)
-
-        return passed
-
-    def _repeat(self, place: int, tokens: Sequence[Token]) -> None:
-        """Report tokens that stay once more, as those of a new draw."""
-        self.kept[place] = [replace(token, draw=self.draws[place]) for token in tokens]
-        for token in self.kept[place]:
-            self.watch.event(token)

@@ -17,7 +17,7 @@ import torch
 from flowllm.conditions.conditions import Conditions
 from flowllm.errors import InputError
 from flowllm.methods.language_model.decoding.encoding import padding
-from flowllm.methods.language_model.decoding.loop import left_padded
+from flowllm.methods.language_model.decoding.prompt_pass import left_padded
 from flowllm.methods.language_model.examples import IGNORED, collate, encode_example_prompt
 from flowllm.methods.language_model.likelihood import label_log_likelihoods
 from flowllm.methods.language_model.prior import LanguageModelPrior

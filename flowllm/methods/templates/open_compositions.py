@@ -32,6 +32,10 @@ EXCHANGES = 20
 """How often the elements of a template are exchanged, until its votes are sure of the result.
 Another template at once would be one of those whose votes are sure more often: of intermetallic
 compounds rather than of oxides."""
+FARTHEST = 2.0
+"""How far the template of a structure may be from a composition where no space group is asked for;
+of one there may be few templates. Of 510 new compositions, relaxed, 6 % below a distance of 2 and
+25 % beyond changed their volume by over 5 %."""
 TEMPLATES = 5
 """How many templates are tried, one after the other, where no exchange is."""
 
@@ -103,19 +107,24 @@ class OpenCompositions:
             return self._of_group(asked, settings, rng)
         rows = self.rows(asked)
         least = np.log(max(settings.confidence, TINY))
-        for row in rng.choice(rows, min(TEMPLATES, len(rows)), replace=False).tolist():
+        farthest, only_new = np.inf if asked.space_group else FARTHEST, False
+        for row in self.exchange.in_turn(rows, TEMPLATES, rng):
             for _ in range(EXCHANGES):
                 cell = self.exchange.composition(row, settings.exchange, rng)
                 ranked = ranked_for(
                     self.ranking, cell, asked.space_group, settings.candidates,
                     settings.same_formula,
                 )  # fmt: skip
-                if ranked:
+                new = all(candidate.distance for candidate in ranked)
+                if ranked and (new or not only_new):
                     scores = np.array([candidate.log_share for candidate in ranked])
                     chosen = ranked[drawn(scores, settings.choice, rng)]
                     crystal = dressed(self.ranking.table, chosen)
-                    if chosen.log_share >= least and closest(crystal) >= 1:
+                    sure = chosen.log_share >= least and chosen.distance <= farthest
+                    if sure and closest(crystal) >= 1:
                         return crystal
+                    # known ones, which the votes are sure of, would take the turns of new ones
+                    only_new |= new and not asked.space_group
         return None
 
     def structures(

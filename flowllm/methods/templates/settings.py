@@ -23,7 +23,7 @@ class TemplateSettings:
             the most alike element.
         confidence: share of the templates' votes that a structure must have where the composition
             is open; other compositions are drawn again. It is about how often the structure is
-            right: of validation crystals whose likeliest structure has 50 to 70 % of the votes, 72
+            right: of validation crystals whose likeliest structure has 30 to 50 % of the votes, 51
             % match it.
         same_formula: take templates of the formula that is asked for too; otherwise only of others.
         candidates: structures to choose from.
@@ -33,8 +33,8 @@ class TemplateSettings:
     """
 
     choice: float = setting(0.5, low=0.0, high=2.0, step=0.05, label="Choice of structure τ")
-    exchange: float = setting(0.2, low=0.0, high=2.0, step=0.05, label="Exchange of elements τ")
-    confidence: float = setting(0.5, low=0.0, high=0.95, step=0.05, label="Least share of votes")
+    exchange: float = setting(0.3, low=0.0, high=2.0, step=0.05, label="Exchange of elements τ")
+    confidence: float = setting(0.3, low=0.0, high=0.95, step=0.05, label="Least share of votes")
     same_formula: bool = setting(True)
     candidates: int = setting(20, form=False)
 
@@ -83,8 +83,8 @@ class RankedSettings(SamplingSettings):
     candidates: int = setting(6, form=False)
     likelihood: float = setting(0.0, low=0.0, high=2.0, step=0.05, label="Weight of likelihood")
     compositions: Compositions = setting("exchange", form=False)
-    exchange: float = setting(0.2, low=0.0, high=2.0, step=0.05, label="Exchange of elements τ")
-    confidence: float = setting(0.5, low=0.0, high=0.95, step=0.05, label="Least share of votes")
+    exchange: float = setting(0.3, low=0.0, high=2.0, step=0.05, label="Exchange of elements τ")
+    confidence: float = setting(0.3, low=0.0, high=0.95, step=0.05, label="Least share of votes")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,8 +8,9 @@ from transformers import PreTrainedTokenizerBase
 from flowllm.conditions.composition_rule import CompositionRule
 from flowllm.conditions.conditions import Conditions
 from flowllm.methods.language_model import SamplingSettings
+from flowllm.methods.language_model.decoding.batches import in_batches
 from flowllm.methods.language_model.decoding.decode import decode
-from flowllm.methods.language_model.decoding.loop import in_batches, write
+from flowllm.methods.language_model.decoding.loop import write
 from flowllm.methods.language_model.rules import expected_atoms
 from flowllm.systems.decoding_figures import DecodingFigures, count_decoding
 from flowllm.text import build_prompt

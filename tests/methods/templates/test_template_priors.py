@@ -7,6 +7,7 @@ import pytest
 
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.contacts import shortest_contacts
+from flowllm.crystals.elements import NUMBER_OF
 from flowllm.errors import InputError
 from flowllm.methods.language_model.decoding.events import Sentence
 from flowllm.methods.language_model.settings import SamplingSettings
@@ -14,6 +15,9 @@ from flowllm.methods.language_model.structure_likelihood import (
     structure_log_likelihoods,
     structure_of,
 )
+from flowllm.methods.templates.dress import dressed
+from flowllm.methods.templates.exchange import kinds_of_elements
+from flowllm.methods.templates.open_compositions import FARTHEST, OpenCompositions
 from flowllm.methods.templates.prior import TemplatePrior
 from flowllm.methods.templates.ranked import RankedPrior, composition_of
 from flowllm.methods.templates.settings import RankedSettings, TemplateSettings
@@ -60,7 +64,7 @@ def test_crystals_are_exactly_symmetric_and_their_atoms_apart(templates):
 
 
 def test_open_compositions_get_structures_that_the_votes_are_sure_of(templates):
-    settings = TemplateSettings(exchange=1.0, confidence=0.8, same_formula=False)
+    settings = TemplateSettings(exchange=1.0, confidence=0.95, same_formula=False)
     drawn = templates.sample([Conditions()] * 60, settings, range(60))
     assert len(drawn) > 30
     unsure = templates.sample([Conditions()] * 60, replace(settings, confidence=0.0), range(60))
@@ -68,10 +72,10 @@ def test_open_compositions_get_structures_that_the_votes_are_sure_of(templates):
         templates.ranking.candidates(numbers_in(crystal), 1, same_formula=False)[0].log_share
         for crystal in unsure
     ]
-    assert np.mean(np.exp(shares) < 0.8) > 0.1
+    assert np.mean(np.exp(shares) < 0.95) > 0.1
     for crystal in drawn:
         likeliest = templates.ranking.candidates(numbers_in(crystal), 1, same_formula=False)[0]
-        assert np.exp(likeliest.log_share) >= 0.8
+        assert np.exp(likeliest.log_share) >= 0.95
         assert find_symmetry(crystal, 0.01).number == templates.table.numbers[likeliest.row]
 
 
@@ -88,6 +92,95 @@ def test_elements_are_exchanged_as_often_as_the_templates_have_them(templates):
     assert after[8] == pytest.approx(before[8], rel=0.25)
     common = before > 40
     assert np.corrcoef(before[common], after[common])[0, 1] > 0.9
+
+
+def test_non_metals_are_exchanged_within_their_group_only(templates):
+    """Oxygen for fluorine alone would leave the charges unbalanced, however alike they are."""
+    table, exchange, rng = templates.table, templates.open.exchange, np.random.default_rng(0)
+    kinds, changed = kinds_of_elements(), set()
+    for row in range(len(table)):
+        own = table.counts(row)
+        for temperature in (0.0, 0.4, 5.0):
+            new = exchange.composition(row, temperature, rng)
+            assert set(new) - set(own)
+            if 0 not in kinds[list(own)]:  # as in diamond: there may be none to exchange
+                continue
+            assert sorted((kinds[z], n) for z, n in new.items()) == sorted(
+                (kinds[z], n) for z, n in own.items()
+            )
+            for symbol in ("H", "C", "N", "O", "F"):
+                assert new.get(NUMBER_OF[symbol]) == own.get(NUMBER_OF[symbol])
+            changed |= set(own) - set(new)
+    assert {NUMBER_OF[symbol] for symbol in ("S", "Cl", "P", "Na")} <= changed
+
+
+def test_after_a_template_those_of_its_non_metals_and_number_of_elements_are_tried(templates):
+    table, exchange = templates.table, templates.open.exchange
+    kinds = kinds_of_elements()
+
+    def class_of(row):
+        own = table.counts(row)
+        return len(own), frozenset(kinds[list(own)].tolist())
+
+    rows = np.arange(0, len(table), 2)
+    classes, firsts = [class_of(row) for row in rows.tolist()], []
+    for seed in range(200):
+        found = exchange.in_turn(rows, 5, np.random.default_rng(seed))
+        assert len(set(found)) == 5 and set(found) <= set(rows.tolist())
+        like = classes.count(class_of(found[0]))
+        same = [class_of(row) == class_of(found[0]) for row in found]
+        assert same == [True] * min(like, 5) + [False] * (5 - min(like, 5))
+        firsts.append(found[0])
+    assert len(set(firsts)) > 90  # of 150: any template may come first
+    assert sorted(exchange.in_turn(rows[:3], 5, np.random.default_rng(0))) == rows[:3].tolist()
+
+
+def tried_for(templates, settings, seed):
+    """The compositions tried for a crystal with nothing asked, and the crystal."""
+    tried, exchange = [], templates.open.exchange
+
+    class Noted:
+        in_turn = exchange.in_turn
+
+        def composition(self, *given):
+            tried.append(exchange.composition(*given))
+            return tried[-1]
+
+    noted = OpenCompositions(templates.ranking, Noted())
+    return tried, noted.invented(Conditions(), settings, np.random.default_rng(seed))
+
+
+def test_known_compositions_do_not_take_the_turns_of_new_ones(templates):
+    """The votes are surer of them: whoever may try again would come to known ones too often."""
+    settings, known_after_new = TemplateSettings(confidence=0.9), 0
+
+    def is_new(cell):
+        return all(found.distance > 0 for found in templates.ranking.candidates(cell, 20))
+
+    for seed in range(150):
+        tried, crystal = tried_for(templates, settings, seed)
+        new = [is_new(cell) for cell in tried]
+        assert crystal is None or new[-1] or not any(new[:-1])
+        known_after_new += any(new) and not all(new[new.index(True) :])
+    assert known_after_new > 3
+
+
+def test_no_template_of_an_open_composition_is_far(templates, monkeypatch):
+    def farthest():
+        found = []
+        for seed in range(80):
+            tried, crystal = tried_for(templates, TemplateSettings(exchange=1.0), seed)
+            if crystal is not None:
+                ranked = templates.ranking.candidates(tried[-1], 20)
+                own = structure_of(crystal)
+                found += [c.distance for c in ranked
+                          if structure_of(dressed(templates.table, c)) == own][:1]  # fmt: skip
+        assert len(found) > 40
+        return max(found)
+
+    assert farthest() <= FARTHEST
+    monkeypatch.setattr("flowllm.methods.templates.open_compositions.FARTHEST", np.inf)
+    assert farthest() > FARTHEST
 
 
 def numbers_in(crystal):

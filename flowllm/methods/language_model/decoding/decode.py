@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from flowllm.methods.language_model.decoding.batches import Seed, in_batches
 from flowllm.methods.language_model.decoding.events import CRYSTAL, Alternative, Token
-from flowllm.methods.language_model.decoding.loop import Seed, Step, in_batches, write
+from flowllm.methods.language_model.decoding.loop import Step, write
 from flowllm.methods.language_model.decoding.prefix_cache import PrefixCache
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.systems.watch import UNWATCHED, Watch

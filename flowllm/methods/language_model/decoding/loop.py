@@ -1,15 +1,14 @@
-"""The decoding loop: texts of like length side by side, token by token.
+"""The decoding loop: the texts of a batch side by side, token by token.
 
-Texts are sorted by the length that they can have, longest first, and finished rows
-leave the batch, so short crystals do not wait for long ones; equal prompts stand together and
-are passed over once. Each text draws by random numbers of its own: what it says does not depend on
-which others are written beside it (to within the rounding of a batched matrix product).
+Finished rows leave the batch, so short crystals do not wait for long ones. Each text draws by
+random numbers of its own: what it says does not depend on which others are written beside it (to
+within the rounding of a batched matrix product).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,36 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowllm.errors import InputError
+from flowllm.methods.language_model.decoding.batches import Batch
 from flowllm.methods.language_model.decoding.encoding import padding
 from flowllm.methods.language_model.decoding.nucleus import Draw, draw, uniform_numbers
-from flowllm.methods.language_model.decoding.prefix_cache import PrefixCache, fill
+from flowllm.methods.language_model.decoding.prefix_cache import PrefixCache
+from flowllm.methods.language_model.decoding.prompt_pass import encode
 from flowllm.methods.language_model.settings import FEWEST_TOKENS, SamplingSettings
 from flowllm.systems.decoding_figures import count
-from flowllm.text.decoding_state import DecodingState, Restartable
-from flowllm.text.encoding import encode_prompts
+from flowllm.text.decoding_state import Restartable
 
 if TYPE_CHECKING:
-    from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
-
-Seed = int | list[int]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Texts that are written side by side.
-
-    Attributes:
-        positions: where they stand among all texts.
-        prompts: their prompts' tokens, none empty.
-        seeds: their seeds.
-        states: their states at their beginning, used up by writing; None to write freely.
-    """
-
-    positions: list[int]
-    prompts: list[list[int]]
-    seeds: list[Seed]
-    states: list[DecodingState] | None
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -65,43 +45,6 @@ class Step:
     logits: Tensor
     draw: Draw
     ended: dict[int, list[int]]
-
-
-def in_batches(
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str],
-    settings: SamplingSettings,
-    seeds: Sequence[Seed],
-    states: Sequence[DecodingState] | None = None,
-    lengths: Sequence[int] | None = None,
-) -> Iterator[Batch]:
-    """The texts sorted by length and cut into batches.
-
-    Args:
-        tokenizer: encodes the prompts.
-        prompts: P prompts.
-        settings: how many stand side by side.
-        seeds: P seeds.
-        states: P states, or None.
-        lengths: P numbers that rise with the lengths expected of the texts; by default the longest
-            that the states allow.
-
-    Raises:
-        InputError: an empty prompt.
-    """
-    encoded = encode_prompts(tokenizer, prompts)
-    for prompt, ids in zip(prompts, encoded, strict=True):
-        if not ids:
-            raise InputError(f"the prompt {prompt!r} is empty")
-    if lengths is None:
-        lengths = [state.longest for state in states] if states else [0] * len(prompts)
-    order = sorted(range(len(prompts)), key=lambda i: (-lengths[i], len(encoded[i]), encoded[i]))
-    for start in range(0, len(order), settings.batch_size):
-        chosen = order[start : start + settings.batch_size]
-        yield Batch(
-            chosen, [encoded[i] for i in chosen], [seeds[i] for i in chosen],
-            [states[i] for i in chosen] if states else None,
-        )  # fmt: skip
 
 
 @torch.inference_mode()
@@ -133,7 +76,7 @@ def write(
     uniform = np.stack([uniform_numbers(seed, room) for seed in batch.seeds])
     before()
     began = time.perf_counter()
-    logits, cache, mask, position = _encode(model, batch.prompts, padding(tokenizer), prefixes)
+    logits, cache, mask, position = encode(model, batch.prompts, padding(tokenizer), prefixes)
     count(texts=len(batch.prompts))
     written: list[list[int]] = [[] for _ in batch.prompts]
     rows: np.ndarray = np.arange(len(batch.prompts))
@@ -181,54 +124,3 @@ def _stays(batch: Batch, row: int, written: list[int], follows: bool) -> list[in
     if isinstance(state, Restartable):
         return [*batch.prompts[row], *state.tokens] if state.room < 1 else []
     return [*batch.prompts[row], *written] if follows else []
-
-
-def _encode(
-    model: PreTrainedModel, prompts: list[list[int]], pad: int, prefixes: PrefixCache | None
-) -> tuple[Tensor, DynamicCache, Tensor, Tensor]:
-    """One pass over the prompts, equal ones once, and over no beginning that is known.
-
-    Returns:
-        Logits (B, V) of the first token, the keys and values so far, attention mask (B, T) and the
-        last position of each prompt (B,).
-    """
-    distinct = {prompt: place for place, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
-    from transformers import DynamicCache
-
-    cache = DynamicCache(config=model.config)
-    known = None if prefixes is None else prefixes.longest(list(distinct))
-    new: list[Sequence[int]] = list(distinct)
-    if known is not None:
-        new = [prompt[k.shape[-2] :] for prompt, k in zip(distinct, known, strict=True)]
-    ids, mask = left_padded(new, pad, model.device)
-    if known is not None:
-        mask = torch.cat([fill(cache, known), mask], 1)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-    output = model(
-        input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
-        use_cache=True, logits_to_keep=1,
-    )  # fmt: skip
-    logits, last = output.logits[:, -1].float(), positions[:, -1]
-    if len(distinct) < len(prompts):
-        index = torch.tensor([distinct[tuple(prompt)] for prompt in prompts], device=model.device)
-        cache.batch_select_indices(index)
-        logits, mask, last = logits[index], mask[index], last[index]
-    needed = sum(map(len, new))
-    count(
-        passes=1, encoded=ids.numel(), padded=ids.numel() - needed,
-        prompt_tokens=sum(map(len, prompts)),
-    )  # fmt: skip
-    return logits, cache, mask, last
-
-
-def left_padded(
-    prompts: Sequence[Sequence[int]], pad: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Ids and attention mask (B, T), prompts at the right end."""
-    width = max(map(len, prompts))
-    ids = torch.full((len(prompts), width), pad)
-    mask = torch.zeros((len(prompts), width), dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        mask[row, width - len(prompt) :] = 1
-    return ids.to(device), mask.to(device)
