@@ -36,8 +36,8 @@ class DiffCSPSettings:
         dng_gamma: the same where species are drawn.
         single_precision: compute the network in single precision, in two fifths of the time. The
             dynamics enlarge its rounding until a crystal differs with the batch in which it is
-            computed: after 200 steps of weights that were trained for minutes by a quarter of a cell,
-            in double precision by 1e-9. After 1,000 such steps both differ.
+            computed: after 200 steps of weights that were trained for minutes by a quarter of a
+            cell, in double precision by 1e-9. After 1,000 such steps both differ.
         record: keep frames on the way, spread evenly, a hundred of them; or a number of frames (2
             to 100); or the first and the last only.
         batch_size: crystals computed together; None takes what suits the device.
