@@ -80,5 +80,5 @@ def _group_of(number: int, arrangement: list[tuple[int, str]]) -> int:
         letters,
         np.array(coords),
     )
-    found = dataset_of(crystal.to_primitive(), SYMPREC)
+    found = dataset_of(crystal.to_primitive(reduced=False), SYMPREC)
     return 0 if found is None else found.number

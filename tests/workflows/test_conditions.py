@@ -120,6 +120,7 @@ def test_a_system_of_an_older_version_warns_of_nothing(system):
     assert system.training is None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)  # spglib's
         made = system.generate(2, band_gap=99.0, space_group=93, refinement=ONE_STEP)
     assert len(made.refined) == 2
 
