@@ -352,9 +352,9 @@ def test_refinement_of_many_files_goes_on_where_it_stopped(
     whole, _ = refine_run(system, files, FEW_STEPS, tmp_path / "whole", part_size=2)
     refine, calls = type(system).refine, []
 
-    def interrupted(self, *arguments):
+    def interrupted(self, *arguments, **named):
         calls.append(0)
-        return stop() if len(calls) == 3 else refine(self, *arguments)
+        return stop() if len(calls) == 3 else refine(self, *arguments, **named)
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
