@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +74,8 @@ class DiffCSPRefiner:
     ) -> Trajectory:
         """The trajectories of crystals from t = start (as given) to t = 1, in the given order.
 
-        The network computes in float32, in batches of like size; how the work is cut changes the
-        result by rounding only.
+        Computed in batches of like size; how the work is cut changes the result by rounding only,
+        unless the settings have single precision.
 
         Args:
             crystals: the prior's sample; each with all species given, or all open (0).
@@ -132,8 +133,10 @@ class DiffCSPRefiner:
         watch: Watch,
     ) -> Iterator[_Frame]:
         """One batch after each step."""
-        # Apple's processors have no double precision; the network computes in single anyhow
+        # Apple's processors have no double precision
         precision = torch.float32 if self.device.type == "mps" else torch.float64
+        computed_in = torch.float32 if settings.single_precision else precision
+        network = deepcopy(self.networks[task]).to(computed_in)
         like = torch.zeros((), dtype=precision, device=self.device)
         species, coords, mask = (torch.from_numpy(part) for part in crystals.padded())
         noise = CrystalNoise(crystals.num_atoms.tolist(), seeds, task == DNG, like)
@@ -145,8 +148,8 @@ class DiffCSPRefiner:
         if on_the_way:
             state = entered(state, first, settings.entry, levels, visited[0])
         steps = run_back(
-            self.networks[task], species.to(self.device), state, noise, mask.to(self.device),
-            levels, visited, settings.gamma(task),
+            network, species.to(self.device), state, noise, mask.to(self.device), levels,
+            visited, settings.gamma(task), computed_in,
         )  # fmt: skip
         watch.step()
         for one in steps:

@@ -109,6 +109,7 @@ def run_back(
     levels: Schedule,
     visited: Sequence[int],
     gamma: float,
+    precision: torch.dtype = torch.float32,
 ) -> Iterator[NoisyCrystals]:
     """The crystals after each step of the reverse process (arXiv 2309.04475, algorithm 2).
 
@@ -125,6 +126,7 @@ def run_back(
         levels: of noise.
         visited: steps, falling to 0.
         gamma: size of the corrector's steps; 0 leaves the corrector out.
+        precision: in which the network gets coordinates, and computes.
 
     Raises:
         InputError: the network returns values that are not finite.
@@ -132,10 +134,11 @@ def run_back(
     draws = state.species.shape[-1] > 0
 
     def evaluate(coords: Tensor, t: int) -> NoisyCrystals:
-        shares = state.lattices.new_full((len(mask),), t / STEPS).float()
+        shares = state.lattices.new_full((len(mask),), t / STEPS).to(precision)
         alpha_bar = levels.alpha_bars[t].to(coords).expand(len(mask))
         seen = state.species if draws else species
-        found = denoiser(seen, coords.float(), state.lattices, shares, alpha_bar, mask)
+        places = coords.to(precision)
+        found = denoiser(seen, places, state.lattices, shares, alpha_bar, mask)
         if not all(bool(torch.isfinite(part).all()) for part in found):
             raise InputError(NOT_FINITE)
         score, lattice, of_species = (part.to(coords) for part in found)

@@ -91,12 +91,22 @@ def test_a_crystal_depends_on_its_own_seed_and_not_on_how_the_work_is_cut(
     ]
     cut = CrystalBatch.concatenate(halves)
     assert np.array_equal(whole.atomic_numbers, cut.atomic_numbers)
-    # the network rounds to single precision, which the dynamics of random weights enlarge
-    assert np.allclose(whole.lengths, cut.lengths, atol=1e-3)
+    assert np.allclose(whole.lengths, cut.lengths, atol=1e-7)
     gap = whole.frac_coords - cut.frac_coords
-    assert np.abs(gap - np.round(gap)).max() < 1e-3
+    assert np.abs(gap - np.round(gap)).max() < 1e-7
     other = refiner.refine(start[5:6], DiffCSPSettings(steps=20), [77]).last
     assert np.abs(other.lengths - whole[5].lengths).max() > 1e-2
+
+
+def test_single_precision_gives_the_same_to_its_rounding(crystals, networks):
+    start, refiner = drawn(crystals[:4], False), DiffCSPRefiner(networks)
+    one, other = (
+        refiner.refine(start, DiffCSPSettings(steps=4, single_precision=single)).last
+        for single in (False, True)
+    )
+    assert np.abs(one.lengths - other.lengths).max() > 1e-12
+    assert np.allclose(one.lengths, other.lengths, atol=1e-3)
+    assert next(refiner.networks["csp"].parameters()).dtype == torch.float32
 
 
 @pytest.mark.parametrize("open_species", [False, True])
