@@ -231,6 +231,7 @@ def data(mp20_crystals) -> SymmetricTargets:
 
 
 SETTINGS = EquivariantTrainSettings(
+    pairs_share=0.0,
     network=SIZES, noise=NoiseSettings(untouched=0, smallest=0.5), epochs=30, batch_size=16,
     learning_rate=5e-3, eval_steps=90, save_steps=30, log_steps=15, ema_decay=0.9, threads=1,
 )  # fmt: skip
