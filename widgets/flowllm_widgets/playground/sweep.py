@@ -77,6 +77,7 @@ def sweep(
     with warnings.catch_warnings():  # of strange prompts the form has said what there is to say
         warnings.simplefilter("ignore")
         for temperature in chosen:
+            stop.check()  # a fast try ends before anything else looks
             sampling = replace(settings.sampling, temperature=temperature)
             one = Try(0, replace(settings, sampling=sampling))
             carry_out(model, one, stop, alternatives=0)
