@@ -8,18 +8,15 @@ whose species are all open.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal
 
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
+from flowllm.training.settings import Task
 
-Task = Literal["csp", "dng"]
 CSP: Task = "csp"
 DNG: Task = "dng"
-TASKS: tuple[Task, ...] = (CSP, DNG)
-"""Names of the tasks, and of the folders of their networks."""
 
 
 def rows_by_task(

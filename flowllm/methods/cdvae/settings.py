@@ -9,8 +9,9 @@ from typing import Literal, get_args
 from flowllm.errors import InputError
 from flowllm.methods.cdvae.levels import NoiseLevels
 from flowllm.networks.cdvae.settings import CDVAEConfig
-from flowllm.settings import LARGEST_TRAINING_SEED, check_seed, setting
+from flowllm.settings import setting
 from flowllm.systems.frames import check_record
+from flowllm.training.settings import NetworkTrainSettings
 
 LatentSource = Literal["seed", "encoded"]
 MOST_STEPS = 1000
@@ -59,19 +60,13 @@ class CDVAESettings:
 
 
 @dataclass(frozen=True)
-class CDVAETrainSettings:
+class CDVAETrainSettings(NetworkTrainSettings):
     """How CDVAE is trained: encoder, heads and decoder together.
 
     Attributes:
         network: sizes.
         noise: the levels of coordinates and species.
         epochs: passes over the training crystals.
-        batch_size: crystals a step.
-        learning_rate: highest rate, after the warm-up; a cosine brings it to 0.
-        warmup_share: share of the steps in which the rate rises.
-        weight_decay: decoupled.
-        optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
-        max_grad_norm: gradients longer than this are cut.
         kl_weight: of the Kullback-Leibler divergence of the latent distribution from N(0, 1), and
             so for the other losses.
         number_weight: of the number of atoms.
@@ -82,14 +77,6 @@ class CDVAETrainSettings:
         energy_weight: of the formation energy.
         teacher_share: share of the steps in which the noisy crystals stand in their true cells, not
             in the predicted ones.
-        ema_decay: of the moving average of the weights, which is what is kept in the end.
-        validation_rows: crystals of the validation split that are scored on the way.
-        eval_steps: steps between validations.
-        save_steps: steps between checkpoints.
-        log_steps: steps between lines of the log.
-        seed: of weights, order and noise.
-        threads: processor threads; 0 takes all.
-        half: final weights in float16 on disk.
 
     Raises:
         InputError: a value is out of range.
@@ -98,12 +85,9 @@ class CDVAETrainSettings:
     network: CDVAEConfig = field(default_factory=CDVAEConfig)
     noise: NoiseLevels = field(default_factory=NoiseLevels)
     epochs: int = 50
-    batch_size: int = 64
     learning_rate: float = 2e-3
-    warmup_share: float = 0.03
     weight_decay: float = 0.0
     optimizer: Literal["muon", "adamw"] = "adamw"
-    max_grad_norm: float = 1.0
     kl_weight: float = 0.01
     number_weight: float = 1.0
     cell_weight: float = 10.0
@@ -112,31 +96,11 @@ class CDVAETrainSettings:
     species_weight: float = 1.0
     energy_weight: float = 1.0
     teacher_share: float = 0.5
-    ema_decay: float = 0.999
     validation_rows: int = 512
-    eval_steps: int = 1000
     save_steps: int = 500
     log_steps: int = 50
-    seed: int = 0
-    threads: int = 0
-    half: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "eval_steps", "save_steps", "log_steps"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be above 0, not {getattr(self, name)!r}")
-        weights = [name for name in self.__dataclass_fields__ if name.endswith("_weight")]
-        for name in ("weight_decay", *weights):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(f"{name} must be 0 or more, not {getattr(self, name)!r}")
-        for name in ("warmup_share", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} must be in [0, 1), not {getattr(self, name)!r}")
+        super().__post_init__()
         if not 0 <= self.teacher_share <= 1:
             raise InputError(f"teacher_share must be in [0, 1], not {self.teacher_share!r}")
-        for name in ("learning_rate", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be above 0, not {getattr(self, name)!r}")
-        if self.optimizer not in ("muon", "adamw"):
-            raise InputError(f"optimizer {self.optimizer!r} is neither muon nor adamw")
-        check_seed(self.seed, LARGEST_TRAINING_SEED)

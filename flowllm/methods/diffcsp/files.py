@@ -6,11 +6,12 @@ from pathlib import Path
 
 from flowllm.errors import InputError, first_line
 from flowllm.methods.base.shapes import check_shapes
-from flowllm.methods.base.tasks import DNG, Task
+from flowllm.methods.base.tasks import DNG
 from flowllm.networks.diffcsp import DiffCSPNet
 from flowllm.networks.diffcsp_settings import DiffCSPConfig
 from flowllm.runs.files import CONFIG, load_weights, save_weights
 from flowllm.runs.json_object import JsonObject
+from flowllm.training.settings import Task
 
 FORMAT = "flowllm-diffcsp"
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
-from flowllm.errors import InputError
 from flowllm.methods.base.frames import MOST_FRAMES, FrameArrays, kept_steps
-from flowllm.methods.base.tasks import CSP, DNG, TASKS, Task, rows_by_task
+from flowllm.methods.base.task_refiner import TaskRefiner
+from flowllm.methods.base.tasks import CSP, DNG
 from flowllm.methods.diffcsp.batches import check_species
 from flowllm.methods.diffcsp.cells import written_cells
 from flowllm.methods.diffcsp.files import load_network, save_network
@@ -22,16 +22,12 @@ from flowllm.methods.diffcsp.schedule import STEPS, entry_step, schedule, visite
 from flowllm.methods.diffcsp.settings import DiffCSPSettings
 from flowllm.networks.diffcsp import DiffCSPNet
 from flowllm.networks.diffcsp_settings import NUM_SPECIES
-from flowllm.runs.files import CONFIG
-from flowllm.runs.identity import digest, weights_digest
 from flowllm.systems.frames import kept_frames
 from flowllm.systems.watch import UNWATCHED, Watch
-from flowllm.training.device import resolve_device
-
-BATCH_ON_CPU, BATCH_ON_ACCELERATOR = 64, 1024
+from flowllm.training.settings import Task
 
 
-class DiffCSPRefiner:
+class DiffCSPRefiner(TaskRefiner[DiffCSPNet]):
     """One or two trained networks: for crystals with given species, and for open ones.
 
     A crystal's noise depends on its own seed alone. The time t of a frame is 1 - step / T, so that
@@ -51,17 +47,13 @@ class DiffCSPRefiner:
     kind = "diffcsp"
     label = "DiffCSP"
     Settings = DiffCSPSettings
-    moves = frozenset({"species", "coords", "lattice"})
+    load_network = staticmethod(load_network)
+    save_network = staticmethod(save_network)
 
-    def __init__(self, networks: Mapping[Task, DiffCSPNet], device: str = "cpu") -> None:
-        if not networks:
-            raise InputError("DiffCSP needs a network for at least one task")
-        self.device = resolve_device(device)
-        self.networks: dict[Task, DiffCSPNet] = {
-            task: networks[task].to(self.device).float().eval()
-            for task in TASKS
-            if task in networks
-        }
+    @staticmethod
+    def about(network: DiffCSPNet) -> Any:
+        """Sizes."""
+        return network.config.to_dict()
 
     @torch.inference_mode()
     def refine(
@@ -90,10 +82,7 @@ class DiffCSPRefiner:
         """
         settings = settings or DiffCSPSettings()
         given = list(range(len(crystals)) if seeds is None else seeds)
-        flat = np.flatnonzero(crystals.volumes <= 0)
-        if len(flat):
-            raise InputError(f"{crystals.ids[flat[0]]}: the cell spans no volume")
-        rows = rows_by_task(crystals, self.networks, self.label)
+        rows = self.checked_rows(crystals)
         if CSP in rows:
             check_species(crystals[rows[CSP]])
         visited = visited_steps(entry_step(start), settings.steps)
@@ -102,7 +91,7 @@ class DiffCSPRefiner:
         times[0] = start  # which may lie between two steps
         arrays = FrameArrays(crystals, times)
         for task, members in rows.items():
-            for chosen in self._batches(members, crystals.num_atoms, settings.batch_size):
+            for chosen in self.batches(members, crystals.num_atoms, settings.batch_size):
                 noise = [given[row] for row in chosen]
                 moved = self._sample(
                     task, crystals[chosen], noise, settings, visited, start > 0, watch
@@ -112,15 +101,6 @@ class DiffCSPRefiner:
                         arrays.put(frames.index(position), chosen, batch())
                 watch.finished(len(chosen))
         return arrays.trajectory()
-
-    def _batches(
-        self, members: np.ndarray, num_atoms: np.ndarray, batch_size: int | None
-    ) -> Iterator[np.ndarray]:
-        """Positions of crystals, like sizes together, so that little is padded."""
-        preset = BATCH_ON_CPU if self.device.type == "cpu" else BATCH_ON_ACCELERATOR
-        size = batch_size or preset
-        order = members[np.argsort(num_atoms[members], kind="stable")]
-        return (order[first : first + size] for first in range(0, len(order), size))
 
     def _sample(
         self,
@@ -156,42 +136,11 @@ class DiffCSPRefiner:
             yield _Frame(crystals, one, mask)
             watch.step()
 
-    # ---- files -----------------------------------------------------------------------------
-
     def units(self, crystals: CrystalBatch, settings: DiffCSPSettings) -> tuple[str, int]:
         """Evaluations of the network for crystals that enter at the start."""
         task: Task = DNG if (crystals.atomic_numbers == 0).any() else CSP
         each = 2 if settings.gamma(task) else 1
         return "evaluations", len(crystals) * settings.steps * each
-
-    def digest(self) -> str:
-        """A short hash of the weights and the sizes of the networks."""
-        parts = []
-        for task, network in self.networks.items():
-            parts += [task, weights_digest(network, repr(network.config.to_dict()))]
-        return digest(*parts)
-
-    def save(self, folder: Path, half: bool = False) -> None:
-        """Write a folder for each task that there is a network for: csp/, dng/.
-
-        Args:
-            folder: made if missing.
-            half: keep the weights in float16 on disk; they are float32 again when loaded.
-        """
-        for task, network in self.networks.items():
-            save_network(network, folder / task, half)
-
-    @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> DiffCSPRefiner:
-        """Read what `save` wrote.
-
-        Raises:
-            InputError: names the folder and what is wrong with it.
-        """
-        found = [task for task in TASKS if (folder / task / CONFIG).is_file()]
-        if not found:
-            raise InputError(f"{folder} holds no network of DiffCSP, in {' or '.join(TASKS)}/")
-        return cls({task: load_network(folder / task, task) for task in found}, device)
 
 
 class _Frame:

@@ -10,12 +10,13 @@ import torch
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.methods.base.optimise import optimise
-from flowllm.methods.base.tasks import DNG, Task
+from flowllm.methods.base.tasks import DNG
 from flowllm.methods.diffcsp.batches import HeldOutNoise, NoiseBatches, cell_scale
 from flowllm.methods.diffcsp.loss import DiffCSPMatcher
 from flowllm.methods.diffcsp.settings import DiffCSPTrainSettings
 from flowllm.networks.diffcsp import DiffCSPNet
 from flowllm.training.device import resolve_device
+from flowllm.training.settings import Task
 
 
 def train_task(

@@ -6,32 +6,33 @@ from pathlib import Path
 
 from flowllm.errors import InputError, first_line
 from flowllm.methods.base.shapes import check_shapes
-from flowllm.methods.base.tasks import DNG, Task
+from flowllm.methods.base.tasks import DNG
 from flowllm.methods.flow.statistics import FlowStatistics
 from flowllm.methods.flowmm.velocity import OpenCrystalVelocity
 from flowllm.networks.flowmm import FlowMMNet
 from flowllm.networks.flowmm_settings import FlowMMConfig
 from flowllm.runs.files import CONFIG, load_weights, save_weights
 from flowllm.runs.json_object import JsonObject
+from flowllm.training.settings import Task
 
 FORMAT = "flowllm-flowmm"
 
 
-def save_velocity(velocity: OpenCrystalVelocity, folder: Path, half: bool = False) -> None:
+def save_velocity(network: OpenCrystalVelocity, folder: Path, half: bool = False) -> None:
     """Write the sizes and statistics, and the weights.
 
     Args:
-        velocity: the network.
+        network: with its statistics.
         folder: made if missing.
         half: keep the weights in float16 on disk; they are float32 again when loaded.
     """
     config = {
         "format": FORMAT,
         "version": 1,
-        "network": velocity.net.config.to_dict(),
-        "statistics": velocity.statistics.to_dict(),
+        "network": network.net.config.to_dict(),
+        "statistics": network.statistics.to_dict(),
     }
-    save_weights(folder, velocity.net.state_dict(), config, half)
+    save_weights(folder, network.net.state_dict(), config, half)
 
 
 def load_velocity(folder: Path, task: Task) -> OpenCrystalVelocity:

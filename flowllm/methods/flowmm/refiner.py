@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from flowllm.errors import InputError
 from flowllm.manifolds import OpenCrystalManifold, OpenCrystalState
 from flowllm.manifolds.analog_bits import NUM_BITS, to_species
 from flowllm.methods.base.frames import FrameArrays, kept_steps
-from flowllm.methods.base.tasks import DNG, TASKS, Task, rows_by_task
+from flowllm.methods.base.task_refiner import TaskRefiner
+from flowllm.methods.base.tasks import DNG
 from flowllm.methods.flow.ode import EVALUATIONS, integrate
 from flowllm.methods.flowmm.batches import check_species
 from flowllm.methods.flowmm.cells import with_volume
@@ -22,18 +23,15 @@ from flowllm.methods.flowmm.files import load_velocity, save_velocity
 from flowllm.methods.flowmm.path import anti_annealed
 from flowllm.methods.flowmm.settings import FlowMMSettings
 from flowllm.methods.flowmm.velocity import OpenCrystalVelocity
-from flowllm.runs.files import CONFIG
-from flowllm.runs.identity import digest, weights_digest
 from flowllm.seeds import Stream, generator
 from flowllm.systems.frames import kept_frames
 from flowllm.systems.watch import UNWATCHED, Watch
-from flowllm.training.device import resolve_device
+from flowllm.training.settings import Task
 
 NOT_FINITE = "the flow's velocities are not finite: its weights are damaged or were never trained"
-BATCH_ON_CPU, BATCH_ON_ACCELERATOR = 64, 1024
 
 
-class FlowMMRefiner:
+class FlowMMRefiner(TaskRefiner[OpenCrystalVelocity]):
     """One or two trained networks: for crystals with given species, and for open ones.
 
     Open species begin as standard normal bits, which depend on a crystal's seed alone; all else is
@@ -53,17 +51,13 @@ class FlowMMRefiner:
     kind = "flowmm"
     label = "FlowMM"
     Settings = FlowMMSettings
-    moves = frozenset({"species", "coords", "lattice"})
+    load_network = staticmethod(load_velocity)
+    save_network = staticmethod(save_velocity)
 
-    def __init__(self, networks: Mapping[Task, OpenCrystalVelocity], device: str = "cpu") -> None:
-        if not networks:
-            raise InputError("FlowMM needs a network for at least one task")
-        self.device = resolve_device(device)
-        self.networks: dict[Task, OpenCrystalVelocity] = {
-            task: networks[task].to(self.device).float().eval()
-            for task in TASKS
-            if task in networks
-        }
+    @staticmethod
+    def about(network: OpenCrystalVelocity) -> Any:
+        """Sizes, and statistics."""
+        return (network.net.config.to_dict(), network.statistics.to_dict())
 
     @torch.inference_mode()
     def refine(
@@ -91,10 +85,7 @@ class FlowMMRefiner:
         """
         settings = settings or FlowMMSettings()
         given = list(range(len(crystals)) if seeds is None else seeds)
-        flat = np.flatnonzero(crystals.volumes <= 0)
-        if len(flat):
-            raise InputError(f"{crystals.ids[flat[0]]}: the cell spans no volume")
-        rows = rows_by_task(crystals, self.networks, self.label)
+        rows = self.checked_rows(crystals)
         if "csp" in rows:
             check_species(crystals[rows["csp"]])
         steps = settings.steps
@@ -102,7 +93,7 @@ class FlowMMRefiner:
         frames = kept_steps(steps) if every else kept_frames(settings.record, steps)
         arrays = FrameArrays(crystals, start + (1 - start) * np.array(frames) / steps)
         for task, members in rows.items():
-            for chosen in self._batches(members, crystals.num_atoms, settings.batch_size):
+            for chosen in self.batches(members, crystals.num_atoms, settings.batch_size):
                 noise = [given[row] for row in chosen]
                 moved = self._integrate(
                     task, crystals[chosen], noise, settings, frames, watch, start
@@ -111,15 +102,6 @@ class FlowMMRefiner:
                     arrays.put(frame, chosen, batch)
                 watch.finished(len(chosen))
         return arrays.trajectory()
-
-    def _batches(
-        self, members: np.ndarray, num_atoms: np.ndarray, batch_size: int | None
-    ) -> Iterator[np.ndarray]:
-        """Positions of crystals, like sizes together, so that little is padded."""
-        preset = BATCH_ON_CPU if self.device.type == "cpu" else BATCH_ON_ACCELERATOR
-        size = batch_size or preset
-        order = members[np.argsort(num_atoms[members], kind="stable")]
-        return (order[first : first + size] for first in range(0, len(order), size))
 
     def _integrate(
         self,
@@ -177,41 +159,9 @@ class FlowMMRefiner:
             raise InputError(NOT_FINITE) from error
         return kept
 
-    # ---- files -----------------------------------------------------------------------------
-
     def units(self, crystals: CrystalBatch, settings: FlowMMSettings) -> tuple[str, int]:
         """Evaluations of the network for one crystal."""
         return "evaluations", len(crystals) * settings.steps * EVALUATIONS[settings.solver]
-
-    def digest(self) -> str:
-        """A short hash of the weights, the sizes of the networks and the statistics."""
-        parts = []
-        for task, network in self.networks.items():
-            about = repr((network.net.config.to_dict(), network.statistics.to_dict()))
-            parts += [task, weights_digest(network, about)]
-        return digest(*parts)
-
-    def save(self, folder: Path, half: bool = False) -> None:
-        """Write a folder for each task that there is a network for: csp/, dng/.
-
-        Args:
-            folder: made if missing.
-            half: keep the weights in float16 on disk; they are float32 again when loaded.
-        """
-        for task, network in self.networks.items():
-            save_velocity(network, folder / task, half)
-
-    @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> FlowMMRefiner:
-        """Read what `save` wrote.
-
-        Raises:
-            InputError: names the folder and what is wrong with it.
-        """
-        found = [task for task in TASKS if (folder / task / CONFIG).is_file()]
-        if not found:
-            raise InputError(f"{folder} holds no network of FlowMM, in {' or '.join(TASKS)}/")
-        return cls({task: load_velocity(folder / task, task) for task in found}, device)
 
 
 def _noise(task: Task, mask: torch.Tensor, seeds: list[int]) -> torch.Tensor:

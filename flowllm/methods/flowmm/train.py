@@ -11,12 +11,13 @@ import torch
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.methods.base.geometry import SimpleBase
 from flowllm.methods.base.optimise import optimise
-from flowllm.methods.base.tasks import DNG, Task
+from flowllm.methods.base.tasks import DNG
 from flowllm.methods.flowmm.batches import BaseBatches, HeldOutCrystals, base_statistics
 from flowllm.methods.flowmm.loss import FlowMMMatcher
 from flowllm.methods.flowmm.settings import FlowMMTrainSettings
 from flowllm.methods.flowmm.velocity import OpenCrystalVelocity
 from flowllm.training.device import resolve_device
+from flowllm.training.settings import Task
 
 
 def train_task(

@@ -14,12 +14,11 @@ from flowllm.runs.identity import flat_settings, open_run
 from flowllm.systems.training import MODEL, TrainingTask
 from flowllm.training.device import resolve_device
 from flowllm.training.ranks import compute_on, open_shared_run
+from flowllm.training.settings import FREE
 from flowllm.workflows.train.splits import training_splits
 
 WHOLE = "vae"
 """Folder of all that was trained, in that of the prior."""
-FREE = ("threads", "half", "log_steps")
-"""Settings that may differ when a run is taken up again; the others change the result."""
 
 
 def train_prior(task: TrainingTask) -> None:

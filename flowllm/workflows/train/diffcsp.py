@@ -8,14 +8,14 @@ from pathlib import Path
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.base.open_species import DIFFCSP, FILE
-from flowllm.methods.base.tasks import Task
 from flowllm.methods.diffcsp.files import save_network
 from flowllm.methods.diffcsp.refiner import DiffCSPRefiner
-from flowllm.methods.diffcsp.settings import FREE, DiffCSPTrainSettings
+from flowllm.methods.diffcsp.settings import DiffCSPTrainSettings
 from flowllm.methods.diffcsp.train import train_task
 from flowllm.runs.json_object import JsonObject
 from flowllm.systems.training import TrainingTask
 from flowllm.training.device import resolve_device
+from flowllm.training.settings import Task
 from flowllm.workflows.train.tasks import Progress, train_tasks
 
 COMMAND = "train-diffcsp"
@@ -81,7 +81,7 @@ def train_on_crystals(
         save_network(network, model, chosen.half)
 
     model = train_tasks(
-        COMMAND, data, out, chosen, FREE, train_one, device=place, overwrite=overwrite,
+        COMMAND, data, out, chosen, train_one, device=place, overwrite=overwrite,
         progress=progress,
     )  # fmt: skip
     return DiffCSPRefiner.load(model, place)

@@ -21,11 +21,10 @@ from flowllm.runs.identity import flat_settings
 from flowllm.systems.training import MODEL, TrainingTask
 from flowllm.training.device import resolve_device
 from flowllm.training.ranks import compute_on, open_shared_run
+from flowllm.training.settings import FREE
 from flowllm.workflows.train.splits import training_splits
 
 COMMAND = "train-equivariant"
-FREE = ("threads", "half", "log_steps")
-"""Settings that may differ when a run is taken up again; the others change the result."""
 
 
 def train_refiner(task: TrainingTask) -> None:

@@ -8,13 +8,13 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.base.geometry import SimpleBase
 from flowllm.methods.base.open_species import OpenPrior
-from flowllm.methods.base.tasks import Task
 from flowllm.methods.flowmm.files import save_velocity
 from flowllm.methods.flowmm.refiner import FlowMMRefiner
-from flowllm.methods.flowmm.settings import FREE, FlowMMTrainSettings
+from flowllm.methods.flowmm.settings import FlowMMTrainSettings
 from flowllm.methods.flowmm.train import train_task
 from flowllm.systems.training import TrainingTask
 from flowllm.training.device import resolve_device
+from flowllm.training.settings import Task
 from flowllm.workflows.train.tasks import Progress, train_tasks
 
 COMMAND = "train-flowmm"
@@ -79,7 +79,7 @@ def train_on_crystals(
         save_velocity(velocity, model, chosen.half)
 
     model = train_tasks(
-        COMMAND, data, out, chosen, FREE, train_one, device=place, overwrite=overwrite,
+        COMMAND, data, out, chosen, train_one, device=place, overwrite=overwrite,
         progress=progress, base=base.digest(),
     )  # fmt: skip
     return FlowMMRefiner.load(model, place)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.methods.base.tasks import Task
 from flowllm.runs.files import WEIGHTS, friendly_os_errors
 from flowllm.runs.identity import flat_settings
 from flowllm.systems.training import MODEL
 from flowllm.training.ranks import compute_on, open_shared_run
+from flowllm.training.settings import FREE, Task, TaskTrainSettings
 from flowllm.workflows.train.splits import training_splits
 
 Progress = Callable[[int, int], None]
@@ -21,21 +21,11 @@ TrainTask = Callable[[Task, CrystalBatch, CrystalBatch, Path, Path, Progress | N
 folder; the finished network is written into the second."""
 
 
-class TaskSettings(Protocol):
-    """Settings of such a training; a dataclass."""
-
-    @property
-    def tasks(self) -> Sequence[Task]:
-        """What is trained."""
-        ...
-
-
 def train_tasks(
     command: str,
     data: str | Path,
     out: Path,
-    settings: TaskSettings,
-    free: Sequence[str],
+    settings: TaskTrainSettings,
     train_one: TrainTask,
     *,
     device: str,
@@ -53,7 +43,6 @@ def train_tasks(
         data: the data set.
         out: folder of the run.
         settings: of the training.
-        free: names of settings that may differ when a run is taken up again.
         train_one: trains one of them.
         device: where to train, resolved.
         overwrite: replace another run.
@@ -70,7 +59,7 @@ def train_tasks(
     train, validation = training_splits(data)
     crystals = train.crystals.digest() + validation.crystals.digest()
     described = flat_settings(settings, data=str(data), crystals=crystals, **identity)
-    for name in free:
+    for name in (*FREE, "task"):
         described.pop(name)
     with open_shared_run(out, command, described, overwrite, inputs=[data]) as run:
         model = run.path / MODEL

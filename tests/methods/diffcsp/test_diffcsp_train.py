@@ -14,7 +14,6 @@ from flowllm.data.shipped import load_shipped
 from flowllm.errors import InputError
 from flowllm.manifolds.wrapped_normal import wrapped_log_density
 from flowllm.methods.base.open_species import OpenPrior
-from flowllm.methods.base.tasks import TASKS
 from flowllm.methods.diffcsp.batches import HeldOutNoise, NoiseBatches, cell_scale
 from flowllm.methods.diffcsp.loss import DiffCSPMatcher
 from flowllm.methods.diffcsp.schedule import schedule
@@ -26,6 +25,7 @@ from flowllm.systems.system import FlowLLM
 from flowllm.systems.training import TrainingTask
 from flowllm.training.log import read_log
 from flowllm.training.losses import mean_losses
+from flowllm.training.settings import TASKS
 from flowllm.workflows.train.diffcsp import train_refiner
 from flowllm.workflows.train.settings import LanguageModelSettings
 from flowllm.workflows.train.system import SystemTraining, train_system

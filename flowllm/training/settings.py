@@ -1,0 +1,102 @@
+"""What networks that are trained on crystals have in common; kept apart from what needs torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
+
+from flowllm.errors import InputError
+from flowllm.settings import LARGEST_TRAINING_SEED, check_seed
+
+Task = Literal["csp", "dng"]
+TASKS: tuple[Task, ...] = get_args(Task)
+"""Structure prediction and de novo generation; also the folders of their networks."""
+FREE = ("threads", "half", "log_steps")
+"""Settings that may differ when a run is taken up again; the others change the result."""
+WHOLE = ("epochs", "batch_size", "validation_rows", "eval_steps", "save_steps", "log_steps")
+SHARES = ("warmup_share", "ema_decay")
+POSITIVE = ("learning_rate", "max_grad_norm")
+WEIGHT = "_weight"  # of a part of the loss: how its name ends
+
+
+@dataclass(frozen=True)
+class NetworkTrainSettings:
+    """How a network is trained; checks itself, weights of the parts of a loss among it.
+
+    Attributes:
+        epochs: passes over the training crystals.
+        batch_size: crystals a step.
+        learning_rate: highest rate, after the warm-up; a cosine brings it to 0.
+        warmup_share: share of the steps in which the rate rises.
+        weight_decay: decoupled.
+        optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
+        max_grad_norm: gradients longer than this are cut.
+        ema_decay: of the moving average of the weights, which is what is kept in the end.
+        validation_rows: crystals of the validation split that are scored on the way.
+        eval_steps: steps between validations.
+        save_steps: steps between checkpoints.
+        log_steps: steps between lines of the log.
+        seed: of weights, order, times and noise.
+        threads: processor threads; 0 takes all.
+        half: final weights in float16 on disk.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    epochs: int = 60
+    batch_size: int = 64
+    learning_rate: float = 1e-2
+    warmup_share: float = 0.03
+    weight_decay: float = 0.1
+    optimizer: Literal["muon", "adamw"] = "muon"
+    max_grad_norm: float = 1.0
+    ema_decay: float = 0.999
+    validation_rows: int = 1024
+    eval_steps: int = 1000
+    save_steps: int = 1000
+    log_steps: int = 100
+    seed: int = 0
+    threads: int = 0
+    half: bool = True
+
+    def __post_init__(self) -> None:
+        for name in WHOLE:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} must be a whole number above 0, not {value!r}")
+        weights = [one.name for one in fields(self) if one.name.endswith(WEIGHT)]
+        for name in ("weight_decay", *weights):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name} must be 0 or more, not {getattr(self, name)!r}")
+        for name in SHARES:
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} must be in [0, 1), not {getattr(self, name)!r}")
+        for name in POSITIVE:
+            if not 0 < getattr(self, name) < math.inf:
+                raise InputError(f"{name} must be above 0, not {getattr(self, name)!r}")
+        if self.optimizer not in ("muon", "adamw"):
+            raise InputError(f"optimizer {self.optimizer!r} is neither muon nor adamw")
+        check_seed(self.seed, LARGEST_TRAINING_SEED)
+
+
+@dataclass(frozen=True)
+class TaskTrainSettings(NetworkTrainSettings):
+    """How the networks of two tasks are trained, each on its own.
+
+    Attributes:
+        task: structure prediction ("csp"), generation of everything ("dng"), or both.
+    """
+
+    task: Literal["both", "csp", "dng"] = "both"
+
+    def __post_init__(self) -> None:
+        if self.task not in ("both", *TASKS):
+            raise InputError(f"no task {self.task!r}; there are both, {', '.join(TASKS)}")
+        super().__post_init__()
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What is trained."""
+        return TASKS if self.task == "both" else (self.task,)
