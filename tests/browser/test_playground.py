@@ -37,6 +37,18 @@ NOTE = """
 heard = []
 play.cancel.on_click(lambda _: heard.append(len(play.tries[-1].samples[0].tokens)))
 """
+# the default model draws a crystal faster than a page is painted
+SLOWLY = """
+import time
+from flowllm import FlowLLM
+
+def slowly(self, *given, stream=FlowLLM.stream, **options):
+    for event in stream(self, *given, **options):
+        time.sleep(0.1)
+        yield event
+
+FlowLLM.stream = slowly
+"""
 
 
 @pytest.fixture
@@ -225,7 +237,7 @@ def test_the_playground_in_jupyterlab(lab, picture):
 
 
 def test_the_playground_opens_with_the_default_model(open_notebook):
-    lab = open_notebook([CELL.replace('"mp20-compact"', "")], size=(1280, 1700))
+    lab = open_notebook([SLOWLY, CELL.replace('"mp20-compact"', "")], size=(1280, 1700))
     lab.run_all()
     page = lab.page
     page.wait_for_selector(GENERATE)
