@@ -67,13 +67,17 @@ class Display(ipywidgets.VBox):
         return self._pictures
 
     def show(
-        self, pictures: Mapping[str, MovingDrawing], times: Sequence[float] | np.ndarray = ()
+        self,
+        pictures: Mapping[str, MovingDrawing],
+        times: Sequence[float] | np.ndarray = (),
+        places: Sequence[str] = (),
     ) -> None:
         """Exchange the pictures; the camera stays turned as it is.
 
         Args:
             pictures: {caption: drawing}.
             times: (T,) of the frames, shown beside their number.
+            places: T texts that are shown instead of the times.
         """
         self._pictures = dict(pictures)
         frames = max((len(d) for d in pictures.values()), default=1)
@@ -83,6 +87,7 @@ class Display(ipywidgets.VBox):
                 player.shown = [True] * len(pictures)
             player.frames = frames
             player.times = [float(t) for t in times]
+            player.places = list(places)
             player.frame = min(player.frame, frames - 1)
             player.scenes = [scene(d, caption) for caption, d in pictures.items()]
         self._rebuild()

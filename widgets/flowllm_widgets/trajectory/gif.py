@@ -12,6 +12,7 @@ import numpy as np
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.viz.structure3d import CELL_COLOUR, Drawing, ball_radii, colour, draw
+from flowllm_widgets.trajectory.data import place
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
@@ -47,7 +48,7 @@ def make_gif(trajectory: Trajectory, seconds: float = 4.0, tick: Tick | None = N
     images = []
     for done, (frame, drawing) in enumerate(zip(chosen, drawings, strict=True)):
         formula = trajectory.frame(int(frame)).formulas[0]
-        note = f"t = {trajectory.times[frame]:.2f}"
+        note = place(trajectory.times, trajectory.axis, int(frame))
         picture = paint(drawing, box, formula, note, np.unique(trajectory.atomic_numbers))
         images.append(picture.quantize(COLOURS))
         if tick:
