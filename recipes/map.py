@@ -2,11 +2,10 @@
 
     python -m recipes.map --system flowmm=runs/flowmm-dng --system diffcsp=runs/diffcsp-dng ...
 
-Each system is a run folder of `flowllm generate`, or anything else that `flowllm evaluate` reads. Of
-each `--num` crystals are drawn at random, of MP-20's test split `--data`. The features are the
+Each system is a run folder of `flowllm generate`, or anything else that `flowllm evaluate` reads.
+Of each `--num` crystals are drawn at random, of MP-20's test split `--data`. The features are the
 fingerprints of coverage, composition and structure weighed alike, as in `EmbeddingMap`; UMAP places
-all crystals together, once. Fingerprints take about 100 crystals/s on two cores and are kept in the
-cache, so that an interrupted run goes on; UMAP of 20,000 takes two minutes.
+all crystals together, once. Fingerprints are kept in the cache: a run that was cut off goes on.
 """
 
 from __future__ import annotations

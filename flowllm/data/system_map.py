@@ -1,4 +1,4 @@
-"""The map of crystals of all systems that ships: places in the plane, made once by recipes/map.py."""
+"""The map of crystals of all systems that ships, made once by recipes/map.py."""
 
 from __future__ import annotations
 
