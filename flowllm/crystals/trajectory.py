@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -193,7 +194,7 @@ class Trajectory:
             "num_atoms": 0,
             "ids": 0,
         }
-        joined = {
+        joined: dict[str, Any] = {
             n: np.concatenate([getattr(p, n) for p in parts], axis) for n, axis in along.items()
         }
         return cls(times=parts[0].times, axis=parts[0].axis, **joined)
@@ -225,7 +226,8 @@ class Trajectory:
         if AXIS in arrays:
             name, unit = (str(text) for text in arrays[AXIS])
             axis = Axis(name, arrays[AXIS_VALUES], unit)
-        return cls(*(arrays[name] for name in ARRAYS), axis=axis)
+        found: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
+        return cls(axis=axis, **found)
 
     def save(self, path: str | Path) -> None:
         """Write an .npz that holds the arrays and no pickle."""

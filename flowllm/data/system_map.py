@@ -38,7 +38,7 @@ class SystemMap:
     space_groups: np.ndarray
 
     def __post_init__(self) -> None:
-        cast = {
+        cast: dict[str, np.ndarray] = {
             "coords": np.asarray(self.coords, dtype=np.float16),
             "system": np.asarray(self.system, dtype=np.int64).reshape(-1),
             "space_groups": np.asarray(self.space_groups, dtype=np.int64).reshape(-1),

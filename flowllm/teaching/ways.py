@@ -12,6 +12,7 @@ from flowllm.crystals.contacts import shortest_contacts
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.relax import Potential, evaluate
+from flowllm.stability.reference_energies import ElementalReferences
 
 
 @dataclass(frozen=True)
@@ -96,3 +97,25 @@ def measure_way(
         energy[solid] = evaluate(frames[solid], potential).energies / frames.num_atoms[solid]
     contact = shortest_contacts(frames).shortest_ratio
     return MeasuredWay(gone / (span or 1.0), frames.volumes / frames.num_atoms, contact, energy)
+
+
+def formation_energies(
+    crystals: CrystalBatch, references: ElementalReferences, potential: Potential | None = None
+) -> np.ndarray:
+    """(B,) formation energies in eV/atom of crystals as they are, not relaxed.
+
+    Args:
+        crystals: B crystals.
+        references: of the elements, such as those of `flowllm.stability.load_hull`.
+        potential: CHGNet if None.
+
+    Returns:
+        NaN where the potential refuses a crystal, or an element has no reference.
+    """
+    totals = np.full(len(crystals), np.nan)
+    solid = np.flatnonzero(crystals.volumes > 0)
+    if len(solid):
+        found = evaluate(crystals[solid], potential)
+        totals[solid] = found.energies / crystals.num_atoms[solid]
+    energies: np.ndarray = references.formation_energy(crystals, totals)
+    return energies

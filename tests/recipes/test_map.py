@@ -7,7 +7,8 @@ from flowllm.data.shipped import load_shipped
 from flowllm.data.system_map import SystemMap
 from flowllm.errors import InputError
 from flowllm.metrics.symmetry import space_groups
-from flowllm_widgets.embedding.system_map import MORE_COLOURS, map_figure
+from flowllm.viz.colours import COLOURS
+from flowllm_widgets.embedding.system_map import map_figure
 from recipes import map as recipe
 
 
@@ -94,8 +95,8 @@ def test_what_is_no_map_is_refused(made, tmp_path):
         SystemMap(("a",), np.zeros((1, 2)), [0], ("NaCl",), [231])
     with pytest.raises(InputError, match="not finite"):
         SystemMap(("a",), [[np.nan, 0]], [0], ("NaCl",), [225])
-    many = tuple(f"s{k}" for k in range(len(MORE_COLOURS) + 2))
-    with pytest.raises(InputError, match="colours for 8"):
+    many = tuple(f"s{k}" for k in range(len(COLOURS) + 2))
+    with pytest.raises(InputError, match="colours for 9"):
         map_figure(SystemMap(many, np.zeros((1, 2)), [0], ("NaCl",), [225]))
     (tmp_path / "map.npz").write_bytes(b"no archive")
     with pytest.raises(InputError, match="is not a map of systems"):

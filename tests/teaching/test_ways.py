@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from flowllm.crystals.axis import Axis
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
+from flowllm.stability.reference_energies import ElementalReferences
 from flowllm.teaching.exercises import check
-from flowllm.teaching.ways import even_frames, measure_way, stretched
+from flowllm.teaching.ways import even_frames, formation_energies, measure_way, stretched
 from tests.widgets.trajectory_samples import Springs, changing, straight, two_crystals
 
 
@@ -58,3 +60,13 @@ def test_an_exercise_says_how_an_answer_stands(capsys):
     assert not check("three", 3)
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["No answer yet."] * 2 and lines[5] == "Not yet. Count again."
+
+
+def test_formation_energies_are_those_above_the_elements():
+    salt = straight([[0, 0, 0], [0.5, 0.5, 0.5]], [[0] * 3] * 2, frames=2).first
+    flat = salt.replace(angles=[[60.0, 60.0, 120.0]], ids=["flat"])
+    references = ElementalReferences({"Na": -1.0, "Cl": -2.0})
+    both = CrystalBatch.concatenate([salt, flat])
+    found = formation_energies(both, references, Springs())
+    assert found[0] == pytest.approx(120 / 2 + 1.5) and np.isnan(found[1])
+    assert np.isnan(formation_energies(salt, ElementalReferences({"Na": -1.0}), Springs())).all()

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 HEIGHT = 600
-MORE_COLOURS = (*COLOURS, "#0f97b5", "#8c7a1a")
-"""Of systems beside each other, where there are more than six; all legible in both themes."""
 
 
 def map_figure(made: SystemMap, shown: str | None = None) -> go.Figure:
@@ -31,8 +29,8 @@ def map_figure(made: SystemMap, shown: str | None = None) -> go.Figure:
     """
     import plotly.graph_objects as go
 
-    if len(made.names) > len(MORE_COLOURS) + 1:
-        raise InputError(f"{len(made.names)} systems; there are colours for {len(MORE_COLOURS)}")
+    if len(made.names) > len(COLOURS) + 1:
+        raise InputError(f"{len(made.names)} systems; there are colours for {len(COLOURS)}")
     if shown is not None:
         made.members(shown)
     figure = themed(go.Figure(), HEIGHT)
@@ -48,7 +46,7 @@ def map_figure(made: SystemMap, shown: str | None = None) -> go.Figure:
             hovertemplate="%{text}<extra></extra>", hoverlabel={"align": "left"},
             visible="legendonly" if hidden else True,
             marker={"size": 4 if behind else 5, "opacity": 0.35 if behind else 0.7,
-                    "color": GREY if behind else MORE_COLOURS[place - 1], "line": {"width": 0}},
+                    "color": GREY if behind else COLOURS[place - 1], "line": {"width": 0}},
         )  # fmt: skip
     figure.update_layout(
         margin={"l": 30, "r": 14, "t": 16, "b": 40}, hovermode="closest", dragmode="zoom",

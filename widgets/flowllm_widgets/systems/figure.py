@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowllm.teaching.ways import MeasuredWay
-from flowllm_widgets.embedding.system_map import MORE_COLOURS
-from flowllm_widgets.shared.style import GREY, themed
+from flowllm_widgets.shared.style import COLOURS, GREY, themed
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -38,7 +37,7 @@ def ways_figure(ways: Mapping[str, MeasuredWay]) -> go.Figure:
             figure.add_scatter(
                 x=way.shares, y=values[panel], name=name, legendgroup=name, mode="lines+markers",
                 showlegend=panel == 0, row=1, col=panel + 1,
-                line={"color": MORE_COLOURS[place % len(MORE_COLOURS)], "width": 2},
+                line={"color": COLOURS[place % len(COLOURS)], "width": 2},
                 marker={"size": 4},
                 hovertemplate=f"{name}<br>%{{x:.0%}} of the way: %{{y:.3g}}<extra></extra>",
             )  # fmt: skip
