@@ -7,7 +7,7 @@ from flowllm.data.shipped import load_shipped
 from flowllm.data.system_map import SystemMap
 from flowllm.errors import InputError
 from flowllm.metrics.symmetry import space_groups
-from flowllm.viz.colours import COLOURS
+from flowllm.viz.colours import COLOURS, GREY
 from flowllm_widgets.embedding.system_map import map_figure
 from recipes import map as recipe
 
@@ -77,7 +77,7 @@ def test_the_figure_has_the_data_behind_and_a_trace_for_each_system(made):
         "MP-20 test (30)", "calm (20)", "shaken (20)"
     ]  # fmt: skip
     assert [trace.visible for trace in figure.data] == [True, "legendonly", True]
-    assert figure.data[0].marker.opacity < figure.data[1].marker.opacity
+    assert figure.data[0].marker.color == GREY
     row = found.members("calm")[0]
     assert figure.data[1].text[0].startswith(f"<b>{found.formulas[row]}</b> · calm<br>space group")
     assert all(trace.visible for trace in map_figure(found).data)

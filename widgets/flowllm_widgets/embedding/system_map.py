@@ -45,11 +45,11 @@ def map_figure(made: SystemMap, shown: str | None = None) -> go.Figure:
             text=[f"<b>{made.formulas[k]}</b> · {name}<br>{_group(groups[k])}" for k in rows],
             hovertemplate="%{text}<extra></extra>", hoverlabel={"align": "left"},
             visible="legendonly" if hidden else True,
-            marker={"size": 4 if behind else 5, "opacity": 0.35 if behind else 0.7,
+            marker={"size": 4, "opacity": 0.5 if behind else 0.6,
                     "color": GREY if behind else COLOURS[place - 1], "line": {"width": 0}},
         )  # fmt: skip
     figure.update_layout(
-        margin={"l": 30, "r": 14, "t": 16, "b": 40}, hovermode="closest", dragmode="zoom",
+        margin={"l": 30, "r": 14, "t": 16, "b": 54}, hovermode="closest", dragmode="zoom",
         legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom",
                 "itemsizing": "constant"},
     )  # fmt: skip

@@ -15,7 +15,7 @@ from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
 from flowllm_widgets.structure.display import Display
 from flowllm_widgets.structure.drawing import draw_moving, draw_still
-from flowllm_widgets.structure.legend import legend
+from flowllm_widgets.structure.legend import legend, species_shown
 
 Repeats = tuple[int, int, int]
 LINKED = ("frame", "playing", "speed", "loop", "labels")
@@ -154,7 +154,10 @@ class PlayerView(Panel):
         self.supercell = repeats
         for box, count in zip(self._repeats, repeats, strict=True):
             box.value = count
-        self._legend.value = legend(n for d in pictures.values() for n in np.unique(d.numbers))
+        stills_numbers = (n for d in pictures.values() if len(d) == 1 for n in np.unique(d.numbers))
+        numbers = {*stills_numbers, *species_shown(trajectory).tolist()}
+        passing = set(np.unique(trajectory.atomic_numbers).tolist()) - numbers
+        self._legend.value = legend(numbers, len(passing))
         if not same:
             self.display.player.shown = [True] * len(pictures)
             self._panels.children = [self._choice(caption) for caption in pictures]

@@ -39,7 +39,7 @@ class Row:
         return (
             self.name, one.formula, str(one.num_atoms),
             str(one.space_group) if one.space_group else "none found", f"{one.density:.2f}",
-            one.fault or "valid", "valid" if one.charge_balanced else "no balance of charges",
+            one.fault or "valid", "valid" if one.charge_balanced else "unbalanced",
             f"{self.seconds:.1f}", ", ".join(self.left_out) or "–",
         )  # fmt: skip
 

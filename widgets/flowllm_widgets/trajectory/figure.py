@@ -182,7 +182,7 @@ def _ticks(curves: TrajectoryCurves) -> dict[str, Any]:
     return {
         "tickmode": "array",
         "tickvals": [float(curves.times[k]) for k in frames],
-        "ticktext": [f"{curves.axis.values[k]:.3g}" for k in frames],
+        "ticktext": [curves.axis.number(k) for k in frames],
     }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.viz.structure3d import CELL_COLOUR, Drawing, ball_radii, colour, draw
+from flowllm_widgets.structure.legend import species_shown
 from flowllm_widgets.trajectory.data import place
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def make_gif(trajectory: Trajectory, seconds: float = 4.0, tick: Tick | None = N
     for done, (frame, drawing) in enumerate(zip(chosen, drawings, strict=True)):
         formula = trajectory.frame(int(frame)).formulas[0]
         note = place(trajectory.times, trajectory.axis, int(frame))
-        picture = paint(drawing, box, formula, note, np.unique(trajectory.atomic_numbers))
+        picture = paint(drawing, box, formula, note, species_shown(trajectory))
         images.append(picture.quantize(COLOURS))
         if tick:
             tick(done + 1, count)
