@@ -9,6 +9,11 @@ import numpy as np
 from flowllm.errors import InputError
 
 
+def place(times: np.ndarray, axis: Axis | None, frame: int) -> str:
+    """Where a frame is: its time, as in "t = 0.50", or its place on the axis where there is one."""
+    return f"t = {times[frame]:.2f}" if axis is None else axis.text(frame)
+
+
 @dataclass(frozen=True)
 class Axis:
     """The values of T frames in the terms of the method that made them.

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flowllm.crystals.axis import Axis
+from flowllm.crystals.axis import Axis, place
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
+from flowllm.viz.crystal_data import trajectory_crystal
 from tests.widgets.trajectory_samples import two_crystals
 
 STEPS = Axis("diffusion step", [1000, 500, 0])
@@ -17,6 +18,13 @@ NOISE = Axis("noise level", [10.0, 0.31623, 0.01], "Å")
 def test_an_axis_says_where_a_frame_is():
     assert (STEPS.title, STEPS.text(1)) == ("diffusion step", "diffusion step 500")
     assert (NOISE.title, NOISE.text(1)) == ("noise level (Å)", "noise level 0.3162 Å")
+    assert place(np.array([0.0, 0.5]), None, 1) == "t = 0.50"
+    assert place(np.array([0.0, 0.5, 1.0]), STEPS, 2) == "diffusion step 0"
+
+
+def test_pages_of_runs_name_the_frames_by_the_axis():
+    made = trajectory_crystal(replace(two_crystals(3).crystal(0), axis=STEPS))
+    assert made["names"] == ["diffusion step 1000", "diffusion step 500", "diffusion step 0"]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from flowllm.crystals.axis import Axis
+from flowllm.crystals.axis import Axis, place
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.distances import safe_lattices, shortest_distances
 from flowllm.crystals.trajectory import Trajectory
@@ -58,11 +58,6 @@ class TrajectoryCurves:
     def place(self, frame: int) -> str:
         """Where a frame is, in the terms of its system, as in "t = 0.50"."""
         return place(self.times, self.axis, frame)
-
-
-def place(times: np.ndarray, axis: Axis | None, frame: int) -> str:
-    """Where a frame is: its time, as in "t = 0.50", or its place on the axis where there is one."""
-    return f"t = {times[frame]:.2f}" if axis is None else axis.text(frame)
 
 
 @dataclass(frozen=True)

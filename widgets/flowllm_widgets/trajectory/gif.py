@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowllm.crystals.axis import place
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.viz.structure3d import CELL_COLOUR, Drawing, ball_radii, colour, draw
 from flowllm_widgets.structure.legend import species_shown
-from flowllm_widgets.trajectory.data import place
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
