@@ -168,7 +168,9 @@ class Trajectory:
                 if not np.array_equal(getattr(part, name), getattr(head, name)):
                     raise InputError(f"{name} differs between frames")
         names = ("frac_coords", "lengths", "angles", "atomic_numbers")
-        moving = {name: np.stack([getattr(part, name) for part in parts]) for name in names}
+        moving: dict[str, Any] = {
+            name: np.stack([getattr(part, name) for part in parts]) for name in names
+        }
         return cls(times=np.array(list(times)), num_atoms=head.num_atoms, ids=head.ids, **moving)
 
     @classmethod

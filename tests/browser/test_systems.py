@@ -28,7 +28,7 @@ CELLS = [
 CANVASES = "document.querySelectorAll('.flowllm-many canvas').length"
 PLACES = """(text) => [...document.querySelectorAll('.flowllm-place')].some(
   (place) => place.textContent === text)"""
-TICKS = """(texts) => [...document.querySelectorAll('.flowllm-plots .xtick text')].some(
+TICKS = """(texts) => [...document.querySelectorAll('.flowllm-plots [class$=tick] text')].some(
   (tick) => tick.textContent === texts)"""
 
 
