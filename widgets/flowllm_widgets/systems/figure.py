@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 HEIGHT = 340
-ENERGY_SPAN = 3.0  # eV/atom above the best that are drawn; ways begin far above
-TITLES = ("volume, Å³/atom", "shortest contact / radii", "energy above the best, eV/atom")
+ENERGY_SPAN = 8.0  # eV/atom above the best that are drawn; ways begin far above
+TITLES = ("volume, Å³/atom", "shortest contact / radii", "energy above best, eV/atom")
 
 
 def ways_figure(ways: Mapping[str, MeasuredWay]) -> go.Figure:
@@ -42,13 +42,18 @@ def ways_figure(ways: Mapping[str, MeasuredWay]) -> go.Figure:
                 hovertemplate=f"{name}<br>%{{x:.0%}} of the way: %{{y:.3g}}<extra></extra>",
             )  # fmt: skip
     themed(figure, HEIGHT)
+    figure.update_annotations(font_size=12)
     figure.add_hline(y=1.0, line={"color": GREY, "width": 1, "dash": "dot"}, row=1, col=2)
     figure.update_xaxes(
         tickformat=".0%", range=[-0.02, 1.02], title={"text": "share of the way", "standoff": 6}
     )
     figure.update_yaxes(rangemode="tozero")
     if lowest:
-        figure.update_yaxes(range=[-0.1, ENERGY_SPAN], row=1, col=3)
+        highest = max(
+            np.nanmax(way.energy) for way in ways.values() if np.isfinite(way.energy).any()
+        )
+        top = min(ENERGY_SPAN, 1.05 * (highest - min(lowest)) + 0.1)
+        figure.update_yaxes(range=[-0.04 * top, top], row=1, col=3)
     figure.update_layout(
         margin={"l": 44, "r": 10, "t": 34, "b": 90},
         legend={"orientation": "h", "x": 0, "y": -0.24, "yanchor": "top"},
