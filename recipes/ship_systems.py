@@ -1,4 +1,4 @@
-"""Pack trained systems into `flowllm/pretrained`, from the folders that `flowllm train` wrote.
+"""Pack trained systems into `flowllm/pretrained`, from folders of `flowllm train` or `recipes.gpu`.
 
     python -m recipes.ship_systems --flowmm runs/flowmm --types runs/types
     python -m recipes.ship_systems --diffcsp runs/diffcsp --start 0.9 --machine "2 cores"
@@ -18,7 +18,7 @@ from typing import Any
 
 from flowllm.data.sources import SPLITS
 from flowllm.errors import InputError
-from flowllm.runs.files import remove, write_json
+from flowllm.runs.files import read_record, remove, write_json
 from flowllm.runs.folder import RUN, RunFolder
 from flowllm.systems.parts import PRETRAINED
 from flowllm.systems.recipes import recipe
@@ -40,7 +40,7 @@ MIXED = {
     "crysllmgen-symmetric": ("mp20-crysllmgen-symmetric", "mp20-symmetric/prior/lm"),
 }
 """Recipe -> model, and the language model whose crystals enter the diffusion."""
-TRAINING = "training.json"
+TRAINING, ARGUMENTS = "training.json", "arguments.json"
 MOST_BYTES, MOST_BYTES_OF_ALL = 5 * 2**20, 40 * 2**20
 FREE_FIGURES = ("speed",)  # of the machine at that hour
 
@@ -50,7 +50,7 @@ def ship(name: str, run: Path, home: Path, data: str = DATA, machine: str = "") 
 
     Args:
         name: of its recipe.
-        run: the folder that `flowllm train` wrote.
+        run: the folder that `flowllm train` or `recipes.gpu` wrote.
         home: where models lie.
         data: the data set it was trained on.
         machine: on which it was trained, for `training.json`.
@@ -59,10 +59,12 @@ def ship(name: str, run: Path, home: Path, data: str = DATA, machine: str = "") 
         InputError: it is not finished, or the model is larger than `MOST_BYTES`.
     """
     made_of, out = recipe(name), home / NAMES[name]
-    for step in made_of.steps:
+    trained_by_gpu = (run / ARGUMENTS).is_file()
+    for step in () if trained_by_gpu else made_of.steps:
         if not (run / step / RUN).is_file() or RunFolder.read(run / step)["status"] != "finished":
             raise InputError(f"{run / step} is not finished")
-    prior, refiner = run / "prior", run / "refiner"
+    place = run / MODEL if trained_by_gpu else run
+    prior, refiner = place / "prior", place / "refiner"
     package(made_of, prior, refiner, data, out, name=name, share=True, overwrite=True)
     write_json(out / TRAINING, {"machine": machine} | described(run))
     return _checked(out)
@@ -93,6 +95,9 @@ def mix(name: str, home: Path, start: float, data: str = DATA) -> Path:
 def described(run: Path) -> dict[str, Any]:
     """Settings and last figures of each part of a training, without paths and hashes of files."""
     found: dict[str, Any] = {}
+    if (run / ARGUMENTS).is_file():
+        given = read_record(run / ARGUMENTS)
+        found["arguments"] = {k: v for k, v in given.items() if _is_telling(v)}
     for file in sorted(run.rglob(RUN)):
         where = file.parent.relative_to(run)
         if CHECKPOINTS in where.parts or MODEL in where.parts or "chunks" in where.parts:

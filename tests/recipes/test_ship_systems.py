@@ -71,8 +71,8 @@ def test_crysllmgen_names_a_shipped_language_model(home):
         assert record.parts["prior"].model == text
         assert not (home / f"mp20-{name}" / "prior").exists()
         system = FlowLLM.from_pretrained(home / f"mp20-{name}", "cpu")
-        made = system.generate(2, formula="NaCl", refinement=DiffCSPSettings(steps=10))
-        assert made.refined.formulas == ["NaCl"] * 2
+        made = system.generate(2, formula="TiO2", refinement=DiffCSPSettings(steps=10))
+        assert made.refined.formulas == ["TiO2"] * 2
         assert made.trajectory.times[0] == 0.9
 
 
