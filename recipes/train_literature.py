@@ -51,7 +51,7 @@ SIZES: dict[str, dict[str, dict[str, int]]] = {
     "cpu": {name: {} for name in SETTINGS},
     "gpu": {
         "flowmm": {"hidden": 192, "layers": 5},
-        "diffcsp": {"hidden": 192, "layers": 5},
+        "diffcsp": {"hidden": 176, "layers": 5},
         "cdvae": {"hidden": 96, "layers": 4},
     },
 }

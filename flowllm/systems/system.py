@@ -25,7 +25,15 @@ from flowllm.systems.decoding_figures import count_decoding
 from flowllm.systems.events import Asked, Event, Refined, Refining
 from flowllm.systems.generation import Generation, Stage
 from flowllm.systems.parts import SYSTEM_FILE, PartRecord
-from flowllm.systems.protocols import Limitable, Prior, Prompted, Refiner, Sizing
+from flowllm.systems.protocols import (
+    Limitable,
+    Opening,
+    Prior,
+    Prompted,
+    Refiner,
+    Selective,
+    Sizing,
+)
 from flowllm.systems.record import DEFAULT_MODEL, SystemRecord, find_model
 from flowllm.systems.registry import part_class, prior_kind, refiner_kind
 from flowllm.systems.sampling import DEFAULT_NUM, check_num, draw
@@ -48,7 +56,8 @@ class FlowLLM:
         start: the time in [0, 1) at which the prior's crystals enter the refiner.
 
     Raises:
-        InputError: the histogram is empty or holds anything but weights.
+        InputError: the histogram is empty or holds anything but weights, or the refiner takes no
+            crystals of such a prior.
     """
 
     def __init__(
@@ -71,6 +80,8 @@ class FlowLLM:
         seen = [] if training is None else [s for s, n in training.elements.items() if n]
         if seen and isinstance(prior, Limitable):
             prior = prior.limited_to(seen)
+        if not isinstance(prior, Opening) and isinstance(refiner, Selective):
+            refiner.check_species(are_open=False)
         self.prior, self.refiner, self.name = prior, refiner, name
         self.num_atoms_histogram, self.training, self.start = weights, training, start
 
@@ -232,6 +243,7 @@ class FlowLLM:
         prompts = [read_prompt(prompt) for prompt in dict.fromkeys(request.prompts)]
         for asked in prompts or [first]:
             checks.check_asked(self.prior, asked, self.max_atoms)
+            checks.check_species(self.prior, self.refiner, asked)
         asked_for = [request.conditions, *prompts]
         checks.remark_on(asked_for, dict.fromkeys(request.prompts), self.max_atoms)
         if self.training is not None:
