@@ -146,12 +146,15 @@ def main() -> None:
     parser.add_argument("--machine", default="", help="on which the systems were trained")
     parser.add_argument("--data", default=DATA)
     args = vars(parser.parse_args())
-    for name in NAMES:
-        if args[name] is not None:
-            ship(name, args[name], PRETRAINED, args["data"], args["machine"])
-    if args["start"] is not None:
-        for name in MIXED:
-            mix(name, PRETRAINED, args["start"], args["data"])
+    try:
+        for name in NAMES:
+            if args[name] is not None:
+                ship(name, args[name], PRETRAINED, args["data"], args["machine"])
+        if args["start"] is not None:
+            for name in MIXED:
+                mix(name, PRETRAINED, args["start"], args["data"])
+    except InputError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":
