@@ -15,7 +15,7 @@ from flowllm.methods.base.prior import BASE
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.templates.ranked import RankedPrior
 from flowllm.runs.files import atomic_write, friendly_os_errors, hidden_neighbour, remove
-from flowllm.systems.parts import SYSTEM_FILE, shipped_part
+from flowllm.systems.parts import PRETRAINED, SYSTEM_FILE, PartRecord, shipped_part
 from flowllm.systems.protocols import Prior
 from flowllm.systems.recipes import Recipe
 from flowllm.systems.record import ROLES
@@ -131,9 +131,14 @@ def package(
         raise InputError(f"{out} is a file; the output needs a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / SYSTEM_FILE).is_file():
         raise InputError(f"{out} holds files that are no system; choose another output folder")
+    named = {role: part for role, part in places.items() if share and part is not None}
+    for part in (*named.values(), _language_model_of(drawn_by)):
+        if part is not None and os.path.realpath(PRETRAINED / part.model) == os.path.realpath(out):
+            raise InputError(
+                f"{out} holds a part that the system would name; choose another folder"
+            )
     partial = hidden_neighbour(out, "partial")
     try:
-        named = {role: part for role, part in places.items() if share and part is not None}
         system.save_pretrained(partial, half, shipped=named, recipe=name)
         for role, log in logs.items():
             if log.is_file() and (partial / role).is_dir():  # loss curves travel with the weights
@@ -151,6 +156,13 @@ def package(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return system
+
+
+def _language_model_of(prior: Prior) -> PartRecord | None:
+    """The shipped language model that a prior names."""
+    if isinstance(prior, BasePrior) and isinstance(prior.species, WrittenSpecies):
+        return prior.species.shipped
+    return None
 
 
 def _is_whole(prior: Prior, folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -148,3 +149,16 @@ def test_a_combined_system_may_start_on_the_way(tmp_path, prepared):
     assert np.allclose(made.trajectory.times[0], 0.5)
     for wrong in ("1.0", "-0.1", "nan"):
         assert main([*words.replace("0.5", wrong).split(), str(tmp_path / "new")]) == 2
+
+
+@pytest.mark.parametrize("prior", ["language-model", "types"])
+def test_a_model_never_names_parts_of_itself(prior, tmp_path, monkeypatch, capsys):
+    """It would hold no more than their names."""
+    own = shutil.copytree(PRETRAINED / "mp20-compact", tmp_path / "mp20-compact")
+    for module in ("flowllm.systems.parts", "flowllm.workflows.train.package"):
+        monkeypatch.setattr(f"{module}.PRETRAINED", tmp_path)
+    before = sorted(own.rglob("*"))
+    line = f"combine --lm {own / 'lm'} --flow {own / 'flow'} --prior {prior} --share --overwrite"
+    assert main([*line.split(), "--out", str(own)]) == 2
+    assert "holds a part that the system would name" in capsys.readouterr().err
+    assert sorted(own.rglob("*")) == before
