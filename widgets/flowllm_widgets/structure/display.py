@@ -111,6 +111,9 @@ class Display(ipywidgets.VBox):
     @shows_errors
     def _on_status(self, change: dict[str, Any]) -> None:
         status = change["new"]
+        if status == "ready" and self.kind != "nglview" and self._renderer in ("auto", "nglview"):
+            self.message.clear()  # it came late, but it came
+            self._use("nglview")
         if status not in INSTEAD:
             return
         detail = f" ({self.player.status_detail})" if status != "no-webgl" else ""
@@ -122,12 +125,13 @@ class Display(ipywidgets.VBox):
 
     def _use(self, kind: str) -> None:
         self.kind = kind
-        self.player.renderer = kind
+        self.player.renderer = self._renderer if kind == "nglview" else kind
         self._rebuild()
 
     @shows_errors
     def _rebuild(self) -> None:
         if self.kind == "nglview":
+            self._slot.children = []
             return
         if self.kind == "flat":
             picture = ipywidgets.HTML(self.svg())

@@ -1,6 +1,8 @@
 // Pictures side by side under one camera. Each starts its stage when it comes into sight.
 
-const PATIENCE = 15000; // ms until the extension counts as missing
+const PATIENCE = 30000; // ms until something else draws, until the extension comes after all
+const LOADING = "Loading the 3-D view \u2026";
+const NOTHING = "The 3-D view could not be loaded; run the cell again, or reload the page.";
 const STEP = (10 * Math.PI) / 180; // a turn by an arrow key
 
 function element(tag, attributes = {}, children = []) {
@@ -75,6 +77,7 @@ class Gallery {
   _panel() {
     const host = element("div", { class: "flowllm-picture", tabindex: "0", role: "application" });
     const caption = element("div", { class: "flowllm-caption" });
+    host.append(element("div", { class: "flowllm-loading", role: "status", text: LOADING }));
     const box = element("figure", {}, [host, caption]);
     const panel = { box, host, caption, picture: null, visible: false };
     host.addEventListener("pointerdown", () => host.focus({ preventScroll: true }));
@@ -115,22 +118,44 @@ class Gallery {
   // and take the oldest away when there are more, which then wakes again when it is seen.
   async _awake() {
     const waiting = () => this.panels.filter((p) => p.visible && p.scene && !p.picture);
-    if (!this.drawing || this.failed || !waiting().length) return;
+    if (this.failed || !waiting().length || !(this.drawing || this.late)) return;
     try {
-      this.library ??= loadNGL(this.model.widget_manager, this.model.get("_module"), PATIENCE);
-      const NGL = await this.library;
+      const NGL = await this._library();
+      if (this.late) this._tell("ready", ""); // it came after all: the kernel lets it draw again
+      this.late = false;
+      if (!this.drawing) return;
       for (const panel of waiting()) this._wake(NGL, panel);
       this._tell("ready", "");
     } catch (error) {
       this.failed = true;
+      for (const panel of this.panels) {
+        const line = panel.host.querySelector(".flowllm-loading");
+        if (line) line.textContent = NOTHING; // seen where the kernel does not answer
+      }
       this._tell(error.status ?? "failed", String(error?.message ?? error));
       if (!error.status) console.error(error);
     }
   }
 
+  // The library, once for all pictures. One that takes long is not given up.
+  _library() {
+    if (!this.library) {
+      const { model } = this;
+      this.library = loadNGL(model.widget_manager, model.get("_module"));
+      this.patience = setTimeout(() => {
+        this.late = true;
+        this._tell("no-extension", "it has not come yet");
+      }, PATIENCE);
+      const came = () => clearTimeout(this.patience);
+      this.library.then(came, came);
+    }
+    return this.library;
+  }
+
   _wake(NGL, panel) {
     const picture = new Picture(NGL, panel.host);
     panel.picture = picture;
+    panel.host.querySelector(".flowllm-loading")?.remove();
     picture.theme(this._background());
     picture.load(panel.scene, this.model.get("labels"));
     picture.show(this.playback.frame);
@@ -251,6 +276,7 @@ class Gallery {
 
   dispose() {
     clearTimeout(this.resting);
+    clearTimeout(this.patience);
     for (const observer of [this.resized, this.seen, this.themed]) observer.disconnect();
     for (const panel of this.panels) this._sleep(panel);
   }

@@ -10,12 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import numpy as np
 import traitlets
 
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.viz.structure3d import ball_radii, colour
+from flowllm_widgets.shared.part import Part
 from flowllm_widgets.structure.drawing import MovingDrawing
 from flowllm_widgets.structure.projection import FIRST_ORIENTATION
 
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 MODULES = ("stage.js", "gallery.js", "playback.js", "player.js")
 
 
-class Player(anywidget.AnyWidget):
+class Player(Part):
     """Pictures side by side under one camera, with the controls of their playback below.
 
     Attributes:
@@ -44,7 +44,7 @@ class Player(anywidget.AnyWidget):
         measured_rate: frames a second that the browser reached in the last second of playing.
     """
 
-    _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in MODULES)
+    _esm = tuple(HERE / name for name in MODULES)
     _css = HERE / "player.css"
 
     scenes: traitlets.List[Any] = traitlets.List().tag(sync=True)

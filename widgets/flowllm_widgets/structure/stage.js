@@ -26,13 +26,10 @@ function hasWebGL() {
 
 // The NGL library that nglview brings to the front end. Its widget is left aside: it sends each
 // turn of the camera to the kernel, starts four threads there, and never gives WebGL contexts back.
-async function loadNGL(manager, module, patience) {
+async function loadNGL(manager, module) {
   if (!hasWebGL()) throw new NoPicture("no-webgl", "this browser offers no WebGL");
-  const late = new Promise((_, reject) => {
-    setTimeout(() => reject(new Error("no answer")), patience);
-  });
   try {
-    return await Promise.race([manager.loadClass("NGL", module, "*"), late]);
+    return await manager.loadClass("NGL", module, "*");
   } catch (error) {
     throw new NoPicture("no-extension", String(error?.message ?? error));
   }
