@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.viz.structure3d import draw, traces
+from flowllm.viz.structure3d import draw, element_colours, traces
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -26,10 +26,11 @@ def structure_figure(before: CrystalBatch | None, after: CrystalBatch) -> go.Fig
         np.ptp(np.concatenate([d.positions, d.edges.reshape(-1, 3)]), axis=0).max() + 1.5
         for _, d in drawings
     )
+    colours = element_colours(n for _, d in drawings for n in np.unique(d.numbers))
     figure = go.Figure()
     layout: dict[str, Any] = {}
     for place, (scene, drawing) in enumerate(drawings):
-        figure.add_traces(traces(drawing, scene))
+        figure.add_traces(traces(drawing, scene, colours=colours, polyhedra=True))
         points = np.concatenate([drawing.positions, drawing.edges.reshape(-1, 3)])
         middle = (points.min(0) + points.max(0)) / 2
         width = 1 / len(drawings)

@@ -18,9 +18,9 @@ from flowllm.text.prompts import without_frame
 from flowllm.viz.before_after import choose_diverse, structure_figure
 from flowllm.viz.bins import AXES, STRUCTURAL, TITLES, histograms
 from flowllm.viz.charts import distribution_figure
+from flowllm.viz.element_colours import element_colours
 from flowllm.viz.flow_path import path_figure
 from flowllm.viz.page import chart_cards, figure_place, fill, named_values, render, table, tiles
-from flowllm.viz.structure3d import colour
 
 SHOWN = 6
 MAX_ROWS = 500  # rows of the table of crystals
@@ -124,7 +124,8 @@ def _crystals(
 def _elements(before: CrystalBatch | None, after: CrystalBatch) -> list[tuple[str, str]]:
     """Symbol and colour of the elements of a crystal before and after."""
     shown = CrystalBatch.concatenate([after] if before is None else [before, after])
-    return [(SYMBOLS[n], colour(int(n))) for n in np.unique(shown.atomic_numbers)]
+    colours = element_colours(np.unique(shown.atomic_numbers))
+    return [(SYMBOLS[n], tint) for n, tint in colours.items()]
 
 
 def _cell_of(name: str, crystal: CrystalBatch) -> tuple[str, str, str]:

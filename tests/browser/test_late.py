@@ -43,7 +43,7 @@ MISSING = """() => {
   const all = (selector) => [...document.querySelectorAll('.flowllm ' + selector)];
   const seen = (part) => part.getClientRects().length > 0;
   return all('.flowllm-part').filter((part) => seen(part) && !part.matches('.flowllm-drawn'))
-    .concat(all('.js-plotly-plot').filter((plot) => !plot.data?.length && !plot.layout?.annotations))
+    .concat(all('.js-plotly-plot').filter((p) => !p.data?.length && !p.layout?.annotations))
     .concat(all('.flowllm-picture .flowllm-loading').filter(seen))
     .concat(all('.flowllm-message.error')).map((part) => part.outerHTML.slice(0, 120));
 }"""

@@ -49,7 +49,7 @@ class Gallery {
       panel.caption.textContent = scene.data.caption;
       panel.host.setAttribute("aria-label", this._description(scene));
       if (panel.picture) {
-        panel.picture.load(scene, this.model.get("labels"));
+        panel.picture.load(scene, this.model.get("labels"), this.model.get("look"));
         panel.picture.show(this.playback.frame);
       }
     });
@@ -87,6 +87,7 @@ class Gallery {
       });
     }
     host.addEventListener("keydown", (event) => this._key(event, panel));
+    host.addEventListener("wheel", (event) => this._wheel(event, panel), { passive: false });
     this.row.append(box);
     this.seen.observe(host);
     this.resized.observe(host);
@@ -157,7 +158,7 @@ class Gallery {
     panel.picture = picture;
     panel.host.querySelector(".flowllm-loading")?.remove();
     picture.theme(this._background());
-    picture.load(panel.scene, this.model.get("labels"));
+    picture.load(panel.scene, this.model.get("labels"), this.model.get("look"));
     picture.show(this.playback.frame);
     this._look(picture);
     picture.stage.viewerControls.signals.changed.add(() => this._follow(panel));
@@ -187,6 +188,30 @@ class Gallery {
     for (const { picture } of this.panels) picture?.setLabels(this.model.get("labels"));
   }
 
+  setLook() {
+    for (const { picture } of this.panels) picture?.setLook(this.model.get("look"));
+  }
+
+  // All pictures beside each other with their captions, as one PNG; nothing without a picture.
+  async image() {
+    const open = this.panels.filter((p) => p.picture && p.scene && p.box.style.display !== "none");
+    if (!open.length) return null;
+    const images = await Promise.all(open.map(async ({ picture }) => (
+      createImageBitmap(await picture.image()))));
+    const room = open.some((p) => p.scene.data.caption) ? 44 : 0;
+    const canvas = element("canvas");
+    canvas.width = images.reduce((sum, image) => sum + image.width, 0);
+    canvas.height = Math.max(...images.map((image) => image.height)) + room;
+    const pen = canvas.getContext("2d");
+    Object.assign(pen, { font: "26px sans-serif", textAlign: "center", fillStyle: "#5b6675" });
+    images.reduce((left, image, k) => {
+      pen.drawImage(image, left, 0);
+      pen.fillText(open[k].scene.data.caption, left + image.width / 2, canvas.height - 14);
+      return left + image.width;
+    }, 0);
+    return new Promise((done) => canvas.toBlob(done, "image/png"));
+  }
+
   // ---- the one camera ---------------------------------------------------------------------------
 
   get _distance() {
@@ -213,6 +238,7 @@ class Gallery {
   _follow(panel) {
     if (this.turning || !panel.picture) return;
     const { rows, distance, shift } = panel.picture.camera;
+    panel.picture.turned();
     this.zoom *= distance / this._distance;
     this.shift = shift;
     this.turning = true;
@@ -231,6 +257,28 @@ class Gallery {
     this.model.set("orientation", this.model.get("_first_orientation"));
     this.model.save_changes();
     this.lookAll();
+  }
+
+  // an axis of the cell comes towards the viewer, and another one stands upright: c, or b along c
+  along(axis) {
+    const panel = this.panels.find((p) => p.scene && p.box.style.display !== "none");
+    if (!panel) return;
+    const { scene } = panel;
+    const axes = scene.axes(Math.min(this.playback.frame, scene.frames - 1));
+    const towards = axes[axis];
+    const right = unit(cross(axes[axis === 2 ? 1 : 2], towards));
+    this.shift = [0, 0, 0];
+    this.model.set("orientation", [...right, ...cross(towards, right), ...towards]);
+    this.model.save_changes();
+    this.lookAll();
+  }
+
+  // Ctrl and the wheel zoom a picture that was not clicked, and do not scroll the page.
+  _wheel(event, panel) {
+    const { picture } = panel;
+    if (!picture || picture.stage.mouseObserver.handleScroll || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    picture.stage.viewerControls.zoom(Math.max(-0.3, Math.min(0.3, -event.deltaY / 400)));
   }
 
   _key(event, panel) {

@@ -8,15 +8,21 @@ from collections.abc import Iterable
 import numpy as np
 
 from flowllm.crystals.elements import SYMBOLS
-from flowllm.viz.structure3d import colour
+from flowllm.viz.element_colours import element_colours
 
 
 def legend(numbers: Iterable[int]) -> str:
-    """HTML: a dot in its colour and the symbol of each element, by atomic number; X is open."""
+    """HTML: a dot in its colour and the symbol of each element, by atomic number; X is open.
+
+    Args:
+        numbers: atomic numbers of all that is seen together.
+    """
+    species = np.unique(np.fromiter(numbers, dtype=np.int64)).tolist()
+    colours = element_colours(species)
     items = (
-        f'<span style="white-space:nowrap"><span aria-hidden="true" style="{_dot(number)}"></span>'
-        f"{html.escape(SYMBOLS[number])}</span>"
-        for number in np.unique(np.fromiter(numbers, dtype=np.int64)).tolist()
+        f'<span style="white-space:nowrap"><span aria-hidden="true" '
+        f'style="{_dot(colours[number])}"></span>{html.escape(SYMBOLS[number])}</span>'
+        for number in species
     )
     return f'<div class="flowllm-legend" style="{_LINE}">{"".join(items)}</div>'
 
@@ -24,8 +30,8 @@ def legend(numbers: Iterable[int]) -> str:
 _LINE = "display:flex;flex-wrap:wrap;gap:2px 12px;line-height:1.6"
 
 
-def _dot(number: int) -> str:
+def _dot(tint: str) -> str:
     return (
         "display:inline-block;width:0.75em;height:0.75em;border-radius:50%;margin-right:4px;"
-        f"border:1px solid rgba(138,148,166,0.8);background:{colour(number)}"
+        f"border:1px solid rgba(138,148,166,0.8);background:{tint}"
     )

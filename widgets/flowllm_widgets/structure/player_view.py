@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import ipywidgets
-import numpy as np
 import traitlets
 
 from flowllm.crystals.batch import CrystalBatch
@@ -15,7 +14,6 @@ from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
 from flowllm_widgets.structure.display import Display
 from flowllm_widgets.structure.drawing import draw_moving, draw_still
-from flowllm_widgets.structure.legend import legend
 
 Repeats = tuple[int, int, int]
 LINKED = ("frame", "playing", "speed", "loop", "labels")
@@ -72,7 +70,6 @@ class PlayerView(Panel):
         self.message = MessageLine()
         self.display = Display(height, renderer)
         self.title = title
-        self._legend = ipywidgets.HTML()
         self._repeats = [_repeat(axis) for axis in "abc"]
         self._panels = ipywidgets.HBox(layout={"flex_flow": "row wrap", "grid_gap": "0 10px"})
         label_box = ipywidgets.Checkbox(
@@ -84,7 +81,7 @@ class PlayerView(Panel):
             [ipywidgets.Label("Supercell"), *self._repeats, label_box, self._panels, reset],
             layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 10px"},
         )
-        self.fill([self.display, self._legend, row, self.message])
+        self.fill([self.display, row, self.message])
         self._exchange(trajectory, stills, supercell)
         self.labels = labels
         for name in LINKED:
@@ -152,7 +149,6 @@ class PlayerView(Panel):
         self.supercell = repeats
         for box, count in zip(self._repeats, repeats, strict=True):
             box.value = count
-        self._legend.value = legend(n for d in pictures.values() for n in np.unique(d.numbers))
         if not same:
             self.display.player.shown = [True] * len(pictures)
             self._panels.children = [self._choice(caption) for caption in pictures]

@@ -22,8 +22,8 @@ from flowllm.viz.structure3d import (
     LIGHTING,
     Drawing,
     ball_radii,
-    colour,
     draw,
+    element_colours,
     unit_sphere,
 )
 from flowllm_widgets.trajectory.data import EnergyCurve, TrajectoryCurves, describe
@@ -59,9 +59,9 @@ def make_page(
     formula = first if first == last else f"{first} → {last}"
     name = str(trajectory.ids[0])
     label = f"Cell and atoms of {formula} along the flow"
+    colours = element_colours(np.unique(trajectory.atomic_numbers))
     keys = "".join(
-        f'<span><i style="background:{colour(int(n))}"></i>{SYMBOLS[n]}</span>'
-        for n in np.unique(trajectory.atomic_numbers)
+        f'<span><i style="background:{tint}"></i>{SYMBOLS[n]}</span>' for n, tint in colours.items()
     )
     speeds = "".join(
         f"<option{' selected' if speed == 20 else ''}>{speed}</option>" for speed in SPEEDS
@@ -94,6 +94,7 @@ def player_data(
 ) -> dict[str, Any]:
     """What the page's script needs, as plain JSON."""
     numbers = [int(n) for n in np.unique(trajectory.atomic_numbers)]
+    colours = element_colours(numbers)
     drawings = [draw(frame) for frame in trajectory]
     points = np.concatenate([p for d in drawings for p in (d.positions, d.edges.reshape(-1, 3))])
     middle = (points.min(0) + points.max(0)) / 2
@@ -103,7 +104,7 @@ def player_data(
         "elements": [
             {
                 "symbol": SYMBOLS[n],
-                "colour": colour(n),
+                "colour": colours[n],
                 "radius": round(float(ball_radii(np.array(n))), 3),
             }
             for n in numbers
