@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from functools import cache
-from typing import Any
 
 from flowllm.conditions.remarks import shown
 from flowllm.errors import InputError
+from flowllm.symmetry.symbols import settings, short_symbols, symbol_of
 
 SYSTEMS = {
     "triclinic": (1, 2, 2), "monoclinic": (3, 15, 14), "orthorhombic": (16, 74, 62),
@@ -63,11 +63,6 @@ def read_space_group(text: str | int) -> int:
     return number
 
 
-def symbol_of(number: int) -> str:
-    """The short Hermann-Mauguin symbol of a space group, as in "Fm-3m"."""
-    return _short_symbols()[number]
-
-
 def example_of(word: str) -> tuple[str, str]:
     """A space group for a word that names a crystal system, a structure or a group.
 
@@ -98,7 +93,7 @@ def _refusal(text: str) -> str:
         about = f"its usual crystals have {usual} ({symbol_of(usual)})"
         return f"{word} is a structure, no space group; {about}"
     hint = "write a number from 1 to 230 or a symbol as Fm-3m"
-    symbols = {_key(symbol): number for number, symbol in _short_symbols().items()}
+    symbols = {_key(symbol): number for number, symbol in short_symbols().items()}
     near = difflib.get_close_matches(_key(text), symbols, 3, 0.6) if len(text) <= LONGEST else []
     if near:
         hint = "like it are " + ", ".join(f"{symbol_of(symbols[k])} ({symbols[k]})" for k in near)
@@ -128,19 +123,6 @@ def _key(symbol: str) -> str:
 
 
 @cache
-def _short_symbols() -> dict[int, str]:
-    first = {kind.number: kind for kind in reversed(_settings())}
-    return {n: first[n].international_short.replace("_", "") for n in range(1, 231)}
-
-
-def _settings() -> list[Any]:
-    """The 530 settings of spglib's table."""
-    import spglib
-
-    return [spglib.get_spacegroup_type(hall) for hall in range(1, 531)]
-
-
-@cache
 def _table() -> dict[str, int]:
     """Key -> number, of all symbols of gemmi's and spglib's tables, and of old cubic ones.
 
@@ -152,13 +134,13 @@ def _table() -> dict[str, int]:
     for group in gemmi.spacegroup_table():
         for name in (group.hm, group.short_name()):
             found.setdefault(_key(name), set()).add(group.number)
-    for kind in _settings():
+    for kind in settings():
         names = (kind.international_short, kind.international_full, kind.schoenflies)
         for name in (*names, *kind.international.split("=")):
             found.setdefault(_key(name), set()).add(kind.number)
     table = {key: min(numbers) for key, numbers in found.items() if len(numbers) == 1}
     for number in (*range(200, 207), *range(221, 231)):  # "Fm3m" was Fm-3m until 1983
         table.setdefault(_key(symbol_of(number)).replace("-3", "3"), number)
-    for number, symbol in _short_symbols().items():
+    for number, symbol in short_symbols().items():
         table[_key(symbol)] = number
     return table

@@ -15,6 +15,7 @@ from flowllm.evaluation.page import write_page
 from flowllm.evaluation.printing import report_html, report_text
 from flowllm.evaluation.result import EvaluationResult
 from flowllm.evaluation.stages import FLAGS
+from flowllm.evaluation.stages.relaxation import relaxed_crystals
 from flowllm.runs.files import atomic_write, friendly_os_errors, read_record, whole_file, write_json
 from flowllm.runs.reading import open_regular
 from flowllm.runs.texts import frame_csv, unguarded_frame
@@ -77,7 +78,7 @@ class Report(EvaluationResult):
             atomic_write(folder / TABLE, csv_text(self.rows))
             self.crystals.save(folder / CRYSTALS)
             with whole_file(folder / PAGE) as page:
-                write_page(page, self)
+                write_page(page, self, relaxed_crystals(folder))
             write_json(folder / SUMMARY, self.summary())
 
     def summary(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError, first_line
 from flowllm.evaluation.report import SUMMARY, TABLE, Report
-from flowllm.evaluation.stages.relaxation import RELAXED
+from flowllm.evaluation.stages.relaxation import relaxed_crystals
 from flowllm.inputs import read_inputs
 from flowllm.inputs.remarks import summary
 from flowllm.runs.reading import open_regular
@@ -79,12 +79,9 @@ def select(
 
 def _relaxed(folder: Path, given: CrystalBatch) -> CrystalBatch:
     """The given crystals with relaxed ones in their place."""
-    from flowllm.relax import Relaxation
-
-    file = folder / "stages" / "relaxation" / RELAXED
-    if not file.is_file():
+    after = relaxed_crystals(folder)
+    if after is None:
         return given
-    after = Relaxation.load(file).crystals
     place = {str(name): index for index, name in enumerate(after.ids)}
     return CrystalBatch.concatenate(
         after[place[str(crystal.ids[0])]] if str(crystal.ids[0]) in place else crystal

@@ -115,7 +115,7 @@ def value_of(prompt: str, name: str) -> str:
 
 def without_frame(prompt: str) -> str:
     """The sentences of a prompt, without the opening and the closing request."""
-    return prompt.replace(OPENING, "").replace(REQUEST, "").strip()
+    return prompt.replace(OPENING.strip(), "").replace(REQUEST.strip(), "").strip()
 
 
 def foreign_text(prompt: str) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 300
 SMALL = 280  # pixels, of the charts of a run
-MARGIN = {"l": 46, "r": 10, "t": 8, "b": 42}
+MARGIN = {"l": 64, "r": 10, "t": 8, "b": 42}
 LIMITS = {"e_above_hull": ((0.0, "stable"), (0.1, "metastable"))}
 """Column -> thresholds that its chart marks, with their names."""
 
@@ -75,7 +75,7 @@ def share_bars(
 
 def distribution_figure(
     column: str,
-    prior: Sequence[float],
+    prior: Sequence[float] | None,
     refined: Sequence[float],
     reference: Sequence[float] | None = None,
 ) -> go.Figure:
@@ -83,7 +83,7 @@ def distribution_figure(
 
     Args:
         column: one of `flowllm.viz.bins.STRUCTURAL`.
-        prior: share of crystals in each bin, as `histograms` gives it.
+        prior: share of crystals in each bin, as `histograms` gives it; None for no bars.
         refined: the same.
         reference: the same of a data set.
     """
@@ -93,9 +93,10 @@ def distribution_figure(
     figure = go.Figure()
     if reference is not None:
         figure.add_scatter(**shares_behind(edges, reference, "data set"))
-    figure.add_bar(**share_bars(edges, prior, "prior", PRIOR))
+    if prior is not None:
+        figure.add_bar(**share_bars(edges, prior, "prior", PRIOR))
     figure.add_bar(**share_bars(edges, refined, "refined", REFINED))
-    shown = [prior, refined] if reference is None else [prior, refined, reference]
+    shown = [one for one in (prior, refined, reference) if one is not None]
     _, last = _used(edges, shown)
     figure.update_layout(
         barmode="group",
@@ -197,7 +198,7 @@ def _used(edges: np.ndarray, rows: Sequence[Sequence[float]]) -> tuple[float, fl
 
 def _axes(figure: go.Figure, column: str, low: float, high: float) -> None:
     figure.update_xaxes(title=AXES[column], range=[low, high], showgrid=False)
-    figure.update_yaxes(ticksuffix=" %", rangemode="tozero", nticks=6)
+    figure.update_yaxes(title="share of crystals", ticksuffix=" %", rangemode="tozero", nticks=6)
     if column in WHOLE:
         step = 1 if high < 12 else 2
         figure.update_xaxes(dtick=step, tick0=step)
@@ -207,7 +208,7 @@ def _layout(figure: go.Figure, systems: int) -> None:
     figure.update_layout(
         template="none",
         height=HEIGHT,
-        margin={"l": 50, "r": 12, "t": 28 if systems > 1 else 18, "b": 46},
+        margin={"l": 64, "r": 12, "t": 28 if systems > 1 else 18, "b": 46},
         showlegend=systems > 1,
         legend={"orientation": "h", "y": 1.12, "x": 0},
     )

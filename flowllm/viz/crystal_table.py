@@ -1,86 +1,99 @@
-"""A table of crystals for a page, sorted, filtered and paged in it; a click draws the crystal."""
+"""The crystals of a page: a table that sorts and filters, one crystal large in 3-D beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
-from flowllm.crystals.batch import CrystalBatch
-from flowllm.crystals.elements import SYMBOLS
+from flowllm.viz.columns import Column
+from flowllm.viz.crystal_data import page_drawing
 from flowllm.viz.page import fill, script_json
-from flowllm.viz.structure3d import (
-    CELL_COLOUR,
-    LIGHT,
-    LIGHTING,
-    ball_radii,
-    colour,
-    draw,
-    unit_sphere,
-)
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-SHOWN = 2000  # crystals in the table: the page stays under 15 MB
-DRAWN_ATOMS = 60  # a larger cell is listed and not drawn
-STYLE, SCRIPT = "crystal_table.css", "crystal_table.js"
+ROWS = 2000
+"""Rows in the table; a page stays under 15 MB."""
+DRAWN = 300
+"""Crystals that can be turned; a page of so many takes 6 MB."""
+STYLES = ("crystal_table.css",)
+SCRIPTS = ("crystal_view.js", "crystal_still.js", "crystal_player.js", "crystal_table.js")
 """What the page needs, see `flowllm.viz.page.render`."""
 
 
-def crystal_table(rows: pd.DataFrame, crystals: CrystalBatch) -> Markup:
-    """The section of a page.
+@dataclass(frozen=True)
+class ShownCrystal:
+    """What a page shows of a crystal.
 
-    Args:
-        rows: R rows with at least a column id; columns without any value are left out.
-        crystals: those that are drawn, found by their ids.
+    Attributes:
+        drawing: as `flowllm.viz.crystal_data.page_crystal` gives it; None where it is not drawn.
+        facts: name and value of each, below the drawing.
+        beside: what stands beside it, as the nearest known crystal: a heading.
+        beside_text: a line below that heading.
+        beside_drawing: its drawing.
     """
-    shown = rows.head(SHOWN)
-    columns = [c for c in shown.columns if shown[c].notna().any()]
-    place = {str(name): index for index, name in enumerate(crystals.ids)}
-    points, faces = unit_sphere()
+
+    drawing: dict[str, Any] | None = None
+    facts: Sequence[tuple[str, str]] = ()
+    beside: str = ""
+    beside_text: str = ""
+    beside_drawing: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class CrystalTable:
+    """A table of R crystals.
+
+    Attributes:
+        columns: of the table; one without any value is left out.
+        values: name of a column -> R values; None where there is none.
+        shown: what is shown of each row, by its position.
+        elements: as `flowllm.viz.crystal_data.page_elements` gives them.
+        first: the row that is shown at first.
+        chosen: rows that stand as pictures above the table.
+        total: of how many rows these are the first.
+    """
+
+    columns: Sequence[Column]
+    values: Mapping[str, Sequence[Any]]
+    shown: Mapping[int, ShownCrystal]
+    elements: Mapping[int, Sequence[Any]]
+    first: int | None = None
+    chosen: Sequence[int] = field(default_factory=tuple)
+    total: int = 0
+
+
+def crystal_section(table: CrystalTable) -> Markup:
+    """The section of a page; the page needs `STYLES` and `SCRIPTS`."""
+    columns = [c for c in table.columns if any(v is not None for v in table.values[c.name])]
+    count = max((len(table.values[c.name]) for c in table.columns), default=0)
     content = {
-        "columns": columns,
-        "values": {c: [_plain(value) for value in shown[c]] for c in columns},
-        "drawings": _drawings(crystals, [place.get(str(name)) for name in shown["id"]]),
-        "sphere": [np.round(points, 3).tolist(), faces.tolist()],
-        "elements": _elements(crystals),
-        "cell": CELL_COLOUR,
-        "lighting": LIGHTING,
-        "light": LIGHT,
+        "columns": [vars(column) for column in columns],
+        "values": {c.name: [_plain(value) for value in table.values[c.name]] for c in columns},
+        "shown": {str(row): _of(one) for row, one in table.shown.items()},
+        "elements": dict(table.elements),
+        "first": table.first,
+        "chosen": list(table.chosen),
+        **page_drawing(),
     }
-    cut = "" if len(rows) <= SHOWN else f"The first {SHOWN} of {len(rows)}. "
+    cut = "" if table.total <= count else f"The first {count} of {table.total}. "
     return fill("crystal_table.html", cut=cut, json=script_json(content))
 
 
-def _drawings(crystals: CrystalBatch, shown: Sequence[int | None]) -> list[Any]:
-    """Per row what is drawn of its crystal: positions, numbers, bonds, edges; null for none."""
-    result: list[Any] = []
-    volumes = crystals.volumes
-    for index in shown:
-        if index is None or volumes[index] <= 0 or crystals.num_atoms[index] > DRAWN_ATOMS:
-            result.append(None)
-            continue
-        drawing = draw(crystals[index])
-        result.append(
-            [
-                np.round(drawing.positions, 2).tolist(),
-                drawing.numbers.tolist(),
-                drawing.bonds.tolist(),
-                np.round(drawing.edges.reshape(-1, 6), 2).tolist(),
-            ]
-        )
-    return result
-
-
-def _elements(crystals: CrystalBatch) -> dict[int, list[Any]]:
-    """Atomic number -> symbol, colour, and radius of its ball in Å."""
-    return {
-        int(n): [SYMBOLS[n], colour(int(n)), round(float(ball_radii(n)), 3)]
-        for n in np.unique(crystals.atomic_numbers)
+def _of(one: ShownCrystal) -> dict[str, Any]:
+    """A crystal as JSON, without what is not there."""
+    content = {
+        "drawing": one.drawing,
+        "facts": [list(pair) for pair in one.facts],
+        "beside": [one.beside, one.beside_text, one.beside_drawing] if one.beside else None,
     }
+    return {name: value for name, value in content.items() if value}
+
+
+def drawn_rows(good: Iterable[int], others: Iterable[int], most: int = DRAWN) -> list[int]:
+    """The rows that are drawn where not all can be: good ones first, then the others."""
+    return [*good, *others][:most]
 
 
 def _plain(value: Any) -> Any:

@@ -18,8 +18,13 @@ def path_length(trajectory: Trajectory) -> np.ndarray:
     """(T,) Å: root mean square distance of the atoms from where they began, frame by frame.
 
     Along the shortest way on the torus, less each crystal's common translation, in the cell of the
-    frame.
+    frame. Crystals whose cell spans no volume in a frame are left out; NaN if all are.
     """
+    sound = np.all([frame.volumes > 0 for frame in trajectory], axis=0)
+    if not sound.all():
+        trajectory = trajectory.select(np.flatnonzero(sound))
+    if not trajectory.num_crystals:
+        return np.full(len(trajectory), np.nan)
     start = trajectory.frac_coords[0]
     owner = trajectory.first.crystal_of_atom
     result = []

@@ -126,7 +126,6 @@ def table(
     rows: Iterable[Mapping[str, Any]],
     columns: Sequence[str],
     lead: str = "",
-    search: str = "",
 ) -> Markup:
     """A table that a click on a heading sorts.
 
@@ -136,13 +135,9 @@ def table(
         rows: column -> value; an absent one is empty.
         columns: those shown.
         lead: a line above it.
-        search: what the field that filters rows says; empty for no field.
     """
     cells = [[_cell(row.get(column, "")) for column in columns] for row in rows]
-    return fill(
-        "table.html", heading=heading, name=name, columns=columns, rows=cells, lead=lead,
-        search=search,
-    )  # fmt: skip
+    return fill("table.html", heading=heading, name=name, columns=columns, rows=cells, lead=lead)
 
 
 def named_values(heading: str, groups: Iterable[tuple[str, Mapping[str, Any]]]) -> Markup:

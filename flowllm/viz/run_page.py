@@ -1,8 +1,9 @@
-"""The page of a run: what was generated, before and after refinement."""
+"""The page of a run: every crystal with its way from the prior, what it is like, what is known."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,48 @@ import numpy as np
 from markupsafe import Markup
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
+from flowllm.metrics.facts import CrystalFacts, crystal_facts
 from flowllm.metrics.validity import structural_validity
 from flowllm.runs.files import atomic_write
 from flowllm.text.prompts import without_frame
-from flowllm.viz.before_after import choose_diverse, structure_figure
 from flowllm.viz.bins import AXES, STRUCTURAL, TITLES, histograms
 from flowllm.viz.charts import distribution_figure
-from flowllm.viz.element_colours import element_colours
+from flowllm.viz.choice import choose_diverse
+from flowllm.viz.columns import columns_of
+from flowllm.viz.crystal_data import page_crystal, page_elements, trajectory_crystal
+from flowllm.viz.crystal_table import (
+    ROWS,
+    SCRIPTS,
+    STYLES,
+    CrystalTable,
+    ShownCrystal,
+    crystal_section,
+    drawn_rows,
+)
+from flowllm.viz.facts import facts_in_words
 from flowllm.viz.flow_path import path_figure
-from flowllm.viz.page import chart_cards, figure_place, fill, named_values, render, table, tiles
+from flowllm.viz.page import chart_cards, figure_place, named_values, render, table, tiles
 
-SHOWN = 6
-MAX_ROWS = 500  # rows of the table of crystals
+PICTURES = 6
+"""Crystals that stand as pictures above the table."""
+UNCHANGED = ("n_elements", "num_atoms")
+"""Distributions that a refinement of fixed species leaves as they are."""
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A known crystal beside a generated one.
+
+    Attributes:
+        short: for a table, as in "NaCl (mp-22862)".
+        text: a sentence on what the two have in common.
+        crystal: a batch of one; None if it is not to be drawn.
+    """
+
+    short: str
+    text: str
+    crystal: CrystalBatch | None = None
 
 
 def write_report(
@@ -36,9 +65,10 @@ def write_report(
     stages: Sequence[Mapping[str, Any]],
     settings: Mapping[str, Any],
     trajectories: Trajectory | None = None,
+    facts: Sequence[CrystalFacts] | None = None,
+    nearest: Mapping[int, Neighbour] | None = None,
     reference: Mapping[str, Sequence[float]] | None = None,
     reference_name: str = "MP-20",
-    shown: int = SHOWN,
 ) -> None:
     """Write a page of one file, whole or not at all, that opens without any network.
 
@@ -49,89 +79,116 @@ def write_report(
         refined: what the refiner made of it; the same ids.
         rows: per refined crystal: id, formula, prompt, valid_structure, valid_composition.
         stages: per stage: stage, crystals, rejected, seconds.
-        settings: names and values.
-        trajectories: of the refinement, for the path that the atoms take; None leaves it out.
+        settings: names and values; those that are None or empty are left out.
+        trajectories: of the refinement, which the page plays; None shows the last frame.
+        facts: `flowllm.metrics.facts.crystal_facts` of the refined crystals; computed if left out.
+        nearest: position of a crystal -> the known one beside it.
         reference: `flowllm.viz.bins.histograms` of a data set, drawn behind the distributions.
         reference_name: its name.
-        shown: crystals in 3-D; each takes two WebGL contexts, and browsers keep at most 16.
 
     Raises:
         InputError: the file cannot be written.
     """
+    found = list(crystal_facts(refined) if facts is None else facts)
+    asked = {name: value for name, value in settings.items() if value not in (None, "", (), [])}
     sections = [
-        _tiles(prior, refined, rows),
-        _crystals(prior, refined, rows, shown),
+        _tiles(prior, refined, rows, found),
+        crystal_section(_table(prior, refined, rows, found, trajectories, nearest or {})),
         _distributions(prior, refined, reference, reference_name, trajectories),
         table("Stages", "stages", stages, ("stage", "crystals", "rejected", "seconds")),
-        named_values("Settings", [("", settings)]),
-        _all_crystals(rows),
+        named_values("Settings", [("", asked)]),
     ]
     made_by = ", then ".join(str(row["stage"]) for row in stages)
     lead = f"{len(refined)} crystals by {made_by}." if made_by else f"{len(refined)} crystals."
-    atomic_write(path, render(title, lead, sections))
+    atomic_write(path, render(title, lead, sections, STYLES, SCRIPTS))
 
 
-def _tiles(prior: CrystalBatch, refined: CrystalBatch, rows: Sequence[Mapping[str, Any]]) -> Markup:
-    size = f"{refined.num_atoms.mean():.1f}" if len(refined) else "–"
+def _tiles(
+    prior: CrystalBatch,
+    refined: CrystalBatch,
+    rows: Sequence[Mapping[str, Any]],
+    facts: Sequence[CrystalFacts],
+) -> Markup:
+    groups = {one.space_group for one in facts} - {0}
+    near = _percent([not one.fault and not one.believable for one in facts])
     return tiles(
         [
-            ("crystals", str(len(refined)), ""),
+            ("crystals", str(len(refined)), f"{refined.num_atoms.mean():.1f} atoms each"
+             if len(refined) else ""),
             (
                 "valid structures",
                 _percent([row["valid_structure"] for row in rows]),
-                f"prior {_percent(structural_validity(prior))}",
+                f"no atoms within 0.5 Å; prior {_percent(structural_validity(prior))}",
             ),
-            ("valid compositions", _percent([row["valid_composition"] for row in rows]), "SMACT"),
+            ("atoms too close", near, "below 0.7 radii, or nearer than in known crystals"),
+            ("charges balance", _percent([row["valid_composition"] for row in rows]), "SMACT"),
             ("distinct formulas", str(len({row["formula"] for row in rows})), f"of {len(rows)}"),
-            ("atoms per cell", size, "on average"),
+            ("space groups", str(len(groups)), "at 0.1 Å"),
         ]
-    )
+    )  # fmt: skip
 
 
-def _crystals(
-    prior: CrystalBatch, refined: CrystalBatch, rows: Sequence[Mapping[str, Any]], shown: int
-) -> Markup:
-    valid = {
-        str(row["id"]): bool(row["valid_structure"] and row["valid_composition"]) for row in rows
+def _table(
+    prior: CrystalBatch,
+    refined: CrystalBatch,
+    rows: Sequence[Mapping[str, Any]],
+    facts: Sequence[CrystalFacts],
+    trajectories: Trajectory | None,
+    nearest: Mapping[int, Neighbour],
+) -> CrystalTable:
+    count = min(len(rows), len(refined), ROWS)
+    believable = {str(refined.ids[i]): facts[i].believable for i in range(count)}
+    good = [i for i in range(count) if facts[i].believable]
+    poor = [i for i in range(count) if not facts[i].believable]
+    shown = {}
+    for index in drawn_rows(good, poor):
+        beside = nearest.get(index)
+        drawing = (
+            page_crystal(refined[index])
+            if trajectories is None
+            else trajectory_crystal(trajectories.crystal(index))
+        )
+        shown[index] = ShownCrystal(
+            drawing,
+            facts_in_words(facts[index]),
+            "Nearest known crystal" if beside else "",
+            beside.text if beside else "",
+            page_crystal(beside.crystal) if beside and beside.crystal is not None else None,
+        )
+    chosen = choose_diverse(refined[:count], believable, PICTURES)
+    known = [one.crystal for one in nearest.values() if one.crystal is not None]
+    frames = [] if trajectories is None else list(trajectories)
+    values = _values(rows[:count], facts, nearest)
+    return CrystalTable(
+        columns_of(list(values)), values, shown, page_elements([prior, refined, *frames, *known]),
+        chosen[0] if chosen else None, chosen, len(rows),
+    )  # fmt: skip
+
+
+def _values(
+    rows: Sequence[Mapping[str, Any]],
+    facts: Sequence[CrystalFacts],
+    nearest: Mapping[int, Neighbour],
+) -> dict[str, list[Any]]:
+    """Column -> values of the rows."""
+    places = range(len(rows))
+    values: dict[str, list[Any]] = {
+        name: [row[name] for row in rows]
+        for name in ("id", "formula", "valid_structure", "valid_composition")
     }
-    begun = {str(name): index for index, name in enumerate(prior.ids)}
-    cards = []
-    for place, index in enumerate(choose_diverse(refined, valid, shown)):
-        after = refined[index]
-        start = begun.get(str(after.ids[0]))
-        before = None if start is None or prior.volumes[start] <= 0 else prior[start]
-        formula = after.formulas[0]
-        label = f"{formula} in 3-D" + (
-            ", before and after refinement" if before is not None else ""
-        )
-        cards.append(
-            {
-                "id": str(after.ids[0]),
-                "formula": formula,
-                "atoms": int(after.num_atoms[0]),
-                "figure": figure_place(f"crystal-{place}", structure_figure(before, after), label),
-                "elements": _elements(before, after),
-                "cells": [
-                    _cell_of(name, crystal)
-                    for name, crystal in (("before", before), ("after", after))
-                    if crystal is not None
-                ],
-            }
-        )
-    return fill("before_after.html", cards=cards) if cards else Markup()
-
-
-def _elements(before: CrystalBatch | None, after: CrystalBatch) -> list[tuple[str, str]]:
-    """Symbol and colour of the elements of a crystal before and after."""
-    shown = CrystalBatch.concatenate([after] if before is None else [before, after])
-    colours = element_colours(np.unique(shown.atomic_numbers))
-    return [(SYMBOLS[n], tint) for n, tint in colours.items()]
-
-
-def _cell_of(name: str, crystal: CrystalBatch) -> tuple[str, str, str]:
-    """A name, and the lengths and angles of the crystal's cell in words."""
-    lengths = " ".join(f"{x:.2f}" for x in crystal.lengths[0])
-    return name, lengths, " ".join(f"{x:.1f}" for x in crystal.angles[0])
+    values |= {
+        "symbol": [facts[i].symbol or None for i in places],
+        "space_group": [facts[i].space_group or None for i in places],
+        "density": [facts[i].density for i in places],
+        "volume_per_atom": [facts[i].volume_per_atom for i in places],
+        "num_atoms": [facts[i].num_atoms for i in places],
+        "contact_over_radii": [facts[i].contact for i in places],
+        "unusual_contact": [facts[i].unusual for i in places],
+        "nearest": [nearest[i].short if i in nearest else None for i in places],
+        "reason": [facts[i].fault or None for i in places],
+    }
+    values["prompt"] = [without_frame(str(row.get("prompt", ""))) or None for row in rows]
+    return values
 
 
 def _distributions(
@@ -142,29 +199,21 @@ def _distributions(
     trajectories: Trajectory | None,
 ) -> Markup:
     first, last = histograms(prior), histograms(refined)
+    moves = trajectories is not None and len(trajectories) > 1
     cards = []
     for name in STRUCTURAL:
         behind = reference.get(name) if reference else None
-        figure = distribution_figure(name, first[name], last[name], behind)
-        label = f"{TITLES[name]}, {AXES[name]}: prior and refined crystals"
+        unchanged = name in UNCHANGED and np.array_equal(first[name], last[name])
+        figure = distribution_figure(name, None if unchanged else first[name], last[name], behind)
+        label = f"{TITLES[name]}, {AXES[name]}"
         cards.append((TITLES[name], figure_place(name, figure, label)))
-    if trajectories is not None and len(trajectories) > 1:
+    if trajectories is not None and moves:
         heading = "How far the flow moves the atoms"
         cards.append((heading, figure_place("path", path_figure(trajectories), heading)))
-    keys = [("prior", "prior"), ("refined", "refined")]
+    keys = [("prior", "before refinement"), ("refined", "refined")]
     if reference:
         keys.append(("reference", reference_name))
     return chart_cards("Distributions", cards, keys)
-
-
-def _all_crystals(rows: Sequence[Mapping[str, Any]]) -> Markup:
-    columns = ("id", "formula", "valid_structure", "valid_composition", "prompt")
-    shown = [
-        {**row, "prompt": without_frame(str(row.get("prompt", "")))} for row in rows[:MAX_ROWS]
-    ]
-    cut = "" if len(rows) <= MAX_ROWS else f"The first {MAX_ROWS} of {len(rows)}. "
-    lead = f"{cut}A click on a heading sorts."
-    return table("Crystals", "crystals", shown, columns, lead, search="id, formula, prompt")
 
 
 def _percent(flags: Sequence[bool] | np.ndarray) -> str:

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
-from flowllm.metrics.composition import compositional_validity
-from flowllm.metrics.validity import structural_validity
+from flowllm.metrics.facts import CrystalFacts, crystal_facts
 from flowllm.runs.files import (
     atomic_write,
     friendly_os_errors,
@@ -22,11 +21,16 @@ from flowllm.runs.files import (
     write_new,
 )
 from flowllm.runs.texts import csv_of, safe_names
+from flowllm.stability.neighbours import neighbours_of
 from flowllm.symmetry.cif import to_cif
 from flowllm.systems.generation import Generation
+from flowllm.viz.crystal_table import DRAWN
 from flowllm.viz.run_page import write_report
 
-CSV_COLUMNS = ("id", "formula", "prompt", "valid_structure", "valid_composition")
+CSV_COLUMNS = (
+    "id", "formula", "prompt", "valid_structure", "valid_composition", "space_group", "symbol",
+    "density", "volume_per_atom", "contact_over_radii",
+)  # fmt: skip
 REMARKS = "remarks"
 """One column more, where the crystals were read from files."""
 RESULTS = (
@@ -57,7 +61,8 @@ def write_results(
     conventional cell, operations, Wyckoff letters) and else in P1, ``prior/*.cif`` the same before
     refinement, as primitive cells in P1 (both without crystals that have an open species, which CIF
     cannot say: ``trajectories.npz`` has them, and refined ones are named among those left out),
-    ``crystals.extxyz``, ``crystals.csv`` (id, formula, prompt, both validities),
+    ``crystals.extxyz``, ``crystals.csv`` (id, formula, prompt, both validities, space group,
+    density, volume an atom in Å^3, shortest contact over radii),
     ``trajectories.npz``, ``summary.json`` and ``report.html``.
 
     Args:
@@ -71,7 +76,8 @@ def write_results(
         InputError: the disk is full, or the folder cannot be written.
     """
     refined, trajectory = generation.refined, generation.trajectory
-    rows = crystal_rows(generation, remarks)
+    facts = crystal_facts(refined)
+    rows = crystal_rows(generation, facts, remarks)
     stages = [asdict(stage) for stage in generation.stages]
     with friendly_os_errors(out):
         undecided = _have_open_species(refined)
@@ -100,6 +106,8 @@ def write_results(
                 stages=[{"stage": stage.pop("name"), **stage} for stage in stages],
                 settings=settings,
                 trajectories=trajectory,
+                facts=facts,
+                nearest=neighbours_of(refined, facts, range(min(len(facts), DRAWN))),
             )
 
 
@@ -111,21 +119,25 @@ def _have_open_species(crystals: CrystalBatch) -> np.ndarray:
 
 
 def crystal_rows(
-    generation: Generation, remarks: Sequence[str] | None = None
+    generation: Generation, facts: Sequence[CrystalFacts], remarks: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Per crystal: id, formula, prompt, both validities of the refined crystal, and remarks."""
+    """Per crystal: id, formula, prompt, what is said of the refined crystal, and remarks."""
     refined = generation.refined
-    structure, composition = structural_validity(refined), compositional_validity(refined)
     rows: list[dict[str, Any]] = [
         {
             "id": str(name),
             "formula": formula,
             "prompt": prompt.strip(),
-            "valid_structure": bool(sound),
-            "valid_composition": bool(neutral),
+            "valid_structure": not one.fault,
+            "valid_composition": one.charge_balanced,
+            "space_group": one.space_group or None,
+            "symbol": one.symbol or None,
+            "density": round(one.density, 4),
+            "volume_per_atom": round(one.volume_per_atom, 4),
+            "contact_over_radii": round(one.contact, 4),
         }
-        for name, formula, prompt, sound, neutral in zip(
-            refined.ids, refined.formulas, generation.prompts, structure, composition, strict=True
+        for name, formula, prompt, one in zip(
+            refined.ids, refined.formulas, generation.prompts, facts, strict=True
         )
     ]
     for row, text in zip(rows, remarks or (), strict=remarks is not None):

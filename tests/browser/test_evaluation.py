@@ -65,14 +65,14 @@ def first_cells(page, column: int) -> list[str]:
 
 def test_a_click_on_a_heading_sorts_by_number_and_puts_unknown_ones_last(page):
     opened, said = page
-    opened.click("#crystal-table th:has-text('e above hull') button")
+    opened.click("#crystal-table th[data-column='e_above_hull'] button")
     until(lambda: first_cells(opened, 1)[:2], ["c0", "c1"])
-    opened.click("#crystal-table th:has-text('e above hull') button")
+    opened.click("#crystal-table th[data-column='e_above_hull'] button")
     until(lambda: first_cells(opened, 1)[:2], [f"c{COUNT - 1}", f"c{COUNT - 2}"])
     expect(opened.locator(ROWS)).to_have_count(100)
     opened.click("#crystal-pages button:has-text('Next')")
     until(lambda: first_cells(opened, 1)[-1], "c5")  # it has no energy
-    opened.click("#crystal-table th:has-text('id') button")
+    opened.click("#crystal-table th[data-column='id'] button")
     until(lambda: first_cells(opened, 1)[:3], ["c0", "c1", "c2"])
     assert said == []
 
@@ -102,6 +102,7 @@ def test_a_click_or_the_keyboard_shows_the_crystal(page):
     opened.keyboard.press("ArrowDown")
     opened.wait_for_selector(".figure3d[data-drawn='3']")
     expect(heading).to_contain_text("c3")
+    expect(opened.locator("#crystal-view .facts")).to_contain_text("E above hull")
     meshes = "document.querySelector('.figure3d').data.filter((t) => t.type === 'mesh3d').length"
     until(lambda: opened.evaluate(meshes), 2)  # one mesh an element
     assert said == []

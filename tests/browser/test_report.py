@@ -1,4 +1,4 @@
-"""The report in a real browser without a network: everything is drawn, turned, sorted, filtered."""
+"""The report in a real browser, offline: drawn, turned, played, sorted, filtered, printed."""
 
 import io
 import re
@@ -10,11 +10,13 @@ from PIL import Image
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.viz.bins import histograms
-from flowllm.viz.run_page import write_report
+from flowllm.viz.run_page import Neighbour, write_report
 from tests.browser.waiting import expect, picture_of, settled, until
 
 pytestmark = pytest.mark.browser
 DRAWN = "document.querySelectorAll('.figure:not([data-drawn])').length === 0"
+VIEW = "document.querySelector('.figure3d')"
+ROWS = "#crystal-table tbody tr"
 REFINED = CrystalBatch(
     [11, 17, 29],
     [(0, 0, 0), (0.5, 0.5, 0.5), (0, 0, 0)],
@@ -46,7 +48,7 @@ def visit(chromium, tmp_path_factory):
         settings={"steps": 50},
         trajectories=Trajectory.from_frames([0, 1], [PRIOR, REFINED]),
         reference=histograms(REFINED),
-        shown=1,
+        nearest={0: Neighbour("~ KCl (mp-1)", "KCl, Fm-3m: of the same kind.", REFINED[0])},
     )
     context = chromium.new_context(viewport={"width": 1000, "height": 1800})
     context.set_default_timeout(300_000)
@@ -57,7 +59,10 @@ def visit(chromium, tmp_path_factory):
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: requests.append(request.url))
     page.goto(path.as_uri(), wait_until="domcontentloaded")
+    page.wait_for_selector(".figure3d[data-drawn] canvas", state="attached")
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")  # charts are drawn when they are seen
     page.wait_for_function(DRAWN)
+    page.evaluate("scrollTo(0, 0)")
     yield page, errors, requests
     context.close()
 
@@ -70,22 +75,119 @@ def pixels(shot):
 def test_all_plots_are_there_and_nothing_was_fetched(visit):
     page, errors, requests = visit
     expect(page.locator(".js-plotly-plot")).to_have_count(1 + 3 + 1)
-    until(lambda: page.locator("#crystal-0 canvas").count() >= 2)
     assert errors == []
     assert [r for r in requests if not r.startswith(("file:", "data:", "blob:"))] == []
 
 
-def test_before_and_after_are_drawn_and_differ(visit):
+def play_to(page, frame):
+    """Move the slider to a frame of the crystal that is shown."""
+    page.locator(".player .frame").fill(str(frame))
+    until(lambda: page.evaluate("document.querySelector('.player .play').textContent"), "Play")
+
+
+def test_before_and_after_refinement_differ_and_displacements_are_enlarged(visit):
     page, errors, _ = visit
+    page.locator(ROWS).nth(0).click()
+    page.wait_for_selector(".figure3d[data-drawn='0']")
+    play_to(page, 1)
+    after = page.locator(".figure3d")
+    corner = f"Math.max(...{VIEW}.data[0].x.filter((x) => x !== null))"
+    until(lambda: page.evaluate(corner), pytest.approx(max(corners(REFINED)), abs=1e-3))
+    shot = picture_of(after)
+    play_to(page, 0)
+    until(lambda: page.evaluate(corner), pytest.approx(max(corners(PRIOR)), abs=1e-3))
+    until(lambda: (np.abs(pixels(after.screenshot()) - pixels(shot)).sum(-1) > 60).mean() > 0.01)
+    page.select_option(".player .enlarged", "5")
+    wider = REFINED.lattices[0] + 5 * (PRIOR.lattices[0] - REFINED.lattices[0])
+    most = max((np.array(list(np.ndindex(2, 2, 2))) @ wider)[:, 0])
+    until(lambda: page.evaluate(corner), pytest.approx(most, abs=1e-3))
+    page.select_option(".player .enlarged", "1")
+    play_to(page, 1)
+    assert errors == []
 
-    def drawn_and_different(shot):
-        image = pixels(shot)
-        half = image.shape[1] // 2
-        before, after = image[:, :half], image[:, -half:]
-        drawn = [(np.abs(side - side[0, 0]).sum(-1) > 60).mean() > 0.02 for side in (before, after)]
-        return all(drawn) and (np.abs(before - after).sum(-1) > 60).mean() > 0.01
 
-    until(page.locator("#crystal-0").screenshot, drawn_and_different)
+def corners(crystals):
+    """x in Å of the corners of the first cell."""
+    return (np.array(list(np.ndindex(2, 2, 2))) @ crystals.lattices[0])[:, 0]
+
+
+def test_it_plays_from_the_prior_to_the_refined_crystal(visit):
+    page, errors, _ = visit
+    page.locator(ROWS).nth(0).click()
+    page.wait_for_selector(".figure3d[data-drawn='0']")
+    page.evaluate(
+        "() => { window.seen = []; const says = document.querySelector('.player output');"
+        "const note = () => window.seen.push(says.textContent);"
+        "new MutationObserver(note).observe(says, {childList: true}); }"
+    )
+    button = page.locator(".player .play")
+    button.click()
+    until(lambda: page.evaluate("window.seen"), lambda seen: {"t = 0.00", "t = 1.00"} <= set(seen))
+    button.click()
+    expect(button).to_have_text("Play")
+    assert errors == []
+
+
+def test_facts_and_the_nearest_known_crystal_stand_beside(visit):
+    page, errors, _ = visit
+    page.locator(ROWS).nth(0).click()
+    view = page.locator("#crystal-view")
+    expect(view.locator(".facts")).to_contain_text("Fm-3m (225)")
+    expect(view.locator(".beside")).to_contain_text("KCl, Fm-3m: of the same kind.")
+    expect(view.locator(".beside svg circle").first).to_be_visible()
+    page.locator(ROWS).nth(1).click()
+    expect(view.locator(".beside")).to_be_hidden()
+    page.locator(".strip button").nth(0).click()
+    expect(view.locator("h3")).to_contain_text("a")
+    assert errors == []
+
+
+def test_paper_shows_all_charts_and_the_crystal_as_a_still(chromium, visit):
+    page, errors, _ = visit
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.wait_for_selector(".figure3d[data-drawn] canvas", state="attached")
+    other.evaluate("dispatchEvent(new Event('beforeprint'))")
+    other.wait_for_function(DRAWN)
+    other.emulate_media(media="print")
+    expect(other.locator("svg.print-only circle").first).to_be_visible()
+    expect(other.locator(".figure3d")).to_be_hidden()
+    other.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(other.locator("svg.print-only")).to_have_count(0)
+    other.close()
+    assert errors == []
+
+
+def test_without_webgl_a_still_is_drawn(visit):
+    page, _, _ = visit
+    other = page.context.new_page()
+    other.add_init_script(
+        "HTMLCanvasElement.prototype.getContext = ((get) => function (kind, ...more) {"
+        "return kind.startsWith('webgl') ? null : get.call(this, kind, ...more); })"
+        "(HTMLCanvasElement.prototype.getContext)"
+    )
+    other.goto(page.url)
+    expect(other.locator(".figure3d svg.still circle").first).to_be_visible()
+    other.close()
+
+
+def test_the_wheel_scrolls_and_zooms_only_with_ctrl(visit):
+    page, errors, _ = visit
+    zoom = f"{VIEW}._fullLayout.scene.aspectratio.x"
+    view = page.locator(".figure3d")
+    view.scroll_into_view_if_needed()
+    start = settled(lambda: page.evaluate(zoom))
+    box = view.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    before = settled(lambda: page.evaluate("scrollY"))
+    page.mouse.wheel(0, 200)
+    until(lambda: page.evaluate("scrollY"), lambda now: now > before)
+    assert settled(lambda: page.evaluate(zoom)) == start
+    page.keyboard.down("Control")
+    view.hover()
+    page.mouse.wheel(0, -200)
+    page.keyboard.up("Control")
+    until(lambda: page.evaluate(zoom), lambda now: now > start)
     assert errors == []
 
 
@@ -115,38 +217,36 @@ def test_the_legend_has_the_colours_of_the_charts(visit):
     until(lambda: page.evaluate(shown) == named())
 
 
-def test_arrow_keys_turn_both_views(visit):
+def test_arrow_keys_turn_the_view_and_plus_zooms(visit):
     page, errors, _ = visit
-    cameras = (
-        "['scene', 'scene2'].map((s) => document.getElementById('crystal-0')._fullLayout[s]"
-        "._scene.getCamera().eye.x)"
-    )
-    views = page.locator("#crystal-0")
-    image = picture_of(views)
-    start = settled(lambda: page.evaluate(cameras))
-    views.focus()
+    eye = f"{VIEW}._fullLayout.scene._scene.getCamera().eye.x"
+    zoom = f"{VIEW}._fullLayout.scene.aspectratio.x"
+    view = page.locator(".figure3d")
+    start, near = settled(lambda: page.evaluate(eye)), settled(lambda: page.evaluate(zoom))
+    view.focus()
     page.keyboard.press("ArrowLeft")
-    until(
-        lambda: page.evaluate(cameras),
-        lambda now: now[0] == pytest.approx(now[1]) and abs(now[0] - start[0]) > 0.01,
-    )
-    until(lambda: views.screenshot() != image)
+    until(lambda: page.evaluate(eye), lambda now: abs(now - start) > 0.01)
+    page.keyboard.press("+")
+    until(lambda: page.evaluate(zoom), lambda now: now > near)
     assert errors == []
 
 
-def test_the_table_sorts_and_filters(visit):
+def test_the_table_sorts_filters_and_has_more_columns(visit):
     page, errors, _ = visit
-    rows = page.locator("#table-crystals tbody tr")
-    heading = page.locator("#table-crystals th").nth(1).get_by_role("button")
+    rows = page.locator(ROWS)
+    heading = page.locator("#crystal-table th[data-column='formula']").get_by_role("button")
     heading.click()
     expect(rows.nth(0)).to_have_text(re.compile(r"^\s*b"))  # Cu before NaCl
     heading.press("Enter")
     expect(rows.nth(0)).to_have_text(re.compile(r"^\s*a"))
-    page.locator("#filter").fill("nacl")
-    expect(rows.nth(1)).to_be_hidden()
-    expect(rows.nth(0)).to_be_visible()
-    page.locator("#filter").fill("")
-    expect(rows.nth(1)).to_be_visible()
+    page.locator("#crystal-filter").fill("nacl")
+    expect(rows).to_have_count(1)
+    page.locator("#crystal-filter").fill("")
+    expect(rows).to_have_count(2)
+    expect(page.locator("#crystal-table th[data-column='num_atoms']")).to_have_count(0)
+    page.locator("#crystal-more").check()
+    expect(page.locator("#crystal-table th[data-column='num_atoms']")).to_have_count(1)
+    page.locator("#crystal-more").uncheck()
     assert errors == []
 
 

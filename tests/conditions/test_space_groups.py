@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from flowllm.conditions.conditions import Conditions
 from flowllm.conditions.request import Request
-from flowllm.conditions.space_groups import read_space_group, symbol_of
+from flowllm.conditions.space_groups import read_space_group
 from flowllm.errors import InputError
+from flowllm.symmetry.symbols import symbol_of
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from flowllm.methods.flow.settings import RefineSettings
 from flowllm.runs.archive import read_archive
 from flowllm.training.device import used_threads
 from flowllm.workflows.generate import GenerateSettings, generate_run, read_crystals, refine_run
+from flowllm.workflows.results import CSV_COLUMNS
 
 FEW_STEPS = RefineSettings(steps=2)
 SALT = Request(elements=("Na", "Cl"), num_atoms=3)
@@ -111,7 +112,7 @@ def test_the_table_names_each_crystal_with_its_prompt_and_validities(finished):
     with open(out / "crystals.csv", newline="") as file:
         reader = csv.DictReader(file)
         rows = list(reader)
-    assert reader.fieldnames == ["id", "formula", "prompt", "valid_structure", "valid_composition"]
+    assert reader.fieldnames == list(CSV_COLUMNS)
     assert [row["id"] for row in rows] == generation.refined.ids.tolist()
     assert [row["formula"] for row in rows] == generation.refined.formulas
     assert all("The number of atoms is 3." in row["prompt"] for row in rows)

@@ -12,6 +12,7 @@ import pytest
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
+from flowllm.metrics.facts import crystal_facts
 from flowllm.systems.generation import Generation, Stage
 from flowllm.workflows.results import CSV_COLUMNS, crystal_rows, table, write_cifs, write_results
 
@@ -34,19 +35,26 @@ def generation():
     return Generation(["a prompt\n", 'one with "quotes", and a comma\n'], start, trajectory, stages)
 
 
+def rows_of(generation):
+    return crystal_rows(generation, crystal_facts(generation.refined))
+
+
 def test_rows_tell_validity_of_the_refined_crystal(generation):
-    rows = crystal_rows(generation)
+    rows = rows_of(generation)
     assert [row["formula"] for row in rows] == ["NaCl", "Si"]
     assert [row["valid_structure"] for row in rows] == [True, False]
     assert [row["valid_composition"] for row in rows] == [True, True]
     assert rows[0]["prompt"] == "a prompt"
+    assert (rows[0]["space_group"], rows[0]["symbol"]) == (225, "Fm-3m")
+    # Na-Cl of 2.828 Å over 1.66 + 1.02 Å; Si-Si of 0.05 Å over 2.22 Å
+    assert [row["contact_over_radii"] for row in rows] == pytest.approx([1.0554, 0.0225], abs=1e-4)
 
 
 def test_elements_that_no_table_knows_are_no_obstacle(generation):
     trajectory = generation.trajectory
     numbers = np.where(trajectory.atomic_numbers == 11, 114, trajectory.atomic_numbers)  # Fl
     odd = Trajectory(**{**vars(trajectory), "atomic_numbers": numbers})
-    rows = crystal_rows(Generation(generation.prompts, odd.first, odd))
+    rows = rows_of(Generation(generation.prompts, odd.first, odd))
     assert [row["valid_composition"] for row in rows] == [False, True]
 
 
@@ -54,7 +62,7 @@ def test_the_table_reads_back(generation):
     import csv
     import io
 
-    rows = crystal_rows(generation)
+    rows = rows_of(generation)
     read = list(csv.DictReader(io.StringIO(table(rows))))
     assert tuple(read[0]) == CSV_COLUMNS
     assert read[1]["prompt"] == 'one with "quotes", and a comma'
@@ -109,7 +117,7 @@ def test_the_summary_counts_and_the_page_gets_what_it_shows(generation, tmp_path
     assert summary["left_out"] == ["x.cif: partial occupancy"]
     assert summary["settings"] == {"seed": 3}
     assert [stage["stage"] for stage in given["stages"]] == ["language model", "Riemannian flow"]
-    assert given["rows"] == crystal_rows(generation)
+    assert given["rows"] == rows_of(generation)
     assert (tmp_path / "report.html").read_text() == "page"
 
 
@@ -140,7 +148,7 @@ def test_open_species_of_a_prior_are_no_obstacle(generation, tmp_path):
     back = Trajectory.load(tmp_path / "trajectories.npz")
     assert back.first.atomic_numbers.tolist() == [0, 17, 14, 14]
     assert back.last.atomic_numbers.tolist() == [11, 17, 14, 14]
-    assert "</i>X</span>" in (tmp_path / "report.html").read_text()
+    assert '"0":["X",' in (tmp_path / "report.html").read_text()
 
 
 def test_a_refined_crystal_with_an_open_species_is_named(generation, tmp_path):
@@ -156,4 +164,4 @@ def test_a_refined_crystal_with_an_open_species_is_named(generation, tmp_path):
     rows = list(csv.DictReader((tmp_path / "crystals.csv").open()))
     assert [row["valid_composition"] for row in rows] == ["true", "false"]
     assert Trajectory.load(tmp_path / "trajectories.npz").last.atomic_numbers[-1] == 0
-    assert "</i>X</span>" in (tmp_path / "report.html").read_text()
+    assert '"0":["X",' in (tmp_path / "report.html").read_text()

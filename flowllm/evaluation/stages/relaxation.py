@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation.metric import SHARE, Metric
 from flowllm.evaluation.stages.base import StageResult, Work, spent_seconds, spread
 from flowllm.relax import Relaxation, closeness, relax
@@ -110,3 +112,9 @@ def write_relaxed(work: Work, relaxed: Relaxation) -> None:
     if atoms:
         write(buffer, atoms, format="extxyz")
     atomic_write(work.folder / RELAXED_XYZ, buffer.getvalue())
+
+
+def relaxed_crystals(folder: Path) -> CrystalBatch | None:
+    """The relaxed crystals of an evaluation's folder; None where none were relaxed."""
+    file = folder / "stages" / "relaxation" / RELAXED
+    return Relaxation.load(file).crystals if file.is_file() else None

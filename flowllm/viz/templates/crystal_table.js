@@ -1,44 +1,59 @@
 "use strict";
-// The table of crystals: sorted, filtered and paged here; a click draws the crystal.
+// The table of crystals: sorted, filtered and paged here; a click shows the crystal large.
 (() => {
   const data = JSON.parse(document.getElementById("crystal-data").textContent);
-  const table = document.getElementById("crystal-table");
-  const filter = document.getElementById("crystal-filter");
-  const flag = document.getElementById("crystal-flag");
-  const view = document.getElementById("crystal-view");
-  const pages = document.getElementById("crystal-pages");
+  const find = (name) => document.getElementById(name);
+  const table = find("crystal-table");
+  const filter = find("crystal-filter");
+  const flag = find("crystal-flag");
+  const more = find("crystal-more");
+  const box = find("crystal-view");
+  const pages = find("crystal-pages");
   const PAGE = 100;
   const order = new Intl.Collator("en", { numeric: true });
   const state = { column: "id", rising: true, page: 0, chosen: null, rows: [] };
-  const count = (data.values.id || []).length;
+  const count = Math.max(0, ...Object.values(data.values).map((values) => values.length));
   const texts = Array.from({ length: count }, (_, row) =>
-    ["id", "formula", "reason"].map((c) => (data.values[c] || [])[row] ?? "").join(" ").toLowerCase());
+    ["id", "formula", "symbol", "nearest", "known_as", "reason"]
+      .map((c) => (data.values[c] || [])[row] ?? "").join(" ").toLowerCase());
+  const view = new CrystalView(box.querySelector(".figure3d"), data);
+  const player = new CrystalPlayer(box.querySelector(".player"), view);
 
   for (const column of data.columns) {
-    if (!data.values[column].some((value) => typeof value === "boolean")) continue;
+    if (!data.values[column.name].some((value) => typeof value === "boolean")) continue;
     for (const wanted of ["true", "false"]) {
       const option = document.createElement("option");
-      option.value = column + "=" + wanted;
-      option.textContent = (wanted === "true" ? "" : "not ") + column.replaceAll("_", " ");
+      option.value = column.name + "=" + wanted;
+      option.textContent = (wanted === "true" ? "" : "not: ") + column.heading;
       flag.append(option);
     }
   }
+  more.closest("label").hidden = data.columns.every((column) => column.essential);
 
-  const head = table.tHead.insertRow();
-  for (const column of data.columns) {
-    const cell = document.createElement("th");
-    cell.scope = "col";
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = column.replaceAll("_", " ");
-    button.addEventListener("click", () => {
-      state.rising = state.column === column ? !state.rising : true;
-      state.column = column;
-      state.page = 0;
-      update();
-    });
-    cell.append(button);
-    head.append(cell);
+  const columns = () => data.columns.filter((column) => column.essential || more.checked);
+
+  function headings() {
+    const head = document.createElement("tr");
+    for (const column of columns()) {
+      const cell = document.createElement("th");
+      cell.scope = "col";
+      cell.dataset.column = column.name;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = column.heading;
+      if (column.unit) button.append(Object.assign(document.createElement("small"), { textContent: column.unit }));
+      button.title = column.meaning;
+      button.addEventListener("click", () => {
+        state.rising = state.column === column.name ? !state.rising : true;
+        state.column = column.name;
+        state.page = 0;
+        update();
+      });
+      cell.append(button);
+      if (state.column === column.name) cell.setAttribute("aria-sort", state.rising ? "ascending" : "descending");
+      head.append(cell);
+    }
+    table.tHead.replaceChildren(head);
   }
 
   function compare(one, other) {
@@ -59,34 +74,45 @@
       if (column && data.values[column][row] !== (value === "true")) continue;
       state.rows.push(row);
     }
-    state.rows.sort(compare);
+    if (data.values[state.column]) state.rows.sort(compare);
     const last = Math.max(0, Math.ceil(state.rows.length / PAGE) - 1);
     state.page = Math.min(state.page, last);
-    [...head.cells].forEach((cell, place) => {
-      if (data.columns[place] === state.column) cell.setAttribute("aria-sort", state.rising ? "ascending" : "descending");
-      else cell.removeAttribute("aria-sort");
-    });
+    headings();
     const body = document.createElement("tbody");
     for (const row of state.rows.slice(state.page * PAGE, (state.page + 1) * PAGE)) {
       const line = body.insertRow();
       line.tabIndex = 0;
       line.dataset.row = row;
       line.setAttribute("aria-selected", String(row === state.chosen));
-      for (const name of data.columns) cellOf(line.insertCell(), data.values[name][row]);
+      for (const { name } of columns()) cellOf(line.insertCell(), name, data.values[name][row]);
     }
     table.tBodies[0].replaceWith(body);
-    turn(last);
+    turnPages(last);
   }
 
-  function cellOf(cell, value) {
+  function cellOf(cell, name, value) {
+    cell.dataset.column = name;
     if (typeof value === "boolean") {
       cell.innerHTML = value ? '<span class="yes">✓ yes</span>' : '<span class="no">✗ no</span>';
+    } else if (["formula", "nearest"].includes(name) && value) {
+      const [formula, ...rest] = String(value).split(" (");
+      cell.append(...formulaOf(formula), rest.length ? " (" + rest.join(" (") : "");
+    } else if (typeof value === "number" && !Number.isInteger(value)) {
+      cell.textContent = value.toFixed(Math.abs(value) < 1 ? 3 : 2);
     } else if (value !== null) {
       cell.textContent = value;
     }
   }
 
-  function turn(last) {
+  // SrTiO3 with its numbers as subscripts
+  function formulaOf(text) {
+    return String(text).split(/([\d.]+)/).filter(Boolean).map((part) => {
+      if (!/^[\d.]+$/.test(part)) return part;
+      return Object.assign(document.createElement("sub"), { textContent: part });
+    });
+  }
+
+  function turnPages(last) {
     pages.replaceChildren(`${state.rows.length} crystals. `);
     if (!last) return;
     const step = (label, change) => {
@@ -100,91 +126,63 @@
     pages.append(step("Previous", -1), ` page ${state.page + 1} of ${last + 1} `, step("Next", 1));
   }
 
-  function show(row) {
-    state.chosen = row;
-    for (const line of table.tBodies[0].rows) {
-      line.setAttribute("aria-selected", String(Number(line.dataset.row) === row));
-    }
-    view.querySelector("h3").textContent = `${data.values.formula[row] ?? ""} · ${data.values.id[row]}`;
-    const legend = view.querySelector(".legend");
-    const place = view.querySelector(".figure3d");
-    const drawing = data.drawings[row];
-    legend.replaceChildren();
-    Plotly.purge(place); // before its content goes: plotly would draw on into what is gone
-    place.textContent = "";
-    if (!drawing) {
-      place.textContent = "Not drawn: it could not be read, spans no volume, or is too large.";
-      return;
-    }
-    const [positions, numbers, bonds, edges] = drawing;
-    for (const number of new Set(numbers)) {
+  function legend(drawing) {
+    return CrystalView.kinds(drawing).map((number) => {
       const [symbol, colour] = data.elements[number];
       const key = document.createElement("span");
       const spot = document.createElement("i");
       spot.style.background = colour;
       key.append(spot, symbol);
-      legend.append(key);
-    }
-    const axis = { visible: false };
-    const layout = {
-      height: 360, margin: { l: 0, r: 0, t: 0, b: 0 }, showlegend: false,
-      paper_bgcolor: "rgba(0,0,0,0)",
-      scene: {
-        xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "data", dragmode: "orbit",
-        camera: { eye: { x: 1.25, y: 0.75, z: 0.5 }, projection: { type: "orthographic" } },
-      },
-    };
-    const traces = [lines(edges, data.cell, 2.5)];
-    for (const number of new Set(numbers)) {
-      const halves = [];
-      for (const [one, other] of bonds) {
-        for (const [from, to] of [[one, other], [other, one]]) {
-          if (numbers[from] !== number) continue;
-          const [a, b] = [positions[from], positions[to]];
-          halves.push([...a, ...a.map((x, k) => (x + b[k]) / 2)]);
-        }
-      }
-      if (halves.length) traces.push(lines(halves, data.elements[number][1], 6));
-      traces.push(balls(positions.filter((_, k) => numbers[k] === number), number));
-    }
-    Plotly.newPlot(place, traces, layout, { displayModeBar: false, responsive: true, scrollZoom: true })
-      .then(() => { place.dataset.drawn = String(row); })
-      .catch((error) => { place.textContent = "This browser cannot draw it: " + error.message; });
-  }
-
-  function lines(segments, colour, width) {
-    const axes = [[], [], []];
-    for (const s of segments) {
-      for (let k = 0; k < 3; k++) axes[k].push(s[k], s[k + 3], null);
-    }
-    return {
-      type: "scatter3d", mode: "lines", x: axes[0], y: axes[1], z: axes[2],
-      line: { color: colour, width }, hoverinfo: "skip",
-    };
-  }
-
-  function balls(centres, number) {
-    const [symbol, colour, radius] = data.elements[number];
-    const [points, faces] = data.sphere;
-    const mesh = {
-      type: "mesh3d", x: [], y: [], z: [], i: [], j: [], k: [], color: colour, name: symbol,
-      hovertemplate: symbol + "<extra></extra>",
-      lighting: data.lighting, lightposition: data.light,
-    };
-    centres.forEach((centre, ball) => {
-      const shift = ball * points.length;
-      for (const p of points) {
-        mesh.x.push(centre[0] + radius * p[0]);
-        mesh.y.push(centre[1] + radius * p[1]);
-        mesh.z.push(centre[2] + radius * p[2]);
-      }
-      for (const f of faces) {
-        mesh.i.push(f[0] + shift);
-        mesh.j.push(f[1] + shift);
-        mesh.k.push(f[2] + shift);
-      }
+      return key;
     });
-    return mesh;
+  }
+
+  async function show(row, plays = false) {
+    state.chosen = row;
+    for (const line of table.tBodies[0].rows) {
+      line.setAttribute("aria-selected", String(Number(line.dataset.row) === row));
+    }
+    const { drawing, facts = [], beside } = data.shown[row] ?? {};
+    const heading = box.querySelector("h3");
+    heading.replaceChildren(...formulaOf((data.values.formula ?? [])[row] ?? ""), " ",
+      Object.assign(document.createElement("small"), { textContent: (data.values.id ?? [])[row] ?? "" }));
+    box.querySelector(".legend").replaceChildren(...(drawing ? legend(drawing) : []));
+    box.querySelector(".facts").replaceChildren(...facts.flatMap(([name, value]) => [
+      Object.assign(document.createElement("dt"), { textContent: name }),
+      Object.assign(document.createElement("dd"), { textContent: value }),
+    ]));
+    const near = box.querySelector(".beside");
+    near.hidden = !beside;
+    if (beside) {
+      near.querySelector("h4").textContent = beside[0];
+      near.querySelector("p").textContent = beside[1];
+      near.querySelector(".figure-still").replaceChildren(
+        ...(beside[2] ? [stillOf(beside[2], null, data)] : []));
+    }
+    if (drawing) {
+      await player.take(drawing, plays);
+    } else {
+      player.stop();
+      player.box.hidden = true;
+      if (view.place.layout) Plotly.purge(view.place);
+      view.place.textContent = row in data.shown
+        ? "Not drawn: it could not be read, spans no volume, or is too large."
+        : "Not drawn: the page holds the first crystals only; its file has it.";
+    }
+    if (state.chosen === row) view.place.dataset.drawn = String(row);
+  }
+
+  for (const row of data.chosen) {
+    const { drawing } = data.shown[row] ?? {};
+    if (!drawing) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("role", "listitem");
+    const caption = document.createElement("span");
+    caption.append(...formulaOf(data.values.formula[row]));
+    button.append(stillOf(drawing, null, data), caption);
+    button.addEventListener("click", () => show(row, true));
+    document.querySelector(".strip").append(button);
   }
 
   table.addEventListener("click", (event) => {
@@ -200,7 +198,19 @@
   });
   filter.addEventListener("input", () => { state.page = 0; update(); });
   flag.addEventListener("change", () => { state.page = 0; update(); });
+  more.addEventListener("change", update);
+
+  // paper has no third dimension: a still stands for the view
+  addEventListener("beforeprint", () => {
+    if (!view.crystal) return;
+    const still = stillOf(view.crystal, view.frame, data, view.enlarged);
+    still.classList.add("print-only");
+    view.place.after(still);
+  });
+  addEventListener("afterprint", () => box.querySelectorAll(".print-only").forEach((part) => part.remove()));
+
   update();
-  const first = state.rows.find((row) => data.drawings[row]);
-  if (first !== undefined) show(first);
+  const first = data.first ?? state.rows.find((row) => data.shown[row]?.drawing);
+  // page.js, which has the keys, runs after this script
+  if (first !== undefined) addEventListener("DOMContentLoaded", () => show(first, true));
 })();

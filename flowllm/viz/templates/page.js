@@ -1,6 +1,7 @@
 "use strict";
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const drawn = [];
+const ZOOM = { "+": 1.15, "=": 1.15, "-": 1 / 1.15 };
 const FONT = getComputedStyle(document.body).fontFamily;
 
 function tint(name) {
@@ -21,32 +22,25 @@ function theme(layout) {
   return change;
 }
 
-function scenes(place) {
-  return Object.keys(place.layout).filter((key) => key.startsWith("scene"));
-}
-
-// both views of a crystal turn together
-function shareCamera(place) {
-  let busy = false;
-  const follow = (change) => {
-    const source = scenes(place).find((name) => change[name + ".camera"]);
-    if (busy || !source) return;
-    busy = true;
-    const same = {};
-    for (const name of scenes(place)) {
-      if (name !== source) same[name + ".camera"] = change[source + ".camera"];
-    }
-    Plotly.relayout(place, same).then(() => { busy = false; });
-  };
-  place.on("plotly_relayout", follow);
-  place.on("plotly_relayouting", follow);
-}
-
+// The arrow keys turn a 3-D view that has the focus, + and - zoom it, as Ctrl and the wheel do: the
+// wheel alone scrolls the page.
 function turnByKeys(place) {
   const steps = { ArrowLeft: [0.12, 0], ArrowRight: [-0.12, 0], ArrowUp: [0, 0.12], ArrowDown: [0, -0.12] };
+  const zoom = (factor) => {
+    const { x, y, z } = place.layout.scene.aspectratio;
+    Plotly.relayout(place, { "scene.aspectratio": { x: x * factor, y: y * factor, z: z * factor } });
+  };
+  place.addEventListener("wheel", (event) => {
+    event.stopPropagation(); // plotly's own would keep the page from scrolling
+    if (!event.ctrlKey) return;
+    event.preventDefault();
+    zoom(Math.exp(-event.deltaY / 400));
+  }, { passive: false, capture: true });
   place.addEventListener("keydown", (event) => {
+    if (!place.layout?.scene || event.ctrlKey || event.metaKey) return;
+    if (event.key in ZOOM) { event.preventDefault(); zoom(ZOOM[event.key]); }
     const step = steps[event.key];
-    if (!step || !scenes(place).length) return;
+    if (!step) return;
     event.preventDefault();
     const camera = JSON.parse(JSON.stringify(place.layout.scene.camera));
     const { x, y, z } = camera.eye;
@@ -59,9 +53,7 @@ function turnByKeys(place) {
       z: radius * Math.sin(above),
     };
     camera.up = { x: 0, y: 0, z: 1 };
-    const change = {};
-    for (const name of scenes(place)) change[name + ".camera"] = camera;
-    Plotly.relayout(place, change);
+    Plotly.relayout(place, { "scene.camera": camera });
   });
 }
 
@@ -74,11 +66,9 @@ async function draw(place) {
     const last = steps.pop();
     steps.reduce((part, step) => (part[step] ??= {}), figure.layout)[last] = value;
   }
-  const flat = !Object.keys(figure.layout).some((key) => key.startsWith("scene"));
-  const config = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: !flat };
+  const config = { responsive: true, displaylogo: false, displayModeBar: false };
   try {
     await Plotly.newPlot(place, figure.data, figure.layout, config);
-    if (!flat) { shareCamera(place); turnByKeys(place); }
     drawn.push(place);
     place.dataset.drawn = "true";
   } catch (error) {
@@ -96,6 +86,8 @@ const seen = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "300px" });
 document.querySelectorAll(".figure").forEach((place) => seen.observe(place));
+// paper shows all of them, also what was never scrolled to
+addEventListener("beforeprint", () => document.querySelectorAll(".figure:not([data-drawn])").forEach(draw));
 dark.addEventListener("change", () => {
   for (const place of drawn) Plotly.relayout(place, theme(place.layout));
 });
@@ -116,13 +108,3 @@ function sortBy(header) {
 // a table that sorts itself says so
 document.querySelectorAll(".sortable:not([data-sorts]) th button").forEach((button) =>
   button.addEventListener("click", () => sortBy(button.parentNode)));
-
-const filter = document.getElementById("filter");
-if (filter) {
-  filter.addEventListener("input", () => {
-    const wanted = filter.value.trim().toLowerCase();
-    for (const row of document.querySelector("#table-crystals tbody").rows) {
-      row.hidden = !row.textContent.toLowerCase().includes(wanted);
-    }
-  });
-}

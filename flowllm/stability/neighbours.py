@@ -1,0 +1,52 @@
+"""Known crystals beside generated ones, as pages show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from flowllm.crystals.batch import CrystalBatch
+from flowllm.data.shipped import load_shipped
+from flowllm.metrics.facts import CrystalFacts
+from flowllm.stability.nearest_known import KnownCrystal, KnownCrystals
+from flowllm.symmetry.symbols import symbol_of
+from flowllm.viz.run_page import Neighbour
+
+SOURCE = "mp_20"
+WHERE = "MP-20's training split"
+
+
+def neighbours_of(
+    crystals: CrystalBatch, facts: Sequence[CrystalFacts], places: Sequence[int]
+) -> Mapping[int, Neighbour]:
+    """The nearest crystals of MP-20's training split, for those at some places that have any.
+
+    Args:
+        crystals: B crystals.
+        facts: of the B crystals.
+        places: which of them are compared.
+    """
+    sound = [place for place in places if not facts[place].fault and facts[place].formula]
+    if not sound:
+        return {}
+    known = KnownCrystals(load_shipped(SOURCE, "train"))
+    groups = np.array([facts[place].space_group for place in sound], dtype=np.int64)
+    found = known.nearest(crystals[np.array(sound, dtype=np.int64)], groups)
+    return {
+        place: Neighbour(_short(one), _text(one), known.known.crystals[one.place])
+        for place, one in zip(sound, found, strict=True)
+        if one is not None
+    }
+
+
+def _short(known: KnownCrystal) -> str:
+    return f"{'=' if known.same else '~'} {known.formula} ({known.id})"
+
+
+def _text(known: KnownCrystal) -> str:
+    symbol = symbol_of(known.space_group) if known.space_group else "no space group"
+    name = f"{known.formula}, {symbol} ({known.id})"
+    if known.same:
+        return f"{name}: the same crystal, in {WHERE}."
+    return f"{name}: of the same kind of formula and the same space group, in {WHERE}."

@@ -1,0 +1,32 @@
+"""What is said of a crystal, in words: below every drawing, in pages and widgets."""
+
+from __future__ import annotations
+
+import math
+
+from flowllm.metrics.facts import CrystalFacts
+
+
+def facts_in_words(facts: CrystalFacts) -> list[tuple[str, str]]:
+    """Names and values: space group, cell, density, volume, shortest contact, validity."""
+    lengths = " ".join(f"{x:.2f}" for x in facts.lengths)
+    angles = " ".join(f"{x:.1f}" for x in facts.angles)
+    group = f"{facts.symbol} ({facts.space_group})" if facts.space_group else "none found"
+    said = [
+        ("space group", group),
+        ("cell", f"{lengths} Å, {angles} °"),
+        ("atoms", f"{facts.num_atoms} in the primitive cell"),
+        ("density", f"{facts.density:.2f} g/cm³"),
+        ("volume", f"{facts.volume_per_atom:.1f} Å³ an atom"),
+        ("shortest contact", contact_in_words(facts)),
+        ("charges", "can balance (SMACT)" if facts.charge_balanced else "cannot balance (SMACT)"),
+    ]
+    return [("fault", facts.fault), *said] if facts.fault else said
+
+
+def contact_in_words(facts: CrystalFacts) -> str:
+    """The shortest contact over radii, and what to think of it."""
+    if not math.isfinite(facts.contact):
+        return "none within 5 Å" if math.isinf(facts.contact) else "–"
+    share = f"{facts.contact:.2f} of the covalent radii"
+    return f"{share}, nearer than in known crystals" if not facts.believable else share
