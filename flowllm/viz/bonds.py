@@ -28,7 +28,7 @@ ROUNDS = 6  # of the weighted mean; it changes by less than a percent afterwards
 
 
 @dataclass(frozen=True)
-class Bonds:
+class CrystalBonds:
     """Bonds (K) of one crystal, each from `start` in its own cell to `stop` in the cell `shift`.
 
     Attributes:
@@ -48,7 +48,7 @@ class Bonds:
     metallic: np.ndarray
 
 
-def find_bonds(lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> Bonds:
+def find_bonds(lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> CrystalBonds:
     """The bonds of one crystal.
 
     Args:
@@ -83,7 +83,7 @@ def find_bonds(lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray
         alike = ~metal[:, None] & ~metal & (np.abs(pull[:, None] - pull) <= POLAR)
         equal = (ratio < COVALENT) & alike[:, :, None]
     start, stop, image = np.nonzero(shell | equal)
-    return Bonds(
+    return CrystalBonds(
         start,
         stop,
         shift[start * count + stop, image],

@@ -13,7 +13,7 @@ from flowllm.symmetry.find import SYMPREC, dataset_of
 
 
 def conventional_axes(crystal: CrystalBatch, symprec: float = SYMPREC) -> np.ndarray | None:
-    """(3, 3) whole numbers: rows are the conventional axes in those of the cell, as spglib has them.
+    """(3, 3) whole numbers: rows are the conventional axes in those of the cell, by spglib.
 
     None if the cell is conventional already, is none of a crystal, or is larger than the
     conventional one.
@@ -63,7 +63,9 @@ def in_cell(trajectory: Trajectory, axes: np.ndarray) -> Trajectory:
 def _cells(axes: np.ndarray) -> np.ndarray:
     """(D, 3) the old cells whose origins lie in the new cell."""
     corners = np.array(list(itertools.product((0, 1), repeat=3))) @ axes
-    ranges = [range(low, high + 1) for low, high in zip(corners.min(0), corners.max(0), strict=True)]
+    ranges = [
+        range(low, high + 1) for low, high in zip(corners.min(0), corners.max(0), strict=True)
+    ]
     every = np.array(list(itertools.product(*ranges)))
     inside = every @ np.linalg.inv(axes)
     return every[((inside > -1e-6) & (inside < 1 - 1e-6)).all(1)]

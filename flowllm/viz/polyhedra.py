@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.viz.bonds import Bonds
+from flowllm.viz.bonds import CrystalBonds
 
 FEWEST, MOST = 4, 12  # corners
 INSIDE = 0.05  # Å; a cation nearer to a face than this sticks out of its anions
@@ -30,7 +30,9 @@ class Polyhedron:
     edges: np.ndarray
 
 
-def find_polyhedra(lattice: np.ndarray, frac_coords: np.ndarray, bonds: Bonds) -> list[Polyhedron]:
+def find_polyhedra(
+    lattice: np.ndarray, frac_coords: np.ndarray, bonds: CrystalBonds
+) -> list[Polyhedron]:
     """The polyhedra of one crystal: of cations with 4 to 12 anions that enclose them.
 
     Args:

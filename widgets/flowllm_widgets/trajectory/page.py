@@ -41,7 +41,8 @@ STYLE = """
 .controls button { min-width: 6em; cursor: pointer; }
 .controls input[type=range] { flex: 1 1 240px; padding: 0; margin: 0; accent-color: var(--accent); }
 .controls input[type=checkbox] { width: auto; }
-.plots { position: relative; }
+.wide { overflow-x: auto; }
+.plots { position: relative; min-width: 640px; } /* charts side by side need it; a phone scrolls */
 #marks { position: absolute; inset: 0; pointer-events: none; }
 #says { font-variant-numeric: tabular-nums; color: var(--ink); margin: 0; max-width: none; }
 """
@@ -79,7 +80,7 @@ def make_page(
         f'<label>Frames a second <select id="speed">{speeds}</select></label>'
         '<label><input type="checkbox" id="loop" checked> Loop</label></div>'
         '<p id="says"></p></section>\n',
-        '<section class="card" style="margin-top:18px"><div class="plots">'
+        '<section class="card wide" style="margin-top:18px"><div class="plots">'
         f"{figure_place('curves', make_figure(curves, energy), 'Curves over t')}"
         '<div id="marks"></div></div></section>\n',
         f'<script type="application/json" id="trajectory">{data}</script>\n'
