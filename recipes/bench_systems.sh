@@ -6,7 +6,7 @@
 set -euo pipefail
 out=${1:-runs/systems}
 shift || true
-systems=${*:-flowllm-symmetric flowllm crystalllm flowllm-types flowmm diffcsp crysllmgen cdvae}
+systems=${*:-flowllm-symmetric flowllm crystalllm flowllm-types flowmm diffcsp crysllmgen crysllmgen-symmetric cdvae}
 proxies=validity,contacts,distributions,diversity,novelty,coverage
 relaxed=relaxation,stability
 

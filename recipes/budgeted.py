@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from flowllm.training.muon import MuonAdamW, muon_groups
+from recipes.paused import load_state, save_state
 
 Batch = dict[str, Tensor]
 WARM_UP = 100  # steps
@@ -32,17 +33,28 @@ class Budget:
     Args:
         steps: of the run, if there is time for them.
         minutes: that it may take; 0 sets no limit.
+        session: minutes after which this process is to pause; 0 sets no limit.
+
+    Attributes:
+        step: steps done.
+        before: seconds of earlier processes of a run that was paused.
     """
 
-    def __init__(self, steps: int, minutes: float) -> None:
+    def __init__(self, steps: int, minutes: float, session: float = 0.0) -> None:
         self.steps, self.seconds = steps, 60 * minutes or math.inf
+        self.session = 60 * session or math.inf
         self.began = time.perf_counter()
-        self.step = 0
+        self.step, self.before = 0, 0.0
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the beginning."""
-        return time.perf_counter() - self.began
+        """Seconds since the beginning, without those of pauses."""
+        return self.before + time.perf_counter() - self.began
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the time of this process is over."""
+        return time.perf_counter() - self.began >= self.session
 
     @property
     def done(self) -> float:
@@ -55,10 +67,24 @@ class Budget:
         return peak * fall * min(1.0, (self.step + 1) / min(WARM_UP, max(1, self.steps // 5)))
 
 
-def on_device(data: Dataset[Batch], workers: int, device: torch.device) -> Iterator[Batch]:
-    """The items of a data set as tensors of the device, made by so many further processes."""
+def on_device(
+    data: Dataset[Batch],
+    workers: int,
+    device: torch.device,
+    first: int = 0,
+    last: int = ENDLESS,
+) -> Iterator[Batch]:
+    """Items of a data set as tensors of the device, made by so many further processes.
+
+    Args:
+        data: item k is the batch of step k.
+        workers: processes; with 0 this one makes them.
+        device: where to.
+        first: the first item.
+        last: the item before which they end.
+    """
     loader = DataLoader(
-        data, batch_size=None, sampler=range(ENDLESS), num_workers=workers,
+        data, batch_size=None, sampler=range(first, last), num_workers=workers,
         pin_memory=device.type == "cuda", prefetch_factor=4 if workers else None,
     )  # fmt: skip
     for batch in loader:
@@ -72,44 +98,66 @@ def precision(device: torch.device) -> Any:
 
 def train_within(
     model: torch.nn.Module,
-    batches: Iterator[Batch],
+    batches: Iterator[Batch] | Callable[[int], Iterator[Batch]],
     loss: Callable[[Batch], Tensor],
     budget: Budget,
     log: Path,
     *,
     rate: float,
     weight_decay: float,
+    optimizer_name: str = "muon",
     ema_decay: float | None = None,
     checks: int = 8,
     check: Callable[[torch.nn.Module], dict[str, float]] | None = None,
+    state: Path | None = None,
 ) -> torch.nn.Module:
-    """Train until the budget is used.
+    """Train until the budget is used, or the session of this process is over.
 
     Args:
         model: is trained in place.
-        batches: on the device of the model.
+        batches: on the device of the model; or what gives those from a step on, for a run that may
+            go on.
         loss: of a batch.
         budget: of steps and minutes.
         log: lines of JSON.
         rate: peak of the learning rate.
         weight_decay: decoupled, of the matrices.
+        optimizer_name: "muon", or "adamw" for torch's own.
         ema_decay: of a moving average of the weights; None keeps none.
         checks: how often held-out crystals are scored.
         check: scores them.
+        state: file in which the run is kept at each check and at its end; one that is there already
+            is gone on with.
 
     Returns:
         The moving average, or the model.
     """
-    optimizer = MuonAdamW(muon_groups(model, weight_decay), lr=rate, weight_decay=weight_decay)
+    optimizer: torch.optim.Optimizer
+    if optimizer_name == "muon":
+        optimizer = MuonAdamW(muon_groups(model, weight_decay), lr=rate, weight_decay=weight_decay)
+    else:
+        optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=weight_decay)
     average = None
     if ema_decay is not None:
         average = torch.optim.swa_utils.AveragedModel(
             model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(ema_decay)
         )
     total = torch.zeros((), device=next(model.parameters()).device)
-    counted, checked = 0, 0
-    with log.open("w") as lines:
-        while budget.done < 1:
+    counted, checked, resumed = 0, 0, state is not None and state.is_file()
+    if state is not None and resumed:
+        counts = load_state(state, model, average, optimizer)
+        budget.step, budget.before = int(counts["step"]), counts["seconds"]
+        checked = int(budget.done * checks)
+
+    def keep() -> None:
+        if state is not None:
+            counts = {"step": budget.step, "seconds": budget.elapsed}
+            save_state(state, model, average, optimizer, counts)
+
+    if callable(batches):
+        batches = batches(budget.step)
+    with log.open("a" if resumed else "w") as lines:
+        while budget.done < 1 and not budget.is_paused:
             for group in optimizer.param_groups:
                 group["lr"] = budget.rate(rate)
             value = loss(next(batches))
@@ -133,4 +181,6 @@ def train_within(
                 print(log.parent.name, json.dumps(line), flush=True)
                 total.zero_()
                 counted = 0
+                keep()
+    keep()
     return model if average is None else average.module

@@ -30,16 +30,20 @@ from recipes import prepared
 from recipes.prepared import PreparedTexts, Ragged
 
 
-def prepare(folder: Path, wordings: int, rows: int = 0) -> None:
+def prepare(folder: Path, wordings: int, rows: int = 0, crystals_only: bool = False) -> None:
     """Write all arrays and the tokenizer.
 
     Args:
         folder: is made if need be.
         wordings: prompts of each crystal.
         rows: take only the first crystals of each split; 0 takes all.
+        crystals_only: leave out texts, symmetry and templates, which take minutes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     train, held_out = (split[:rows] if rows else split for split in training_splits("mp_20"))
+    prepared.save_crystals(folder, {"train": train, "val": held_out})
+    if crystals_only:
+        return
     chosen = make_format(prepared.FORMAT, prepared.MAX_ATOMS)
     tokenizer = build_tokenizer(chosen)
     tokenizer.save_pretrained(folder / prepared.TOKENIZER)

@@ -2,7 +2,8 @@
 
 `language_model.npz` holds the prompts of every training crystal in several wordings, and its text
 in all equivalent ones, as tokens; `equivariant.npz` holds crystals with what their space groups
-allow, and `pairs.npz` where templates place them. Texts are one behind the other, with offsets.
+allow, and `pairs.npz` where templates place them; `train.npz` and `val.npz` hold the crystals,
+with their properties. Texts are one behind the other, with offsets.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from flowllm.crystals.cells import concatenated_ranges
+from flowllm.data.dataset import CrystalSet
 from flowllm.methods.equivariant.targets import SymmetricTargets
 from flowllm.methods.language_model.examples import IGNORED
 
@@ -147,6 +149,17 @@ def load_texts(folder: Path) -> dict[str, PreparedTexts]:
             )
             for name in ("train", *HELD_OUT)
         }
+
+
+def save_crystals(folder: Path, parts: dict[str, CrystalSet]) -> None:
+    """Write `train.npz` and `val.npz`: crystals with their properties."""
+    for name, part in parts.items():
+        part.save(folder / f"{name}.npz")
+
+
+def load_crystals(folder: Path) -> dict[str, CrystalSet]:
+    """Read "train" and "val"."""
+    return {name: CrystalSet.load(folder / f"{name}.npz") for name in SPLITS}
 
 
 def save_targets(folder: Path, parts: dict[str, SymmetricTargets]) -> None:

@@ -20,7 +20,7 @@ from flowllm.runs.files import read_record
 PUBLISHED = Path(__file__).with_name("published.json")
 SYSTEMS = (
     "flowllm-symmetric", "flowllm", "crystalllm", "flowllm-types", "flowmm", "diffcsp",
-    "crysllmgen", "cdvae",
+    "crysllmgen", "crysllmgen-symmetric", "cdvae",
 )  # fmt: skip
 SEEDS = (0, 1, 2)
 PROXIES = (

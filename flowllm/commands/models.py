@@ -14,23 +14,32 @@ def combine(
     out: Path,
     data: str = "mp_20",
     prior: str = "language-model",
+    refiner: str = "flow",
+    start: float = 0.0,
+    share: bool = False,
     half: bool = True,
     overwrite: bool = False,
 ) -> None:
     """Join a language model and a flow into one folder that `generate --model` takes.
 
     Args:
-        lm: folder that "flowllm train-lm" wrote.
-        flow: folder that "flowllm train-flow" wrote.
+        lm: folder that "flowllm train-lm" wrote, or of another prior.
+        flow: folder that "flowllm train-flow" wrote, or of another refiner.
         out: folder of the whole system.
         data: mp_20, or a folder that "flowllm data" wrote; generate draws sizes of cells as often
             as its training split has them.
         prior: kind of the prior, as for "flowllm pair".
+        refiner: kind of the refiner.
+        start: the time, from 0 at the prior to 1 at the data, at which crystals enter the refiner.
+        share: name parts of models that ship with the package, instead of copying them.
         half: keep the weights in float16 on disk, half the size.
     """
     from flowllm.workflows.train import combine as join
 
-    join(lm, flow, data, out, prior_kind=prior, half=half, overwrite=overwrite)
+    join(
+        lm, flow, data, out, prior_kind=prior, refiner_kind=refiner, start=start, share=share,
+        half=half, overwrite=overwrite,
+    )  # fmt: skip
     say(f"flowllm generate --model {out} --out runs/mine")
 
 

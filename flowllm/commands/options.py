@@ -140,20 +140,14 @@ def parts_of_system(given: Mapping[str, str], words: Sequence[str]) -> Classes:
         InputError: a kind of the system is not registered.
     """
     from flowllm.systems.recipes import SYSTEMS
-    from flowllm.systems.registry import load_class, prior_kind, refiner_kind, settings_class
-    from flowllm.workflows.train.settings import PairSettings
+    from flowllm.systems.registry import prior_kind, settings_class, training_settings
 
     chosen = SYSTEMS[next((word for word in words if word in SYSTEMS), "flowllm")]
-    prior = prior_kind(chosen.prior)
-    refiner = None if chosen.refiner is None else refiner_kind(chosen.refiner)
-    training = {"prior training": prior, "refiner training": refiner}
     return {
-        "prior": settings_class(prior),
-        "pairs": PairSettings if "pairs" in chosen.steps else None,
-        **{
-            part: load_class(kind.training_settings) if kind and kind.training_settings else None
-            for part, kind in training.items()
-        },
+        "prior": settings_class(prior_kind(chosen.prior)),
+        "pairs": training_settings(chosen, "pairs"),
+        "prior training": training_settings(chosen, "prior"),
+        "refiner training": training_settings(chosen, "refiner"),
     }
 
 

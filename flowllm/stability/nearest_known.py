@@ -62,10 +62,9 @@ class KnownCrystals:
             raise InputError("the nearest known crystal needs the space groups of the known ones")
         self.known = known
         self._groups = known.properties[GROUP]
-        formulas = reduced_formulas(known.crystals)
+        self._formulas = formulas = reduced_formulas(known.crystals)
         self._by_formula = by_formula(formulas)
         self._kinds: dict[tuple[tuple[int, ...], int], list[int]] = {}
-        self._scales = [_on_mendeleev_scale(formula) for formula in formulas]
         for place, (formula, group) in enumerate(zip(formulas, self._groups, strict=True)):
             if np.isfinite(group):
                 self._kinds.setdefault((_anonymous(formula), int(group)), []).append(place)
@@ -100,7 +99,7 @@ class KnownCrystals:
 
     def _nearest_of(self, formula: ReducedFormula, places: list[int]) -> int:
         weights = np.array(_anonymous(formula), dtype=float)
-        theirs = np.array([self._scales[place] for place in places])
+        theirs = np.array([_on_mendeleev_scale(self._formulas[place]) for place in places])
         steps = np.abs(theirs - _on_mendeleev_scale(formula)) @ weights
         return places[int(np.argmin(steps))]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def neighbours_of(
     sound = [place for place in places if not facts[place].fault and facts[place].formula]
     if not sound:
         return {}
-    known = KnownCrystals(load_shipped(SOURCE, "train"))
+    known = _training_split()
     groups = np.array([facts[place].space_group for place in sound], dtype=np.int64)
     found = known.nearest(crystals[np.array(sound, dtype=np.int64)], groups)
     return {
@@ -38,6 +39,12 @@ def neighbours_of(
         for place, one in zip(sound, found, strict=True)
         if one is not None
     }
+
+
+@cache
+def _training_split() -> KnownCrystals:
+    """Read once a process: it takes a second, and all pages need the same."""
+    return KnownCrystals(load_shipped(SOURCE, "train"))
 
 
 def _short(known: KnownCrystal) -> str:

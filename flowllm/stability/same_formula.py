@@ -8,6 +8,7 @@ comparison (Niggli, then primitive cell). Here each crystal is reduced once, as 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -34,12 +35,12 @@ ReducedFormula = tuple[tuple[int, int], ...]
 
 def reduced_formulas(crystals: CrystalBatch) -> list[ReducedFormula]:
     """B reduced formulas as numbers; of no atoms the empty one."""
-    splits = np.split(crystals.atomic_numbers, np.cumsum(crystals.num_atoms)[:-1])
-    result = []
-    for numbers in splits[: len(crystals)]:
-        kinds, counts = np.unique(numbers, return_counts=True)
-        counts = counts // max(1, np.gcd.reduce(counts))
-        result.append(tuple(zip(kinds.tolist(), counts.tolist(), strict=True)))
+    numbers, result, start = crystals.atomic_numbers.tolist(), [], 0
+    for count in crystals.num_atoms.tolist():
+        amounts = Counter(numbers[start : start + count])  # of few atoms faster than numpy's unique
+        largest = max(1, math.gcd(*amounts.values()))
+        result.append(tuple((kind, amounts[kind] // largest) for kind in sorted(amounts)))
+        start += count
     return result
 
 

@@ -14,7 +14,7 @@ from flowllm.conditions.formula import multiple_remark, reduced_formula
 from flowllm.conditions.ranges import OutOfRangeWarning, TrainingRanges
 from flowllm.conditions.remarks import remark, shown
 from flowllm.errors import InputError
-from flowllm.systems.protocols import Part, Prior, Refiner
+from flowllm.systems.protocols import Opening, Part, Prior, Refiner, Selective
 from flowllm.text.prompts import foreign_text, holds_sentence, standard_prompt, without_frame
 
 EXAMPLE = "The chemical formula is SrTiO3. The space group number is 221."
@@ -79,6 +79,21 @@ def check_asked(prior: Prior, asked: Conditions, max_atoms: int) -> None:
         if asked.prompt is None or str(error).startswith("prompt "):
             raise
         raise InputError(f"prompt {shown(without_frame(asked.prompt))}: {error}") from None
+
+
+def check_species(prior: Prior, refiner: Refiner | None, asked: Conditions) -> None:
+    """Refuse conditions for which a prior draws crystals that the refiner cannot take.
+
+    Args:
+        prior: which is asked.
+        refiner: which gets its crystals.
+        asked: what is asked of one crystal.
+
+    Raises:
+        InputError: of the refiner: it draws no species, or takes no given ones.
+    """
+    if isinstance(refiner, Selective):
+        refiner.check_species(isinstance(prior, Opening) and prior.leaves_open(asked))
 
 
 def remark_on(asked: Iterable[Conditions], written: Iterable[str], max_atoms: int) -> None:

@@ -207,6 +207,28 @@ class Sizing(Protocol):
 
 
 @runtime_checkable
+class Opening(Protocol):
+    """What a prior may add that leaves species open (atomic number 0) for some conditions."""
+
+    def leaves_open(self, asked: Conditions) -> bool:
+        """Whether it leaves all species open for these conditions; otherwise none."""
+        ...
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """What a refiner may add that cannot take both crystals of known and of open species."""
+
+    def check_species(self, are_open: bool) -> None:
+        """See whether it takes crystals whose species are all open, or all known.
+
+        Raises:
+            InputError: it does not.
+        """
+        ...
+
+
+@runtime_checkable
 class Counted(Protocol):
     """What a part may add so that `flowllm bench` can say what its network is called for."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from flowllm.errors import InputError
@@ -20,6 +21,8 @@ class Recipe:
         trained_on: what the refiner learns from: "pairs" of prior samples and crystals, which are
             sampled before, or "crystals" alone.
         start: the time in [0, 1) at which the prior's crystals enter the refiner.
+        training: step of training -> "module:Class" of its settings, where the defaults of its kind
+            do not suit this system.
 
     Raises:
         InputError: a start that is no time of a refiner.
@@ -30,6 +33,7 @@ class Recipe:
     refiner: str | None
     trained_on: Literal["pairs", "crystals"] = "pairs"
     start: float = 0.0
+    training: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.start) and 0 <= self.start < 1):
@@ -45,6 +49,10 @@ class Recipe:
         return ("prior", "pairs", "refiner") if self.trained_on == "pairs" else ("prior", "refiner")
 
 
+SIMPLE_BASE = {
+    "pairs": "flowllm.workflows.train.settings:SimpleBasePairSettings",
+    "refiner": "flowllm.methods.flow.settings:SimpleBaseFlowSettings",
+}
 SYSTEMS: dict[str, Recipe] = {
     "flowllm": Recipe(
         "FlowLLM: a language model's crystals, refined by a flow", "language-model", "flow"
@@ -53,7 +61,10 @@ SYSTEMS: dict[str, Recipe] = {
         "CrystalLLM: a language model's crystals", "language-model", None, "crystals"
     ),
     "flowllm-types": Recipe(
-        "FlowLLM's ablation: a language model's species in a simple base", "types", "flow"
+        "FlowLLM's ablation: a language model's species in a simple base",
+        "types",
+        "flow",
+        training=SIMPLE_BASE,
     ),
     "flowllm-substitution": Recipe(
         "a language model's species on the positions of the nearest training crystal",
@@ -61,7 +72,10 @@ SYSTEMS: dict[str, Recipe] = {
         "flow",
     ),
     "flowllm-compositions": Recipe(
-        "species of a random training crystal in a simple base", "compositions", "flow"
+        "species of a random training crystal in a simple base",
+        "compositions",
+        "flow",
+        training=SIMPLE_BASE,
     ),
     "templates": Recipe(
         "nearest training crystals with their elements exchanged", "templates", None, "crystals"
@@ -91,6 +105,14 @@ SYSTEMS: dict[str, Recipe] = {
         "diffcsp",
         "crystals",
         start=0.5,
+    ),
+    "crysllmgen-symmetric": Recipe(
+        "CrysLLMGen with a language model of symmetric texts",
+        "language-model",
+        "diffcsp",
+        "crystals",
+        start=0.5,
+        training={"prior": "flowllm.workflows.train.settings:SymmetricTextSettings"},
     ),
     "cdvae": Recipe(
         "CDVAE: crystals decoded from latent vectors, their atoms moved by Langevin dynamics",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,29 +13,13 @@ from flowllm.conditions.ranges import TrainingRanges
 from flowllm.errors import InputError
 from flowllm.runs.files import atomic_write
 from flowllm.runs.json_object import JsonObject
+from flowllm.systems.parts import PRETRAINED, SYSTEM_FILE, PartRecord
 from flowllm.systems.recipes import name_of
 
-SYSTEM_FILE = "system.json"
-PRETRAINED = Path(__file__).parents[1] / "pretrained"
 DEFAULT_MODEL = "mp20-symmetric"
 LEVELS = 3  # of the file that get lines of their own; what lies deeper stands in one line
 VERSION = 2
 ROLES = ("prior", "refiner")
-
-
-@dataclass(frozen=True)
-class PartRecord:
-    """One part of a system on disk.
-
-    Attributes:
-        kind: its name in `flowllm.systems.registry`.
-        folder: where it lies in the system's folder.
-        model: name of another model that ships with the package, in whose folder it lies instead.
-    """
-
-    kind: str
-    folder: str
-    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,8 +48,7 @@ class SystemRecord:
             role: "prior" or "refiner".
             folder: of the system.
         """
-        part = self.parts[role]
-        return (PRETRAINED / part.model if part.model else folder) / part.folder
+        return self.parts[role].place(folder)
 
     @classmethod
     def read(cls, folder: Path) -> SystemRecord:
@@ -97,10 +80,7 @@ class SystemRecord:
         content: dict[str, Any] = {
             "version": VERSION,
             "recipe": self.recipe,
-            "parts": {
-                role: {name: value for name, value in asdict(part).items() if value}
-                for role, part in self.parts.items()
-            },
+            "parts": {role: part.to_json() for role, part in self.parts.items()},
             "start": self.start,
             "num_atoms_histogram": self.num_atoms_histogram,
         }
@@ -160,17 +140,7 @@ def _recipe_of(parts: Mapping[str, PartRecord]) -> str:
 def _parts(record: JsonObject) -> dict[str, PartRecord]:
     """The parts that a file of this version names; none of them lies outside its folder."""
     listed = record.record("parts")
-    parts = {}
-    for role in listed:
-        part = listed.record(role)
-        folder = Path(part.text("folder"))
-        if folder.is_absolute() or ".." in folder.parts:
-            raise InputError(f"{record.where}: {folder} lies outside the system's folder")
-        model = part.text("model", "")
-        known = Path(model).name == model and (PRETRAINED / model / SYSTEM_FILE).is_file()
-        if model and not known:
-            raise InputError(f"{record.where}: {model} is no model that ships with the package")
-        parts[role] = PartRecord(part.text("kind"), part.text("folder"), model)
+    parts = {role: PartRecord.read(listed.record(role)) for role in listed}
     if "prior" not in parts or set(parts) - set(ROLES):
         raise InputError(
             f"{record.where}: a system has a prior and at most a refiner, not {sorted(parts)}"

@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from flowllm.errors import InputError
+from flowllm.systems.recipes import Recipe
 from flowllm.systems.training import Training
 
 
@@ -38,7 +39,9 @@ class Kind:
 
 
 LM_SETTINGS = "flowllm.methods.language_model.settings:SamplingSettings"
+PAIR_SETTINGS = "flowllm.workflows.train.settings:PairSettings"
 LM_TRAINING = "flowllm.workflows.train.settings:LanguageModelSettings"
+SPECIES_TRAINING = "flowllm.workflows.train.settings:SpeciesSettings"
 BASE = "flowllm.methods.base.prior:BasePrior"
 BASE_TRAINING = "flowllm.workflows.train.base:train_base"
 OPEN = "flowllm.methods.base.open_species:OpenPrior"
@@ -57,14 +60,14 @@ PRIORS: dict[str, Kind] = {
         BASE,
         LM_SETTINGS,
         BASE_TRAINING,
-        LM_TRAINING,
+        SPECIES_TRAINING,
     ),
     "substitution": Kind(
         "species written by the language model, positions of the nearest training crystal",
         BASE,
         LM_SETTINGS,
         BASE_TRAINING,
-        LM_TRAINING,
+        SPECIES_TRAINING,
     ),
     "compositions": Kind(
         "species of a random training crystal, positions from FlowMM's simple base",
@@ -222,6 +225,28 @@ def part_class(kind: Kind) -> Any:
 def settings_class(kind: Kind) -> Any:
     """The class of a part's settings."""
     return load_class(kind.settings) if kind.settings else load_class(kind.part).Settings
+
+
+def training_settings(system: Recipe, step: str) -> Any:
+    """The class of the settings of a step of a system's training; None where it has none.
+
+    Args:
+        system: its recipe.
+        step: "prior", "pairs" or "refiner".
+
+    Raises:
+        InputError: a kind of the system is not registered.
+    """
+    if step not in system.steps:
+        return None
+    place: str | type | None = system.training.get(step)
+    if place is None and step == "prior":
+        place = prior_kind(system.prior).training_settings
+    elif place is None and step == "pairs":
+        place = PAIR_SETTINGS
+    elif place is None and system.refiner is not None:
+        place = refiner_kind(system.refiner).training_settings
+    return None if place is None else load_class(place)
 
 
 def _register(known: dict[str, Kind], name: str, kind: Kind) -> None:

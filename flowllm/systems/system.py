@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,17 @@ from flowllm.systems import checks, recipes
 from flowllm.systems.decoding_figures import count_decoding
 from flowllm.systems.events import Asked, Event, Refined, Refining
 from flowllm.systems.generation import Generation, Stage
-from flowllm.systems.protocols import Limitable, Prior, Prompted, Refiner, Sizing
-from flowllm.systems.record import (
-    DEFAULT_MODEL,
-    SYSTEM_FILE,
-    PartRecord,
-    SystemRecord,
-    find_model,
+from flowllm.systems.parts import SYSTEM_FILE, PartRecord
+from flowllm.systems.protocols import (
+    Limitable,
+    Opening,
+    Prior,
+    Prompted,
+    Refiner,
+    Selective,
+    Sizing,
 )
+from flowllm.systems.record import DEFAULT_MODEL, SystemRecord, find_model
 from flowllm.systems.registry import part_class, prior_kind, refiner_kind
 from flowllm.systems.sampling import DEFAULT_NUM, check_num, draw
 from flowllm.systems.streaming import pulled
@@ -53,7 +56,8 @@ class FlowLLM:
         start: the time in [0, 1) at which the prior's crystals enter the refiner.
 
     Raises:
-        InputError: the histogram is empty or holds anything but weights.
+        InputError: the histogram is empty or holds anything but weights, or the refiner takes no
+            crystals of such a prior.
     """
 
     def __init__(
@@ -76,6 +80,8 @@ class FlowLLM:
         seen = [] if training is None else [s for s, n in training.elements.items() if n]
         if seen and isinstance(prior, Limitable):
             prior = prior.limited_to(seen)
+        if not isinstance(prior, Opening) and isinstance(refiner, Selective):
+            refiner.check_species(are_open=False)
         self.prior, self.refiner, self.name = prior, refiner, name
         self.num_atoms_histogram, self.training, self.start = weights, training, start
 
@@ -110,23 +116,39 @@ class FlowLLM:
         except InputError as error:
             raise InputError(f"{folder / SYSTEM_FILE}: {error}") from None
 
-    def save_pretrained(self, folder: str | Path, half: bool = False) -> None:
-        """Write the system so that `from_pretrained` reads it; weights in float16 where `half`.
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        half: bool = False,
+        *,
+        shipped: Mapping[str, PartRecord] | None = None,
+        recipe: str = "",
+    ) -> None:
+        """Write the system so that `from_pretrained` reads it.
+
+        Args:
+            folder: made if missing.
+            half: weights in float16.
+            shipped: "prior" or "refiner" -> where that part lies in another model that ships with
+                the package; it is named there and not written.
+            recipe: name of the system's recipe; by default the first one with these kinds of parts.
 
         Raises:
             InputError: a part is of no registered kind.
         """
-        target = Path(folder)
-        parts = {"prior": _record("prior", self.prior)}
+        target, elsewhere = Path(folder), shipped or {}
+        written: dict[str, Prior | Refiner] = {"prior": self.prior}
         if self.refiner is not None:
-            parts["refiner"] = _record("refiner", self.refiner)
+            written["refiner"] = self.refiner
+        own = {role: _record(role, part) for role, part in written.items()}
         with friendly_os_errors(target):
             target.mkdir(parents=True, exist_ok=True)
-            self.prior.save(target / parts["prior"].folder, half)
-            if self.refiner is not None:
-                self.refiner.save(target / parts["refiner"].folder, half)
+            for role, part in written.items():
+                if role not in elsewhere:
+                    part.save(target / own[role].folder, half)
         refined_by = None if self.refiner is None else self.refiner.kind
-        name = recipes.name_of(self.prior.kind, refined_by)
+        name = recipe or recipes.name_of(self.prior.kind, refined_by)
+        parts = {role: elsewhere.get(role, record) for role, record in own.items()}
         SystemRecord(parts, self.num_atoms_histogram, self.training, name, self.start).write(target)
 
     def digest(self) -> str:
@@ -221,6 +243,7 @@ class FlowLLM:
         prompts = [read_prompt(prompt) for prompt in dict.fromkeys(request.prompts)]
         for asked in prompts or [first]:
             checks.check_asked(self.prior, asked, self.max_atoms)
+            checks.check_species(self.prior, self.refiner, asked)
         asked_for = [request.conditions, *prompts]
         checks.remark_on(asked_for, dict.fromkeys(request.prompts), self.max_atoms)
         if self.training is not None:

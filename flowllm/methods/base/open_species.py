@@ -72,6 +72,10 @@ class OpenPrior:
             type(self.geometry), f"species left open in {type(self.geometry).__name__}"
         )
 
+    def leaves_open(self, asked: Conditions) -> bool:
+        """Whether no composition is asked for."""
+        return asked.composition is None
+
     def check(self, asked: Conditions) -> None:
         """Every number of atoms and every composition is possible."""
 

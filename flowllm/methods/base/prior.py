@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from flowllm.conditions.conditions import Conditions
 from flowllm.crystals.batch import CrystalBatch
@@ -16,11 +17,13 @@ from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.runs.files import write_json
 from flowllm.runs.identity import digest
 from flowllm.runs.json_object import JsonObject
+from flowllm.systems.parts import PartRecord
 from flowllm.systems.registry import prior_kind
 from flowllm.systems.watch import UNWATCHED, Watch
 
 KINDS = ("types", "substitution", "compositions")
 TRAINING, BASE, LM = "training.npz", "base.json", "lm"
+LANGUAGE_MODEL = "language_model"  # in BASE: where it lies, if not in LM
 FIRST_VERSION = "system.json"  # where the first version of systems kept what is in BASE now
 
 
@@ -42,7 +45,11 @@ class BasePrior:
 
     @classmethod
     def make(
-        cls, kind: str, language_model: LanguageModelPrior | None, training: CrystalBatch | None
+        cls,
+        kind: str,
+        language_model: LanguageModelPrior | None,
+        training: CrystalBatch | None,
+        shipped: PartRecord | None = None,
     ) -> BasePrior:
         """A prior of a kind.
 
@@ -50,6 +57,7 @@ class BasePrior:
             kind: a name in `KINDS`.
             language_model: needed by all but "compositions".
             training: crystals; the geometry is fitted to them.
+            shipped: where the language model lies, if it is to be named in files, not copied.
 
         Raises:
             InputError: no such kind, or a part that it needs is missing.
@@ -65,7 +73,7 @@ class BasePrior:
             return cls(TrainingSpecies(training), base)
         assert language_model is not None
         places = Substitution(training, base) if kind == "substitution" else base
-        return cls(WrittenSpecies(language_model), places)
+        return cls(WrittenSpecies(language_model, shipped), places)
 
     @property
     def kind(self) -> str:
@@ -132,11 +140,14 @@ class BasePrior:
     def save(self, folder: Path, half: bool = False) -> None:
         """Write base.json and, where the kind needs them, lm/ and training.npz.
 
+        A language model of another model that ships with the package is named in base.json, if it
+        was when it was loaded, and not copied.
+
         Raises:
             InputError: species or geometry are of another making.
         """
         prior_kind(self.kind)
-        if isinstance(self.species, WrittenSpecies):
+        if isinstance(self.species, WrittenSpecies) and self.species.shipped is None:
             self.species.prior.save(folder / LM, half)
         self.save_geometry(folder)
 
@@ -149,7 +160,10 @@ class BasePrior:
         geometry = self.geometry
         base = geometry.otherwise if isinstance(geometry, Substitution) else geometry
         assert isinstance(base, SimpleBase)
-        write_json(folder / BASE, {"prior": self.kind, "base": asdict(base)})
+        about: dict[str, Any] = {"prior": self.kind, "base": asdict(base)}
+        if isinstance(self.species, WrittenSpecies) and self.species.shipped is not None:
+            about[LANGUAGE_MODEL] = self.species.shipped.to_json()
+        write_json(folder / BASE, about)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> BasePrior:
@@ -170,7 +184,13 @@ class BasePrior:
             raise InputError(f"{file}: no prior {kind!r}; there are {', '.join(KINDS)}")
         if kind == "compositions":
             return cls(TrainingSpecies(CrystalBatch.load(folder / TRAINING)), base)
-        species = WrittenSpecies(LanguageModelPrior.load(folder / LM, device))
+        shipped = None
+        if LANGUAGE_MODEL in about:
+            shipped = PartRecord.read(about.record(LANGUAGE_MODEL))
+            if not shipped.model or shipped.kind != LanguageModelPrior.kind:
+                raise InputError(f"{file}: {LANGUAGE_MODEL} is none of a model that ships")
+        place = folder / LM if shipped is None else shipped.place(folder)
+        species = WrittenSpecies(LanguageModelPrior.load(place, device), shipped)
         if kind == "types":
             return cls(species, base)
         return cls(species, Substitution(CrystalBatch.load(folder / TRAINING), base))

@@ -12,6 +12,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.seeds import Stream, generator
+from flowllm.systems.parts import PartRecord
 from flowllm.systems.watch import Watch
 
 Composition = dict[str, int]
@@ -58,10 +59,12 @@ class WrittenSpecies:
 
     Args:
         prior: the language model.
+        shipped: where it lies, if it is that of a model which ships with the package and is to be
+            named in files, not copied.
     """
 
-    def __init__(self, prior: LanguageModelPrior) -> None:
-        self.prior = prior
+    def __init__(self, prior: LanguageModelPrior, shipped: PartRecord | None = None) -> None:
+        self.prior, self.shipped = prior, shipped
 
     @property
     def exact(self) -> frozenset[str]:
@@ -75,7 +78,7 @@ class WrittenSpecies:
 
     def limited_to(self, elements: Iterable[str]) -> WrittenSpecies:
         """The same from a language model that is limited to some elements."""
-        return WrittenSpecies(self.prior.limited_to(elements))
+        return WrittenSpecies(self.prior.limited_to(elements), self.shipped)
 
     def check(self, asked: Conditions) -> None:
         """As the language model does."""

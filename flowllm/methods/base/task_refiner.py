@@ -12,7 +12,7 @@ from torch import nn
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
-from flowllm.methods.base.tasks import rows_by_task
+from flowllm.methods.base.tasks import CSP, DNG, check_task, rows_by_task
 from flowllm.runs.files import CONFIG
 from flowllm.runs.identity import digest, weights_digest
 from flowllm.training.device import resolve_device
@@ -60,6 +60,14 @@ class TaskRefiner(ABC, Generic[Network]):
     @abstractmethod
     def save_network(network: Network, folder: Path, half: bool) -> None:
         """Write a network."""
+
+    def check_species(self, are_open: bool) -> None:
+        """See whether there is a network for open or for known species.
+
+        Raises:
+            InputError: there is none.
+        """
+        check_task(DNG if are_open else CSP, self.networks, self.label)
 
     def checked_rows(self, crystals: CrystalBatch) -> dict[Task, np.ndarray]:
         """Task -> positions of its crystals.

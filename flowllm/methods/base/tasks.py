@@ -43,8 +43,24 @@ def rows_by_task(
     found: dict[Task, np.ndarray] = {
         CSP: np.flatnonzero(is_open == 0), DNG: np.flatnonzero(is_open > 0)
     }  # fmt: skip
-    if len(found[CSP]) and CSP not in trained:
+    found = {task: rows for task, rows in found.items() if len(rows)}
+    for task in found:
+        check_task(task, trained, label)
+    return found
+
+
+def check_task(task: Task, trained: Collection[str], label: str) -> None:
+    """Refuse a task that there is no network for.
+
+    Args:
+        task: structure prediction, of known species, or generation, of open ones.
+        trained: the tasks that there are networks for.
+        label: of the refiner, for messages.
+
+    Raises:
+        InputError: as said.
+    """
+    if task not in trained and task == CSP:
         raise InputError(f"{label} was trained to draw species: a composition cannot be asked for")
-    if len(found[DNG]) and DNG not in trained:
+    if task not in trained:
         raise InputError(f"{label} was trained for structure prediction: it needs a composition")
-    return {task: rows for task, rows in found.items() if len(rows)}

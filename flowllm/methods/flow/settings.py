@@ -176,3 +176,20 @@ class FlowTrainSettings:
     def binding(self) -> dict[str, Any]:
         """The values that a run may not change half-way."""
         return {name: value for name, value in self.to_dict().items() if name not in FREE}
+
+
+@dataclass(frozen=True)
+class SimpleBaseFlowSettings(FlowTrainSettings):
+    """The same for pairs of a simple base and a crystal, which are far apart: none is left out.
+
+    Attributes:
+        epochs: passes over the pairs, of which each crystal has several.
+        coord_weight: lambda_f on coordinates in fractional units, FlowLLM's.
+        max_distance: leaves none out.
+        max_strain: leaves none out.
+    """
+
+    epochs: int = 5
+    coord_weight: float = 200.0
+    max_distance: float = 1.0
+    max_strain: float = 10.0

@@ -124,6 +124,33 @@ class SymmetricTextSettings(LanguageModelSettings):
 
 
 @dataclass(frozen=True)
+class SpeciesSettings(LanguageModelSettings):
+    """The same for a language model that writes species alone, which another system may have.
+
+    Attributes:
+        language_model_of: take the language model of this system, of which nothing is trained: a
+            model that ships with the package, by its name, whose language model is then named and
+            not copied, or the folder of a system.
+
+    Raises:
+        InputError: settings of a training that would not take place.
+    """
+
+    language_model_of: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (
+            self.language_model_of is not None
+            and replace(self, language_model_of=None) != type(self)()
+        ):
+            raise InputError(
+                f"the language model of {self.language_model_of} is trained; other settings of its "
+                "training go without --language-model-of"
+            )
+
+
+@dataclass(frozen=True)
 class PairSettings:
     """How pairs of a sample of the prior and a training crystal are made.
 
@@ -176,3 +203,16 @@ class PairSettings:
         count = num_targets if self.num_pairs is None else self.num_pairs
         noisy = count if self.perturbed is None else self.perturbed
         return replace(self, num_pairs=count, perturbed=noisy)
+
+
+@dataclass(frozen=True)
+class SimpleBasePairSettings(PairSettings):
+    """The same for a simple base, whose samples cost next to nothing: several for each crystal.
+
+    Attributes:
+        samples_per_target: samples drawn for one target.
+        perturbed: how many pairs of a noisy copy and its target are added; None adds num_pairs.
+    """
+
+    samples_per_target: int = 4
+    perturbed: int | None = 0

@@ -14,6 +14,7 @@ from flowllm.methods.base import BasePrior
 from flowllm.methods.base.prior import BASE, KINDS
 from flowllm.methods.language_model.prior import LanguageModelPrior, load_as_stored
 from flowllm.runs.files import read_record
+from flowllm.systems.parts import PartRecord, shipped_part
 from flowllm.systems.protocols import Prior
 from flowllm.systems.registry import part_class, prior_kind
 from flowllm.training.device import resolve_device
@@ -60,7 +61,10 @@ class PriorSource:
 
 
 def make_prior(
-    kind: str, language_model: LanguageModelPrior | None, training: CrystalBatch | None
+    kind: str,
+    language_model: LanguageModelPrior | None,
+    training: CrystalBatch | None,
+    shipped: PartRecord | None = None,
 ) -> Prior:
     """A prior of a kind, made of a trained language model and training crystals.
 
@@ -68,12 +72,13 @@ def make_prior(
         kind: "language-model", or one of `flowllm.methods.base.prior.KINDS`.
         language_model: needed by all but "compositions".
         training: crystals; needed by all but "language-model".
+        shipped: where the language model lies, if a prior made of it is to name it, not copy it.
 
     Raises:
         InputError: no such kind, or a part that it needs is missing.
     """
     if kind != LANGUAGE_MODEL:
-        return BasePrior.make(kind, language_model, training)
+        return BasePrior.make(kind, language_model, training, shipped)
     if language_model is None:
         raise InputError(f"the prior {kind!r} needs a language model")
     return language_model
@@ -85,6 +90,7 @@ def load_prior(
     data: str | Path,
     device: str = "cpu",
     as_stored: bool = False,
+    share: bool = False,
 ) -> Prior:
     """A prior from the folder in which it lies, or of the language model that lies there.
 
@@ -94,6 +100,7 @@ def load_prior(
         data: the data set whose training crystals a prior may be made of, too.
         device: "auto", "cpu", "cuda" or "mps".
         as_stored: keep the type in which the weights of a large model lie on disk.
+        share: saved, a prior made of a language model that ships names it instead of copying it.
 
     Raises:
         InputError: no such kind, or a part is missing or damaged.
@@ -111,7 +118,8 @@ def load_prior(
         load_as_stored(folder) if as_stored else LanguageModelPrior.from_pretrained(folder, place)
     )
     training = None if kind == LANGUAGE_MODEL else load_dataset(data, "train").crystals
-    return make_prior(kind, language_model, training)
+    shipped = shipped_part(LANGUAGE_MODEL, folder) if share else None
+    return make_prior(kind, language_model, training, shipped)
 
 
 @lru_cache(maxsize=1)

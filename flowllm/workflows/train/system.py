@@ -12,7 +12,13 @@ from flowllm.runs.folder import RUN, RunFolder
 from flowllm.runs.progress import Progress
 from flowllm.settings import check_workers
 from flowllm.systems.recipes import Recipe, recipe
-from flowllm.systems.registry import Kind, load_class, prior_kind, refiner_kind
+from flowllm.systems.registry import (
+    Kind,
+    load_class,
+    prior_kind,
+    refiner_kind,
+    training_settings,
+)
 from flowllm.systems.training import MODEL, Training, TrainingTask
 from flowllm.workflows.train.package import package
 from flowllm.workflows.train.pairs import make_pairs
@@ -23,7 +29,7 @@ Step = Literal["prior", "pairs", "refiner"]
 
 @dataclass(frozen=True)
 class SystemTraining:
-    """Settings of the steps; None takes the defaults of the kind.
+    """Settings of the steps; None takes the defaults of the system or of the kind.
 
     Attributes:
         prior: of training the prior.
@@ -97,13 +103,13 @@ def train_system(
         if only not in (None, step):
             continue
         if step == "prior":
-            prior_of(task(chosen.prior, "prior", _options(wanted.prior, prior_kind(chosen.prior))))
+            prior_of(task(chosen.prior, "prior", _options(wanted.prior, chosen, "prior")))
         elif step == "pairs":
             make_pairs(
                 out / "prior",
                 data,
                 out / "pairs",
-                wanted.pairs,
+                _options(wanted.pairs, chosen, "pairs"),
                 prior_kind=chosen.prior,
                 device=device,
                 workers=workers,
@@ -111,7 +117,7 @@ def train_system(
                 progress=_step(progress, "pairs"),
             )
         elif refiner_of is not None and chosen.refiner is not None:
-            options = _options(wanted.refiner, refiner_kind(chosen.refiner))
+            options = _options(wanted.refiner, chosen, "refiner")
             pairs = out / "pairs" if chosen.trained_on == "pairs" else None
             given = task(chosen.refiner, "refiner", options)
             refiner_of(replace(given, pairs=pairs, prior=out / "prior"))
@@ -123,6 +129,7 @@ def train_system(
         None if chosen.refiner is None else out / "refiner",
         data,
         out / MODEL,
+        name=system if isinstance(system, str) else "",
         half=half,
         overwrite=overwrite,
     )
@@ -137,10 +144,9 @@ def _training(kind: Kind, name: str) -> Training:
     return found
 
 
-def _options(settings: Any, kind: Kind) -> Any:
-    if settings is None and kind.training_settings is not None:
-        return load_class(kind.training_settings)()
-    return settings
+def _options(settings: Any, system: Recipe, step: Step) -> Any:
+    usual = training_settings(system, step)
+    return usual() if settings is None and usual is not None else settings
 
 
 def _finished(folder: Path, step: str) -> None:

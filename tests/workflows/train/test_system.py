@@ -156,7 +156,7 @@ def test_the_command_walks_and_says_how_to_go_on(prepared, tmp_path, capsys):
     settings = json.loads((out / "prior" / "lm" / "run.json").read_text())["settings"]
     assert (settings["hidden"], settings["epochs"], settings["weight_decay"]) == (16, 1, 0.5)
     settings = json.loads((out / "refiner" / "run.json").read_text())["settings"]
-    assert (settings["hidden"], settings["coord_weight"]) == (16, 6000.0)
+    assert (settings["hidden"], settings["coord_weight"]) == (16, 200.0)
     assert SystemRecord.read(out / "model").recipe == "flowllm-types"
 
 
