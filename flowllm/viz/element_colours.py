@@ -9,6 +9,8 @@ import numpy as np
 
 NEUTRAL = "#b8bec9"
 """Of an atom whose species is open, 0."""
+MOST = 16
+"""Elements of a picture; a diffusion of species passes through half of the periodic table."""
 APART = 20.0
 """CIEDE2000 between any two elements of a picture; balls are shaded, so less is not told apart. In
 8 % of MP-20's validation crystals two of Jmol's colours are nearer than 10, in 32 % nearer than 20,
@@ -34,6 +36,33 @@ def element_colours(numbers: Iterable[int]) -> Mapping[int, str]:
         numbers: atomic numbers, in any order and number; 0 for an open species.
     """
     return _apart(tuple(sorted({int(n) for n in numbers})))
+
+
+def shown_species(numbers: np.ndarray) -> np.ndarray:
+    """Atomic numbers that are told apart: of all frames, or of first and last if too many.
+
+    Args:
+        numbers: (T, N) atomic numbers of T frames.
+    """
+    every = np.unique(numbers)
+    return every if len(every) <= MOST else np.unique(numbers[[0, -1]])
+
+
+def colours_of_paths(paths: Iterable[np.ndarray]) -> tuple[Mapping[int, str], list[int]]:
+    """Colours of all elements of paths that are seen together, and those for a legend.
+
+    Elements that only pass by, where there are too many, have Jmol's colours.
+
+    Args:
+        paths: (T, N) atomic numbers of each.
+    """
+    every: set[int] = set()
+    shown: set[int] = set()
+    for numbers in paths:
+        every |= set(np.unique(numbers).tolist())
+        shown |= set(shown_species(numbers).tolist())
+    passing = {number: jmol_colour(number) for number in sorted(every - shown)}
+    return {**element_colours(shown), **passing}, sorted(shown)
 
 
 @lru_cache(maxsize=4096)

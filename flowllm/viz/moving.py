@@ -20,7 +20,7 @@ from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.viz.balls import ball_radii
 from flowllm.viz.drawing import Drawing
-from flowllm.viz.element_colours import element_colours
+from flowllm.viz.element_colours import colours_of_paths
 from flowllm.viz.picture import Picture, picture_of
 
 MAX_ATOMS = 600  # in the repeated cell; more of them are no longer told apart
@@ -81,7 +81,7 @@ class MovingDrawing:
     @cached_property
     def colours(self) -> Mapping[int, str]:
         """{atomic number: colour} over all frames; pictures beside it may need others."""
-        return element_colours(np.unique(self.numbers))
+        return colours_of_paths([self.numbers])[0]
 
     @property
     def radii(self) -> np.ndarray:

@@ -10,6 +10,7 @@ from flowllm.viz.element_colours import (
     NEUTRAL,
     _lab,
     colour_difference,
+    colours_of_paths,
     element_colours,
     jmol_colour,
 )
@@ -66,6 +67,16 @@ def test_any_order_gives_the_same_colours():
 def test_every_pair_of_elements_is_told_apart():
     for pair in itertools.combinations(range(0, 96, 3), 2):
         assert nearest(element_colours(pair)) >= APART
+
+
+def test_of_very_many_species_those_of_first_and_last_are_told_apart():
+    path = np.array([[22, 8], *np.arange(20, 60).reshape(-1, 2), [47, 8]])
+    colours, shown = colours_of_paths([path])
+    assert shown == [8, 22, 47] and set(colours) == set(np.unique(path).tolist())
+    assert nearest({n: colours[n] for n in shown}) >= APART
+    assert colours[30] == jmol_colour(30)
+    few, every = colours_of_paths([path[:3], path[:1]])
+    assert every == sorted(few) == np.unique(path[:3]).tolist()
 
 
 def test_many_elements_still_get_a_colour_each():

@@ -10,7 +10,7 @@ import numpy as np
 import traitlets
 
 from flowllm.errors import InputError
-from flowllm.viz.element_colours import element_colours
+from flowllm.viz.element_colours import colours_of_paths
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.structure.drawing import MovingDrawing
 from flowllm_widgets.structure.legend import legend
@@ -81,9 +81,8 @@ class Display(ipywidgets.VBox):
             times: (T,) of the frames, shown beside their number.
         """
         self._pictures = dict(pictures)
-        numbers = [int(n) for d in pictures.values() for n in np.unique(d.numbers)]
-        self.colours = element_colours(numbers)
-        self.legend.value = legend(numbers) if numbers else ""
+        self.colours, shown = colours_of_paths(d.numbers for d in pictures.values())
+        self.legend.value = legend(shown, len(self.colours) - len(shown)) if shown else ""
         frames = max((len(d) for d in pictures.values()), default=1)
         player = self.player
         with player.hold_sync():

@@ -8,14 +8,23 @@ from collections.abc import Iterable
 import numpy as np
 
 from flowllm.crystals.elements import SYMBOLS
-from flowllm.viz.element_colours import element_colours
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.viz.element_colours import MOST, element_colours, shown_species
+
+__all__ = ["MOST", "legend", "species_shown"]
 
 
-def legend(numbers: Iterable[int]) -> str:
+def species_shown(trajectory: Trajectory) -> np.ndarray:
+    """Atomic numbers for a legend: of all frames, or of first and last where those are too many."""
+    return shown_species(trajectory.atomic_numbers)
+
+
+def legend(numbers: Iterable[int], passing: int = 0) -> str:
     """HTML: a dot in its colour and the symbol of each element, by atomic number; X is open.
 
     Args:
         numbers: atomic numbers of all that is seen together.
+        passing: how many others occur on the way, which are counted only.
     """
     species = np.unique(np.fromiter(numbers, dtype=np.int64)).tolist()
     colours = element_colours(species)
@@ -24,7 +33,8 @@ def legend(numbers: Iterable[int]) -> str:
         f'style="{_dot(colours[number])}"></span>{html.escape(SYMBOLS[number])}</span>'
         for number in species
     )
-    return f'<div class="flowllm-legend" style="{_LINE}">{"".join(items)}</div>'
+    more = f"<span>and {passing} more on the way</span>" if passing else ""
+    return f'<div class="flowllm-legend" style="{_LINE}">{"".join(items)}{more}</div>'
 
 
 _LINE = "display:flex;flex-wrap:wrap;gap:2px 12px;line-height:1.6"

@@ -6,9 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from flowllm.viz.element_colours import element_colours
+from flowllm.viz.element_colours import colours_of_paths
 from flowllm_widgets.shared.style import GREY
 from flowllm_widgets.structure.drawing import MovingDrawing
 from flowllm_widgets.structure.projection import FIRST_ORIENTATION, Ball, marks
@@ -38,7 +36,7 @@ def still_svg(
         orientation: nine numbers, see `FIRST_ORIENTATION`.
         colours: {atomic number: colour}; default those of the elements of all pictures.
     """
-    colours = colours or element_colours(n for d in pictures.values() for n in np.unique(d.numbers))
+    colours = colours or colours_of_paths(d.numbers for d in pictures.values())[0]
     total = height + CAPTION * any(pictures)
     extent = max((d.extent for d in pictures.values()), default=1.0)
     scale = height / (2 * MARGIN * extent)

@@ -11,6 +11,7 @@ import numpy as np
 
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
+from flowllm.viz.element_colours import jmol_colour
 from flowllm.viz.structure3d import (
     CELL_COLOUR,
     Drawing,
@@ -18,6 +19,7 @@ from flowllm.viz.structure3d import (
     draw,
     element_colours,
 )
+from flowllm_widgets.structure.legend import species_shown
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
@@ -54,7 +56,7 @@ def make_gif(trajectory: Trajectory, seconds: float = 4.0, tick: Tick | None = N
     for done, (frame, drawing) in enumerate(zip(chosen, drawings, strict=True)):
         formula = trajectory.frame(int(frame)).formulas[0]
         note = f"t = {trajectory.times[frame]:.2f}"
-        picture = paint(drawing, box, formula, note, np.unique(trajectory.atomic_numbers))
+        picture = paint(drawing, box, formula, note, species_shown(trajectory))
         images.append(picture.quantize(COLOURS))
         if tick:
             tick(done + 1, count)
@@ -97,6 +99,7 @@ def paint(
     from PIL import Image, ImageDraw
 
     colours = element_colours(species)
+    tints = {int(n): jmol_colour(int(n)) for n in np.unique(drawing.numbers)} | dict(colours)
     width, height = FINER * SIZE, FINER * (TITLE + SIZE + LEGEND)
     picture = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(picture)
@@ -116,14 +119,14 @@ def paint(
         for end in pair:
             half, tint = (
                 np.stack([atoms[end], atoms[pair].mean(0)]),
-                colours[int(drawing.numbers[end])],
+                tints[int(drawing.numbers[end])],
             )
             depth = half[:, 2].min() - 0.01  # behind the ball that it comes out of
             layers.append((depth, partial(_line, pen, half, INK, 6)))
             layers.append((depth, partial(_line, pen, half, tint, 4.4)))
     for centre, number in zip(atoms, drawing.numbers, strict=True):
         radius = float(ball_radii(number)) * scale
-        layers.append((centre[2], partial(_ball, pen, centre, radius, colours[int(number)])))
+        layers.append((centre[2], partial(_ball, pen, centre, radius, tints[int(number)])))
     for _, put in sorted(layers, key=lambda layer: layer[0]):
         put()
     edge, line = 16 * FINER, FINER * TITLE / 2

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
+from flowllm.viz.element_colours import colours_of_paths
 from flowllm.viz.page import figure_place, render, script_json
 from flowllm.viz.structure3d import (
     CELL_COLOUR,
@@ -23,7 +24,6 @@ from flowllm.viz.structure3d import (
     Drawing,
     ball_radii,
     draw,
-    element_colours,
     unit_sphere,
 )
 from flowllm_widgets.trajectory.data import EnergyCurve, TrajectoryCurves, describe
@@ -60,9 +60,9 @@ def make_page(
     formula = first if first == last else f"{first} → {last}"
     name = str(trajectory.ids[0])
     label = f"Cell and atoms of {formula} along the flow"
-    colours = element_colours(np.unique(trajectory.atomic_numbers))
+    colours, shown = colours_of_paths([trajectory.atomic_numbers])
     keys = "".join(
-        f'<span><i style="background:{tint}"></i>{SYMBOLS[n]}</span>' for n, tint in colours.items()
+        f'<span><i style="background:{colours[n]}"></i>{SYMBOLS[n]}</span>' for n in shown
     )
     speeds = "".join(
         f"<option{' selected' if speed == 20 else ''}>{speed}</option>" for speed in SPEEDS
@@ -95,7 +95,7 @@ def player_data(
 ) -> dict[str, Any]:
     """What the page's script needs, as plain JSON."""
     numbers = [int(n) for n in np.unique(trajectory.atomic_numbers)]
-    colours = element_colours(numbers)
+    colours, _ = colours_of_paths([trajectory.atomic_numbers])
     drawings = [draw(frame) for frame in trajectory]
     points = np.concatenate([p for d in drawings for p in (d.positions, d.edges.reshape(-1, 3))])
     middle = (points.min(0) + points.max(0)) / 2
