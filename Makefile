@@ -10,7 +10,7 @@ STAMP := $(VENV)/.stamp
 # Another interpreter: make env PYTHON=/path/to/python3.12
 PYTHON ?=
 
-.PHONY: help env demo test lint format lab pages pictures bench bench-widgets fuzz chaos clean
+.PHONY: help env demo test test-slow lint format lab pages pictures bench bench-widgets fuzz chaos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do \
@@ -24,6 +24,9 @@ demo: $(STAMP) ## 64 crystals from the shipped weights, into runs/demo anew
 
 test: lint ## everything CI runs: lint, types, tests
 	@$(BIN)/python -m pytest
+
+test-slow: $(STAMP) ## every widget on a page that loads 5 s late on a slow processor (half an hour)
+	@$(BIN)/python -m pytest tests/browser/test_late.py -m browser
 
 lint: $(STAMP) ## style and types, nothing is changed
 	@$(BIN)/ruff check .

@@ -24,6 +24,7 @@ from flowllm.viz.structure3d import (
     ball_radii,
     colour,
     draw,
+    element_colours,
     unit_sphere,
 )
 
@@ -61,6 +62,9 @@ def page_crystal(frames: CrystalBatch, names: Sequence[str] | None = None) -> di
         "source": drawing.source.tolist(),
         "shift": np.rint(inside - last.frac_coords[drawing.source]).astype(int).tolist(),
         "bonds": drawing.bonds.tolist(),
+        "triangles": drawing.triangles.tolist(),
+        "middles": drawing.middles.tolist(),
+        "tints": _tints(species),
         "coords": _packed(coords),
         "cells": np.round(frames.lattices, 4).reshape(len(frames), 9).tolist(),
         "names": list(names) if names is not None else [],
@@ -107,6 +111,12 @@ def page_drawing() -> dict[str, Any]:
         "light": LIGHT,
         "step": COORD_STEP,
     }
+
+
+def _tints(species: np.ndarray) -> dict[int, str]:
+    """Colours of elements that are moved apart in this crystal: {atomic number: colour}."""
+    colours = element_colours(np.unique(species))
+    return {n: tint for n, tint in colours.items() if tint != colour(n)}
 
 
 def _packed(coords: np.ndarray) -> str:

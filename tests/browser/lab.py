@@ -8,6 +8,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,12 +24,9 @@ QUIET = {
         "notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False}
     },
 }
-# anywidget's, logged or thrown, when a model takes over 2 s to load, as plotly's 5 MB do on a busy
-# machine; the widget is drawn all the same when they are there.
-LATE = "Failed to initialize model"
 # What the browser says about things that are none of the workbench's.
 FOREIGN = (
-    LATE, "favicon", "GPU stall due to ReadPixels", "Canvas2D", "WebGL-", "third-party cookie",
+    "favicon", "GPU stall due to ReadPixels", "Canvas2D", "WebGL-", "third-party cookie",
     "/api/kernels?",  # the server lists a kernel that just starts, and fails (its last_activity)
 )  # fmt: skip
 
@@ -161,6 +159,16 @@ class OpenNotebook:
         )
         self.wait(THEMED, argument=name == "JupyterLab Light")
 
+    def late(self, seconds: float = 5.0, modules: bool = False) -> None:
+        """Let all code that widgets load arrive so much later, as from a far or busy server.
+
+        Args:
+            seconds: later.
+            modules: also the code of the parts themselves, for which anywidget waits 2 s only.
+        """
+        self.page.evaluate(LATE_CODE, [seconds * 1000, modules])
+        self.page.route("**/nglview-js-widgets/**", lambda route: _after(seconds, route))
+
     def slow(self, rate: float) -> None:
         """Let the page compute so many times slower, as on a busy machine; 1 is full speed."""
         session = self.page.context.new_cdp_session(self.page)
@@ -210,6 +218,21 @@ THEMED = """(light) => {
   probe.remove();
   return light ? shade > 200 : shade < 60;
 }"""
+# plotly's 5 MB and the modules of widgets come through the kernel and are imported as blobs: each
+# gets a module around it that waits.
+LATE_CODE = """([wait, modules]) => {
+  const make = URL.createObjectURL.bind(URL);
+  URL.createObjectURL = (blob) => {
+    const address = make(blob);
+    const large = blob.size > 1e6;
+    if (blob.type !== 'text/javascript' || !(large || modules)) return address;
+    const later = `await new Promise((done) => setTimeout(done, ${wait}));
+      const all = await import('${address}');
+      export const FigureModel = all.FigureModel, FigureView = all.FigureView;
+      export default all.default;`;
+    return make(new Blob([later], { type: 'text/javascript' }));
+  };
+}"""
 SHUT_DOWN = """async () => {
   const session = window.jupyterapp.shell.currentWidget.sessionContext;
   await Promise.race([session.shutdown(), new Promise((done) => setTimeout(done, 5000))]);
@@ -231,6 +254,11 @@ RUN_ASIDE = """async ([code, limit]) => {
   await Promise.race([future.done, late]);
   return result;
 }"""
+
+
+def _after(seconds: float, route: Any) -> None:
+    time.sleep(seconds)
+    route.continue_()
 
 
 def opener(
@@ -266,12 +294,8 @@ def opener(
             if message.type == "error" and not any(part in text for part in FOREIGN):
                 opened.said.append(text)
 
-        def thrown(error: Any) -> None:
-            if LATE not in str(error):
-                opened.said.append(str(error))
-
         page.on("console", console)
-        page.on("pageerror", thrown)
+        page.on("pageerror", lambda error: opened.said.append(str(error)))
         page.goto(f"{address}/lab/tree/{name}?token={token}&reset", timeout=120_000)
         opened.wait(
             """window.jupyterapp?.shell?.currentWidget?.sessionContext

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flowllm.crystals.elements import SYMBOLS
-from flowllm.viz.structure3d import ball_radii, colour
+from flowllm.viz.structure3d import ball_radii, element_colours
 from flowllm_widgets.trajectory.data import make_curves
 from flowllm_widgets.trajectory.page import make_page
 from tests.widgets.trajectory_samples import changing
@@ -22,6 +22,7 @@ CELLS = [
     "viewer = TrajectoryViewer(changing())\n"
     "viewer"
 ]
+COLOURS = element_colours([0, 8, 11, 17, 19])  # of all species of the path
 LEGEND = ["X", "O", "Na", "Cl", "K"]
 PICTURE = "document.querySelector('.flowllm-player')?.flowllm?.gallery.panels[0]?.picture"
 # what the graphics card was given for each atom or bond is, to rounding, this
@@ -63,7 +64,7 @@ CAPTION = """(text) => [...document.querySelectorAll('.flowllm .flowllm-caption'
 
 
 def rgb(number: int) -> list[float]:
-    text = colour(number)
+    text = COLOURS[number]
     return [int(text[k : k + 2], 16) / 255 for k in (1, 3, 5)]
 
 
@@ -131,7 +132,7 @@ def test_the_saved_page_follows_the_species(chromium, tmp_path):
     for frame in (0, 4, 1):
         page.locator("#frame").fill(str(frame))
         numbers = path.frame(frame).atomic_numbers.tolist()
-        balls = sorted(f"{SYMBOLS[number]} {colour(number)}" for number in numbers)
+        balls = sorted(f"{SYMBOLS[number]} {COLOURS[number]}" for number in numbers)
         page.wait_for_function(BALLS, arg=",".join(balls))
         page.wait_for_function(SAYS, arg=path.frame(frame).formulas[0])
     assert said == []

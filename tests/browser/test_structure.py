@@ -153,7 +153,8 @@ def test_the_triclinic_box_moves_and_holds_its_atoms(nb):
         angles = [lattice[i] @ lattice[j] for i, j in ((0, 1), (1, 2), (0, 2))]
         assert min(map(abs, angles)) > 0.3  # no two edges at a right angle
         frac = (atoms - corner) @ np.linalg.inv(lattice)
-        assert frac.min() > -0.16 and frac.max() < 1.16
+        home = frac[:5]  # the crystal's own atoms; images complete shells beyond the faces
+        assert home.min() > -0.16 and home.max() < 1.16 and np.abs(frac - 0.5).max() < 1.66
         boxes.append(lattice)
     moved = [np.abs(one - other).max() for one, other in itertools.pairwise(boxes)]
     assert min(moved) > 0.1
@@ -251,16 +252,17 @@ def test_the_mouse_over_an_atom_shows_its_name(nb):
 
 def test_labels_supercell_and_pictures_are_exchanged_in_place(nb):
     components = f"() => {PANELS}.map((p) => p.picture.stage.compList.length)"
-    until(lambda: nb.page.evaluate(components), [3, 3, 3])
+    whole = [5, 3, 5]  # atoms, cell, bonds, and where there are polyhedra their faces and edges
+    until(lambda: nb.page.evaluate(components), whole)
     atoms = settled(lambda: len(given(nb, "atoms")))
     nb.page.get_by_label("Labels").check()
-    until(lambda: nb.page.evaluate(components), [4, 4, 4])
+    until(lambda: nb.page.evaluate(components), [n + 1 for n in whole])
     nb.page.get_by_label("Labels").uncheck()
-    until(lambda: nb.page.evaluate(components), [3, 3, 3])
+    until(lambda: nb.page.evaluate(components), whole)
     nb.run("player.supercell = (2, 1, 2)")
-    until(lambda: len(given(nb, "atoms")) > 2 * atoms)
+    until(lambda: len(given(nb, "atoms")) > 1.5 * atoms)
     until(lambda: len(given(nb, "cell")), 33)
-    until(lambda: nb.page.evaluate(components), [3, 3, 3])
+    until(lambda: nb.page.evaluate(components), whole)
     nb.page.get_by_label("Show prior").uncheck()
     nb.wait("() => [...document.querySelectorAll('.flowllm-picture')].length === 4")
     nb.wait(f"() => {PANELS}[1].host.clientWidth === 0")
@@ -279,7 +281,8 @@ def test_another_crystal_changes_the_picture_and_leaves_nothing_behind(nb):
         nb.run("view.show(salt, 'salt'); view.show(end); view.show(salt, 'salt')")
     nb.wait(f"() => ({script})()[0][1] !== {first}")
     ((components, atoms),) = settled(lambda: nb.page.evaluate(script), still=1.0)
-    assert components <= 3 and atoms == 9
+    drawn = int(nb.run("print(len(view.display.pictures[''].source))"))
+    assert components <= 5 and atoms == drawn
     assert settled(lambda: nb.page.evaluate("() => window.contexts.length")) == contexts
     nb.run("view.show(None)")
     nb.wait("() => document.querySelector('.flowllm-picture').clientWidth === 0")

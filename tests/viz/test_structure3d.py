@@ -26,7 +26,12 @@ def test_repetitions_are_whole_lattice_vectors_away():
         [11, 17], [(0.995, 0.3, 0.004), (0.5, 0.5, 0.5)], [(4, 5, 6)], [(80, 95, 110)], [2], ["x"]
     )
     drawing = draw(crystal)
-    assert len(drawing.positions) == 5  # sodium on the edge: four times
+    frac = drawing.positions @ np.linalg.inv(crystal.lattices[0])
+    near = ((frac > -0.1) & (frac < 1.1)).all(1)
+    assert near.sum() == 5  # sodium on the edge: four times
+    shell = np.unique(drawing.bonds[~near[drawing.bonds].all(1)])
+    assert set(np.flatnonzero(~near)) <= set(shell)  # farther ones complete a shell
+    assert (drawing.numbers[~near] == 17).all()
     home = crystal.frac_coords[drawing.source] @ crystal.lattices[0]
     shifts = (drawing.positions - home) @ np.linalg.inv(crystal.lattices[0])
     np.testing.assert_allclose(shifts, np.round(shifts), atol=1e-9)

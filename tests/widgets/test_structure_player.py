@@ -6,7 +6,7 @@ from ase.data import covalent_radii
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
-from flowllm.viz.structure3d import SPHERE, colour
+from flowllm.viz.structure3d import SPHERE, colour, element_colours
 from flowllm_widgets.structure.drawing import draw_moving, draw_still
 from flowllm_widgets.structure.legend import MOST, legend, species_shown
 from flowllm_widgets.structure.player import Player, scene
@@ -14,6 +14,7 @@ from flowllm_widgets.structure.player_view import PlayerView
 from flowllm_widgets.structure.projection import FIRST_ORIENTATION
 from tests.widgets.trajectory_samples import changing
 
+COLOURS = element_colours([0, 8, 11, 17, 19])  # of all species of `changing`
 SALT = CrystalBatch(
     [11, 17], [(0, 0, 0), (0.5, 0.5, 0.5)], [(4, 4.5, 5)], [(80, 95, 110)], [2], ["s"]
 )
@@ -103,14 +104,14 @@ def test_species_go_to_the_browser_only_where_they_change():
     assert data["source"] == [0, 1, 2] and data["labels"] == ["Na1", "Cl2", "X3"]
     for element, number in zip(data["elements"], (0, 8, 11, 17, 19), strict=True):
         tint = "#" + "".join(f"{round(255 * x):02x}" for x in element["colour"])
-        assert tint == colour(number)
+        assert tint == COLOURS[number]
     assert data["elements"][2]["radius"] == pytest.approx(SPHERE * covalent_radii[11])
     assert data["description"] == "1 X, 1 Na, 1 Cl in the cell, 1 O, 1 Cl, 1 K at the end"
 
 
 def test_the_legend_has_every_species_of_the_trajectory():
     view = PlayerView(changing(), renderer="flat")
-    text = view._legend.value
+    text = view.display.legend.value
     assert [text.count(f"</span>{symbol}<") for symbol in ("X", "O", "Na", "Cl", "K")] == [1] * 5
     assert colour(0) in text
 
@@ -119,8 +120,8 @@ def test_a_flat_picture_and_plotly_s_change_with_the_species():
     flat = PlayerView(changing(), renderer="flat")
     before = flat.display.svg()
     flat.frame = 4
-    assert colour(11) in before and colour(19) not in before
-    assert colour(19) in flat.display.svg() and colour(11) not in flat.display.svg()
+    assert COLOURS[11] in before and COLOURS[19] not in before
+    assert COLOURS[19] in flat.display.svg() and COLOURS[11] not in flat.display.svg()
     view = PlayerView(changing(), renderer="plotly")
     figure = view.display._slot.children[0]
     names = {trace.name for trace in figure.data if trace.type == "mesh3d"}

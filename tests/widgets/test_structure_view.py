@@ -253,3 +253,37 @@ def test_an_element_may_lose_its_last_bond_under_plotly():
     assert not any(t.name.startswith("bonds") for t in figure.data)
     view.frame = 0
     assert any(t.name == "bonds Na" for t in figure.data) and not view.display.message.text
+
+
+def test_an_extension_that_comes_late_draws_after_all():
+    view = StructureView(SALT)
+    report(view, "no-extension", "it has not come yet")
+    assert view.display.kind == "plotly" and view.display._slot.children
+    report(view, "ready")
+    assert view.display.kind == "nglview" and view.display.player.renderer == "auto"
+    assert not view.display._slot.children and view.display.message.text == ""
+
+
+def test_a_view_of_plotly_stays_one_where_it_was_asked_for():
+    view = StructureView(SALT, renderer="plotly")
+    report(view, "ready")
+    assert view.display.kind == "plotly"
+
+
+def test_the_conventional_cell_is_drawn_and_left_again():
+    view = StructureView(SALT, "salt")
+    before = len(view.display.pictures[""].source)
+    view.conventional = True
+    large = view.display.pictures[""]
+    assert len(np.unique(large.source)) == 4 * len(SALT.atomic_numbers) and view._cell.value
+    assert "salt" in view.caption.value
+    view.conventional = False
+    assert len(view.display.pictures[""].source) == before
+
+
+def test_polyhedra_are_drawn_by_plotly_where_they_are_asked_for():
+    view = StructureView(SALT, renderer="plotly")
+    names = lambda: {trace.name for trace in view.display._slot.children[0].data}  # noqa: E731
+    assert "polyhedra" not in names()
+    view.display.player.look = "polyhedra"
+    assert "polyhedra" in names()

@@ -17,7 +17,7 @@ function stillOf(crystal, frame, drawing, enlarged = 1) {
   const seen = (point) => AXES.map((axis) => axis.reduce((sum, x, k) => sum + x * point[k], 0));
   const balls = atoms.map((point, n) => {
     const [x, y, depth] = seen(point);
-    const [symbol, colour, radius] = drawing.elements[crystal.numbers[crystal.source[n]]];
+    const [symbol, colour, radius] = CrystalView.element(crystal, drawing, crystal.numbers[crystal.source[n]]);
     return { x, y: -y, depth, symbol, colour, radius };
   });
   const picture = document.createElementNS(SVG, "svg");

@@ -128,7 +128,7 @@
 
   function legend(drawing) {
     return CrystalView.kinds(drawing).map((number) => {
-      const [symbol, colour] = data.elements[number];
+      const [symbol, colour] = CrystalView.element(drawing, data, number);
       const key = document.createElement("span");
       const spot = document.createElement("i");
       spot.style.background = colour;

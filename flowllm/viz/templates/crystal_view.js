@@ -56,6 +56,20 @@ class CrystalView {
     return [...new Set((crystal.species ?? [crystal.numbers]).flat())].sort((a, b) => a - b);
   }
 
+  // symbol, colour and radius; of two elements that look alike one has another colour in a crystal
+  static element(crystal, drawing, kind) {
+    const [symbol, colour, radius] = drawing.elements[kind];
+    return [symbol, crystal.tints?.[kind] ?? colour, radius];
+  }
+
+  // The coordination polyhedra, which are those of the end; before it they are folded away.
+  static polyhedra(crystal, frame, atoms) {
+    const last = frame === crystal.frames.length - 1;
+    const corner = (k) => crystal.triangles.map((triangle) => (last ? triangle[k] : 0));
+    const axes = [0, 1, 2].map((k) => atoms.map((atom) => atom[k]));
+    return { x: axes[0], y: axes[1], z: axes[2], i: corner(0), j: corner(1), k: corner(2) };
+  }
+
   shapes(crystal, frame) {
     const { atoms, edges } = CrystalView.points(crystal, frame, this.enlarged);
     const numbers = crystal.species?.[frame] ?? crystal.numbers;
@@ -68,6 +82,7 @@ class CrystalView {
         return pair.filter((n) => of[n] === kind).map((n) => [atoms[n], middle]);
       }))),
       ...kinds.map((kind) => this.balls(atoms.filter((_, n) => of[n] === kind), kind)),
+      ...(crystal.triangles?.length ? [CrystalView.polyhedra(crystal, frame, atoms)] : []),
     ];
   }
 
@@ -100,15 +115,21 @@ class CrystalView {
   traces(crystal, frame) {
     const kinds = CrystalView.kinds(crystal);
     const shapes = this.shapes(crystal, frame);
+    const element = (kind) => CrystalView.element(crystal, this.drawing, kind);
     const line = { type: "scatter3d", mode: "lines", hoverinfo: "skip" };
     return [
       { ...line, ...shapes[0], line: { color: this.drawing.cell, width: 2.5 } },
       ...kinds.map((kind, k) => (
-        { ...line, ...shapes[1 + k], line: { color: this.drawing.elements[kind][1], width: 7 } })),
+        { ...line, ...shapes[1 + k], line: { color: element(kind)[1], width: 7 } })),
       ...kinds.map((kind, k) => ({
-        type: "mesh3d", ...shapes[1 + kinds.length + k], color: this.drawing.elements[kind][1],
-        name: this.drawing.elements[kind][0], flatshading: false,
-        hovertemplate: this.drawing.elements[kind][0] + "<extra></extra>",
+        type: "mesh3d", ...shapes[1 + kinds.length + k], color: element(kind)[1],
+        name: element(kind)[0], flatshading: false,
+        hovertemplate: element(kind)[0] + "<extra></extra>",
+        lighting: this.drawing.lighting, lightposition: this.drawing.light,
+      })),
+      ...shapes.slice(1 + 2 * kinds.length).map((faces) => ({
+        type: "mesh3d", ...faces, opacity: 0.35, flatshading: true, hoverinfo: "skip", name: "polyhedra",
+        facecolor: crystal.middles.map((n) => element(crystal.numbers[crystal.source[n]])[1]),
         lighting: this.drawing.lighting, lightposition: this.drawing.light,
       })),
     ];
@@ -158,7 +179,7 @@ class CrystalView {
       const config = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false };
       const first = !place.layout;
       await Plotly.react(place, this.traces(crystal, this.frame), layout, config);
-      if (first) turnByKeys(place);
+      if (first) { turnByKeys(place); zoomByWheel(place); }
     }).catch((error) => { place.textContent = "This browser cannot draw the crystal: " + error.message; });
     return this.turn;
   }

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import numpy as np
 import traitlets
 
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
+from flowllm_widgets.shared.part import Part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 PAGE = 10
 
 
-class CrystalTable(anywidget.AnyWidget):
+class CrystalTable(Part):
     """A table with one chosen row, and rows that are picked where that is wanted.
 
     Arrow keys move the choice, Page Up and Page Down turn pages, Home and End go to the first and

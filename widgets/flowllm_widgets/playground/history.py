@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import anywidget
 import traitlets
+
+from flowllm_widgets.shared.part import Part
 
 HERE = Path(__file__).parent
 
 
-class HistoryTable(anywidget.AnyWidget):
+class HistoryTable(Part):
     """A table of which one row can be chosen.
 
     Attributes:

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 
 from flowllm.methods.language_model.decoding.events import CRYSTAL, Token
 from flowllm.text.formats.wyckoff.notes import site_symmetries
 from flowllm.text.prompts import STEMS
+from flowllm_widgets.shared.part import Part
 
 HERE = Path(__file__).parent
 NOTHING: dict[str, Any] = {"key": "", "tokens": []}
 
 
-class TokenStream(anywidget.AnyWidget):
+class TokenStream(Part):
     """Tokens that one can point at, or reach with Tab and the arrow keys.
 
     Attributes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import anywidget
+from flowllm_widgets.shared.part import Part
 
 
-class Frame(anywidget.AnyWidget):
+class Frame(Part):
     """An invisible part of a `Panel` that looks after keys and the width of plots.
 
     Inside the panel, arrow keys and letters reach its controls instead of JupyterLab's shortcuts.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +12,8 @@ import ipywidgets
 import plotly
 import plotly.graph_objects as go
 import traitlets
+
+from flowllm_widgets.shared.part import CLASS, late_start
 
 
 class Library(anywidget.AnyWidget):
@@ -40,7 +44,7 @@ class Plot(go.FigureWidget):
         fit: follow the width of the box; `Frame` tells it of changes.
     """
 
-    _esm = Path(__file__).parent / "plot.js"
+    _esm = late_start(Path(__file__).parent / "plot.js")
     _library = traitlets.Instance(Library).tag(sync=True, **ipywidgets.widget_serialization)
     _complete = False
     _version = traitlets.Unicode(plotly.__version__).tag(sync=True)
@@ -49,6 +53,7 @@ class Plot(go.FigureWidget):
         super().__init__(figure)
         config: dict[str, Any] = self._config  # type: ignore[has-type]
         self._config = {**config, "displayModeBar": bar, "responsive": fit}
+        self.add_class(CLASS)
         self._complete = True
         self.open()
 
@@ -60,6 +65,21 @@ class Plot(go.FigureWidget):
         """
         if self._complete:
             super().open()
+
+    def get_state(
+        self, key: str | Collection[str] | None = None, drop_defaults: bool = False
+    ) -> dict[str, Any]:
+        """What the page is told, all of it if no variable is named; see ipywidgets.
+
+        plotly's own keeps the traces of the beginning here, and a page that asks for all, as one
+        that started late or was loaded again, would show those.
+        """
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        if key is None and self._complete:
+            now = {"_widget_data": self._data, "_widget_layout": self._layout_obj._props}
+            for name, value in now.items():
+                state[name] = self.trait_metadata(name, "to_json")(deepcopy(value), self)
+        return state
 
     @traitlets.default("_library")
     def _the_library(self) -> Library:

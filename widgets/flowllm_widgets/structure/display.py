@@ -10,8 +10,10 @@ import numpy as np
 import traitlets
 
 from flowllm.errors import InputError
+from flowllm.viz.element_colours import colours_of_paths
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.structure.drawing import MovingDrawing
+from flowllm_widgets.structure.legend import legend
 from flowllm_widgets.structure.player import Player, scene
 from flowllm_widgets.structure.projection import FIRST_ORIENTATION
 from flowllm_widgets.structure.still import still_svg
@@ -39,6 +41,7 @@ class Display(ipywidgets.VBox):
     Attributes:
         player: the pictures in the browser, and their playback.
         kind: what draws: "nglview", "plotly" or "flat".
+        legend: the elements and their colours, which all pictures share.
         message: why something else than nglview draws, or nothing.
 
     Raises:
@@ -54,10 +57,12 @@ class Display(ipywidgets.VBox):
         self._slot = ipywidgets.VBox()
         self._renderer = renderer
         self.player = Player(height=height, controls=controls)
-        super().__init__([self._slot, self.player, self.message])
+        self.legend = ipywidgets.HTML()
+        super().__init__([self._slot, self.player, self.legend, self.message])
         self._pictures: dict[str, MovingDrawing] = {}
+        self.colours: Mapping[int, str] = {}
         self.player.observe(self._on_status, "status")
-        self.player.observe(self._redraw, ["frame", "shown", "orientation"])
+        self.player.observe(self._redraw, ["frame", "shown", "orientation", "look"])
         if renderer in ("plotly", "flat"):
             self._use(renderer)
 
@@ -80,6 +85,8 @@ class Display(ipywidgets.VBox):
             places: T texts that are shown instead of the times.
         """
         self._pictures = dict(pictures)
+        self.colours, shown = colours_of_paths(d.numbers for d in pictures.values())
+        self.legend.value = legend(shown, len(self.colours) - len(shown)) if shown else ""
         frames = max((len(d) for d in pictures.values()), default=1)
         player = self.player
         with player.hold_sync():
@@ -89,7 +96,7 @@ class Display(ipywidgets.VBox):
             player.times = [float(t) for t in times]
             player.places = list(places)
             player.frame = min(player.frame, frames - 1)
-            player.scenes = [scene(d, caption) for caption, d in pictures.items()]
+            player.scenes = [scene(d, name, self.colours) for name, d in pictures.items()]
         self._rebuild()
 
     def reset_view(self) -> None:
@@ -104,8 +111,9 @@ class Display(ipywidgets.VBox):
         """The pictures that are shown, as they stand, for a page without widgets."""
         player = self.player
         return still_svg(
-            self._visible(), player.frame, height=player.height, orientation=player.orientation
-        )
+            self._visible(), player.frame, height=player.height, orientation=player.orientation,
+            colours=self.colours,
+        )  # fmt: skip
 
     def _visible(self) -> dict[str, MovingDrawing]:
         pairs = zip(self._pictures.items(), self.player.shown, strict=True)
@@ -116,6 +124,9 @@ class Display(ipywidgets.VBox):
     @shows_errors
     def _on_status(self, change: dict[str, Any]) -> None:
         status = change["new"]
+        if status == "ready" and self.kind != "nglview" and self._renderer in ("auto", "nglview"):
+            self.message.clear()  # it came late, but it came
+            self._use("nglview")
         if status not in INSTEAD:
             return
         detail = f" ({self.player.status_detail})" if status != "no-webgl" else ""
@@ -127,12 +138,13 @@ class Display(ipywidgets.VBox):
 
     def _use(self, kind: str) -> None:
         self.kind = kind
-        self.player.renderer = kind
+        self.player.renderer = self._renderer if kind == "nglview" else kind
         self._rebuild()
 
     @shows_errors
     def _rebuild(self) -> None:
         if self.kind == "nglview":
+            self._slot.children = []
             return
         if self.kind == "flat":
             picture = ipywidgets.HTML(self.svg())
@@ -145,7 +157,10 @@ class Display(ipywidgets.VBox):
 
         visible = self._visible()
         extent = max((d.extent for d in visible.values()), default=1.0)
-        figure = figure3d(self._frames(visible), list(visible), extent, self.player.height + 30)
+        figure = figure3d(
+            self._frames(visible), list(visible), extent, self.player.height + 30, self.colours,
+            self.player.look == "polyhedra",
+        )  # fmt: skip
         self._slot.children = [Plot(figure, bar=True, fit=False)] if visible else []
 
     @shows_errors
@@ -154,12 +169,15 @@ class Display(ipywidgets.VBox):
             return
         if self.kind == "flat":
             self._slot.children[0].value = self.svg()
-        elif change["name"] == "shown":
+        elif change["name"] in ("shown", "look"):
             self._rebuild()
         elif change["name"] == "frame":
             from flowllm_widgets.structure.fallback import move
 
-            move(self._slot.children[0], self._frames(self._visible()))
+            move(
+                self._slot.children[0], self._frames(self._visible()), self.colours,
+                self.player.look == "polyhedra",
+            )  # fmt: skip
 
     def _frames(self, pictures: Mapping[str, MovingDrawing]) -> list[Any]:
         frame = self.player.frame

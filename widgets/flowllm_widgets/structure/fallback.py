@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,7 +14,12 @@ ZOOM = 1.75  # under orthographic projection the aspect ratio is the zoom
 
 
 def figure3d(
-    drawings: Sequence[Drawing], captions: Sequence[str], extent: float, height: int
+    drawings: Sequence[Drawing],
+    captions: Sequence[str],
+    extent: float,
+    height: int,
+    colours: Mapping[int, str] | None = None,
+    polyhedra: bool = False,
 ) -> go.Figure:
     """Drawings side by side, each about its own middle.
 
@@ -23,6 +28,8 @@ def figure3d(
         captions: of each.
         extent: Å, the radius that each picture holds.
         height: in pixels.
+        colours: {atomic number: colour}; default each drawing's own.
+        polyhedra: whether the coordination polyhedra are drawn.
     """
     figure = go.Figure()
     layout: dict[str, Any] = {}
@@ -30,7 +37,7 @@ def figure3d(
     for place, (drawing, caption) in enumerate(zip(drawings, captions, strict=True)):
         name = _name(place)
         left, right = place / len(drawings), (place + 1) / len(drawings)
-        figure.add_traces(traces(drawing, name))
+        figure.add_traces(traces(drawing, name, colours=colours, polyhedra=polyhedra))
         axis = {"visible": False, "range": [-extent, extent]}
         layout[name] = {
             "xaxis": axis,
@@ -64,9 +71,18 @@ def figure3d(
     return figure
 
 
-def move(figure: go.Figure, drawings: Sequence[Drawing]) -> None:
+def move(
+    figure: go.Figure,
+    drawings: Sequence[Drawing],
+    colours: Mapping[int, str] | None = None,
+    polyhedra: bool = False,
+) -> None:
     """Bring a figure of `figure3d` to another frame; the cameras stay."""
-    new = [t for place, d in enumerate(drawings) for t in traces(d, _name(place))]
+    new = [
+        t
+        for place, d in enumerate(drawings)
+        for t in traces(d, _name(place), colours=colours, polyhedra=polyhedra)
+    ]
     same = [(t.name, t.scene) for t in figure.data] == [(t.name, t.scene) for t in new]
     with figure.batch_update():
         if not same:  # an element lost its last bond, or found its first
@@ -76,6 +92,8 @@ def move(figure: go.Figure, drawings: Sequence[Drawing]) -> None:
         for old, fresh in zip(figure.data, new, strict=True):
             for axis in "xyzijk" if fresh.type == "mesh3d" else "xyz":
                 old[axis] = fresh[axis]
+            if fresh.name == "polyhedra":
+                old.facecolor = fresh.facecolor
 
 
 def _name(place: int) -> str:

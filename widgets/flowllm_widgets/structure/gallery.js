@@ -1,6 +1,8 @@
 // Pictures side by side under one camera. Each starts its stage when it comes into sight.
 
-const PATIENCE = 15000; // ms until the extension counts as missing
+const PATIENCE = 30000; // ms until something else draws, until the extension comes after all
+const LOADING = "Loading the 3-D view \u2026";
+const NOTHING = "The 3-D view could not be loaded; run the cell again, or reload the page.";
 const STEP = (10 * Math.PI) / 180; // a turn by an arrow key
 
 function element(tag, attributes = {}, children = []) {
@@ -47,7 +49,7 @@ class Gallery {
       panel.caption.textContent = scene.data.caption;
       panel.host.setAttribute("aria-label", this._description(scene));
       if (panel.picture) {
-        panel.picture.load(scene, this.model.get("labels"));
+        panel.picture.load(scene, this.model.get("labels"), this.model.get("look"));
         panel.picture.show(this.playback.frame);
       }
     });
@@ -75,6 +77,7 @@ class Gallery {
   _panel() {
     const host = element("div", { class: "flowllm-picture", tabindex: "0", role: "application" });
     const caption = element("div", { class: "flowllm-caption" });
+    host.append(element("div", { class: "flowllm-loading", role: "status", text: LOADING }));
     const box = element("figure", {}, [host, caption]);
     const panel = { box, host, caption, picture: null, visible: false };
     host.addEventListener("pointerdown", () => host.focus({ preventScroll: true }));
@@ -84,6 +87,7 @@ class Gallery {
       });
     }
     host.addEventListener("keydown", (event) => this._key(event, panel));
+    host.addEventListener("wheel", (event) => this._wheel(event, panel), { passive: false });
     this.row.append(box);
     this.seen.observe(host);
     this.resized.observe(host);
@@ -115,24 +119,46 @@ class Gallery {
   // and take the oldest away when there are more, which then wakes again when it is seen.
   async _awake() {
     const waiting = () => this.panels.filter((p) => p.visible && p.scene && !p.picture);
-    if (!this.drawing || this.failed || !waiting().length) return;
+    if (this.failed || !waiting().length || !(this.drawing || this.late)) return;
     try {
-      this.library ??= loadNGL(this.model.widget_manager, this.model.get("_module"), PATIENCE);
-      const NGL = await this.library;
+      const NGL = await this._library();
+      if (this.late) this._tell("ready", ""); // it came after all: the kernel lets it draw again
+      this.late = false;
+      if (!this.drawing) return;
       for (const panel of waiting()) this._wake(NGL, panel);
       this._tell("ready", "");
     } catch (error) {
       this.failed = true;
+      for (const panel of this.panels) {
+        const line = panel.host.querySelector(".flowllm-loading");
+        if (line) line.textContent = NOTHING; // seen where the kernel does not answer
+      }
       this._tell(error.status ?? "failed", String(error?.message ?? error));
       if (!error.status) console.error(error);
     }
   }
 
+  // The library, once for all pictures. One that takes long is not given up.
+  _library() {
+    if (!this.library) {
+      const { model } = this;
+      this.library = loadNGL(model.widget_manager, model.get("_module"));
+      this.patience = setTimeout(() => {
+        this.late = true;
+        this._tell("no-extension", "it has not come yet");
+      }, PATIENCE);
+      const came = () => clearTimeout(this.patience);
+      this.library.then(came, came);
+    }
+    return this.library;
+  }
+
   _wake(NGL, panel) {
     const picture = new Picture(NGL, panel.host);
     panel.picture = picture;
+    panel.host.querySelector(".flowllm-loading")?.remove();
     picture.theme(this._background());
-    picture.load(panel.scene, this.model.get("labels"));
+    picture.load(panel.scene, this.model.get("labels"), this.model.get("look"));
     picture.show(this.playback.frame);
     this._look(picture);
     picture.stage.viewerControls.signals.changed.add(() => this._follow(panel));
@@ -162,6 +188,30 @@ class Gallery {
     for (const { picture } of this.panels) picture?.setLabels(this.model.get("labels"));
   }
 
+  setLook() {
+    for (const { picture } of this.panels) picture?.setLook(this.model.get("look"));
+  }
+
+  // All pictures beside each other with their captions, as one PNG; nothing without a picture.
+  async image() {
+    const open = this.panels.filter((p) => p.picture && p.scene && p.box.style.display !== "none");
+    if (!open.length) return null;
+    const images = await Promise.all(open.map(async ({ picture }) => (
+      createImageBitmap(await picture.image()))));
+    const room = open.some((p) => p.scene.data.caption) ? 44 : 0;
+    const canvas = element("canvas");
+    canvas.width = images.reduce((sum, image) => sum + image.width, 0);
+    canvas.height = Math.max(...images.map((image) => image.height)) + room;
+    const pen = canvas.getContext("2d");
+    Object.assign(pen, { font: "26px sans-serif", textAlign: "center", fillStyle: "#5b6675" });
+    images.reduce((left, image, k) => {
+      pen.drawImage(image, left, 0);
+      pen.fillText(open[k].scene.data.caption, left + image.width / 2, canvas.height - 14);
+      return left + image.width;
+    }, 0);
+    return new Promise((done) => canvas.toBlob(done, "image/png"));
+  }
+
   // ---- the one camera ---------------------------------------------------------------------------
 
   get _distance() {
@@ -188,6 +238,7 @@ class Gallery {
   _follow(panel) {
     if (this.turning || !panel.picture) return;
     const { rows, distance, shift } = panel.picture.camera;
+    panel.picture.turned();
     this.zoom *= distance / this._distance;
     this.shift = shift;
     this.turning = true;
@@ -206,6 +257,28 @@ class Gallery {
     this.model.set("orientation", this.model.get("_first_orientation"));
     this.model.save_changes();
     this.lookAll();
+  }
+
+  // an axis of the cell comes towards the viewer, and another one stands upright: c, or b along c
+  along(axis) {
+    const panel = this.panels.find((p) => p.scene && p.box.style.display !== "none");
+    if (!panel) return;
+    const { scene } = panel;
+    const axes = scene.axes(Math.min(this.playback.frame, scene.frames - 1));
+    const towards = axes[axis];
+    const right = unit(cross(axes[axis === 2 ? 1 : 2], towards));
+    this.shift = [0, 0, 0];
+    this.model.set("orientation", [...right, ...cross(towards, right), ...towards]);
+    this.model.save_changes();
+    this.lookAll();
+  }
+
+  // Ctrl and the wheel zoom a picture that was not clicked, and do not scroll the page.
+  _wheel(event, panel) {
+    const { picture } = panel;
+    if (!picture || picture.stage.mouseObserver.handleScroll || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    picture.stage.viewerControls.zoom(Math.max(-0.3, Math.min(0.3, -event.deltaY / 400)));
   }
 
   _key(event, panel) {
@@ -251,6 +324,7 @@ class Gallery {
 
   dispose() {
     clearTimeout(this.resting);
+    clearTimeout(this.patience);
     for (const observer of [this.resized, this.seen, this.themed]) observer.disconnect();
     for (const panel of this.panels) this._sleep(panel);
   }

@@ -9,29 +9,29 @@ import numpy as np
 
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
-from flowllm.viz.structure3d import colour
+from flowllm.viz.element_colours import MOST, element_colours, shown_species
 
-MOST = 16
-"""Elements of a legend; a diffusion of species passes through half of the periodic table."""
+__all__ = ["MOST", "legend", "species_shown"]
 
 
 def species_shown(trajectory: Trajectory) -> np.ndarray:
     """Atomic numbers for a legend: of all frames, or of first and last where those are too many."""
-    every = np.unique(trajectory.atomic_numbers)
-    return every if len(every) <= MOST else np.unique(trajectory.atomic_numbers[[0, -1]])
+    return shown_species(trajectory.atomic_numbers)
 
 
 def legend(numbers: Iterable[int], passing: int = 0) -> str:
     """HTML: a dot in its colour and the symbol of each element, by atomic number; X is open.
 
     Args:
-        numbers: of the elements.
+        numbers: atomic numbers of all that is seen together.
         passing: how many others occur on the way, which are counted only.
     """
+    species = np.unique(np.fromiter(numbers, dtype=np.int64)).tolist()
+    colours = element_colours(species)
     items = (
-        f'<span style="white-space:nowrap"><span aria-hidden="true" style="{_dot(number)}"></span>'
-        f"{html.escape(SYMBOLS[number])}</span>"
-        for number in np.unique(np.fromiter(numbers, dtype=np.int64)).tolist()
+        f'<span style="white-space:nowrap"><span aria-hidden="true" '
+        f'style="{_dot(colours[number])}"></span>{html.escape(SYMBOLS[number])}</span>'
+        for number in species
     )
     more = f"<span>and {passing} more on the way</span>" if passing else ""
     return f'<div class="flowllm-legend" style="{_LINE}">{"".join(items)}{more}</div>'
@@ -40,8 +40,8 @@ def legend(numbers: Iterable[int], passing: int = 0) -> str:
 _LINE = "display:flex;flex-wrap:wrap;gap:2px 12px;line-height:1.6"
 
 
-def _dot(number: int) -> str:
+def _dot(tint: str) -> str:
     return (
         "display:inline-block;width:0.75em;height:0.75em;border-radius:50%;margin-right:4px;"
-        f"border:1px solid rgba(138,148,166,0.8);background:{colour(number)}"
+        f"border:1px solid rgba(138,148,166,0.8);background:{tint}"
     )

@@ -1,5 +1,5 @@
-// The player: pictures under one camera, and the controls below them. `stage.js`, `gallery.js` and
-// `playback.js` stand before this text in the module that the browser loads.
+// The player: pictures under one camera, and the controls below them. The other files of this folder
+// stand before this text in the module that the browser loads.
 
 const ICONS = {
   play: "M4 2.5 13 8 4 13.5z",
@@ -77,6 +77,10 @@ function keys(playback) {
   return (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { tagName, type } = event.target;
+    if (tagName === "SELECT") {
+      event.stopPropagation();
+      return;
+    }
     if (tagName === "INPUT" && type === "number") {
       event.stopPropagation();
       return;
@@ -106,7 +110,8 @@ export default () => {
       const controls = new Controls(model, playback);
       const root = element("div", { class: "flowllm-player" });
       root.dataset.lmSuppressShortcuts = "true"; // JupyterLab's own keys
-      root.append(gallery.row, controls.row);
+      const tools = new Tools(model, gallery);
+      root.append(gallery.row, controls.row, tools.row);
       root.flowllm = { gallery, playback }; // for tests and benchmarks
       root.addEventListener("keydown", keys(playback));
       el.append(root);
@@ -128,6 +133,7 @@ export default () => {
         gallery._awake();
       });
       model.on("change:labels", () => gallery.setLabels());
+      model.on("change:look", () => gallery.setLook());
       model.on("change:controls", () => controls.state());
       model.on("change:orientation", () => gallery.turning || gallery.lookAll());
       model.on("msg:custom", (message) => {

@@ -6,24 +6,28 @@ extension brings draws them; the kernel is not asked while a trajectory plays.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import numpy as np
 import traitlets
 
 from flowllm.crystals.elements import SYMBOLS
-from flowllm.viz.structure3d import ball_radii, colour
+from flowllm.viz.structure3d import SPHERE, ball_radii
+from flowllm_widgets.shared.part import Part
 from flowllm_widgets.structure.drawing import MovingDrawing
 from flowllm_widgets.structure.projection import FIRST_ORIENTATION
 
 HERE = Path(__file__).parent
-MODULES = ("stage.js", "gallery.js", "playback.js", "player.js")
+MODULES = (
+    "scene.js", "stage.js", "overlay.js", "gallery.js", "tools.js", "playback.js", "player.js",
+)  # fmt: skip
+STYLES = ("ball-and-stick", "polyhedra", "space-filling")
 
 
-class Player(anywidget.AnyWidget):
+class Player(Part):
     """Pictures side by side under one camera, with the controls of their playback below.
 
     Attributes:
@@ -36,6 +40,8 @@ class Player(anywidget.AnyWidget):
         playing, loop: whether it plays, and whether it starts again at the end.
         speed: frames a second.
         labels: whether element and number are written at the atoms.
+        look: one of `STYLES`.
+        tools: whether the row with look, axes and picture file is there.
         controls: whether the controls of the playback are there.
         height: of a picture, in pixels.
         orientation: nine numbers, rows: what is right, up and towards the viewer. Two-way.
@@ -45,7 +51,7 @@ class Player(anywidget.AnyWidget):
         measured_rate: frames a second that the browser reached in the last second of playing.
     """
 
-    _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in MODULES)
+    _esm = tuple(HERE / name for name in MODULES)
     _css = HERE / "player.css"
 
     scenes: traitlets.List[Any] = traitlets.List().tag(sync=True)
@@ -58,6 +64,8 @@ class Player(anywidget.AnyWidget):
     speed = traitlets.Float(20.0, min=1.0, max=60.0).tag(sync=True)
     loop = traitlets.Bool(True).tag(sync=True)
     labels = traitlets.Bool(False).tag(sync=True)
+    look = traitlets.Enum(STYLES, STYLES[0]).tag(sync=True)
+    tools = traitlets.Bool(True).tag(sync=True)
     controls = traitlets.Bool(True).tag(sync=True)
     height = traitlets.Int(340).tag(sync=True)
     orientation = traitlets.List(traitlets.Float(), list(FIRST_ORIENTATION)).tag(sync=True)
@@ -77,14 +85,22 @@ class Player(anywidget.AnyWidget):
         self.send({"do": "reset"})
 
 
-def scene(drawing: MovingDrawing, caption: str = "") -> dict[str, Any]:
+def scene(
+    drawing: MovingDrawing, caption: str = "", colours: Mapping[int, str] | None = None
+) -> dict[str, Any]:
     """One picture of the player: plain values, and arrays as bytes (float32, int32, uint8).
 
     Positions and corners are about the middle of the repeated cell at each frame, so that a cell
     that changes its shape does so on the spot and all pictures share one camera. Labels, colours
     and radii are those of the first frame. Only where species change, `elements` and (T, M) `kinds`
     give the element of each atom at each frame.
+
+    Args:
+        drawing: of one crystal.
+        caption: below the picture.
+        colours: {atomic number: colour}, where other crystals are seen beside it.
     """
+    colours = colours or drawing.colours
     middle = drawing.centres[:, None]
     data = {
         "caption": caption,
@@ -95,15 +111,20 @@ def scene(drawing: MovingDrawing, caption: str = "") -> dict[str, Any]:
         "edges": drawing.edges.ravel().tolist(),
         "positions": _bytes(drawing.positions - middle, np.float32),
         "corners": _bytes(drawing.corners - middle, np.float32),
-        "colours": _bytes([_rgb(int(n)) for n in drawing.numbers[0]], np.float32),
+        "colours": _bytes([_rgb(colours[int(n)]) for n in drawing.numbers[0]], np.float32),
         "radii": _bytes(drawing.radii[0], np.float32),
         "bonds": _bytes(drawing.bonds, np.int32),
         "bonded": _bytes(drawing.bonded, np.uint8),
+        "triangles": _bytes(drawing.triangles, np.int32),
+        "middles": _bytes(drawing.middles, np.int32),
+        "creases": _bytes(drawing.creases, np.int32),
+        "axes": _axes(drawing.supercell),
+        "filling": 1 / SPHERE,
     }
     if drawing.species_change:
         species = np.unique(drawing.numbers)
         data["elements"] = [
-            {"symbol": SYMBOLS[n], "colour": _rgb(int(n)), "radius": float(ball_radii(n))}
+            {"symbol": SYMBOLS[n], "colour": _rgb(colours[int(n)]), "radius": float(ball_radii(n))}
             for n in species
         ]
         data["kinds"] = _bytes(np.searchsorted(species, drawing.numbers), np.uint8)
@@ -115,9 +136,14 @@ def _bytes(array: Any, kind: type) -> bytes:
     return np.ascontiguousarray(array, dtype=kind).tobytes()
 
 
+def _axes(supercell: tuple[int, int, int]) -> list[int]:
+    """Of the corners of all cells the first, and its neighbours along a, b and c."""
+    _, b, c = (n + 1 for n in supercell)
+    return [0, b * c, c, 1]
+
+
 @lru_cache(maxsize=200)
-def _rgb(number: int) -> tuple[float, ...]:
-    text = colour(number)
+def _rgb(text: str) -> tuple[float, ...]:
     return tuple(int(text[k : k + 2], 16) / 255 for k in (1, 3, 5))
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import ipywidgets
-import numpy as np
 import traitlets
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
+from flowllm.viz.larger_cells import conventional_axes, in_cell
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
+from flowllm_widgets.structure.cell import cell_box, offer_cell
 from flowllm_widgets.structure.display import Display
-from flowllm_widgets.structure.drawing import draw_moving, draw_still
-from flowllm_widgets.structure.legend import legend, species_shown
+from flowllm_widgets.structure.drawing import draw_moving
 
 Repeats = tuple[int, int, int]
 LINKED = ("frame", "playing", "speed", "loop", "labels")
@@ -41,6 +41,7 @@ class PlayerView(Panel):
         loop: whether it starts again at the end.
         supercell: repetitions along a, b and c.
         labels: whether element and number are written at the atoms.
+        conventional: whether all frames are drawn in the conventional cell of the last one.
         trajectory: what plays.
         stills: what stands beside it.
         display: the pictures; `display.player` is the part in the browser.
@@ -56,6 +57,7 @@ class PlayerView(Panel):
     loop = traitlets.Bool(True)
     supercell = traitlets.Tuple(traitlets.Int(), traitlets.Int(), traitlets.Int())
     labels = traitlets.Bool(False)
+    conventional = traitlets.Bool(False)
 
     def __init__(
         self,
@@ -72,8 +74,8 @@ class PlayerView(Panel):
         self.message = MessageLine()
         self.display = Display(height, renderer)
         self.title = title
-        self._legend = ipywidgets.HTML()
         self._repeats = [_repeat(axis) for axis in "abc"]
+        self._cell = cell_box()
         self._panels = ipywidgets.HBox(layout={"flex_flow": "row wrap", "grid_gap": "0 10px"})
         label_box = ipywidgets.Checkbox(
             description="Labels", indent=False, layout={"width": "auto"}
@@ -81,10 +83,17 @@ class PlayerView(Panel):
         reset = ipywidgets.Button(description="Reset view", layout={"width": "auto"})
         reset.on_click(lambda _: self.reset_view())
         row = ipywidgets.HBox(
-            [ipywidgets.Label("Supercell"), *self._repeats, label_box, self._panels, reset],
+            [
+                ipywidgets.Label("Supercell"),
+                *self._repeats,
+                self._cell,
+                label_box,
+                self._panels,
+                reset,
+            ],
             layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 10px"},
         )
-        self.fill([self.display, self._legend, row, self.message])
+        self.fill([self.display, row, self.message])
         self._exchange(trajectory, stills, supercell)
         self.labels = labels
         for name in LINKED:
@@ -92,6 +101,8 @@ class PlayerView(Panel):
         traitlets.link((self, "labels"), (label_box, "value"))
         traitlets.dlink((self.display, "kind"), (label_box, "disabled"), _without_labels)
         self.observe(self._on_supercell, "supercell")
+        traitlets.link((self, "conventional"), (self._cell, "value"))
+        self.observe(self._on_cell, "conventional")
         for box in self._repeats:
             box.observe(self._on_repeats, "value")
 
@@ -144,8 +155,18 @@ class PlayerView(Panel):
         others = dict(stills or {})
         if self.title in others:
             raise InputError(f'"{self.title}" is the caption of the trajectory; take another')
-        pictures = {self.title: draw_moving(trajectory, repeats)}
-        pictures |= {caption: draw_still(still, repeats) for caption, still in others.items()}
+        axes = conventional_axes(trajectory.last)
+        ways = {self.title: trajectory}
+        ways |= {name: Trajectory.from_frames([0.0], [still]) for name, still in others.items()}
+        count = trajectory.num_atoms[0]
+        pictures = {}
+        for name, way in ways.items():
+            # those of the same atoms have the same axes, however far they are from symmetric
+            mine = axes if way.num_atoms[0] == count else conventional_axes(way.last)
+            if self.conventional and mine is not None:
+                way = in_cell(way, mine)
+            pictures[name] = draw_moving(way, repeats)
+        offer_cell(self._cell, axes)
         self.trajectory, self.stills, self._drawn = trajectory, others, repeats
         same = list(pictures) == list(self.display.pictures)
         axis = trajectory.axis
@@ -154,10 +175,6 @@ class PlayerView(Panel):
         self.supercell = repeats
         for box, count in zip(self._repeats, repeats, strict=True):
             box.value = count
-        stills_numbers = (n for d in pictures.values() if len(d) == 1 for n in np.unique(d.numbers))
-        numbers = {*stills_numbers, *species_shown(trajectory).tolist()}
-        passing = set(np.unique(trajectory.atomic_numbers).tolist()) - numbers
-        self._legend.value = legend(numbers, len(passing))
         if not same:
             self.display.player.shown = [True] * len(pictures)
             self._panels.children = [self._choice(caption) for caption in pictures]
@@ -180,6 +197,16 @@ class PlayerView(Panel):
     @shows_errors
     def _on_repeats(self, _: Any) -> None:
         self.supercell = tuple(box.value for box in self._repeats)
+
+    @shows_errors
+    def _on_cell(self, _: Any) -> None:
+        self.message.clear()
+        try:
+            self._exchange(self.trajectory, self.stills, self.supercell)
+        except InputError:
+            if self.conventional:  # it is too large to be drawn
+                self.conventional = False
+            raise
 
     @shows_errors
     def _on_supercell(self, change: dict[str, Any]) -> None:

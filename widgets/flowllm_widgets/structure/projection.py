@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from flowllm.viz.structure3d import CELL_COLOUR, Drawing, ball_radii, colour
+from flowllm.viz.structure3d import CELL_COLOUR, Drawing, ball_radii
 
 EYE = np.array([1.25, 0.75, 0.5])  # the report's, in the crystal's axes
 PIECES = 8  # of an edge of the cell, so that an atom may hide a part of it
@@ -47,35 +47,41 @@ class Line:
     colour: str
 
 
-def marks(drawing: Drawing, orientation: Sequence[float] = FIRST_ORIENTATION) -> list[Ball | Line]:
+def marks(
+    drawing: Drawing,
+    orientation: Sequence[float] = FIRST_ORIENTATION,
+    colours: Mapping[int, str] | None = None,
+) -> list[Ball | Line]:
     """Balls and lines from back to front.
 
     Args:
         drawing: about the middle of its cell, as `MovingDrawing.at` gives it.
         orientation: nine numbers, see `FIRST_ORIENTATION`.
+        colours: {atomic number: colour}, where other crystals are seen beside it.
     """
+    colours = colours or drawing.colours
     turn = np.array(orientation, dtype=float).reshape(3, 3).T
     atoms = drawing.positions @ turn
     radii = ball_radii(drawing.numbers)
     found: list[tuple[float, Ball | Line]] = []
     for (x, y, depth), radius, number in zip(atoms, radii, drawing.numbers, strict=True):
-        ball = Ball(float(x), float(y), float(radius), colour(int(number)))
+        ball = Ball(float(x), float(y), float(radius), colours[int(number)])
         found.append((depth + 0.7 * radius, ball))  # it hides the lines that end inside it
     for pair in drawing.bonds:
         for one, other in (pair, pair[::-1]):
+            tint = colours[int(drawing.numbers[one])]
             middle = (atoms[one] + atoms[other]) / 2
             # a bond begins behind the surface of its atom, so it lies behind the atom's mark
             depth = min(atoms[one, 2], (atoms[one, 2] + middle[2]) / 2) - 1e-3
-            found.append((depth, _line(atoms[one], middle, BOND, drawing.numbers[one])))
+            found.append((depth, _line(atoms[one], middle, BOND, tint)))
     steps = np.linspace(0, 1, PIECES + 1)[:, None]
     for start, stop in drawing.edges @ turn:
         points = start + steps * (stop - start)
         for one, other in itertools.pairwise(points):
-            found.append((float(one[2] + other[2]) / 2, _line(one, other, EDGE, None)))
+            found.append((float(one[2] + other[2]) / 2, _line(one, other, EDGE, CELL_COLOUR)))
     return [mark for _, mark in sorted(found, key=lambda pair: pair[0])]
 
 
-def _line(start: np.ndarray, stop: np.ndarray, width: float, number: int | None) -> Line:
-    tint = CELL_COLOUR if number is None else colour(int(number))
+def _line(start: np.ndarray, stop: np.ndarray, width: float, tint: str) -> Line:
     ends = (float(start[0]), float(start[1])), (float(stop[0]), float(stop[1]))
     return Line(*ends, width, tint)

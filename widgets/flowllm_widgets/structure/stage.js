@@ -1,10 +1,18 @@
-// One 3-D picture: an NGL stage with atoms, bonds and the cell as three components. Everything of a
+// One 3-D picture: an NGL stage with atoms, bonds and the cell as components. Everything of a
 // scene is handed to the graphics card once; a frame only moves it, and colours it anew where species
 // change.
 
 const GREY = [0x8a, 0x94, 0xa6].map((x) => x / 255); // of the cell: legible on light and on dark
 const LINE = { linewidth: 2 }; // pixels
 const BOND_RADIUS = 0.11; // Å
+const LOOKS = { // how large the balls are, and what else is seen
+  "ball-and-stick": { size: 1, bonds: true, faces: false },
+  polyhedra: { size: 0.8, bonds: true, faces: true },
+  "space-filling": { bonds: false, faces: false }, // balls of the covalent radii
+};
+const FACES = { opacity: 0.45, side: "double", depthWrite: false };
+const CREASE = { linewidth: 1.5, opacity: 0.8 };
+const PICKED = [1, 0.75, 0.1];
 const LABEL = 1.7; // size of the letters
 const MARGIN = 1.0; // of the picture around what it holds
 const FIELD = 2 * Math.tan((40 / 2) * (Math.PI / 180)); // visible height over the camera's distance
@@ -26,106 +34,13 @@ function hasWebGL() {
 
 // The NGL library that nglview brings to the front end. Its widget is left aside: it sends each
 // turn of the camera to the kernel, starts four threads there, and never gives WebGL contexts back.
-async function loadNGL(manager, module, patience) {
+async function loadNGL(manager, module) {
   if (!hasWebGL()) throw new NoPicture("no-webgl", "this browser offers no WebGL");
-  const late = new Promise((_, reject) => {
-    setTimeout(() => reject(new Error("no answer")), patience);
-  });
   try {
-    return await Promise.race([manager.loadClass("NGL", module, "*"), late]);
+    return await manager.loadClass("NGL", module, "*");
   } catch (error) {
     throw new NoPicture("no-extension", String(error?.message ?? error));
   }
-}
-
-// Buffers arrive as DataViews that need not start at a multiple of four bytes.
-function numbers(view, Type) {
-  return new Type(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
-}
-
-class Scene {
-  constructor(data) {
-    this.data = data;
-    this.frames = data.frames;
-    this.positions = numbers(data.positions, Float32Array);
-    this.corners = numbers(data.corners, Float32Array);
-    this.colours = numbers(data.colours, Float32Array);
-    this.radii = numbers(data.radii, Float32Array);
-    this.bonds = numbers(data.bonds, Int32Array);
-    this.bonded = numbers(data.bonded, Uint8Array);
-    this.count = this.radii.length;
-    this.kinds = data.kinds ? numbers(data.kinds, Uint8Array) : null; // only if species change
-  }
-
-  // colours, radii and labels of the atoms; those of the first frame were sent as they are
-  appearance(frame) {
-    const { kinds, count, data } = this;
-    if (!kinds) return { colours: this.colours, radii: this.radii, labels: data.labels };
-    const elements = Array.from(kinds.subarray(frame * count, (frame + 1) * count),
-      (kind) => data.elements[kind]);
-    return {
-      colours: new Float32Array(elements.flatMap((element) => element.colour)),
-      radii: new Float32Array(elements.map((element) => element.radius)),
-      labels: elements.map((element, k) => element.symbol + (data.source[k] + 1)),
-    };
-  }
-
-  sameSpecies(one, other) {
-    const { kinds, count } = this;
-    for (let k = 0; kinds && k < count; k++) {
-      if (kinds[one * count + k] !== kinds[other * count + k]) return false;
-    }
-    return true;
-  }
-
-  // the colours at both ends of the bonds
-  bondColours(colours) {
-    const ends = [0, 1].map((end) => new Float32Array(1.5 * this.bonds.length));
-    this.bonds.forEach((atom, k) => {
-      ends[k % 2].set(colours.subarray(3 * atom, 3 * atom + 3), 3 * (k >> 1));
-    });
-    return { color: ends[0], color2: ends[1] };
-  }
-
-  atoms(frame) {
-    return this.positions.subarray(frame * this.count * 3, (frame + 1) * this.count * 3);
-  }
-
-  edges(frame) {
-    const size = this.corners.length / this.frames;
-    return pairs(this.corners.subarray(frame * size, (frame + 1) * size), this.data.edges);
-  }
-
-  // a bond that a frame lacks hides inside its first atom
-  bondEnds(frame) {
-    const count = this.bonds.length / 2;
-    const ends = pairs(this.atoms(frame), this.bonds);
-    for (let k = 0; k < count; k++) {
-      if (this.bonded[frame * count + k]) continue;
-      for (let axis = 3 * k; axis < 3 * k + 3; axis++) ends.position2[axis] = ends.position1[axis];
-      ends.position2[3 * k] += 1e-3; // a cylinder of no length has no direction
-    }
-    return centred(ends);
-  }
-}
-
-// Starts and ends of lines between points, as an NGL cylinder buffer wants them.
-function pairs(points, indices) {
-  const count = indices.length / 2;
-  const position1 = new Float32Array(3 * count);
-  const position2 = new Float32Array(3 * count);
-  for (let k = 0; k < count; k++) {
-    for (let axis = 0; axis < 3; axis++) {
-      position1[3 * k + axis] = points[3 * indices[2 * k] + axis];
-      position2[3 * k + axis] = points[3 * indices[2 * k + 1] + axis];
-    }
-  }
-  return centred({ position1, position2 });
-}
-
-function centred({ position1, position2 }) {
-  const position = position1.map((x, k) => (x + position2[k]) / 2);
-  return { position, position1, position2 };
 }
 
 // Rotations as nine numbers, rows: what is right, up and towards the viewer, in the crystal's axes.
@@ -150,13 +65,18 @@ class Picture {
     this.tip.className = "flowllm-tip";
     host.append(this.tip);
     this.stage.signals.hovered.add((picked) => this._name(picked));
+    this.overlay = new Overlay(host);
+    this.picked = []; // atoms, whose distance and angle are shown
+    this.stage.signals.clicked.add((picked) => this._pick(picked));
     this.stage.mouseObserver.handleScroll = false; // the page scrolls, until the picture has focus
     this.scene = null;
   }
 
-  load(scene, labels) {
+  load(scene, labels, look) {
     const old = [...this.stage.compList];
     this.scene = scene;
+    this.picked = [];
+    this.look = look;
     const { NGL } = this;
     this.appearance = scene.appearance(0);
     const { colours, radii } = this.appearance;
@@ -179,6 +99,16 @@ class Picture {
       }));
       this.parts.bonds = this._add(shape);
     }
+    if (scene.faceCount) {
+      const faces = new NGL.Shape("faces");
+      faces.addBuffer(new NGL.MeshBuffer(scene.faces(0, colours), FACES));
+      this.parts.faces = this._add(faces, FACES);
+      const creases = new NGL.Shape("creases");
+      const ends = scene.creaseEnds(0);
+      const tint = { color: ends.position1.map(() => 0.35), color2: ends.position1.map(() => 0.35) };
+      creases.addBuffer(new NGL.WidelineBuffer({ ...ends, ...tint }, CREASE));
+      this.parts.creases = this._add(creases, CREASE);
+    }
     this._frame = 0;
     this._coloured = 0; // the frame whose species are drawn
     this.setLabels(labels);
@@ -188,7 +118,65 @@ class Picture {
       for (const component of old) this.stage.removeComponent(component);
       this.stage.viewer.render();
     }
+    this.setLook(look);
     this._reach();
+    this.measure();
+  }
+
+  setLook(look) {
+    this.look = look;
+    const { bonds, faces } = LOOKS[look];
+    this._move("atoms", { radius: this._radii() });
+    if (faces && this.parts.faces) this.show(this._frame); // they stayed behind while hidden
+    this.parts.bonds?.setVisibility(bonds);
+    this.parts.faces?.setVisibility(faces);
+    this.parts.creases?.setVisibility(faces);
+    this._mark();
+    this.stage.viewer.requestRender();
+  }
+
+  _radii() {
+    const size = LOOKS[this.look].size ?? this.scene.data.filling;
+    return this.appearance.radii.map((radius) => size * radius);
+  }
+
+  // Two atoms that are clicked give a distance, a third the angle at the second.
+  _pick(picked) {
+    const atom = picked?.sphere && Number(picked.sphere.name);
+    if (Number.isInteger(atom)) {
+      if (this.picked.length === 3) this.picked = [];
+      if (this.picked.at(-1) !== atom) this.picked.push(atom);
+    } else this.picked = [];
+    this._mark();
+    this.measure();
+  }
+
+  // yellow around the atoms that are measured
+  _mark() {
+    if (this.parts.picked) this.stage.removeComponent(this.parts.picked);
+    delete this.parts.picked;
+    if (!this.picked.length) return;
+    const shape = new this.NGL.Shape("picked");
+    const radii = this._radii();
+    shape.addBuffer(new this.NGL.SphereBuffer({
+      position: this._pickedPlaces(),
+      color: new Float32Array(this.picked.flatMap(() => PICKED)),
+      radius: new Float32Array(this.picked.map((atom) => 1.15 * radii[atom] + 0.05)),
+    }));
+    this.parts.picked = this._add(shape, { opacity: 0.5, depthWrite: false });
+    this._reach();
+  }
+
+  _pickedPlaces() {
+    const place = this.scene.atoms(Math.min(this._frame, this.scene.frames - 1));
+    return new Float32Array(this.picked.flatMap((k) => [...place.subarray(3 * k, 3 * k + 3)]));
+  }
+
+  measure() {
+    const names = this.picked.map((atom) => this.appearance.labels[atom]);
+    const at = this._pickedPlaces();
+    const points = names.map((_, k) => [...at.subarray(3 * k, 3 * k + 3)]);
+    this.overlay.say(measured(names, points));
   }
 
   _name(picked) {
@@ -200,9 +188,9 @@ class Picture {
     Object.assign(this.tip.style, { left: `${x + 10}px`, bottom: `${y + 8}px` });
   }
 
-  _add(shape) {
+  _add(shape, parameters = {}) {
     const component = this.stage.addComponentFromObject(shape);
-    component.addRepresentation("buffer");
+    component.addRepresentation("buffer", parameters);
     return component;
   }
 
@@ -246,13 +234,22 @@ class Picture {
     if (changed) {
       this._coloured = k;
       this.appearance = this.scene.appearance(k);
-      const { colours, radii } = this.appearance;
-      Object.assign(atoms, { color: colours, radius: radii });
+      const { colours } = this.appearance;
+      Object.assign(atoms, { color: colours, radius: this._radii() });
       Object.assign(bonds, this.scene.bondColours(colours));
     }
     this._move("atoms", atoms);
     this._move("cell", this.scene.edges(k));
     this._move("bonds", bonds);
+    if (this.parts.faces && LOOKS[this.look].faces) {
+      this._move("faces", this.scene.faces(k, this.appearance.colours));
+      this._move("creases", this.scene.creaseEnds(k));
+    }
+    if (this.picked.length) {
+      this._move("picked", { position: this._pickedPlaces() });
+      this.measure();
+    }
+    this.overlay.turn(this.camera.rows, this.scene.axes(k));
     if (changed && this.parts.labels) this.setLabels(true); // at their places at this frame
     else this._move("labels", { position });
     this.stage.viewer.requestRender();
@@ -280,6 +277,18 @@ class Picture {
     }
     elements[15] = 1;
     this.stage.viewerControls.orient(elements);
+    this.turned();
+  }
+
+  // the axes in the corner follow
+  turned() {
+    const { scene } = this;
+    if (scene) this.overlay.turn(this.camera.rows, scene.axes(Math.min(this._frame, scene.frames - 1)));
+  }
+
+  // a PNG of it, twice as fine as the screen
+  image() {
+    return this.stage.makeImage({ factor: 2, antialias: true, trim: false, transparent: true });
   }
 
   get camera() {
@@ -304,7 +313,10 @@ class Picture {
     const { geometry } = this.parts[part].reprList[0].repr.bufferList[0];
     const { array } = geometry.attributes[attribute];
     const { count, data, bonds } = this.scene;
-    const items = { atoms: count, cell: data.edges.length / 2, bonds: bonds.length / 2 }[part];
+    const items = {
+      atoms: count, cell: data.edges.length / 2, bonds: bonds.length / 2,
+      faces: 3 * this.scene.faceCount, creases: this.scene.creaseCount,
+    }[part];
     const { itemSize } = geometry.attributes[attribute];
     const copies = array.length / itemSize / items; // a flat box for each ball, of several points
     const item = (_, k) => [...array.subarray(itemSize * k * copies, itemSize * (k * copies + 1))];

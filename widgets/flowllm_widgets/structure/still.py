@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from flowllm.viz.element_colours import colours_of_paths
 from flowllm_widgets.shared.style import GREY
 from flowllm_widgets.structure.drawing import MovingDrawing
 from flowllm_widgets.structure.projection import FIRST_ORIENTATION, Ball, marks
@@ -24,6 +25,7 @@ def still_svg(
     *,
     height: int = 320,
     orientation: Sequence[float] = FIRST_ORIENTATION,
+    colours: Mapping[int, str] | None = None,
 ) -> str:
     """Pictures beside each other as SVG, to one scale, on no background.
 
@@ -32,14 +34,16 @@ def still_svg(
         frame: the frame shown.
         height: of a picture in pixels, without its caption.
         orientation: nine numbers, see `FIRST_ORIENTATION`.
+        colours: {atomic number: colour}; default those of the elements of all pictures.
     """
+    colours = colours or colours_of_paths(d.numbers for d in pictures.values())[0]
     total = height + CAPTION * any(pictures)
     extent = max((d.extent for d in pictures.values()), default=1.0)
     scale = height / (2 * MARGIN * extent)
     parts, tints = [], set()
     for place, (caption, drawing) in enumerate(pictures.items()):
         middle = (place + 0.5) * height
-        for mark in marks(drawing.at(min(frame, len(drawing) - 1)), orientation):
+        for mark in marks(drawing.at(min(frame, len(drawing) - 1)), orientation, colours):
             if isinstance(mark, Ball):
                 tints.add(mark.colour)
                 parts.append(

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import anywidget
 import torch
 import traitlets
 
 from flowllm.errors import InputError
 from flowllm.manifolds import FlatTorus
+from flowllm_widgets.shared.part import Part
 
 _HERE = Path(__file__).parent
-_SQUARE = (_HERE / "square.js").read_text(encoding="utf-8")
+_SQUARE = _HERE / "square.js"
 _CSS = (_HERE / "torus.css").read_text(encoding="utf-8")
 
 
-def _module(name: str) -> str:
-    return f"{_SQUARE}\n{(_HERE / name).read_text(encoding='utf-8')}"
-
-
-class GeodesicView(anywidget.AnyWidget):
+class GeodesicView(Part):
     """Two points of the torus that one drags or moves with the arrow keys, and the geodesic.
 
     Attributes:
@@ -28,7 +24,7 @@ class GeodesicView(anywidget.AnyWidget):
         t: time of the marked point on the path.
     """
 
-    _esm = _module("geodesic.js")
+    _esm = (_SQUARE, _HERE / "geodesic.js")
     _css = _CSS
     x = traitlets.List(traitlets.Float(), [0.14, 0.78], minlen=2, maxlen=2).tag(sync=True)
     y = traitlets.List(traitlets.Float(), [0.86, 0.30], minlen=2, maxlen=2).tag(sync=True)
@@ -53,7 +49,7 @@ class GeodesicView(anywidget.AnyWidget):
         return torch.tensor(self.x, dtype=torch.float64), torch.tensor(self.y, dtype=torch.float64)
 
 
-class FlowView(anywidget.AnyWidget):
+class FlowView(Part):
     """Panels beside each other, each a square with layers that move with t; one legend, one slider.
 
     Attributes:
@@ -63,7 +59,7 @@ class FlowView(anywidget.AnyWidget):
         seconds: that playing from 0 to 1 takes.
     """
 
-    _esm = _module("flow.js")
+    _esm = (_SQUARE, _HERE / "flow.js")
     _css = _CSS
     panels = traitlets.List(traitlets.Dict()).tag(sync=True)
     hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import anywidget
 import traitlets
+
+from flowllm_widgets.shared.part import Part
 
 HERE = Path(__file__).parent
 
 
-class DownloadLink(anywidget.AnyWidget):
+class DownloadLink(Part):
     """A download link; hidden without a name.
 
     Attributes:

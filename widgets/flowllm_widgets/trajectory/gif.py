@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,14 @@ import numpy as np
 from flowllm.crystals.axis import place
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
-from flowllm.viz.structure3d import CELL_COLOUR, Drawing, ball_radii, colour, draw
+from flowllm.viz.element_colours import jmol_colour
+from flowllm.viz.structure3d import (
+    CELL_COLOUR,
+    Drawing,
+    ball_radii,
+    draw,
+    element_colours,
+)
 from flowllm_widgets.structure.legend import species_shown
 
 if TYPE_CHECKING:
@@ -92,6 +99,8 @@ def paint(
     """
     from PIL import Image, ImageDraw
 
+    colours = element_colours(species)
+    tints = {int(n): jmol_colour(int(n)) for n in np.unique(drawing.numbers)} | dict(colours)
     width, height = FINER * SIZE, FINER * (TITLE + SIZE + LEGEND)
     picture = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(picture)
@@ -109,19 +118,22 @@ def paint(
     atoms = screen(drawing.positions)
     for pair in drawing.bonds:
         for end in pair:
-            half, tint = np.stack([atoms[end], atoms[pair].mean(0)]), _tint(drawing.numbers[end])
+            half, tint = (
+                np.stack([atoms[end], atoms[pair].mean(0)]),
+                tints[int(drawing.numbers[end])],
+            )
             depth = half[:, 2].min() - 0.01  # behind the ball that it comes out of
             layers.append((depth, partial(_line, pen, half, INK, 6)))
             layers.append((depth, partial(_line, pen, half, tint, 4.4)))
     for centre, number in zip(atoms, drawing.numbers, strict=True):
         radius = float(ball_radii(number)) * scale
-        layers.append((centre[2], partial(_ball, pen, centre, radius, _tint(number))))
+        layers.append((centre[2], partial(_ball, pen, centre, radius, tints[int(number)])))
     for _, put in sorted(layers, key=lambda layer: layer[0]):
         put()
     edge, line = 16 * FINER, FINER * TITLE / 2
     pen.text((edge, line), title, INK, _font(17 * FINER), "lm")
     pen.text((width - edge, line), note, INK, _font(15 * FINER), "rm")
-    _legend(pen, species, width, height - FINER * LEGEND / 2)
+    _legend(pen, colours, width, height - FINER * LEGEND / 2)
     return picture.resize((SIZE, TITLE + SIZE + LEGEND), Image.Resampling.LANCZOS)
 
 
@@ -138,18 +150,14 @@ def _ball(pen: ImageDraw.ImageDraw, centre: np.ndarray, radius: float, tint: str
     pen.ellipse((x - spot, y - spot, x + spot, y + spot), light)
 
 
-def _legend(pen: ImageDraw.ImageDraw, numbers: np.ndarray, width: float, y: float) -> None:
+def _legend(pen: ImageDraw.ImageDraw, colours: Mapping[int, str], width: float, y: float) -> None:
     """The elements in a row in the middle."""
     step, radius = 52 * FINER, 7.0 * FINER
-    x = (width - step * len(numbers)) / 2 + radius
-    for number in numbers:
-        _ball(pen, np.array([x, y]), radius, _tint(number))
+    x = (width - step * len(colours)) / 2 + radius
+    for number, tint in colours.items():
+        _ball(pen, np.array([x, y]), radius, tint)
         pen.text((x + 1.7 * radius, y), SYMBOLS[number], INK, _font(14 * FINER), "lm")
         x += step
-
-
-def _tint(number: np.int64) -> str:
-    return colour(int(number))
 
 
 @lru_cache(maxsize=8)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
+
+from flowllm_widgets.shared.part import Part
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "marks.js"
@@ -14,7 +15,7 @@ SCRIPT = HERE / "marks.js"
 MODULES = (SCRIPT, HERE / "marks_widget.js")
 
 
-class PlotMarks(anywidget.AnyWidget):
+class PlotMarks(Part):
     """Lines, dots and titles over the plotly figure beside it in a box of class `flowllm-plots`.
 
     Moving the frame sends one number; the browser draws the newest only, so nothing can queue up.
@@ -24,9 +25,7 @@ class PlotMarks(anywidget.AnyWidget):
         frame: the frame that is marked.
     """
 
-    _esm = "\n".join(
-        path.read_text(encoding="utf-8") for path in (SCRIPT, HERE / "marks_widget.js")
-    )
+    _esm = (SCRIPT, HERE / "marks_widget.js")
     _css = HERE / "marks.css"
 
     marks: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)

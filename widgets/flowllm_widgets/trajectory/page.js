@@ -70,8 +70,15 @@ window.addEventListener("DOMContentLoaded", async () => {
     return result;
   }
 
+  // under orthographic projection the aspect ratio is the zoom: all of it is seen, also where the
+  // place is narrower than high
+  function zoom() {
+    const size = 1.75 * Math.min(1, place.clientWidth / (place.clientHeight || 1));
+    return { x: size, y: size, z: size };
+  }
+
   const scene = {
-    aspectmode: "manual", aspectratio: { x: 2.4, y: 2.4, z: 2.4 }, dragmode: "orbit",
+    aspectmode: "manual", aspectratio: zoom(), dragmode: "orbit",
     camera: { eye: { x: 1.25, y: 0.75, z: 0.5 }, projection: { type: "orthographic" } },
   };
   ["x", "y", "z"].forEach((axis, index) => {
@@ -129,9 +136,11 @@ window.addEventListener("DOMContentLoaded", async () => {
   find("says").textContent = data.says[0];
   marks.show(data.marks, 0);
   try {
-    const config = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: true };
+    const config = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false };
     await Plotly.newPlot(place, traces(data.frames[0]), layout, config);
     turnByKeys(place);
+    zoomByWheel(place);
+    window.addEventListener("resize", () => Plotly.relayout(place, { "scene.aspectratio": zoom() }));
     place.dataset.drawn = "true";
   } catch (error) {
     place.textContent = "This browser cannot draw the crystal: " + error.message;

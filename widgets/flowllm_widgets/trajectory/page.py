@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
+from flowllm.viz.element_colours import colours_of_paths
 from flowllm.viz.page import figure_place, render, script_json
 from flowllm.viz.structure3d import (
     CELL_COLOUR,
@@ -22,7 +23,6 @@ from flowllm.viz.structure3d import (
     LIGHTING,
     Drawing,
     ball_radii,
-    colour,
     draw,
     unit_sphere,
 )
@@ -41,7 +41,8 @@ STYLE = """
 .controls button { min-width: 6em; cursor: pointer; }
 .controls input[type=range] { flex: 1 1 240px; padding: 0; margin: 0; accent-color: var(--accent); }
 .controls input[type=checkbox] { width: auto; }
-.plots { position: relative; }
+.wide { overflow-x: auto; }
+.plots { position: relative; min-width: 640px; } /* charts side by side need it; a phone scrolls */
 #marks { position: absolute; inset: 0; pointer-events: none; }
 #says { font-variant-numeric: tabular-nums; color: var(--ink); margin: 0; max-width: none; }
 """
@@ -59,9 +60,9 @@ def make_page(
     formula = first if first == last else f"{first} → {last}"
     name = str(trajectory.ids[0])
     label = f"Cell and atoms of {formula} along the flow"
+    colours, shown = colours_of_paths([trajectory.atomic_numbers])
     keys = "".join(
-        f'<span><i style="background:{colour(int(n))}"></i>{SYMBOLS[n]}</span>'
-        for n in np.unique(trajectory.atomic_numbers)
+        f'<span><i style="background:{colours[n]}"></i>{SYMBOLS[n]}</span>' for n in shown
     )
     speeds = "".join(
         f"<option{' selected' if speed == 20 else ''}>{speed}</option>" for speed in SPEEDS
@@ -79,7 +80,7 @@ def make_page(
         f'<label>Frames a second <select id="speed">{speeds}</select></label>'
         '<label><input type="checkbox" id="loop" checked> Loop</label></div>'
         '<p id="says"></p></section>\n',
-        '<section class="card" style="margin-top:18px"><div class="plots">'
+        '<section class="card wide" style="margin-top:18px"><div class="plots">'
         f"{figure_place('curves', make_figure(curves, energy), 'Curves over t')}"
         '<div id="marks"></div></div></section>\n',
         f'<script type="application/json" id="trajectory">{data}</script>\n'
@@ -95,6 +96,7 @@ def player_data(
 ) -> dict[str, Any]:
     """What the page's script needs, as plain JSON."""
     numbers = [int(n) for n in np.unique(trajectory.atomic_numbers)]
+    colours, _ = colours_of_paths([trajectory.atomic_numbers])
     drawings = [draw(frame) for frame in trajectory]
     points = np.concatenate([p for d in drawings for p in (d.positions, d.edges.reshape(-1, 3))])
     middle = (points.min(0) + points.max(0)) / 2
@@ -104,7 +106,7 @@ def player_data(
         "elements": [
             {
                 "symbol": SYMBOLS[n],
-                "colour": colour(n),
+                "colour": colours[n],
                 "radius": round(float(ball_radii(np.array(n))), 3),
             }
             for n in numbers
