@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flowllm_widgets.embedding.widget import EmbeddingMap
     from flowllm_widgets.histograms.widget import EHullHistogram, NaryHistogram
     from flowllm_widgets.lattice.widget import LatticePlayground
+    from flowllm_widgets.phase_diagram.widget import PhaseDiagramView
     from flowllm_widgets.playground.widget import PromptPlayground
     from flowllm_widgets.structure.player_view import PlayerView
     from flowllm_widgets.structure.view import StructureView
@@ -29,6 +30,7 @@ _MODULES = {
     "EmbeddingMap": ".embedding.widget",
     "LatticePlayground": ".lattice.widget",
     "NaryHistogram": ".histograms.widget",
+    "PhaseDiagramView": ".phase_diagram.widget",
     "PlayerView": ".structure.player_view",
     "PromptPlayground": ".playground.widget",
     "SideBySide": ".systems.widget",
@@ -44,6 +46,7 @@ __all__ = [
     "EmbeddingMap",
     "LatticePlayground",
     "NaryHistogram",
+    "PhaseDiagramView",
     "PlayerView",
     "PromptPlayground",
     "SideBySide",

@@ -1,0 +1,1 @@
+"""PhaseDiagramView: stable phases of a chemical system, and where crystals lie among them."""
