@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flowllm_widgets.lattice.widget import LatticePlayground
     from flowllm_widgets.phase_diagram.widget import PhaseDiagramView
     from flowllm_widgets.playground.widget import PromptPlayground
+    from flowllm_widgets.stability.widget import StabilityView
     from flowllm_widgets.structure.player_view import PlayerView
     from flowllm_widgets.structure.view import StructureView
     from flowllm_widgets.systems.playground import SystemPlayground
@@ -34,6 +35,7 @@ _MODULES = {
     "PlayerView": ".structure.player_view",
     "PromptPlayground": ".playground.widget",
     "SideBySide": ".systems.widget",
+    "StabilityView": ".stability.widget",
     "StructureView": ".structure.view",
     "SystemPlayground": ".systems.playground",
     "TorusPlayground": ".torus.widget",
@@ -50,6 +52,7 @@ __all__ = [
     "PlayerView",
     "PromptPlayground",
     "SideBySide",
+    "StabilityView",
     "StructureView",
     "SystemPlayground",
     "TorusPlayground",

@@ -69,7 +69,9 @@ def _restyle(trace: go.BaseTraceType, size: int) -> None:
             names = [name if "<sub>" in name or len(name) > 2 else "" for name in names]
             trace.update(mode="markers+text", text=names, textposition="top right")
     elif trace.name == "Highlighted":
-        trace.marker.update(color=PRIOR, size=1.5 * small or 14, line={"color": "#ffffff", "width": 1.5})
+        trace.marker.update(
+            color=PRIOR, size=1.5 * small or 14, line={"color": "#ffffff", "width": 1.5}
+        )
     elif trace.name == "Above Hull":
         trace.marker.update(color=GREY, size=small or 9, showscale=False)
     if trace.hovertext is not None and not isinstance(trace.hovertext, str):

@@ -1,0 +1,1 @@
+"""StabilityView: a crystal relaxed before one's eyes, and its place among known phases."""
