@@ -15,6 +15,7 @@ from flowllm.errors import InputError
 from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.language_model.decoding.events import Sentence, Token
 from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.metrics.facts import crystal_facts
 from flowllm.settings import setting
 from flowllm.systems.events import Asked, Drawn, Refined, Rejected
 from flowllm.text import build_prompt
@@ -22,7 +23,7 @@ from flowllm_widgets.playground.figure import sweep_figure, sweep_values
 from flowllm_widgets.playground.run import carry_out, patiently
 from flowllm_widgets.playground.sweep import Point, point_of, sweep, temperatures
 from flowllm_widgets.playground.tokens import TokenStream, encode
-from flowllm_widgets.playground.tries import Sample, Settings, Try, columns, facts_of, table
+from flowllm_widgets.playground.tries import Sample, Settings, Try, columns, table
 from flowllm_widgets.shared.background import Cancelled, Stop
 
 SALT = CrystalBatch([11, 17], [[0.0] * 3, [0.5] * 3], [[3.99] * 3], [[60.0] * 3], [2], ["salt"])
@@ -58,7 +59,7 @@ def token(text, part="crystal", draw=0, attempt=0, index=0):
 
 
 def test_facts_of_known_crystals():
-    salt, clash, odd = facts_of(CrystalBatch.concatenate([SALT, CLASH, ODD]))
+    salt, clash, odd = crystal_facts(CrystalBatch.concatenate([SALT, CLASH, ODD]))
     assert (salt.formula, salt.space_group, salt.num_atoms) == ("NaCl", 225, 2)
     assert salt.density == pytest.approx(2.16, abs=0.02)  # g/cm³ of rock salt
     assert salt.valid and salt.fault == ""
@@ -68,9 +69,9 @@ def test_facts_of_known_crystals():
 
 def test_an_open_type_and_no_crystals_are_borne():
     opened = SALT.replace(atomic_numbers=[0, 17])
-    first, second = facts_of(CrystalBatch.concatenate([opened, SALT]))
-    assert (first.formula, first.valid, second.formula) == ("?", False, "NaCl")
-    assert facts_of(CrystalBatch.empty()) == []
+    first, second = crystal_facts(CrystalBatch.concatenate([opened, SALT]))
+    assert (first.formula, first.valid, second.formula) == ("", False, "NaCl")
+    assert crystal_facts(CrystalBatch.empty()) == []
 
 
 # ---- samples

@@ -1,6 +1,6 @@
 """The parts of the playground by themselves: sliders, the result of a try, history, the chart."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from flowllm.crystals.trajectory import Trajectory
 from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.language_model.decoding.events import Alternative, Token
 from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.metrics.facts import crystal_facts
 from flowllm.settings import setting
 from flowllm.systems.events import Drawn, Refined, Rejected
 from flowllm.text import build_prompt
@@ -20,7 +21,7 @@ from flowllm_widgets.playground.history import HistoryTable
 from flowllm_widgets.playground.result import ResultView, describe
 from flowllm_widgets.playground.sweeping import SweepPanel
 from flowllm_widgets.playground.tokens import encode
-from flowllm_widgets.playground.tries import Facts, Settings, Try, columns, facts_of, table
+from flowllm_widgets.playground.tries import Settings, Try, columns, table
 
 SALT = CrystalBatch([11, 17], [[0.0] * 3, [0.5] * 3], [[3.99] * 3], [[60.0] * 3], [2], ["salt"])
 CLOSE = SALT.replace(frac_coords=[[0.0] * 3, [0.01] * 3])
@@ -214,11 +215,14 @@ def test_crystals_are_drawn_once_and_not_at_every_token(view, monkeypatch):
 
 
 def test_facts_are_written_with_their_units_and_verdicts():
-    good, bad = (describe(facts_of(crystal)[0]) for crystal in (SALT, CLOSE))
-    assert "NaCl" in good and "space group 225" in good and "g/cm³" in good and "Å³" in good
-    assert good.count("✓") == 2 and "✗" not in good
-    assert bad.count("✗") == 1 and 'error">✗ structure' in bad
-    strange = describe(Facts("<b>", "", False, 0, 1.0, 1.0, 1))
+    good, bad = (describe(crystal_facts(crystal)[0]) for crystal in (SALT, CLOSE))
+    assert "NaCl" in good and "Fm-3m (225)" in good and "g/cm³" in good and "Å³" in good
+    assert good.count("✓") == 3 and "✗" not in good
+    assert bad.count("✗") == 2 and 'error">✗ structure' in bad and 'error">✗ contacts' in bad
+    facts = replace(
+        crystal_facts(SALT)[0], formula="<b>", charge_balanced=False, space_group=0, symbol=""
+    )
+    strange = describe(facts)
     assert "&lt;b&gt;" in strange and "none found" in strange and "no balance" in strange
 
 

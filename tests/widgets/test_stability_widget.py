@@ -10,6 +10,7 @@ from flowllm.stability import load_hull
 from flowllm_widgets import PhaseDiagramView, StabilityView
 from flowllm_widgets.shared.plot import Plot
 from flowllm_widgets.stability.figure import pattern_figure
+from flowllm_widgets.stability.offer import StabilityOffer
 from flowllm_widgets.stability.widget import CANCEL, START, verdict_of
 from tests.relax.artificial import Springs
 
@@ -89,3 +90,21 @@ def test_patterns_of_states_stand_in_one_chart():
     figure = pattern_figure({"before": SALT, "after": SALT})
     assert [trace.name for trace in figure.data] == ["before", "before", "after", "after"]
     assert np.array_equal(figure.data[0].y, figure.data[2].y)
+
+
+def test_an_offer_makes_nothing_before_it_is_taken():
+    offer = StabilityOffer()
+    assert offer.layout.display == "none"
+    offer.offer(SALT, {"before": SALT})
+    assert offer.layout.display == "" and offer.view is None
+    offer.button.click()
+    assert offer.view.wait(120) and offer.view.state == "finished"
+    assert list(offer.view.others) == ["before"]
+    offer.offer(SALT.replace(ids=["next"]))
+    assert offer.view.state == "waiting" and offer.view.crystal.ids[0] == "next"
+
+
+def test_an_open_species_is_not_offered():
+    offer = StabilityOffer()
+    offer.offer(SALT.replace(atomic_numbers=[0, 17]))
+    assert offer.layout.display == "none"

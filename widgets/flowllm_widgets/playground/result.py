@@ -7,9 +7,12 @@ import threading
 
 import ipywidgets
 
+from flowllm.metrics.facts import CrystalFacts
+from flowllm.viz.facts import contact_in_words, facts_in_words
 from flowllm_widgets.playground.tokens import TokenStream
-from flowllm_widgets.playground.tries import Facts, Sample, Try
+from flowllm_widgets.playground.tries import Sample, Try
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
+from flowllm_widgets.stability.offer import StabilityOffer
 from flowllm_widgets.structure.view import StructureView
 
 TITLES = ("Before refinement", "After refinement")
@@ -34,6 +37,7 @@ class ResultView(ipywidgets.VBox):
         self.note = ipywidgets.HTML()
         self.facts = [ipywidgets.HTML(), ipywidgets.HTML()]
         self.views = [StructureView(height=300), StructureView(height=300)]
+        self.stability = StabilityOffer()
         columns = [
             ipywidgets.VBox(
                 [ipywidgets.HTML(f'<div class="flowllm-heading">{title}</div>'), view, facts],
@@ -47,6 +51,7 @@ class ResultView(ipywidgets.VBox):
                 self.tokens,
                 self.note,
                 ipywidgets.HBox(columns),
+                self.stability,
                 self.message,
             ]
         )
@@ -103,7 +108,7 @@ class ResultView(ipywidgets.VBox):
             best = sample.best
             words = [f"{place + 1} of {len(self._try.samples)}"]
             if best is not None:
-                words += [best.formula, *([] if best.valid else ["invalid"])]
+                words += [best.formula or "?", *([] if best.valid else ["invalid"])]
             options.append((" · ".join(words), place))
         if options != list(self.chosen.options):
             kept, self._naming = self.chosen.value, True
@@ -131,16 +136,19 @@ class ResultView(ipywidgets.VBox):
                 self.views[side].show(crystal)
                 self._drawn[side] = crystal
             self.facts[side].value = describe(sample.facts[side])
+        before = {} if sample.prior is None else {"before refinement": sample.prior}
+        self.stability.offer(sample.refined, before)
 
 
-def describe(facts: Facts | None) -> str:
+def describe(facts: CrystalFacts | None) -> str:
     """Facts as HTML; of None nothing."""
     if facts is None:
         return '<div class="flowllm-caption">not yet</div>'
-    group = str(facts.space_group) if facts.space_group else "none found"
     charges = "valid" if facts.charge_balanced else "no balance of charges"
+    contact = "as in known crystals" if facts.believable else contact_in_words(facts)
     flags = [
         ("structure", not facts.fault, facts.fault or "valid"),
+        ("contacts", facts.believable, contact),
         ("composition", facts.charge_balanced, charges),
     ]
     words = " · ".join(
@@ -148,8 +156,9 @@ def describe(facts: Facts | None) -> str:
         f"{'✓' if good else '✗'} {name}: {html.escape(text)}</span>"
         for name, good, text in flags
     )
+    said = dict(facts_in_words(facts))
     return (
-        f'<div class="flowllm-caption"><b>{html.escape(facts.formula)}</b>, '
-        f"{facts.num_atoms} atoms, space group {group}, {facts.density:.2f} g/cm³, "
-        f"{facts.volume:.1f} Å³<br>{words}</div>"
+        f'<div class="flowllm-caption"><b>{html.escape(facts.formula or "?")}</b>, '
+        f"{facts.num_atoms} atoms, {html.escape(said['space group'])}, "
+        f"{html.escape(said['cell'])}, {said['density']}, {said['volume']}<br>{words}</div>"
     )

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import Field, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.language_model.decoding.events import Sentence, Token
 from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.metrics.facts import CrystalFacts, crystal_facts
 from flowllm.settings import shown_fields
 from flowllm.systems.events import Asked, Drawn, Event, Refined, Refining, Rejected
 from flowllm.text.prompts import without_frame
@@ -37,56 +36,6 @@ class Settings:
     refinement: Any = RefineSettings(record=True)  # noqa: RUF009 - frozen
     num: int = 4
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is said of a crystal.
-
-    Attributes:
-        formula: reduced.
-        fault: what makes its structure invalid; empty if it is valid.
-        charge_balanced: whether its composition is valid (SMACT).
-        space_group: international number; 0 where spglib finds none.
-        density: g/cm^3.
-        volume: Å^3.
-        num_atoms: in the cell.
-    """
-
-    formula: str
-    fault: str
-    charge_balanced: bool
-    space_group: int
-    density: float
-    volume: float
-    num_atoms: int
-
-    @property
-    def valid(self) -> bool:
-        """Structure and composition."""
-        return not self.fault and self.charge_balanced
-
-
-def facts_of(crystals: CrystalBatch) -> list[Facts]:
-    """What is said of B crystals; an open type has no formula and no valid composition."""
-    from flowllm.metrics.properties import density
-    from flowllm.metrics.symmetry import space_groups
-    from flowllm.metrics.validity import compositional_validity, structural_faults
-
-    known = np.array([bool((c.atomic_numbers > 0).all()) for c in crystals], dtype=bool)
-    formulas = iter(crystals[known].formulas if known.any() else [])
-    balanced = iter(compositional_validity(crystals[known]) if known.any() else [])
-    rows = zip(
-        known, structural_faults(crystals), space_groups(crystals), density(crystals),
-        crystals.volumes, crystals.num_atoms, strict=True,
-    )  # fmt: skip
-    facts = []
-    for typed, fault, group, mass, volume, count in rows:
-        formula, fits = (next(formulas), bool(next(balanced))) if typed else ("?", False)
-        facts.append(
-            Facts(formula, fault, fits, int(group), float(mass), float(volume), int(count))
-        )
-    return facts
 
 
 @dataclass
@@ -115,7 +64,7 @@ class Sample:
     prior: CrystalBatch | None = None
     refined: CrystalBatch | None = None
     trajectory: Trajectory | None = None
-    facts: list[Facts | None] = field(default_factory=lambda: [None, None])
+    facts: list[CrystalFacts | None] = field(default_factory=lambda: [None, None])
 
     def take(self, event: Event) -> None:
         """Note what happened."""
@@ -135,7 +84,7 @@ class Sample:
             self.rejected.append(event.reason)
         elif isinstance(event, Drawn):
             self.prior, self.source = event.crystal, event.source
-            self.facts[0] = facts_of(event.crystal)[0]
+            self.facts[0] = crystal_facts(event.crystal)[0]
         elif isinstance(event, Refined):
             self.finish(event.prior, event.trajectory.last, event.trajectory)
 
@@ -144,11 +93,11 @@ class Sample:
     ) -> None:
         """Note the result."""
         self.prior, self.refined, self.trajectory = prior, refined, way
-        before = self.facts[0] or (facts_of(prior)[0] if prior is not None else None)
-        self.facts = [before, facts_of(refined)[0]]
+        before = self.facts[0] or (crystal_facts(prior)[0] if prior is not None else None)
+        self.facts = [before, crystal_facts(refined)[0]]
 
     @property
-    def best(self) -> Facts | None:
+    def best(self) -> CrystalFacts | None:
         """Facts of the refined crystal, or of the prior's as long as there is no other."""
         return self.facts[1] or self.facts[0]
 

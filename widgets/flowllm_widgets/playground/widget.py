@@ -18,6 +18,7 @@ from flowllm.errors import InputError
 from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.language_model.decoding.events import Token
 from flowllm.methods.language_model.settings import SamplingSettings
+from flowllm.metrics.facts import crystal_facts
 from flowllm.systems.events import Drawn, Event, Refined, Refining
 from flowllm.systems.system import FlowLLM
 from flowllm.teaching.systems import heeded_names, reads_prompts
@@ -35,7 +36,6 @@ from flowllm_widgets.playground.tries import (
     Settings,
     Try,
     columns,
-    facts_of,
     table,
 )
 from flowllm_widgets.shared.background import Background, Stop
@@ -128,7 +128,7 @@ class PromptPlayground(Panel):
             ]
         )
         # SMACT and spglib take a moment to load: now rather than at the first crystal
-        threading.Thread(target=facts_of, args=(ROCK_SALT,), daemon=True).start()
+        threading.Thread(target=crystal_facts, args=(ROCK_SALT,), daemon=True).start()
 
     # ---- for the cells below -------------------------------------------------------------------
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowllm.conditions.conditions import KINDS
+from flowllm.metrics.facts import CrystalFacts, crystal_facts
 from flowllm.teaching.systems import Answer
-from flowllm_widgets.playground.tries import Facts, facts_of
+from flowllm.viz.facts import contact_in_words
 
 HEADINGS = (
-    "System", "Crystal", "Atoms", "Space group", "Density, g/cm³", "Structure", "Composition",
+    "System", "Crystal", "Atoms", "Space group", "Density, g/cm³", "Shortest contact",
+    "Structure", "Composition",
     "Seconds", "Not heeded",
 )  # fmt: skip
 
@@ -28,7 +30,7 @@ class Row:
     """
 
     name: str
-    facts: Facts
+    facts: CrystalFacts
     seconds: float
     left_out: tuple[str, ...]
 
@@ -37,9 +39,10 @@ class Row:
         """As text, in the order of `HEADINGS`."""
         one = self.facts
         return (
-            self.name, one.formula, str(one.num_atoms),
-            str(one.space_group) if one.space_group else "none found", f"{one.density:.2f}",
-            one.fault or "valid", "valid" if one.charge_balanced else "unbalanced",
+            self.name, one.formula or "?", str(one.num_atoms),
+            f"{one.symbol} ({one.space_group})" if one.space_group else "none found",
+            f"{one.density:.2f}", contact_in_words(one), one.fault or "valid",
+            "valid" if one.charge_balanced else "unbalanced",
             f"{self.seconds:.1f}", ", ".join(self.left_out) or "–",
         )  # fmt: skip
 
@@ -49,7 +52,7 @@ def rows_of(answers: Sequence[Answer], crystal: int) -> list[Row]:
     return [
         Row(
             one.name,
-            facts_of(one.crystals[crystal])[0],
+            crystal_facts(one.crystals[crystal])[0],
             one.seconds,
             tuple(KINDS[name].title for name in one.left_out),
         )
