@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from flowllm.crystals.arrays import whole_numbers
+from flowllm.crystals.axis import Axis
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.cells import concatenated_ranges, wrap
 from flowllm.errors import InputError
 from flowllm.runs.archive import open_archive, write_archive
+
+ARRAYS = ("times", "frac_coords", "lengths", "angles", "atomic_numbers", "num_atoms", "ids")
+AXIS, AXIS_VALUES = "axis", "axis_values"
+"""Name and unit of the axis, and its values, in files of trajectories that have one."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Trajectory:
             also takes (N,), species that stay; those are kept once and cannot be written to.
         num_atoms: (B,) int64; its sum is N.
         ids: (B,) str.
+        axis: what the frames are counted by, where that is not t: a diffusion's steps, say.
 
     Raises:
         InputError: shapes disagree, there is no frame, or a value is not finite.
@@ -40,6 +47,7 @@ class Trajectory:
     atomic_numbers: np.ndarray
     num_atoms: np.ndarray
     ids: np.ndarray
+    axis: Axis | None = None
 
     def __post_init__(self) -> None:
         times = np.asarray(self.times, dtype=np.float64).reshape(-1)
@@ -67,6 +75,8 @@ class Trajectory:
                 f"num_atoms counts {counted} atoms of {len(counts)} crystals, but there are "
                 f"species of {atoms} atoms and {len(self.ids)} ids"
             )
+        if self.axis is not None and len(self.axis.values) != len(times):
+            raise InputError(f"the axis has {len(self.axis.values)} values for {len(times)} frames")
         shapes = {"frac_coords": atoms, "lengths": len(counts), "angles": len(counts)}
         for name, rows in shapes.items():
             if cast[name].shape != (len(times), rows, 3):
@@ -139,6 +149,7 @@ class Trajectory:
             self.atomic_numbers[:, atoms],
             self.num_atoms[positions],
             self.ids[positions],
+            self.axis,
         )
 
     @classmethod
@@ -157,7 +168,9 @@ class Trajectory:
                 if not np.array_equal(getattr(part, name), getattr(head, name)):
                     raise InputError(f"{name} differs between frames")
         names = ("frac_coords", "lengths", "angles", "atomic_numbers")
-        moving = {name: np.stack([getattr(part, name) for part in parts]) for name in names}
+        moving: dict[str, Any] = {
+            name: np.stack([getattr(part, name) for part in parts]) for name in names
+        }
         return cls(times=np.array(list(times)), num_atoms=head.num_atoms, ids=head.ids, **moving)
 
     @classmethod
@@ -165,7 +178,7 @@ class Trajectory:
         """The crystals of several trajectories beside each other, in their order.
 
         Raises:
-            InputError: the times differ, or there is no trajectory.
+            InputError: times or axes differ, or there is no trajectory.
         """
         parts = list(trajectories)
         if not parts:
@@ -173,6 +186,8 @@ class Trajectory:
         for part in parts[1:]:
             if not np.array_equal(part.times, parts[0].times):
                 raise InputError("trajectories of different times cannot stand beside each other")
+            if not (part.axis is parts[0].axis or (part.axis and part.axis.same(parts[0].axis))):
+                raise InputError("trajectories of different axes cannot stand beside each other")
         along = {
             "frac_coords": 1,
             "lengths": 1,
@@ -181,22 +196,43 @@ class Trajectory:
             "num_atoms": 0,
             "ids": 0,
         }
-        joined = {
+        joined: dict[str, Any] = {
             n: np.concatenate([getattr(p, n) for p in parts], axis) for n, axis in along.items()
         }
-        return cls(times=parts[0].times, **joined)
+        return cls(times=parts[0].times, axis=parts[0].axis, **joined)
 
     # ---- files -----------------------------------------------------------------------------
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The seven arrays by name, as in the file: species that stay as (N,), once."""
-        result = {f.name: getattr(self, f.name) for f in fields(self)}
+        """The seven arrays by name, as in the file: species that stay as (N,), once.
+
+        The axis, where there is one, follows in two more.
+        """
+        result = {name: getattr(self, name) for name in ARRAYS}
         if not self.species_change:
             result["atomic_numbers"] = self.atomic_numbers[0]
+        if self.axis is not None:
+            result[AXIS] = np.array([self.axis.name, self.axis.unit])
+            result[AXIS_VALUES] = self.axis.values
         return result
 
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Trajectory:
+        """From what `arrays` gave, among other arrays.
+
+        Raises:
+            KeyError: one is missing.
+            InputError: they do not belong together.
+        """
+        axis = None
+        if AXIS in arrays:
+            name, unit = (str(text) for text in arrays[AXIS])
+            axis = Axis(name, arrays[AXIS_VALUES], unit)
+        found: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
+        return cls(axis=axis, **found)
+
     def save(self, path: str | Path) -> None:
-        """Write an .npz that holds the seven arrays and no pickle."""
+        """Write an .npz that holds the arrays and no pickle."""
         write_archive(path, self.arrays())
 
     @classmethod
@@ -207,7 +243,7 @@ class Trajectory:
             InputError: the file is missing or is no such archive.
         """
         with open_archive(path, "is not a trajectory") as archive:
-            return cls(**{f.name: archive[f.name] for f in fields(cls)})
+            return cls.from_arrays(archive)
 
     def to_extxyz(self, path: str | Path) -> None:
         """Write extended XYZ, crystal after crystal, each frame with `id` and time `t`.

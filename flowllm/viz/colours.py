@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-COLOURS = ("#2f7bd9", "#e08a1e", "#1d9a76", "#b0489b", "#7d6ae0", "#c2503f")
+COLOURS = (
+    "#2f7bd9", "#e08a1e", "#1d9a76", "#b0489b", "#7d6ae0", "#c2503f",
+    "#1895b0", "#8f7d22", "#a0704a",
+)  # fmt: skip
 """Systems beside each other, in the order in which they are given."""
 REFINED, PRIOR = COLOURS[:2]
 """Of one system: its crystals after and before refinement."""

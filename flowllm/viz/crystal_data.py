@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from flowllm.crystals.axis import place
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
@@ -74,7 +75,8 @@ def trajectory_crystal(trajectory: Trajectory, most: int = MOST_FRAMES) -> dict[
     """The way of one crystal from the prior to its end, in at most so many frames."""
     chosen = np.unique(np.linspace(0, len(trajectory) - 1, min(most, len(trajectory))).astype(int))
     frames = CrystalBatch.concatenate([trajectory.frame(int(index)) for index in chosen])
-    return page_crystal(frames, [f"t = {trajectory.times[index]:.2f}" for index in chosen])
+    names = [place(trajectory.times, trajectory.axis, int(index)) for index in chosen]
+    return page_crystal(frames, names)
 
 
 def unwrapped(frames: CrystalBatch) -> np.ndarray:

@@ -263,9 +263,6 @@ def _shifted(progress: Progress | None, start: int, total: int) -> Progress | No
     return shifted
 
 
-_TRAJECTORY = ("times", "frac_coords", "lengths", "angles", "atomic_numbers", "num_atoms", "ids")
-
-
 def _to_arrays(part: Generation) -> dict[str, np.ndarray]:
     arrays = part.trajectory.arrays()
     arrays["prompts"] = np.array(part.prompts)
@@ -277,7 +274,7 @@ def _to_arrays(part: Generation) -> dict[str, np.ndarray]:
 
 
 def _from_arrays(arrays: Mapping[str, np.ndarray]) -> Generation:
-    trajectory = Trajectory(*(arrays[name] for name in _TRAJECTORY))
+    trajectory = Trajectory.from_arrays(arrays)
     columns = (arrays[f"stage_{name}"] for name in ("names", "counts", "seconds"))
     stages = [
         Stage(str(name), int(counts[0]), int(counts[1]), float(seconds))

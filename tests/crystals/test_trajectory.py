@@ -173,7 +173,7 @@ def test_changing_species_survive_joining_frames_and_files(tmp_path):
 
 def test_files_with_one_species_for_each_atom_are_read_and_still_written(tmp_path):
     path = make()
-    old = {**vars(path), "atomic_numbers": path.atomic_numbers[0]}
+    old = {**path.arrays(), "atomic_numbers": path.atomic_numbers[0]}
     np.savez_compressed(tmp_path / "old.npz", **old)
     assert same(Trajectory.load(tmp_path / "old.npz"), path)
     path.save(tmp_path / "new.npz")

@@ -28,11 +28,11 @@ from tests.notebooks.form import (
 every = pytest.mark.parametrize("path", PATHS, ids=[path.stem for path in PATHS])
 EXPECTED = [
     "00_quickstart", "01_data_and_tokenizer", "02_llm_finetune", "03_pairing",
-    "04_rfm_train", "05_sampling", "06_metrics", "07_explore",
+    "04_rfm_train", "05_sampling", "06_metrics", "07_explore", "08_seven_ways",
 ]  # fmt: skip
 
 
-def test_all_eight_are_there():
+def test_all_nine_are_there():
     assert [path.stem for path in PATHS] == EXPECTED
 
 

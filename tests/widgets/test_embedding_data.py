@@ -90,8 +90,8 @@ def test_systems_that_cannot_be_shown_are_refused(known):
         read_points([known], None, 0)
     with pytest.raises(InputError, match="give the systems by name"):
         read_points({}, None, 0)
-    with pytest.raises(InputError, match="7 systems; colours tell 6 apart"):
-        read_points({str(k): known for k in range(7)}, None, 0)
+    with pytest.raises(InputError, match="10 systems; colours tell 9 apart"):
+        read_points({str(k): known for k in range(10)}, None, 0)
     with pytest.raises(InputError, match="none holds no crystals"):
         read_points({"none": CrystalBatch.empty()}, None, 0)
     with pytest.raises(InputError, match="limit_per_system must be at least 1, not 0"):

@@ -8,7 +8,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.viz.structure3d import SPHERE, colour, element_colours
 from flowllm_widgets.structure.drawing import draw_moving, draw_still
-from flowllm_widgets.structure.legend import legend
+from flowllm_widgets.structure.legend import MOST, legend, species_shown
 from flowllm_widgets.structure.player import Player, scene
 from flowllm_widgets.structure.player_view import PlayerView
 from flowllm_widgets.structure.projection import FIRST_ORIENTATION
@@ -128,3 +128,20 @@ def test_a_flat_picture_and_plotly_s_change_with_the_species():
     view.frame = 4
     later = {trace.name for trace in figure.data if trace.type == "mesh3d"}
     assert (names, later) == ({"Na", "Cl", "X"}, {"K", "Cl", "O"})
+
+
+def test_a_legend_of_many_passing_elements_shows_the_ends_and_counts_the_rest():
+    few = changing(6)
+    assert species_shown(few).tolist() == [0, 8, 11, 17, 19]
+    numbers = np.array([[0, 0, 0], *([k, k + 1, k + 2] for k in range(1, 3 * MOST)), [11, 17, 8]])
+    frames = [SALT] * len(numbers)
+    path = Trajectory.from_frames(np.linspace(0, 1, len(numbers)), frames)
+    many = Trajectory(
+        path.times, np.zeros((len(numbers), 3, 3)), path.lengths, path.angles, numbers, [3], ["s"]
+    )
+    assert species_shown(many).tolist() == [0, 8, 11, 17]
+    view = PlayerView(many, renderer="flat")
+    passing = len(np.unique(numbers)) - 4
+    assert f"and {passing} more on the way" in view.display.legend.value
+    assert view.display.legend.value.count("border-radius") == 4
+    assert "more on the way" not in PlayerView(few, renderer="flat").display.legend.value

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from flowllm_widgets.playground.widget import PromptPlayground
     from flowllm_widgets.structure.player_view import PlayerView
     from flowllm_widgets.structure.view import StructureView
+    from flowllm_widgets.systems.playground import SystemPlayground
+    from flowllm_widgets.systems.widget import SideBySide
     from flowllm_widgets.torus.widget import TorusPlayground
     from flowllm_widgets.trajectory.widget import TrajectoryViewer
 
@@ -29,7 +31,9 @@ _MODULES = {
     "NaryHistogram": ".histograms.widget",
     "PlayerView": ".structure.player_view",
     "PromptPlayground": ".playground.widget",
+    "SideBySide": ".systems.widget",
     "StructureView": ".structure.view",
+    "SystemPlayground": ".systems.playground",
     "TorusPlayground": ".torus.widget",
     "TrajectoryViewer": ".trajectory.widget",
 }
@@ -42,7 +46,9 @@ __all__ = [
     "NaryHistogram",
     "PlayerView",
     "PromptPlayground",
+    "SideBySide",
     "StructureView",
+    "SystemPlayground",
     "TorusPlayground",
     "TrajectoryViewer",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from flowllm.crystals.axis import Axis
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.cells import concatenated_ranges
 from flowllm.crystals.trajectory import Trajectory
@@ -27,10 +28,11 @@ class FrameArrays:
     Args:
         crystals: B crystals.
         times: (T,) times of the frames, rising.
+        axis: what the frames are counted by; None for the times.
     """
 
-    def __init__(self, crystals: CrystalBatch, times: np.ndarray) -> None:
-        self.crystals, self.times = crystals, times
+    def __init__(self, crystals: CrystalBatch, times: np.ndarray, axis: Axis | None = None) -> None:
+        self.crystals, self.times, self.axis = crystals, times, axis
         self._coords, self._lengths, self._angles, self._numbers = (
             np.repeat(np.asarray(part)[None], len(times), axis=0)
             for part in (
@@ -60,5 +62,5 @@ class FrameArrays:
         given = self.crystals
         return Trajectory(
             self.times, self._coords, self._lengths, self._angles, self._numbers,
-            given.num_atoms, given.ids,
+            given.num_atoms, given.ids, self.axis,
         )  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowllm.crystals.axis import Axis
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
@@ -120,7 +121,7 @@ class CDVAERefiner:
         kept = _kept(settings, steps - first)
         times = (first + np.array(kept)) / steps
         times[0] = start
-        frames = FrameArrays(crystals, times)
+        frames = FrameArrays(crystals, times, self._axis(settings, first + np.array(kept)))
         order = np.argsort(crystals.num_atoms, kind="stable")
         for begin in range(0, len(order), settings.batch_size):
             rows = order[begin : begin + settings.batch_size]
@@ -138,6 +139,14 @@ class CDVAERefiner:
                     frames.put(kept.index(done), rows, state)
             watch.finished(len(rows))
         return frames.trajectory()
+
+    def _axis(self, settings: CDVAESettings, steps: np.ndarray) -> Axis:
+        """The noise level of the step before each frame; of the first frame that which follows."""
+        before = np.maximum(steps - 1, steps[0])
+        levels = self.model.levels
+        last = levels.noise_levels - 1
+        at = np.array(levels.coords)[np.minimum(before // settings.steps_per_level, last)]
+        return Axis("noise level", at, "Å")
 
     def _score(self, latents: Tensor, crystals: CrystalBatch) -> Score:
         """The decoder's score of some crystals with their latent vectors."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from flowllm.crystals.axis import Axis
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.methods.base.frames import MOST_FRAMES, FrameArrays, kept_steps
@@ -87,9 +88,10 @@ class DiffCSPRefiner(TaskRefiner[DiffCSPNet]):
             check_species(crystals[rows[CSP]])
         visited = visited_steps(entry_step(start), settings.steps)
         frames = _frames(settings.record, len(visited) - 1)
-        times = 1.0 - np.array(visited)[frames] / STEPS
+        at = np.array(visited)[frames]
+        times = 1.0 - at / STEPS
         times[0] = start  # which may lie between two steps
-        arrays = FrameArrays(crystals, times)
+        arrays = FrameArrays(crystals, times, Axis("diffusion step", at))
         for task, members in rows.items():
             for chosen in self.batches(members, crystals.num_atoms, settings.batch_size):
                 noise = [given[row] for row in chosen]

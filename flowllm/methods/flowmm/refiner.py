@@ -13,7 +13,7 @@ from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.manifolds import OpenCrystalManifold, OpenCrystalState
 from flowllm.manifolds.analog_bits import NUM_BITS, to_species
-from flowllm.methods.base.frames import FrameArrays, kept_steps
+from flowllm.methods.base.frames import MOST_FRAMES, FrameArrays, kept_steps
 from flowllm.methods.base.task_refiner import TaskRefiner
 from flowllm.methods.base.tasks import DNG
 from flowllm.methods.flow.ode import EVALUATIONS, integrate
@@ -89,8 +89,7 @@ class FlowMMRefiner(TaskRefiner[OpenCrystalVelocity]):
         if "csp" in rows:
             check_species(crystals[rows["csp"]])
         steps = settings.steps
-        every = settings.record is True
-        frames = kept_steps(steps) if every else kept_frames(settings.record, steps)
+        frames = _frames(settings.record, steps)
         arrays = FrameArrays(crystals, start + (1 - start) * np.array(frames) / steps)
         for task, members in rows.items():
             for chosen in self.batches(members, crystals.num_atoms, settings.batch_size):
@@ -162,6 +161,13 @@ class FlowMMRefiner(TaskRefiner[OpenCrystalVelocity]):
     def units(self, crystals: CrystalBatch, settings: FlowMMSettings) -> tuple[str, int]:
         """Evaluations of the network for one crystal."""
         return "evaluations", len(crystals) * settings.steps * EVALUATIONS[settings.solver]
+
+
+def _frames(record: bool | int, steps: int) -> list[int]:
+    """The steps after which a frame is kept, from 0 to `steps`; a hundred at most."""
+    if record is True:
+        return kept_steps(steps)
+    return kept_frames(record and min(record, MOST_FRAMES), steps)
 
 
 def _noise(task: Task, mask: torch.Tensor, seeds: list[int]) -> torch.Tensor:

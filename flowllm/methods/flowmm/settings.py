@@ -24,7 +24,7 @@ class FlowMMSettings:
             prediction; 0 is off.
         dng_annealing: the same where species are drawn.
         record: keep frames on the way, spread evenly, a hundred of them; or a number of frames (2
-            or more); or the first and the last only.
+            to 100); or the first and the last only.
         batch_size: crystals computed together; None takes what suits the device.
 
     Raises:

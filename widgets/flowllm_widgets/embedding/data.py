@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Source = Report | CrystalSet | CrystalBatch | str | Path
-MAX_SYSTEMS = 6  # colours that can be told apart
+MAX_SYSTEMS = 9  # colours that can be told apart
 NUMBERS = {
     "e_above_hull": "E_hull (eV/atom)",
     "density": "density (g/cm³)",
@@ -105,7 +105,7 @@ def read_points(systems: Mapping[str, Source], limit: int | None, seed: int) -> 
         seed: of the draw; which are drawn from one system does not depend on the others.
 
     Raises:
-        InputError: no system or more than six, one without crystals, or one that cannot be read.
+        InputError: no system or more than nine, one without crystals, or one that cannot be read.
     """
     import pandas as pd
 

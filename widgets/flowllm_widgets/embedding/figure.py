@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 HEIGHT = 560
 SVG_UP_TO = 3_000  # points; more are drawn by WebGL
-SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
-SIZES = (7, 8, 7, 8, 7, 9)  # shapes of one size look unequal
+SYMBOLS = (
+    "circle", "diamond", "square", "triangle-up", "x", "star", "cross", "triangle-down", "pentagon",
+)  # fmt: skip
+SIZES = (7, 8, 7, 8, 7, 9, 7, 8, 8)  # shapes of one size look unequal
 RING = "#d6246e"
 SCALE = ["#3f5fd0", "#2a93b8", "#35b68a", "#a8b83a", "#e8a21c"]
 """Low to high; every colour is legible on light and on dark."""

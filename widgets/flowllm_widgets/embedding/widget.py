@@ -57,7 +57,7 @@ class EmbeddingMap(Panel):
         message, progress: the lines for errors and for what goes on in the background.
 
     Raises:
-        InputError: no system or more than six, one without crystals, or an unknown choice.
+        InputError: no system or more than nine, one without crystals, or an unknown choice.
     """
 
     def __init__(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ipywidgets
 import traitlets
 
+from flowllm.conditions.conditions import KINDS
 from flowllm.conditions.ranges import TrainingRanges
 from flowllm.text.prompts import build_prompt
 from flowllm_widgets.playground.conditions import (
@@ -24,6 +27,8 @@ class PromptForm(ipywidgets.VBox):
     Args:
         training: what the model has seen; a condition outside is warned of beside its field.
         max_atoms: of its largest cell.
+        names: the conditions that can be asked; others have no field and are refused.
+        text: whether the prompt itself can be written; without it only the fields are there.
 
     Attributes:
         prompt: the text.
@@ -33,8 +38,14 @@ class PromptForm(ipywidgets.VBox):
     prompt = traitlets.Unicode()
     valid = traitlets.Bool(True)
 
-    def __init__(self, training: TrainingRanges | None = None, max_atoms: int = MAX_ATOMS) -> None:
-        self._training, self._max_atoms = training, max_atoms
+    def __init__(
+        self,
+        training: TrainingRanges | None = None,
+        max_atoms: int = MAX_ATOMS,
+        names: Sequence[str] = tuple(FIELDS),
+        text: bool = True,
+    ) -> None:
+        self._training, self._max_atoms, self.names = training, max_atoms, tuple(names)
         self.message = MessageLine()
         self.warning = MessageLine()
         self.text = ipywidgets.Textarea(
@@ -53,13 +64,16 @@ class PromptForm(ipywidgets.VBox):
             self.notes[name].layout = {"flex": "1 1 0", "min_width": "0"}
             row = ipywidgets.HBox([self.fields[name], self.notes[name]])
             row.layout.align_items = "center"
-            rows.append(row)
+            if name in self.names:
+                rows.append(row)
             self.fields[name].observe(self._field_changed, "value")
         self.clear = ipywidgets.Button(
             description="Clear", icon="eraser",
             layout={"width": "110px", "margin": "2px 2px 2px 205px"},
         )  # fmt: skip
         self.clear.on_click(lambda _: self.set(build_prompt()))
+        if not text:
+            self.text.layout.display = self.warning.layout.display = "none"
         self.top = ipywidgets.VBox([self.text, self.warning, self.notes["prompt"], self.message])
         self.conditions = ipywidgets.VBox([*rows, self.clear])
         self.text.observe(self._text_changed, "value")
@@ -93,6 +107,9 @@ class PromptForm(ipywidgets.VBox):
             remark: how the field's value was read.
         """
         found = check(prompt, self._training, self._max_atoms)
+        unheeded = [KINDS[n].title for n, v in found.values.items() if v and n not in self.names]
+        if unheeded:
+            found.problems.setdefault("prompt", f"this system heeds no {unheeded[0]}")
         if remark and author not in found.notes:
             found.notes[author] = remark
         self._writing = True

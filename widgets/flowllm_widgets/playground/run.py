@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeVar
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.systems.events import Event, Refining
+from flowllm.teaching.systems import reads_prompts
+from flowllm.text.prompts import parse_prompt, standard_prompt
 from flowllm_widgets.playground.tries import Settings, Try
 from flowllm_widgets.shared.background import Stop
 
@@ -49,7 +51,7 @@ def carry_out(
         Cancelled: a stop was wanted.
     """
     if not hasattr(model, "stream"):
-        result = patiently(lambda: model.generate(**_arguments(one.settings)), stop)
+        result = patiently(lambda: model.generate(**_arguments(model, one.settings)), stop)
         return _fill(one, result)
     for event in _streamed(model, one.settings, stop, alternatives):
         stop.check()
@@ -61,13 +63,19 @@ def carry_out(
 def _streamed(
     model: Any, settings: Settings, stop: Stop, alternatives: int
 ) -> Iterator[Event | Refining]:
-    return model.stream(**_arguments(settings), stop=lambda: stop.wanted, alternatives=alternatives)
+    asked = _arguments(model, settings)
+    return model.stream(**asked, stop=lambda: stop.wanted, alternatives=alternatives)
 
 
-def _arguments(settings: Settings) -> dict[str, Any]:
+def _arguments(model: Any, settings: Settings) -> dict[str, Any]:
+    """What the model is called with: of one that reads no prompts, the conditions of the prompt."""
+    asked: dict[str, Any] = {"prompts": [settings.prompt]}
+    if not reads_prompts(model):
+        conditions = parse_prompt(standard_prompt(settings.prompt))
+        asked = {name: getattr(conditions, name) for name in conditions.known()}
     return {
         "num": settings.num,
-        "prompts": [settings.prompt],
+        **asked,
         "seed": settings.seed,
         "sampling": settings.sampling,
         "refinement": settings.refinement,

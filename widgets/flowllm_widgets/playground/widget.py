@@ -19,6 +19,8 @@ from flowllm.methods.flow.settings import RefineSettings
 from flowllm.methods.language_model.decoding.events import Token
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.systems.events import Drawn, Event, Refined, Refining
+from flowllm.systems.system import FlowLLM
+from flowllm.teaching.systems import heeded_names, reads_prompts
 from flowllm_widgets.playground.conditions import MAX_ATOMS
 from flowllm_widgets.playground.controls import LAST_SEED, SettingsForm
 from flowllm_widgets.playground.form import PromptForm
@@ -54,7 +56,9 @@ class PromptPlayground(Panel):
     step of the flow.
 
     Args:
-        model: anything with `generate`, such as `FlowLLM`; see `run.Generates`.
+        model: anything with `generate`, such as `FlowLLM`; see `run.Generates`. A text is the name
+            of a system that ships, or its folder, as for `FlowLLM.from_pretrained`. Conditions that
+            it cannot heed have no field, and a system that reads no prompts has no text.
         num: samples at first.
         seed: at first.
 
@@ -67,7 +71,9 @@ class PromptPlayground(Panel):
         InputError: the model has no `generate`, or num or seed are out of range.
     """
 
-    def __init__(self, model: Generates, *, num: int = 4, seed: int = 0) -> None:
+    def __init__(self, model: Generates | str, *, num: int = 4, seed: int = 0) -> None:
+        if isinstance(model, str):
+            model = FlowLLM.from_pretrained(model)
         if not callable(getattr(model, "generate", None)):
             raise InputError(f"the playground needs a model with generate, not {model!r}")
         if num < 1:
@@ -81,6 +87,8 @@ class PromptPlayground(Panel):
         self.form = PromptForm(
             training if isinstance(training, TrainingRanges) else None,
             getattr(model, "max_atoms", MAX_ATOMS),
+            heeded_names(model),
+            reads_prompts(model),
         )
         sampling, refinement = _classes(model)
         self.settings = SettingsForm(num, seed, sampling, refinement)

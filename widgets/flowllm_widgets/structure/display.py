@@ -72,13 +72,17 @@ class Display(ipywidgets.VBox):
         return self._pictures
 
     def show(
-        self, pictures: Mapping[str, MovingDrawing], times: Sequence[float] | np.ndarray = ()
+        self,
+        pictures: Mapping[str, MovingDrawing],
+        times: Sequence[float] | np.ndarray = (),
+        places: Sequence[str] = (),
     ) -> None:
         """Exchange the pictures; the camera stays turned as it is.
 
         Args:
             pictures: {caption: drawing}.
             times: (T,) of the frames, shown beside their number.
+            places: T texts that are shown instead of the times.
         """
         self._pictures = dict(pictures)
         self.colours, shown = colours_of_paths(d.numbers for d in pictures.values())
@@ -90,6 +94,7 @@ class Display(ipywidgets.VBox):
                 player.shown = [True] * len(pictures)
             player.frames = frames
             player.times = [float(t) for t in times]
+            player.places = list(places)
             player.frame = min(player.frame, frames - 1)
             player.scenes = [scene(d, name, self.colours) for name, d in pictures.items()]
         self._rebuild()

@@ -16,7 +16,7 @@ class Playback {
     });
     model.on("change:playing", () => this._run());
     model.on("change:frames", () => this._show(this._within(this.frame), true));
-    model.on("change:speed change:loop change:times", () => this._tell());
+    model.on("change:speed change:loop change:times change:places", () => this._tell());
   }
 
   get last() {

@@ -49,7 +49,10 @@ class Controls {
 
   frame(k) {
     const times = this.model.get("times");
-    const time = times.length ? `, t = ${times[Math.min(k, times.length - 1)].toFixed(2)}` : "";
+    const places = this.model.get("places");
+    let time = "";
+    if (places.length) time = `, ${places[Math.min(k, places.length - 1)]}`;
+    else if (times.length) time = `, t = ${times[Math.min(k, times.length - 1)].toFixed(2)}`;
     this.slider.value = k;
     this.place.textContent = `${k + 1} of ${this.playback.last + 1}${time}`;
     this.slider.setAttribute("aria-valuetext", `frame ${this.place.textContent}`);

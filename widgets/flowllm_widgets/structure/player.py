@@ -35,6 +35,7 @@ class Player(Part):
         shown: (pictures,) whether each is shown.
         frames: T, the longest trajectory's; a picture with fewer stays at its last.
         times: (T,) of the frames, or empty.
+        places: T texts that are shown instead of times, as in "diffusion step 500"; or empty.
         frame: the frame shown; while it plays, the kernel hears of it up to eight times a second.
         playing, loop: whether it plays, and whether it starts again at the end.
         speed: frames a second.
@@ -57,6 +58,7 @@ class Player(Part):
     shown = traitlets.List(traitlets.Bool()).tag(sync=True)
     frames = traitlets.Int(1).tag(sync=True)
     times = traitlets.List(traitlets.Float()).tag(sync=True)
+    places = traitlets.List(traitlets.Unicode()).tag(sync=True)
     frame = traitlets.Int(0).tag(sync=True)
     playing = traitlets.Bool(False).tag(sync=True)
     speed = traitlets.Float(20.0, min=1.0, max=60.0).tag(sync=True)

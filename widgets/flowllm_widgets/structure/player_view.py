@@ -169,7 +169,9 @@ class PlayerView(Panel):
         offer_cell(self._cell, axes)
         self.trajectory, self.stills, self._drawn = trajectory, others, repeats
         same = list(pictures) == list(self.display.pictures)
-        self.display.show(pictures, trajectory.times)
+        axis = trajectory.axis
+        places = [] if axis is None else [axis.text(k) for k in range(len(trajectory))]
+        self.display.show(pictures, trajectory.times, places)
         self.supercell = repeats
         for box, count in zip(self._repeats, repeats, strict=True):
             box.value = count

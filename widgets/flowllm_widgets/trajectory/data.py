@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from flowllm.crystals.axis import Axis, place
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.distances import safe_lattices, shortest_distances
 from flowllm.crystals.trajectory import Trajectory
@@ -40,6 +41,7 @@ class TrajectoryCurves:
             (log-matrix: the Frobenius norm of the logarithm of the stretch, no unit).
         path_length: (T,) fractional units that the atoms have come along their path.
         geodesic_length: (T,) the same along the shortest way from the first frame; never longer.
+        axis: what the frames are counted by, where that is not t.
     """
 
     times: np.ndarray
@@ -51,6 +53,11 @@ class TrajectoryCurves:
     lattice_speed: np.ndarray
     path_length: np.ndarray
     geodesic_length: np.ndarray
+    axis: Axis | None = None
+
+    def place(self, frame: int) -> str:
+        """Where a frame is, in the terms of its system, as in "t = 0.50"."""
+        return place(self.times, self.axis, frame)
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,7 @@ def make_curves(trajectory: Trajectory) -> TrajectoryCurves:
         _per_time(steps.cell.norm(dim=-1).numpy(), trajectory.times),
         np.concatenate([[0.0], np.cumsum(_rms(steps.coords))]),
         _rms(shortest.coords),
+        trajectory.axis,
     )
 
 
@@ -143,7 +151,7 @@ def describe(trajectory: Trajectory, curves: TrajectoryCurves, frame: int) -> st
         [
             there.formulas[0] if (there.atomic_numbers > 0).any() else "open types",
             f"{atoms} atom{'s' if atoms > 1 else ''}",
-            f"t = {curves.times[frame]:.2f}, frame {frame + 1} of {len(curves.times)}",
+            f"{curves.place(frame)}, frame {frame + 1} of {len(curves.times)}",
             "no volume" if np.isnan(distance) else f"shortest distance {distance:.2f} Å",
             f"volume {volume:.1f} Å³",
         ]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COLUMNS, ROWS = 3, 2
 HEIGHT = 320
+TICKS = 5  # along an axis that is not t
 ENERGY_TITLE, NO_ENERGY = "CHGNet energy", "not computed yet"
 
 
@@ -98,7 +99,7 @@ def make_figure(curves: TrajectoryCurves, energy: EnergyCurve | None = None) -> 
     figure.update_traces(mode="lines", showlegend=False, hoverinfo="text")
     themed(figure, HEIGHT)
     figure.update_xaxes(fixedrange=True, nticks=6)
-    figure.update_xaxes(title={"text": "t", "standoff": 4}, row=ROWS)
+    figure.update_xaxes(title={"standoff": 4}, row=ROWS)
     figure.update_yaxes(fixedrange=True, nticks=4, exponentformat="none")
     # a click anywhere in a plot is one at the nearest t
     figure.update_layout(hovermode="x", hoverdistance=-1, dragmode=False)
@@ -125,14 +126,14 @@ def trace_changes(
         {
             "x": curves.times,
             "y": values,
-            "text": [f"t {t:.2f}<br>{text}" for t, text in zip(curves.times, texts, strict=True)],
+            "text": [f"{at}<br>{text}" for at, text in zip(_places(curves), texts, strict=True)],
         }
         for values, texts in rows
     ]
 
 
 def layout_changes(curves: TrajectoryCurves, energy: EnergyCurve | None = None) -> dict[str, Any]:
-    """The ranges of the axes."""
+    """The ranges of the axes, and what stands along that of time."""
     first, last = float(curves.times[0]), float(curves.times[-1])
     room = 0.02 * ((last - first) or 1.0)
     changes: dict[str, Any] = {}
@@ -141,7 +142,9 @@ def layout_changes(curves: TrajectoryCurves, energy: EnergyCurve | None = None) 
         values = _values(place, curves, energy)
         if place == PATH:
             values = np.concatenate([values, curves.geodesic_length])
-        changes[x] = {"range": [first - room, last + room]}
+        changes[x] = {"range": [first - room, last + room], **_ticks(curves)}
+        if place >= (ROWS - 1) * COLUMNS:
+            changes[x]["title"] = {"text": "t" if curves.axis is None else curves.axis.title}
         changes[y] = {"range": value_range(values), "showticklabels": any(np.isfinite(values))}
     return changes
 
@@ -161,6 +164,26 @@ def make_marks(curves: TrajectoryCurves, energy: EnergyCurve | None = None) -> d
         known = [float(value) if np.isfinite(value) else None for value in values]
         plots.append({"x": x, "y": y, "title": title, "values": known, "texts": texts})
     return {"times": curves.times.tolist(), "colour": COLOURS[1], "plots": plots}
+
+
+def _places(curves: TrajectoryCurves) -> list[str]:
+    """What hovering over a frame says first."""
+    if curves.axis is None:
+        return [f"t {t:.2f}" for t in curves.times]
+    return [curves.axis.text(k) for k in range(len(curves.times))]
+
+
+def _ticks(curves: TrajectoryCurves) -> dict[str, Any]:
+    """The ticks of the axis of time: those of t, or frames with their places on another axis."""
+    if curves.axis is None:
+        return {"tickmode": "auto", "tickvals": None, "ticktext": None}
+    last = len(curves.times) - 1
+    frames = sorted({round(k * last / (TICKS - 1)) for k in range(TICKS)})
+    return {
+        "tickmode": "array",
+        "tickvals": [float(curves.times[k]) for k in frames],
+        "ticktext": [curves.axis.number(k) for k in frames],
+    }
 
 
 def energy_values(curves: TrajectoryCurves, energy: EnergyCurve | None) -> np.ndarray:

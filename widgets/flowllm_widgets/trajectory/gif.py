@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowllm.crystals.axis import place
 from flowllm.crystals.elements import SYMBOLS
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.viz.element_colours import jmol_colour
@@ -55,7 +56,7 @@ def make_gif(trajectory: Trajectory, seconds: float = 4.0, tick: Tick | None = N
     images = []
     for done, (frame, drawing) in enumerate(zip(chosen, drawings, strict=True)):
         formula = trajectory.frame(int(frame)).formulas[0]
-        note = f"t = {trajectory.times[frame]:.2f}"
+        note = place(trajectory.times, trajectory.axis, int(frame))
         picture = paint(drawing, box, formula, note, species_shown(trajectory))
         images.append(picture.quantize(COLOURS))
         if tick:

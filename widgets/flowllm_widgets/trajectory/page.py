@@ -86,7 +86,8 @@ def make_page(
         f'<script type="application/json" id="trajectory">{data}</script>\n'
         f"<script>\n{script}</script>\n",
     ]
-    lead = f"{name}: {len(trajectory)} frames from the prior (t = 0) to the refined crystal."
+    start = "t = 0" if curves.axis is None else curves.place(0)
+    lead = f"{name}: {len(trajectory)} frames from the prior ({start}) to the refined crystal."
     return render(formula, lead, map(Markup, sections))  # built above of escaped text
 
 

@@ -85,10 +85,11 @@ class Source:
 
     def stills(self, crystal: int) -> dict[str, CrystalBatch]:
         """{caption: batch of one} for one crystal."""
-        times = self.trajectory.times
-        stills = {f"{self.ends[0]} (t = {times[0]:g})": self.prior[crystal]}
+        times, axis = self.trajectory.times, self.trajectory.axis
+        at = [f"t = {times[k]:g}" if axis is None else axis.text(k) for k in (0, -1)]
+        stills = {f"{self.ends[0]} ({at[0]})": self.prior[crystal]}
         if len(times) > 1:
-            stills[f"{self.ends[1]} (t = {times[-1]:g})"] = self.refined[crystal]
+            stills[f"{self.ends[1]} ({at[1]})"] = self.refined[crystal]
         reference = self.references[crystal]
         if reference is not None:
             stills[self.reference_name] = reference
