@@ -12,6 +12,10 @@ from flowllm.manifolds import FlatTorus
 EDGE = 1e-9  # shorter pieces, in units of the path, come from rounding
 
 
+SHORTEST = 1e-12
+"""A step below the rounding of a coordinate goes nowhere, and cuts of it would be of no length."""
+
+
 def geodesic_pieces(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The shortest path from x to y, cut where it leaves one edge and enters the opposite one.
 
@@ -37,6 +41,7 @@ def straight_pieces(start: np.ndarray, end: np.ndarray) -> np.ndarray:
         (K, 2, 2) starts and ends.
     """
     start, step = np.asarray(start, dtype=np.float64), np.asarray(end - start, dtype=np.float64)
+    step = np.where(np.abs(step) < SHORTEST, 0.0, step)
     cuts = {0.0, 1.0}
     for origin, length in zip(start, step, strict=True):
         if length:
