@@ -9,6 +9,8 @@ second.
 
 from __future__ import annotations
 
+import math
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -129,12 +131,11 @@ def _kinds(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=200)
 def _kind(number: int) -> tuple[bool, float]:
-    import math
-
     from pymatgen.core import Element
 
     if number <= 0:
         return False, 0.0
     element = Element.from_Z(number)
-    pull = float(element.X)
-    return bool(element.is_metal), 0.0 if math.isnan(pull) else pull  # noble gases have none
+    with warnings.catch_warnings(action="ignore"):  # noble gases have none
+        pull = float(element.X)
+    return bool(element.is_metal), 0.0 if math.isnan(pull) else pull

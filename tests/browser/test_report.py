@@ -11,7 +11,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.viz.bins import histograms
 from flowllm.viz.run_page import Neighbour, write_report
-from tests.browser.waiting import expect, picture_of, settled, until
+from tests.browser.waiting import expect, middle, picture_of, settled, until
 
 pytestmark = pytest.mark.browser
 DRAWN = "document.querySelectorAll('.figure:not([data-drawn])').length === 0"
@@ -177,8 +177,7 @@ def test_the_wheel_scrolls_and_zooms_only_with_ctrl(visit):
     view = page.locator(".figure3d")
     view.scroll_into_view_if_needed()
     start = settled(lambda: page.evaluate(zoom))
-    box = view.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(*middle(view))
     before = settled(lambda: page.evaluate("scrollY"))
     page.mouse.wheel(0, 200)
     until(lambda: page.evaluate("scrollY"), lambda now: now > before)

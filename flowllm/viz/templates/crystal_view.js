@@ -179,7 +179,7 @@ class CrystalView {
       const config = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false };
       const first = !place.layout;
       await Plotly.react(place, this.traces(crystal, this.frame), layout, config);
-      if (first) { turnByKeys(place); zoomByWheel(place); }
+      if (first) turnByKeys(place);
     }).catch((error) => { place.textContent = "This browser cannot draw the crystal: " + error.message; });
     return this.turn;
   }

@@ -57,23 +57,6 @@ function turnByKeys(place) {
   });
 }
 
-// Ctrl and the wheel zoom all views of a place; the wheel alone scrolls the page.
-function zoomByWheel(place) {
-  place.addEventListener("wheel", (event) => {
-    if (!(event.ctrlKey || event.metaKey) || !scenes(place).length) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const times = Math.exp(-Math.max(-60, Math.min(60, event.deltaY)) / 300);
-    const change = {};
-    for (const name of scenes(place)) {
-      const now = place._fullLayout[name].aspectratio;
-      const zoomed = Object.fromEntries(["x", "y", "z"].map((axis) => [axis, now[axis] * times]));
-      change[name + ".aspectratio"] = zoomed;
-    }
-    Plotly.relayout(place, change);
-  }, { passive: false, capture: true });
-}
-
 async function draw(place) {
   const source = document.querySelector(`script[data-figure="${place.id}"]`);
   const figure = JSON.parse(source.textContent);

@@ -25,7 +25,6 @@ from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
 from flowllm_widgets.structure.display import Display
 from flowllm_widgets.structure.drawing import draw_moving
-from flowllm_widgets.structure.legend import legend, species_shown
 from flowllm_widgets.systems.data import as_html, rows_of
 from flowllm_widgets.trajectory.widget import TrajectoryViewer
 
@@ -119,7 +118,7 @@ class SideBySide(Panel):
         self.display = Display(HEIGHT, self._renderer)
         self.display.layout.display = "none"
         self.display.add_class("flowllm-many")
-        self._legend, self.table = ipywidgets.HTML(), ipywidgets.HTML()
+        self.table = ipywidgets.HTML()
         self._slot = ipywidgets.VBox()
         self.start.on_click(lambda _: self.begin())
         self.cancel.on_click(lambda _: self._background.cancel())
@@ -140,7 +139,6 @@ class SideBySide(Panel):
                 self.progress,
                 self.message,
                 self.display,
-                self._legend,
                 self.table,
                 ipywidgets.HBox([self.chosen, self.closer], layout=row),
                 self._slot,
@@ -221,7 +219,7 @@ class SideBySide(Panel):
         self._draw()
 
     def _draw(self) -> None:
-        pictures, numbers, every = {}, set[int](), set[int]()
+        pictures = {}
         for one in self.answers.values():
             way = stretched(_way(one, self.crystal), FRAMES)
             try:
@@ -230,13 +228,10 @@ class SideBySide(Panel):
                 self.message.warning(f"{one.name}: {error}")
                 continue
             pictures[one.name] = drawing
-            numbers |= set(species_shown(way).tolist())
-            every |= set(np.unique(drawing.numbers).tolist())
         shares = [f"{100 * k / (FRAMES - 1):.0f} % of the way" for k in range(FRAMES)]
         self.display.layout.display = ""
         self.display.show(pictures, np.linspace(0.0, 1.0, FRAMES), shares)
         self.display.player.frame = FRAMES - 1
-        self._legend.value = legend(numbers, len(every - numbers)) if numbers else ""
         self.table.value = as_html(rows_of(list(self.answers.values()), self.crystal))
 
     @shows_errors

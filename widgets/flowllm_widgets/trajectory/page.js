@@ -139,7 +139,6 @@ window.addEventListener("DOMContentLoaded", async () => {
     const config = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false };
     await Plotly.newPlot(place, traces(data.frames[0]), layout, config);
     turnByKeys(place);
-    zoomByWheel(place);
     window.addEventListener("resize", () => Plotly.relayout(place, { "scene.aspectratio": zoom() }));
     place.dataset.drawn = "true";
   } catch (error) {
