@@ -31,7 +31,7 @@ def test_the_first_crystal_is_shown_and_the_next_follows_the_choice(browser):
     browser.table.move(1)
     assert shown(browser) == "c000001"
     assert "c000001 · " in browser.after.caption.value
-    assert browser.before not in browser.children[-3].children  # nothing is known of it
+    assert browser.before not in browser.children[-4].children  # nothing is known of it
 
 
 def test_only_columns_that_hold_something_are_shown(browser):
@@ -119,7 +119,7 @@ def test_before_and_after_stand_side_by_side():
     before = after.replace(lengths=1.1 * after.lengths)
     browser = CrystalBrowser(after, trajectory=Trajectory.from_frames([0.0, 1.0], [before, after]))
     browser.table.selected = 2
-    assert browser.before in browser.children[-3].children
+    assert browser.before in browser.children[-4].children
     assert np.allclose(browser.before.crystal.lengths, 1.1 * browser.after.crystal.lengths)
     assert "before refinement" in browser.before.caption.value
     browser.close()

@@ -18,10 +18,11 @@ from flowllm.text import build_prompt
 from flowllm_widgets.playground.controls import SettingsForm
 from flowllm_widgets.playground.figure import SHADES, sweep_figure
 from flowllm_widgets.playground.history import HistoryTable
-from flowllm_widgets.playground.result import ResultView, describe
+from flowllm_widgets.playground.result import ResultView
 from flowllm_widgets.playground.sweeping import SweepPanel
 from flowllm_widgets.playground.tokens import encode
 from flowllm_widgets.playground.tries import Settings, Try, columns, table
+from flowllm_widgets.structure.facts import describe
 
 SALT = CrystalBatch([11, 17], [[0.0] * 3, [0.5] * 3], [[3.99] * 3], [[60.0] * 3], [2], ["salt"])
 CLOSE = SALT.replace(frac_coords=[[0.0] * 3, [0.01] * 3])

@@ -9,6 +9,7 @@ from flowllm.relax import RelaxSettings, relax
 from flowllm.stability import load_hull
 from flowllm_widgets import PhaseDiagramView, StabilityView
 from flowllm_widgets.shared.plot import Plot
+from flowllm_widgets.stability.about import AboutCrystal
 from flowllm_widgets.stability.figure import pattern_figure
 from flowllm_widgets.stability.offer import StabilityOffer
 from flowllm_widgets.stability.widget import CANCEL, START, verdict_of
@@ -108,3 +109,17 @@ def test_an_open_species_is_not_offered():
     offer = StabilityOffer()
     offer.offer(SALT.replace(atomic_numbers=[0, 17]))
     assert offer.layout.display == "none"
+
+
+def test_facts_and_the_nearest_known_crystal_stand_below():
+    about = AboutCrystal()
+    bromide = SALT.replace(  # NaBr is of the training split, NaCl is not
+        atomic_numbers=[11, 35], frac_coords=[(0, 0, 0), (0.5, 0.5, 0.5)], lengths=[(4.25,) * 3]
+    )
+    about.show(bromide)
+    assert "Fm-3m (225)" in about.facts.value
+    assert "NaBr" in about.nearest.value and "the same crystal" in about.nearest.value
+    assert about.stability.layout.display == ""
+    about.show(None)
+    assert about.facts.value == about.nearest.value == ""
+    assert about.stability.layout.display == "none"

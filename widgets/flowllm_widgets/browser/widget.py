@@ -19,6 +19,7 @@ from flowllm_widgets.shared.background import Background, Stop
 from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
+from flowllm_widgets.stability.about import AboutCrystal
 from flowllm_widgets.structure.view import StructureView
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class CrystalBrowser(Panel):
         self.filters = FilterControls(self.catalogue, LABELS, self._filter, self.message)
         self.before = StructureView(height=280)
         self.after = StructureView(height=280)
+        self.about = AboutCrystal()
         self.compute = ipywidgets.Button(
             description="Compute space groups and validity", layout={"width": "auto"}
         )
@@ -149,6 +151,7 @@ class CrystalBrowser(Panel):
                 self.filters, self.message, self.table,
                 ipywidgets.HBox([self.compute, self._progress], layout=row),
                 ipywidgets.HBox([*views, sides], layout={**row, "align_items": "flex-start"}),
+                self.about,
                 Frame(),
             ]
         )  # fmt: skip
@@ -184,6 +187,7 @@ class CrystalBrowser(Panel):
         if crystal is None:
             text += f" · no crystal: {about.get('reason') or 'it could not be read'}"
         self.after.show(crystal, text)
+        self.about.show(crystal, {} if before is None else {"before refinement": before})
 
     @shows_errors
     def _list_chosen(self, change: object) -> None:

@@ -7,12 +7,11 @@ import threading
 
 import ipywidgets
 
-from flowllm.metrics.facts import CrystalFacts
-from flowllm.viz.facts import contact_in_words, facts_in_words
 from flowllm_widgets.playground.tokens import TokenStream
 from flowllm_widgets.playground.tries import Sample, Try
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.stability.offer import StabilityOffer
+from flowllm_widgets.structure.facts import describe
 from flowllm_widgets.structure.view import StructureView
 
 TITLES = ("Before refinement", "After refinement")
@@ -138,27 +137,3 @@ class ResultView(ipywidgets.VBox):
             self.facts[side].value = describe(sample.facts[side])
         before = {} if sample.prior is None else {"before refinement": sample.prior}
         self.stability.offer(sample.refined, before)
-
-
-def describe(facts: CrystalFacts | None) -> str:
-    """Facts as HTML; of None nothing."""
-    if facts is None:
-        return '<div class="flowllm-caption">not yet</div>'
-    charges = "valid" if facts.charge_balanced else "no balance of charges"
-    contact = "as in known crystals" if facts.believable else contact_in_words(facts)
-    flags = [
-        ("structure", not facts.fault, facts.fault or "valid"),
-        ("contacts", facts.believable, contact),
-        ("composition", facts.charge_balanced, charges),
-    ]
-    words = " · ".join(
-        f'<span class="flowllm-message {"" if good else "error"}">'
-        f"{'✓' if good else '✗'} {name}: {html.escape(text)}</span>"
-        for name, good, text in flags
-    )
-    said = dict(facts_in_words(facts))
-    return (
-        f'<div class="flowllm-caption"><b>{html.escape(facts.formula or "?")}</b>, '
-        f"{facts.num_atoms} atoms, {html.escape(said['space group'])}, "
-        f"{html.escape(said['cell'])}, {said['density']}, {said['volume']}<br>{words}</div>"
-    )

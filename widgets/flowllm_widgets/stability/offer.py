@@ -24,7 +24,7 @@ class StabilityOffer(ipywidgets.VBox):
         self._crystal: CrystalBatch | None = None
         self._others: dict[str, CrystalBatch] = {}
         super().__init__([self.button])
-        self.offer(None)
+        self.layout.display = "none"
 
     def offer(
         self, crystal: CrystalBatch | None, others: Mapping[str, CrystalBatch] | None = None
