@@ -130,11 +130,14 @@ def test_the_page_needs_no_network_and_trusts_no_text(report, tmp_path):
     content = json.loads(data.replace("<\\/", "</"))
     assert content["values"]["id"][3] == "</script>"
     assert "<b>does not parse" not in page.replace(data, "")
-    assert [drawing is not None for drawing in content["drawings"]] == [True, True, False, False]
-    positions, numbers, bonds, edges = content["drawings"][0]
-    assert len(positions) == len(numbers) and len(edges) == 12
-    assert max(max(pair) for pair in bonds) < len(positions)
-    assert set(map(str, numbers)) <= set(content["elements"])
+    shown = content["shown"]
+    drawn = ["drawing" in shown.get(str(row), {}) for row in range(4)]
+    assert drawn == [True, True, False, False]
+    drawing = shown["0"]["drawing"]
+    assert max(drawing["source"]) < len(drawing["numbers"])
+    assert len(drawing["source"]) == len(drawing["shift"])
+    assert max(max(pair) for pair in drawing["bonds"]) < len(drawing["source"])
+    assert set(map(str, drawing["numbers"])) <= set(content["elements"])
     assert "distances above 0.5 Å" in page and "99.9 %" in page
 
 
