@@ -24,7 +24,7 @@ def test_a_click_relaxes_the_crystal_and_places_it(open_notebook, picture):
     page = lab.page
     page.locator('.flowllm button:has-text("Is it stable?")').click()
     lab.until("view.state", "finished")
-    expect(page.locator(".flowllm")).to_contain_text("By CHGNet")
+    expect(page.locator(".flowllm").first).to_contain_text("By CHGNet")
     charts = page.locator(".flowllm .js-plotly-plot")
     expect(charts).to_have_count(3)  # energies, phase diagram, patterns
     points = "document.querySelector('.flowllm .js-plotly-plot').data[0].y.length"
