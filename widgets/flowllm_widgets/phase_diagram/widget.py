@@ -18,6 +18,7 @@ from flowllm.stability.phase_diagram import (
     place_of,
 )
 from flowllm_widgets.phase_diagram.figure import phase_figure
+from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.plot import Plot
 from flowllm_widgets.shared.style import Panel
@@ -60,10 +61,10 @@ class PhaseDiagramView(Panel):
         self.system = ipywidgets.Text(
             description="Elements", placeholder="as in Li-Fe-O", continuous_update=False
         )
-        self._slot = ipywidgets.VBox()
+        self._slot = ipywidgets.VBox().add_class("flowllm-fit")
         self._note = ipywidgets.HTML(f'<div class="flowllm-caption">{html.escape(NOTE)}</div>')
         self.system.observe(lambda change: self._draw(), "value")
-        self.fill([self.system, self._slot, self.places, self.message, self._note])
+        self.fill([self.system, self._slot, self.places, self.message, self._note, Frame()])
         if crystals is not None:
             self.show(crystals, energies, system)
         elif system:

@@ -66,13 +66,18 @@ class StabilityView(Panel):
         self.button = ipywidgets.Button(description=START, button_style="primary")
         self.view = StructureView(None, height=250)
         self._plot = Plot(energy_figure())
-        self._below = ipywidgets.VBox()
+        self._below = ipywidgets.VBox().add_class("flowllm-fit")
         self._background = Background(self._failed, self._finished)
         self.button.on_click(lambda _: self._toggle())
-        chart = ipywidgets.Box([self._plot])
+        chart = ipywidgets.VBox([self._plot])
         chart.add_class("flowllm-fit")
-        self.view.layout.flex, chart.layout.flex = "1 1 300px", "1 1 360px"
-        live = ipywidgets.Box([self.view, chart], layout={"flex_flow": "row wrap"})
+        for part in (self.view, chart):
+            part.layout.width, part.layout.min_width, part.layout.overflow = (
+                "49%",
+                "280px",
+                "hidden",
+            )
+        live = ipywidgets.HBox([self.view, chart], layout={"flex_flow": "row wrap"})
         self.fill([self.button, live, self.verdict, self.message, self._below, Frame()])
         self.crystal: CrystalBatch | None = None
         self.show(crystal, others)
