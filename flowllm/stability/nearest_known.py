@@ -97,11 +97,44 @@ class KnownCrystals:
             result.append(self._of(self._nearest_of(formula, alike), False) if alike else None)
         return result
 
+    def alike(
+        self,
+        crystal: CrystalBatch,
+        count: int,
+        group: int | None = None,
+        settings: MatchSettings = SAME,
+    ) -> list[KnownCrystal]:
+        """The known crystals that are nearest to one: of its formula, then of its kind.
+
+        Args:
+            crystal: a batch of one.
+            count: how many, at most.
+            group: its space group, 0 for none; found by spglib where it is left out.
+            settings: tolerances of the matcher, which marks the first that is the same.
+        """
+        (formula,) = reduced_formulas(crystal)
+        found = int(space_groups(crystal)[0]) if group is None else group
+        rows = self._by_formula.get(formula, [])
+        same = -1
+        if rows:
+            item = (crystal, self.known.crystals[rows], settings, SECONDS)
+            same = rows[place] if (place := match_family(item)[0][0]) >= 0 else -1
+        kind = self._kinds.get((_anonymous(formula), found), [])
+        others = [place for place in kind if place not in rows]
+        near = sorted(rows, key=lambda place: (place != same, self._groups[place] != found))
+        near += [others[at] for at in np.argsort(self._steps(formula, others), kind="stable")]
+        return [self._of(place, place == same) for place in near[:count]]
+
     def _nearest_of(self, formula: ReducedFormula, places: list[int]) -> int:
+        return places[int(np.argmin(self._steps(formula, places)))]
+
+    def _steps(self, formula: ReducedFormula, places: list[int]) -> np.ndarray:
+        """Steps on Mendeleev's scale from a formula to those of known crystals of its kind."""
         weights = np.array(_anonymous(formula), dtype=float)
-        theirs = np.array([_on_mendeleev_scale(self._formulas[place]) for place in places])
-        steps = np.abs(theirs - _on_mendeleev_scale(formula)) @ weights
-        return places[int(np.argmin(steps))]
+        theirs = [_on_mendeleev_scale(self._formulas[place]) for place in places]
+        return (
+            np.abs(np.reshape(theirs, (-1, len(weights))) - _on_mendeleev_scale(formula)) @ weights
+        )
 
     def _of(self, place: int, same: bool) -> KnownCrystal:
         return KnownCrystal(

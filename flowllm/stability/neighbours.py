@@ -31,19 +31,19 @@ def neighbours_of(
     sound = [place for place in places if not facts[place].fault and facts[place].formula]
     if not sound:
         return {}
-    known = _training_split()
+    known = training_split()
     groups = np.array([facts[place].space_group for place in sound], dtype=np.int64)
     found = known.nearest(crystals[np.array(sound, dtype=np.int64)], groups)
     return {
-        place: Neighbour(_short(one), _text(one), known.known.crystals[one.place])
+        place: Neighbour(_short(one), in_words(one), known.known.crystals[one.place])
         for place, one in zip(sound, found, strict=True)
         if one is not None
     }
 
 
 @cache
-def _training_split() -> KnownCrystals:
-    """Read once a process: it takes a second, and all pages need the same."""
+def training_split() -> KnownCrystals:
+    """MP-20's, read once a process: it takes a second, and all pages need the same."""
     return KnownCrystals(load_shipped(SOURCE, "train"))
 
 
@@ -51,7 +51,8 @@ def _short(known: KnownCrystal) -> str:
     return f"{'=' if known.same else '~'} {known.formula} ({known.id})"
 
 
-def _text(known: KnownCrystal) -> str:
+def in_words(known: KnownCrystal) -> str:
+    """A known crystal in a sentence: formula, space group, id, and how near it is."""
     symbol = symbol_of(known.space_group) if known.space_group else "no space group"
     name = f"{known.formula}, {symbol} ({known.id})"
     if known.same:

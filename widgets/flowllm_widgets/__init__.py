@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from flowllm.lazy import exports
 
 if TYPE_CHECKING:
+    from flowllm_widgets.bring.widget import Bring
     from flowllm_widgets.browser.widget import CrystalBrowser
     from flowllm_widgets.embedding.widget import EmbeddingMap
     from flowllm_widgets.histograms.widget import EHullHistogram, NaryHistogram
     from flowllm_widgets.lattice.widget import LatticePlayground
+    from flowllm_widgets.periodic_table.widget import PeriodicTable
     from flowllm_widgets.phase_diagram.widget import PhaseDiagramView
     from flowllm_widgets.playground.widget import PromptPlayground
     from flowllm_widgets.stability.widget import StabilityView
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
     from flowllm_widgets.trajectory.widget import TrajectoryViewer
 
 _MODULES = {
+    "Bring": ".bring.widget",
     "CrystalBrowser": ".browser.widget",
     "EHullHistogram": ".histograms.widget",
     "EmbeddingMap": ".embedding.widget",
     "LatticePlayground": ".lattice.widget",
     "NaryHistogram": ".histograms.widget",
+    "PeriodicTable": ".periodic_table.widget",
     "PhaseDiagramView": ".phase_diagram.widget",
     "PlayerView": ".structure.player_view",
     "PromptPlayground": ".playground.widget",
@@ -43,11 +47,13 @@ _MODULES = {
 }
 
 __all__ = [
+    "Bring",
     "CrystalBrowser",
     "EHullHistogram",
     "EmbeddingMap",
     "LatticePlayground",
     "NaryHistogram",
+    "PeriodicTable",
     "PhaseDiagramView",
     "PlayerView",
     "PromptPlayground",

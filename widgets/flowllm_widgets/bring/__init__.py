@@ -1,0 +1,1 @@
+"""Bring: a crystal of one's own, dropped or given, shown, scored, refined, relaxed, compared."""
