@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from flowllm.commands.app import app
 from flowllm.commands.crystals import generate, refine
 from flowllm.commands.data import data
 from flowllm.commands.evaluation import adherence, evaluate, export, hull, reference
@@ -70,6 +71,7 @@ COMMANDS: dict[str, Command] = {
     "score": Command(score),
     "infill": Command(infill, "flowllm.workflows.settings:InfillSettings", parts_of_model),
     "export": Command(export),
+    "app": Command(app),
     "data": Command(data, "flowllm.data.reduce:ReduceSettings"),
     "train": Command(train, parts=parts_of_system, presets=True),
     "train-lm": Command(

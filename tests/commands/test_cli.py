@@ -19,7 +19,7 @@ from flowllm.commands import COMMANDS
 from flowllm.errors import InputError
 
 PREPARE = importlib.import_module("flowllm.data.prepare")  # the package has a function of that name
-PRINTING = {"bench"}
+PRINTING = {"app", "bench"}
 """Commands that write no files."""
 WITHOUT_DEVICE = {"data", "combine", "evaluate", "export", "hull", "merge-lm", "reference"}
 """Commands that write files and run no network on a device of choice."""

@@ -1,5 +1,6 @@
 """PeriodicTable: each element in its place, shares as counted, a choice that all tables share."""
 
+import ipywidgets
 import numpy as np
 import pytest
 from pymatgen.core import Element
@@ -10,6 +11,7 @@ from flowllm.data.shipped import load_shipped
 from flowllm.errors import InputError
 from flowllm_widgets import PeriodicTable
 from flowllm_widgets.periodic_table.data import frequencies, log_scale, places
+from flowllm_widgets.periodic_table.picker import ElementPicker
 from flowllm_widgets.periodic_table.widget import DATA
 
 SALT = CrystalBatch(
@@ -85,3 +87,17 @@ def test_elements_that_are_not_allowed_and_too_many_sets_are_named():
     assert PeriodicTable(allowed=["O", "H"]).tables[0].allowed == ["H", "O"]
     with pytest.raises(InputError, match="at most 9"):
         PeriodicTable(sets={str(n): SALT for n in range(10)})
+
+
+def test_a_picker_writes_into_its_field_and_follows_it():
+    field = ipywidgets.Text("Li, O")
+    picker = ElementPicker(field)
+    assert picker.table is None  # folded, nothing is made
+    picker.selected_index = 0
+    assert picker.table.selected == ["Li", "O"]
+    picker.table.selected = ["Li", "O", "Fe"]
+    assert field.value == "Li, O, Fe"
+    field.value = "Na Cl Xx"
+    assert picker.table.selected == ["Na", "Cl"] and field.value == "Na Cl Xx"
+    picker.table.selected = []
+    assert field.value == ""

@@ -18,9 +18,10 @@ HEIGHT = 240
 
 
 class KnownPanel(ipywidgets.VBox):
-    """A button that lists the nearest known crystals; the chosen one is shown.
+    """Lists the nearest known crystals at the press of a button; the chosen one is shown.
 
     Attributes:
+        button: which its owner puts somewhere.
         found: them and their crystals, nearest first; empty until the button is pressed.
         menu: the list.
         view: the chosen one, once there is one.
@@ -36,13 +37,13 @@ class KnownPanel(ipywidgets.VBox):
         self.found: list[tuple[KnownCrystal, CrystalBatch]] = []
         self._crystal: CrystalBatch | None = None
         self._asked = False
-        super().__init__([self.button, self.message])
+        super().__init__([self.message])
 
     def offer(self, crystal: CrystalBatch) -> None:
         """Another crystal, a batch of one; nothing is looked for before it is asked for."""
         self._crystal, self._asked, self.found = crystal, False, []
         self.message.clear()
-        self.children = (self.button, self.message)
+        self.children = (self.message,)
 
     def find(self) -> list[tuple[KnownCrystal, CrystalBatch]]:
         """The neighbours, looked for if they are not known yet."""
@@ -61,7 +62,7 @@ class KnownPanel(ipywidgets.VBox):
         self.message.clear()
         if self.view is None:
             self.view = StructureView(height=HEIGHT)
-        self.children = (self.button, self.menu, self.view, self.message)
+        self.children = (self.menu, self.view, self.message)
         self.menu.options = [(_line(known), place) for place, (known, _) in enumerate(found)]
         self.menu.value = 0
         self._choose()

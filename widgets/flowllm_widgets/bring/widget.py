@@ -114,15 +114,18 @@ class Bring(Panel):
             [ipywidgets.VBox([self.text, self.read])], titles=("Paste text instead",)
         )
         row = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 6px"}
-        work = ipywidgets.HBox([self.score, self.refine, self.cancel, self.system], layout=row)
-        left = ipywidgets.VBox([self.state, self._slot])
+        work = ipywidgets.HBox(
+            [self.score, self.refine, self.known.button, self.cancel, self.system], layout=row
+        )
+        # the facts below the picture; the relaxation, once asked for, takes the whole width
+        left = ipywidgets.VBox([self.state, self._slot, self.about.facts, self.about.nearest])
         right = ipywidgets.VBox([work, self.progress, self.message, self.scores, self.known])
         for side in (left, right):
             side.layout.flex, side.layout.min_width = "1 1 320px", "min(320px, 100%)"
         sides = ipywidgets.HBox(
             [left, right], layout={"flex_flow": "row wrap", "grid_gap": "4px 20px"}
         )
-        self._body = ipywidgets.VBox([sides, self.about], layout={"display": "none"})
+        self._body = ipywidgets.VBox([sides, self.about.stability], layout={"display": "none"})
         self.fill([self.drop, paste, self.which, self._body, Frame()])
         self._set_buttons()
 
@@ -246,7 +249,8 @@ class Bring(Panel):
         self._set_buttons(busy=True)
 
     def _set_buttons(self, busy: bool = False) -> None:
-        self.score.disabled = self.refine.disabled = busy or self.given is None
+        for button in (self.score, self.refine, self.known.button):
+            button.disabled = busy or self.given is None
         self.cancel.layout.display = "" if busy else "none"
 
     def _failed(self, error: Exception) -> None:

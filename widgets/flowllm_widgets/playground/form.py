@@ -10,6 +10,7 @@ import traitlets
 from flowllm.conditions.conditions import KINDS
 from flowllm.conditions.ranges import TrainingRanges
 from flowllm.text.prompts import build_prompt
+from flowllm_widgets.periodic_table.picker import ElementPicker
 from flowllm_widgets.playground.conditions import (
     FIELDS,
     MAX_ATOMS,
@@ -67,6 +68,8 @@ class PromptForm(ipywidgets.VBox):
             if name in self.names:
                 rows.append(row)
             self.fields[name].observe(self._field_changed, "value")
+        if "elements" in self.names:
+            rows.append(ElementPicker(self.fields["elements"]))
         self.clear = ipywidgets.Button(
             description="Clear", icon="eraser",
             layout={"width": "110px", "margin": "2px 2px 2px 205px"},

@@ -1,0 +1,1 @@
+"""The app: every part of the workbench on one page, without code; `flowllm app` opens it."""
