@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -27,7 +28,8 @@ START, AGAIN = 120.0, 0.1
 RUN, FOLDER = "FLOWLLM_APP_RUN", "FLOWLLM_APP_FOLDER"
 """What the notebook reads of its environment; `flowllm_widgets.app.widget` has the same names."""
 EXTENSIONS = (
-    "@jupyter-widgets/jupyterlab-manager", "anywidget", "jupyterlab-plotly", "nglview-js-widgets",
+    "@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "anywidget",
+    "jupyterlab-plotly", "nglview-js-widgets",
 )  # fmt: skip
 """Of JupyterLab, that the widgets need; others are for a whole JupyterLab, and take time."""
 MISSING = "flowllm app needs {what}; install it by: python -m pip install {package}"
@@ -76,7 +78,8 @@ def plan_app(run: Path | None = None, port: int = 8866, dark: bool = False) -> A
         f"--Voila.ip={HOST}", f"--port={chosen}", "--Voila.port_retries=0", "--no-browser",
         "--Voila.auto_token=True",  # which is that of the environment
         "--preheat_kernel=True", "--pool_size=1",  # the page is ready before it is asked for
-        "--template=flowllm", f"--VoilaConfiguration.extension_allowlist={list(EXTENSIONS)}",
+        *(f"--VoilaConfiguration.extension_allowlist={name}" for name in EXTENSIONS),
+        "--template=flowllm",
         f"--theme={'dark' if dark else 'light'}", "--Voila.log_level=ERROR",
     ]  # fmt: skip
     return AppServer(command, environment, f"http://{HOST}:{chosen}/?token={token}")
@@ -93,6 +96,7 @@ def serve_app(server: AppServer, browser: bool = True) -> None:
         InputError: the server ends by itself, or does not answer.
     """
     process = subprocess.Popen(server.command, env=server.environment)
+    usual = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         _wait_until_up(server.address, process)
         say(f"The app is at {server.address}")
@@ -103,6 +107,7 @@ def serve_app(server: AppServer, browser: bool = True) -> None:
         if code := process.wait():
             raise InputError(f"the app's server ended with code {code}; its messages stand above")
     finally:
+        signal.signal(signal.SIGTERM, usual)
         if process.poll() is None:
             process.terminate()
             process.wait()

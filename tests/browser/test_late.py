@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.browser.test_app import BRING, ELEMENTS
 from tests.browser.test_crystal_browser import MAKE as BROWSER
 from tests.browser.test_embedding import CELLS as EMBEDDING
 from tests.browser.test_histograms import MAKE as HISTOGRAM
@@ -87,8 +88,20 @@ def test_viewers_that_come_late_show_the_newest_crystal(open_notebook, modules):
         ([TORUS], 1),
         ([LATTICE], 1),
         ([GENERATED], 1),
+        ([BRING], 1),
+        ([ELEMENTS], 1),
     ],
-    ids=["browser", "embedding", "histograms", "playground", "torus", "lattice", "trajectory"],
+    ids=[
+        "browser",
+        "embedding",
+        "histograms",
+        "playground",
+        "torus",
+        "lattice",
+        "trajectory",
+        "bring",
+        "elements",
+    ],
 )
 @pytest.mark.parametrize("modules", [False, True], ids=["libraries", "modules-too"])
 def test_every_widget_is_whole_on_a_late_page(open_notebook, cells, parts, modules):

@@ -47,9 +47,15 @@ def test_shares_are_counted_by_crystal():
 
 @pytest.mark.parametrize(
     ("shares", "ends"),
-    [([0.5, 1.0], (0.1, 1)), ([0.1], (0.1, 1)), ([0.0004, 0.02], (0.0001, 0.1)), ([], (0.001, 1))],
+    [
+        ([0.5, 1.0], (0.1, 1)),
+        ([0.1], (0.01, 0.1)),
+        ([0.004, 0.17], (0.001, 0.2)),
+        ([0.00004, 0.27], (0.001, 0.5)),
+        ([], (0.001, 1)),
+    ],
 )
-def test_the_scale_ends_at_powers_of_ten(shares, ends):
+def test_the_scale_holds_the_shares_but_for_the_rarest(shares, ends):
     assert log_scale([dict(enumerate(shares))]) == pytest.approx(ends)
 
 

@@ -78,7 +78,8 @@ class ViewerTab(ipywidgets.VBox):
         self.message = MessageLine()
         self._of_playground = of_playground
         self.show = ipywidgets.Button(
-            description="Show the playground's crystals", layout={"width": "auto"}
+            description="Show the playground's crystals",
+            layout={"width": "auto", "align_self": "flex-start"},
         )
         self.show.on_click(self._take)
         self.viewer: TrajectoryViewer | None = None

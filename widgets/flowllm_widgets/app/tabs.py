@@ -68,7 +68,9 @@ def phase_diagram(app: App) -> ipywidgets.Widget:
             view.message.say(f"choose {FEWEST} to {MOST} elements")
 
     table.observe(chosen, "selected")
-    return ipywidgets.VBox([table, view])
+    table.layout.flex, view.layout.flex = "1 1 430px", "1 1 480px"
+    table.layout.min_width = view.layout.min_width = "min(340px, 100%)"
+    return ipywidgets.HBox([table, view], layout={"flex_flow": "row wrap", "grid_gap": "6px 16px"})
 
 
 def elements(app: App) -> ipywidgets.Widget:

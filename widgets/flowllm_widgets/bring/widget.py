@@ -113,6 +113,7 @@ class Bring(Panel):
         paste = ipywidgets.Accordion(
             [ipywidgets.VBox([self.text, self.read])], titles=("Paste text instead",)
         )
+        self.about.stability.button.layout.align_self = "flex-start"
         row = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 6px"}
         work = ipywidgets.HBox(
             [self.score, self.refine, self.known.button, self.cancel, self.system], layout=row

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NEIGHBOURS = 8
-HEADINGS = {"nats_per_token": "nats per token", "perplexity": "perplexity of the text"}
+HEADINGS = {"nats_per_token": "nats per token", "perplexity": "perplexity"}
 
 
 def refine(system: FlowLLM, crystal: CrystalBatch, stop: Stop) -> Trajectory:
@@ -92,7 +92,8 @@ def score_table(table: pd.DataFrame) -> str:
     return (
         f'<div class="flowllm-table"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
-        '<div class="flowllm-caption">Nearer to zero is likelier to the language model.</div>'
+        '<div class="flowllm-caption">Nearer to zero is likelier to the language '
+        "model; the perplexity is that of the crystal's text.</div>"
     )
 
 

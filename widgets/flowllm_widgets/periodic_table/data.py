@@ -17,6 +17,9 @@ COLUMNS = 18
 SERIES_ROWS = (9, 10)
 """Rows of lanthanides and actinides, below the others and a gap."""
 
+DECADES = 3
+"""That the scale of colours spans; rarer elements have its lowest colour."""
+
 
 def place_of(number: int) -> tuple[int, int]:
     """Row and column of an element, from 1 on, in the form with 18 columns.
@@ -61,13 +64,19 @@ def frequencies(crystals: CrystalBatch) -> dict[str, float]:
 
 
 def log_scale(shares: Sequence[Mapping[str, float]]) -> tuple[float, float]:
-    """The ends of a logarithmic scale that all shares fit: powers of ten, at least one apart."""
+    """The ends of a logarithmic scale for all shares.
+
+    The upper one is 1, 2 or 5 times a power of ten; the lower one a power of ten, at most `DECADES`
+    below, so that the rarest elements do not take the colours from all others.
+    """
     values = [value for one in shares for value in one.values() if value > 0]
     if not values:
         return 0.001, 1.0
-    low = math.floor(math.log10(min(values)) + 1e-9)
-    high = math.ceil(math.log10(max(values)) - 1e-9)
-    return 10.0**low, 10.0 ** max(high, low + 1)
+    top = 10.0 ** math.floor(math.log10(max(values)) + 1e-9)
+    high = next(top * step for step in (1, 2, 5, 10) if top * step >= max(values) * (1 - 1e-9))
+    least = math.floor(math.log10(min(values)) + 1e-9)
+    most = math.ceil(math.log10(high) - 1e-9)
+    return 10.0 ** min(most - 1, max(least, most - DECADES)), high
 
 
 def checked_elements(symbols: Sequence[str]) -> tuple[str, ...]:

@@ -4,16 +4,16 @@ function render({ model, el }) {
   el.classList.add("flowllm-elements");
   const heading = document.createElement("div");
   heading.className = "flowllm-heading";
-  const scroll = document.createElement("div");
-  scroll.className = "scroll";
+  const frame = document.createElement("div");
+  frame.className = "frame";
   const grid = document.createElement("div");
   grid.className = "grid";
-  scroll.append(grid);
+  frame.append(grid);
   const told = document.createElement("div"); // what the element under pointer or focus is
   told.className = "flowllm-caption told";
   const legend = document.createElement("div");
   legend.className = "legend";
-  el.append(heading, scroll, legend, told);
+  el.append(heading, frame, legend, told);
 
   const cells = new Map();
   const at = new Map(); // "row,column" -> symbol
@@ -140,9 +140,12 @@ function render({ model, el }) {
     bar.style.background = `linear-gradient(to right, ${fill(low)}, ${fill(high)})`;
     const marks = document.createElement("span");
     marks.className = "marks";
-    for (let share = low; share <= high * 1.001; share *= 10) {
+    const places = [high]; // and powers of ten that leave it room
+    for (let share = low; part(share) < 0.84; share *= 10) places.push(share);
+    const rarer = Object.values(shares).some((share) => share < low);
+    for (const share of places) {
       const mark = document.createElement("span");
-      mark.textContent = percent(share);
+      mark.textContent = `${share === low && rarer ? "≤ " : ""}${percent(share)}`;
       mark.style.left = `${100 * part(share)}%`;
       marks.append(mark);
     }
