@@ -37,13 +37,14 @@ class KnownPanel(ipywidgets.VBox):
         self.found: list[tuple[KnownCrystal, CrystalBatch]] = []
         self._crystal: CrystalBatch | None = None
         self._asked = False
-        super().__init__([self.message])
+        self._room = ipywidgets.VBox()
+        super().__init__([self._room, self.message])
 
     def offer(self, crystal: CrystalBatch) -> None:
         """Another crystal, a batch of one; nothing is looked for before it is asked for."""
         self._crystal, self._asked, self.found = crystal, False, []
         self.message.clear()
-        self.children = (self.message,)
+        self._room.children = ()
 
     def find(self) -> list[tuple[KnownCrystal, CrystalBatch]]:
         """The neighbours, looked for if they are not known yet."""
@@ -62,7 +63,7 @@ class KnownPanel(ipywidgets.VBox):
         self.message.clear()
         if self.view is None:
             self.view = StructureView(height=HEIGHT)
-        self.children = (self.menu, self.view, self.message)
+        self._room.children = (self.menu, self.view)
         self.menu.options = [(_line(known), place) for place, (known, _) in enumerate(found)]
         self.menu.value = 0
         self._choose()

@@ -11,10 +11,12 @@ from flowllm.errors import InputError
 from flowllm.inputs import Inputs, ReadLimits, read_inputs
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from ase import Atoms
     from pymatgen.core import Structure
 
-    Brought = CrystalBatch | Structure | Atoms | str | Path
+    Brought: TypeAlias = CrystalBatch | Structure | Atoms | str | Path
 
 PASTED = "pasted"
 """The name of a text that came without one."""

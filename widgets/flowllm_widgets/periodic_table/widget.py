@@ -47,7 +47,7 @@ class PeriodicTable(Panel):
         InputError: a symbol is no element, a set is empty, or there are too many sets.
     """
 
-    selected: traitlets.Tuple[Any, Any] = traitlets.Tuple()
+    selected: Any = traitlets.Tuple()
 
     def __init__(
         self,
