@@ -151,7 +151,7 @@ def test_the_text_stands_below_with_colours_by_surprise(visit):
     page.locator(ROWS).nth(0).click()
     until(
         lambda: page.locator(".tokens").inner_text(),
-        "The space group number is 225.\n225\nNa 4a",
+        "The space group number is 225. \n225\nNa 4a",
     )
     shades = page.locator(".tokens span").evaluate_all(
         "all => all.map((one) => one.style.getPropertyValue('--surprise'))"
