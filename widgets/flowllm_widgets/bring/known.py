@@ -9,7 +9,7 @@ import ipywidgets
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.stability.nearest_known import KnownCrystal
 from flowllm.stability.neighbours import WHERE, in_words
-from flowllm.symmetry.symbols import symbol_of
+from flowllm.symmetry.symbols import typeset_symbol
 from flowllm_widgets.bring.work import neighbours
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.structure.view import StructureView
@@ -76,5 +76,5 @@ class KnownPanel(ipywidgets.VBox):
 
 
 def _line(known: KnownCrystal) -> str:
-    group = symbol_of(known.space_group) if known.space_group else "no space group"
+    group = typeset_symbol(known.space_group) or "no space group"
     return f"{known.formula} · {group} · {known.id}" + (" · the same" if known.same else "")
