@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
+from flowllm.crystals.elements import RANK_OF
 from flowllm.teaching.systems import Systems
 from flowllm_widgets.app.run import BrowserTab, ViewerTab
 from flowllm_widgets.periodic_table.widget import DATA, PeriodicTable
@@ -63,7 +64,7 @@ def phase_diagram(app: App) -> ipywidgets.Widget:
 
     def chosen(change: dict[str, tuple[str, ...]]) -> None:
         if FEWEST <= len(change["new"]) <= MOST:
-            view.system.value = "-".join(change["new"])
+            view.system.value = "-".join(sorted(change["new"], key=RANK_OF.__getitem__))
         else:
             view.message.say(f"choose {FEWEST} to {MOST} elements")
 
