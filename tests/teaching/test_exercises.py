@@ -13,6 +13,7 @@ from flowllm.methods.diffcsp.schedule import entry_step, visited_steps
 from flowllm.methods.flow.ode import euler_step
 from flowllm.methods.language_model.decoding.nucleus import nucleus
 from flowllm.stability import HullTable, load_hull
+from flowllm.stability.sun import sun_rates
 from flowllm.teaching.exercises import EXERCISES, AnswerError, check
 from flowllm.teaching.exercises.moving import ENTROPY_CASES, EULER_CASES, LOG_CASES
 from flowllm.text import to_text
@@ -127,3 +128,10 @@ def test_the_energy_above_the_hull_is_that_of_a_hull():
     cube = [[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]
     crystal = CrystalBatch([11, 17, 17, 17], cube, [[5] * 3], [[90] * 3], [4], ["NaCl3"])
     assert hull.e_above_hull(crystal, np.array([-0.2])) == pytest.approx([answer("06.1")])
+
+
+def test_the_sun_rate_is_counted_as_the_evaluation_counts_it():
+    energies = np.array([-0.02, -0.03, -0.01, 0.05, 0.01, -0.02, 0.08, -0.04])
+    groups, novel = np.array([0, 0, 1, 2, 3, 3, 4, 5]), np.arange(8) != 2
+    rates = sun_rates(energies, groups, novel, np.full(8, 2), total=10)
+    assert rates.at(0.0).sun_rate.value == pytest.approx(answer("06.2"))
