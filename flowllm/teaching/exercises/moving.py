@@ -54,21 +54,6 @@ MOVING: dict[str, Exercise] = {
         "f1 - f_t is no way on a torus; log_{f_t}(f1) / (1 - t) is, and is the constant velocity.",
     ),
     "05.1": Exercise(
-        euler,
-        (
-            (lambda x, v, dt: x + dt * v, "The coordinate has left the cell: wrap it."),
-            (
-                lambda x, v, dt: (x + v) % 1,
-                "That goes as far as in a time of 1; the step is dt.",
-            ),
-            (lambda x, v, dt: min(max(x + dt * v, 0.0), 1.0), "An atom passes through the face."),
-            (lambda x, v, dt: (x - dt * v) % 1, "This walks against the velocity."),
-        ),
-        "Go dt times v from x, and wrap.",
-        "This is `euler_step` on one coordinate.",
-        cases=EULER_CASES,
-    ),
-    "05.2": Exercise(
         entropy,
         (
             (lambda z, t: entropy(z, 1 / t), "Scores are divided by the temperature."),
@@ -82,6 +67,21 @@ MOVING: dict[str, Exercise] = {
         "Divide the scores by the temperature, take the softmax p, and then -Σ p ln p.",
         "At high temperatures it nears ln 2 for two tokens, at low ones 0.",
         cases=ENTROPY_CASES,
+    ),
+    "05.2": Exercise(
+        euler,
+        (
+            (lambda x, v, dt: x + dt * v, "The coordinate has left the cell: wrap it."),
+            (
+                lambda x, v, dt: (x + v) % 1,
+                "That goes as far as in a time of 1; the step is dt.",
+            ),
+            (lambda x, v, dt: min(max(x + dt * v, 0.0), 1.0), "An atom passes through the face."),
+            (lambda x, v, dt: (x - dt * v) % 1, "This walks against the velocity."),
+        ),
+        "Go dt times v from x, and wrap.",
+        "This is `euler_step` on one coordinate.",
+        cases=EULER_CASES,
     ),
     "08.1": Exercise(
         "O",

@@ -37,17 +37,6 @@ STEP_CASES = (
 
 WRITING: dict[str, Exercise] = {
     "00.1": Exercise(
-        11.909,
-        (
-            (59.547, "That is the volume of the cell; five atoms share it."),
-            (0.781, "That is a fifth of the edge. The volume is its third power."),
-            (19.849, "The formula has three kinds of atoms and five atoms."),
-        ),
-        "The cell is a cube of 3.905 Å, and five atoms share its volume.",
-        "Oxides have 10 to 15 Å³ for an atom; twice as much would be a hint at a hole.",
-        tolerance=0.06,
-    ),
-    "00.2": Exercise(
         4,
         (
             (0, "There are three oxygen atoms, each with -2."),
@@ -57,6 +46,17 @@ WRITING: dict[str, Exercise] = {
         ),
         "2 + q + 3 × (-2) = 0.",
         "Titanium is known with +4, so SMACT's test passes.",
+    ),
+    "00.2": Exercise(
+        11.909,
+        (
+            (59.547, "That is the volume of the cell; five atoms share it."),
+            (0.781, "That is a fifth of the edge. The volume is its third power."),
+            (19.849, "The formula has three kinds of atoms and five atoms."),
+        ),
+        "The cell is a cube of 3.905 Å, and five atoms share its volume.",
+        "Oxides have 10 to 15 Å³ for an atom; twice as much would be a hint at a hole.",
+        tolerance=0.06,
     ),
     "01.1": Exercise(
         rounded,
@@ -108,17 +108,6 @@ WRITING: dict[str, Exercise] = {
         "One new weight for every twenty of W.",
     ),
     "03.1": Exercise(
-        common_step,
-        (
-            (_plain_mean, "Differences need the wrap: from 0.90 to 0.10 it is +0.20."),
-            (_mean_then_wrap, "Each difference is wrapped first, then the mean is taken."),
-            (lambda a, b: abs(common_step(a, b)), "The direction counts too: mind the sign."),
-        ),
-        "Wrap each difference into (-1/2, 1/2], then take the mean.",
-        "A wrapped mean is another number than a mean of wrapped differences.",
-        cases=STEP_CASES,
-    ),
-    "03.2": Exercise(
         0.00205,
         (
             (0.18265, "That is the order of the list; the other order is nearer."),
@@ -129,5 +118,16 @@ WRITING: dict[str, Exercise] = {
         "Pair 0.98 with 0.02 and 0.40 with 0.45, wrap, square, and take the mean.",
         "In list order it is ninety times as much.",
         tolerance=2e-5,
+    ),
+    "03.2": Exercise(
+        common_step,
+        (
+            (_plain_mean, "Differences need the wrap: from 0.90 to 0.10 it is +0.20."),
+            (_mean_then_wrap, "Each difference is wrapped first, then the mean is taken."),
+            (lambda a, b: abs(common_step(a, b)), "The direction counts too: mind the sign."),
+        ),
+        "Wrap each difference into (-1/2, 1/2], then take the mean.",
+        "A wrapped mean is another number than a mean of wrapped differences.",
+        cases=STEP_CASES,
     ),
 }
