@@ -137,12 +137,26 @@
     });
   }
 
+  // a piece of the text: its white space, and a word coloured by its surprise
+  function tokenOf(piece, share) {
+    const [, before, word, after] = piece.match(/^(\s*)([^]*?)(\s*)$/);
+    const span = document.createElement("span");
+    span.textContent = word;
+    if (share === null) {
+      span.className = "given";
+    } else {
+      span.style.setProperty("--surprise", `${Math.round(75 * (1 - share))}%`);
+      span.title = share < 0.0005 ? "below 0.1 %" : `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+    }
+    return [before, span, after];
+  }
+
   async function show(row, plays = false) {
     state.chosen = row;
     for (const line of table.tBodies[0].rows) {
       line.setAttribute("aria-selected", String(Number(line.dataset.row) === row));
     }
-    const { drawing, facts = [], beside } = data.shown[row] ?? {};
+    const { drawing, facts = [], beside, text = [] } = data.shown[row] ?? {};
     const heading = box.querySelector("h3");
     heading.replaceChildren(...formulaOf((data.values.formula ?? [])[row] ?? ""), " ",
       Object.assign(document.createElement("small"), { textContent: (data.values.id ?? [])[row] ?? "" }));
@@ -151,6 +165,9 @@
       Object.assign(document.createElement("dt"), { textContent: name }),
       Object.assign(document.createElement("dd"), { textContent: value }),
     ]));
+    const told = box.querySelector(".token-text");
+    told.hidden = !text.length;
+    told.querySelector(".tokens").replaceChildren(...text.flatMap(([piece, share]) => tokenOf(piece, share)));
     const near = box.querySelector(".beside");
     near.hidden = !beside;
     if (beside) {
