@@ -67,7 +67,7 @@ class TaskList(ipywidgets.HTML):
         count = f"{sum(self.solved)} of {len(self.tasks)} done"
         self.value = (
             f'<div class="flowllm-heading">Tasks <span class="count">{count}</span></div>'
-            f'<ul role="status">{"".join(lines)}</ul>'
+            f'<div role="status"><ul>{"".join(lines)}</ul></div>'
         )
 
 
