@@ -15,6 +15,7 @@ from flowllm.crystals.trajectory import Trajectory
 from flowllm.metrics.facts import CrystalFacts, crystal_facts
 from flowllm.metrics.validity import structural_validity
 from flowllm.runs.files import atomic_write
+from flowllm.symmetry.symbols import typeset_symbol
 from flowllm.text.prompts import REQUEST, without_frame
 from flowllm.viz.bins import AXES, STRUCTURAL, TITLES, histograms
 from flowllm.viz.charts import distribution_figure
@@ -196,7 +197,7 @@ def _values(
         for name in ("id", "formula", "valid_structure", "valid_composition")
     }
     values |= {
-        "symbol": [facts[i].symbol or None for i in places],
+        "symbol": [typeset_symbol(facts[i].space_group) or None for i in places],
         "space_group": [facts[i].space_group or None for i in places],
         "density": [facts[i].density for i in places],
         "volume_per_atom": [facts[i].volume_per_atom for i in places],

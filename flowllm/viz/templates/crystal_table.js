@@ -15,7 +15,7 @@
   const count = Math.max(0, ...Object.values(data.values).map((values) => values.length));
   const texts = Array.from({ length: count }, (_, row) =>
     ["id", "formula", "symbol", "nearest", "known_as", "reason"]
-      .map((c) => (data.values[c] || [])[row] ?? "").join(" ").toLowerCase());
+      .map((c) => (data.values[c] || [])[row] ?? "").join(" ").normalize("NFKC").toLowerCase());
   const view = new CrystalView(box.querySelector(".figure3d"), data);
   const player = new CrystalPlayer(box.querySelector(".player"), view);
 
@@ -66,7 +66,7 @@
   }
 
   function update() {
-    const wanted = filter.value.trim().toLowerCase();
+    const wanted = filter.value.trim().normalize("NFKC").toLowerCase();
     const [column, value] = flag.value.split("=");
     state.rows = [];
     for (let row = 0; row < count; row++) {
