@@ -110,6 +110,35 @@ def make_figure(curves: TrajectoryCurves, energy: EnergyCurve | None = None) -> 
     return figure
 
 
+def with_marks(figure: dict[str, Any], marks: dict[str, Any], frame: int) -> dict[str, Any]:
+    """The plots with all that the browser draws over them: titles, values and marks of a frame.
+
+    Args:
+        figure: {"data", "layout"} of `make_figure`.
+        marks: of `make_marks`.
+        frame: the one that is marked.
+    """
+    layout, data = figure["layout"], list(figure["data"])
+    notes, lines = [], []
+    for plot in marks["plots"]:
+        x, y = (plot[name].replace("axis", "") for name in "xy")
+        at, value, colour = marks["times"][frame], plot["values"][frame], marks["colour"]
+        notes.append({
+            "text": f"{plot['title']} <b>{plot['texts'][frame]}</b>", "showarrow": False,
+            "x": 0, "xref": f"{x} domain", "xanchor": "left",
+            "y": 1, "yref": f"{y} domain", "yanchor": "bottom",
+        })  # fmt: skip
+        lines.append({
+            "type": "line", "x0": at, "x1": at, "xref": x, "y0": 0, "y1": 1, "yref": f"{y} domain",
+            "line": {"color": colour, "width": 1.5},
+        })  # fmt: skip
+        data.append({
+            "type": "scatter", "x": [at], "y": [value], "xaxis": x, "yaxis": y, "mode": "markers",
+            "marker": {"color": colour, "size": 8}, "hoverinfo": "skip", "showlegend": False,
+        })  # fmt: skip
+    return {"data": data, "layout": layout | {"annotations": notes, "shapes": lines}}
+
+
 def trace_changes(
     curves: TrajectoryCurves, energy: EnergyCurve | None = None
 ) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.relax import Potential
+from flowllm_widgets.shared.chart_plain import plain_figure
 from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.plot import Plot
@@ -26,6 +27,7 @@ from flowllm_widgets.trajectory.figure import (
     make_figure,
     make_marks,
     trace_changes,
+    with_marks,
 )
 from flowllm_widgets.trajectory.files import ExportControl, Shown
 from flowllm_widgets.trajectory.marks import PlotMarks
@@ -100,6 +102,7 @@ class TrajectoryViewer(Panel):
         for trace in self.figure.data:
             trace.on_click(self._on_click)
         self.marks = PlotMarks()
+        self.figure.as_still = self._marked
         plots = ipywidgets.Box([self.figure, self.marks], layout={"display": "block"})
         plots.add_class("flowllm-plots").add_class("flowllm-fit")
         self.status = ipywidgets.HTML()
@@ -142,10 +145,6 @@ class TrajectoryViewer(Panel):
             InputError: no such format, or no folder.
         """
         self.export_control.write(kind, folder)
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """The widget, and for a page without widgets a still of its 3-D views."""
-        return super()._repr_mimebundle_(**kwargs) | {"image/svg+xml": self.player.display.svg()}
 
     @traitlets.validate("crystal")
     def _valid_crystal(self, proposal: dict[str, Any]) -> int:
@@ -228,6 +227,10 @@ class TrajectoryViewer(Panel):
         self.marks.frame = self.frame
         text = html.escape(describe(self.trajectory, self.curves, self.frame))
         self.status.value = f'<div class="flowllm-caption">{text}</div>'
+
+    def _marked(self) -> dict[str, Any]:
+        """The plots with what the browser draws over them."""
+        return with_marks(plain_figure(self.figure), self.marks.marks, self.frame)
 
     @shows_errors
     def _on_click(self, trace: Any, points: Any, state: Any) -> None:
