@@ -272,6 +272,7 @@ class CrystalBrowser(Panel):
 
     def _computed(self, cancelled: bool) -> None:
         self._progress.clear()
+        self.renew_still()
 
     def close(self) -> None:
         """End the work in the background and remove the widget."""

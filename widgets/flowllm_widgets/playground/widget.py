@@ -230,6 +230,7 @@ class PromptPlayground(Panel):
         )
         self.result.refresh(one)
         self._write_history()
+        self.renew_still()
 
     def _set_buttons(self) -> None:
         busy = self.running or self.sweep.running

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import ipywidgets
 
@@ -52,8 +53,13 @@ class Panel(ipywidgets.VBox):
         return still_html(self)
 
     def renew_still(self) -> None:
-        """Exchange the still in the notebook for one of the widget as it stands now."""
-        self._still.renew(self.still)
+        """Exchange the still in the notebook for one of the widget as it stands now.
+
+        Of a panel inside another that of the other is exchanged.
+        """
+        for panel in list(_SHOWN):
+            if _holds(panel, self):
+                panel._still.renew(panel.still)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The widget, and for a page without widgets a still of it."""
@@ -61,7 +67,16 @@ class Panel(ipywidgets.VBox):
 
     def _ipython_display_(self, **kwargs: Any) -> None:
         """Show the widget, and behind it the still."""
+        _SHOWN.add(self)
         self._still.show(super()._repr_mimebundle_(), self.still)
+
+
+_SHOWN: WeakSet[Panel] = WeakSet()
+"""Panels that stand in a notebook by themselves."""
+
+
+def _holds(box: ipywidgets.Widget, wanted: ipywidgets.Widget) -> bool:
+    return box is wanted or any(_holds(child, wanted) for child in getattr(box, "children", ()))
 
 
 def themed(figure: go.Figure, height: int = 300) -> go.Figure:
