@@ -117,8 +117,14 @@ def test_curves_of_a_trajectory_keep_titles_and_units(recipe):
     viewer.frame = 3
     text = recipe["static_html"](viewer)
     distance = viewer.curves.shortest_distance[3]
-    for words in (f"shortest distance \\u003cb\\u003e{distance:.2f} ", "volume", "speed of atoms",
-                  "speed of lattice", " per t", "CHGNet energy"):
+    for words in (
+        f"shortest distance \\u003cb\\u003e{distance:.2f} ",
+        "volume",
+        "speed of atoms",
+        "speed of lattice",
+        " per t",
+        "CHGNet energy",
+    ):
         assert words in text, words
 
 

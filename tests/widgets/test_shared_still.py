@@ -24,7 +24,7 @@ MIME = "application/vnd.jupyter.widget-view+json"
 
 
 def drawn(figure, kind):
-    return [e for e in ElementTree.fromstring(chart_svg(figure)).iter(SVG + kind)]
+    return list(ElementTree.fromstring(chart_svg(figure)).iter(SVG + kind))
 
 
 def texts(figure):
@@ -66,7 +66,7 @@ def test_bars_stand_on_or_beside_each_other(mode, height):
         (float(e.get("x")), float(e.get("y")), float(e.get("y")) + float(e.get("height")))
         for e in drawn(figure, "rect")
     ]
-    (left, top, foot), (other, above, below) = boxes[1], boxes[3]
+    (left, top, foot), (other, _, below) = boxes[1], boxes[3]
     if mode == "stack":
         assert left == other and below == pytest.approx(top, abs=0.11)
     else:

@@ -39,9 +39,7 @@ def as_image(svg: str, words: str = "") -> str:
     said = re.search(r'aria-label="([^"]*)"', svg)
     text = words or (said[1] if said else "")
     code = base64.b64encode(svg.encode()).decode()
-    return (
-        f'<img alt="{text}" style="max-width:100%" src="data:image/svg+xml;base64,{code}">'
-    )
+    return f'<img alt="{text}" style="max-width:100%" src="data:image/svg+xml;base64,{code}">'
 
 
 def chart_image(figure: Any) -> str:
@@ -114,9 +112,10 @@ def _box(box: Any, chart: Chart, picture: Picture) -> str:
     flow = box.layout.flex_flow or ""
     if isinstance(box, ipywidgets.HBox | ipywidgets.GridBox) or flow.startswith("row"):
         held = "".join(
-            text if text.startswith('<div class="control"') else f'<div style="{BESIDE}">{text}</div>'
+            text
+            if text.startswith('<div class="control"')
+            else f'<div style="{BESIDE}">{text}</div>'
             for text in inside
         )
         return f'<div style="{ACROSS}">{held}</div>'
     return f"<div>{''.join(inside)}</div>"
-

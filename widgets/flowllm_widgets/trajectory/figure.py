@@ -14,10 +14,10 @@ from flowllm_widgets.trajectory.data import EnergyCurve, TrajectoryCurves
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-COLUMNS, ROWS = 3, 2
-HEIGHT = 320
+COLUMNS, ROWS = 2, 3
+HEIGHT = 400
 TICKS = 5  # along an axis that is not t
-ENERGY_TITLE, NO_ENERGY = "CHGNet energy", "not computed yet"
+ENERGY_TITLE, NO_ENERGY = "CHGNet energy", "not computed"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def make_figure(curves: TrajectoryCurves, energy: EnergyCurve | None = None) -> 
     from plotly.subplots import make_subplots
 
     figure = make_subplots(
-        ROWS, COLUMNS, shared_xaxes="all", horizontal_spacing=0.06, vertical_spacing=0.17
+        ROWS, COLUMNS, shared_xaxes="all", horizontal_spacing=0.12, vertical_spacing=0.13
     )
     for place in range(ENERGY + 1):
         steps = place < ENERGY and PLOTS[place].steps

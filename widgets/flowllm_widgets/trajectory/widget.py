@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     from flowllm.systems.generation import Generation
 
 
+PATH_IN_WORDS = (
+    "Path: how far the atoms have come, in fractional units, as the root mean square over atoms; "
+    "straight (dotted): the same along the shortest way from the first frame."
+)
+
+
 class TrajectoryViewer(Panel):
     """Trajectories of crystals: 3-D views that play, curves over t, energies on request, export.
 
@@ -105,6 +111,12 @@ class TrajectoryViewer(Panel):
         self.figure.as_still = self._marked
         plots = ipywidgets.Box([self.figure, self.marks], layout={"display": "block"})
         plots.add_class("flowllm-plots").add_class("flowllm-fit")
+        # beside each other where there is room, see the style sheet
+        about = ipywidgets.HTML(f'<div class="flowllm-caption">{PATH_IN_WORDS}</div>')
+        beside = ipywidgets.Box([self.player, ipywidgets.VBox([plots, about])]).add_class(
+            "flowllm-beside-plots"
+        )
+        room = ipywidgets.VBox([beside]).add_class("flowllm-room")
         self.status = ipywidgets.HTML()
         self.energy_control = EnergyControl(
             self.compute_energies, self._on_energy, self.message, potential
@@ -115,7 +127,7 @@ class TrajectoryViewer(Panel):
         except RuntimeError:  # no notebook
             self._loop = None
         self.crystal = crystal
-        rows = [self._choice(), self.player, self.status, plots]
+        rows = [self._choice(), self.status, room]
         controls = [self.energy_control, self.export_control, self.message]
         self.fill([*rows, *controls, Frame()])
         self.observe(self._on_crystal, "crystal")
