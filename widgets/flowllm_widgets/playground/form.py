@@ -21,7 +21,6 @@ from flowllm_widgets.playground.conditions import (
 )
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 
-
 FIELD = {"width": "auto", "flex": "1 1 260px", "max_width": "366px", "min_width": "0"}
 
 

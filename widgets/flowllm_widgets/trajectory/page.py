@@ -41,8 +41,8 @@ STYLE = """
 .controls button { min-width: 6em; cursor: pointer; }
 .controls input[type=range] { flex: 1 1 240px; padding: 0; margin: 0; accent-color: var(--accent); }
 .controls input[type=checkbox] { width: auto; }
-.wide { overflow-x: auto; }
-.plots { position: relative; min-width: 640px; } /* charts side by side need it; a phone scrolls */
+.plots { position: relative; min-width: 0; max-width: 900px; margin: auto; }
+@media (max-width: 600px) { .player .stage { height: 340px; } .wide { padding: 8px 4px; } }
 #marks { position: absolute; inset: 0; pointer-events: none; }
 #says { font-variant-numeric: tabular-nums; color: var(--ink); margin: 0; max-width: none; }
 """
