@@ -270,7 +270,8 @@ def test_the_chart_shows_the_points_in_order():
 def test_the_chart_of_a_sweep_has_intervals_and_a_tick_below_each_bar():
     points = [Point(t, 8, 0.5, 1.0, 0.0, 0.25, (8, 0, 0, 0, 0)) for t in (1.2, 0.4, 0.8)]
     assert sweep_ticks(points) == {"tickvals": [0.4, 0.8, 1.2], "ticktext": ["0.4", "0.8", "1.2"]}
-    reach = dict(zip(("structure", "composition", "formulas", "unique"), sweep_errors(points)))
+    names = ("structure", "composition", "formulas", "unique")
+    reach = dict(zip(names, sweep_errors(points), strict=True))
     # Wilson, 4 of 8: 0.215 to 0.785; 8 of 8: 0.676 to 1
     assert reach["structure"]["array"] == pytest.approx([0.285] * 3, abs=1e-3)
     assert reach["structure"]["arrayminus"] == pytest.approx([0.285] * 3, abs=1e-3)
