@@ -65,6 +65,9 @@ def main() -> None:
         for option in ("hidden", "layers", "epochs", "batch"):
             part.add_argument(f"--{option}", type=int, help="in place of that of the size")
         part.add_argument("--rate", type=float, help="in place of that of the size")
+        part.add_argument("--begin-with", type=Path, help="a system whose weights to go on from")
+        if name == "flowmm":
+            part.add_argument("--cell-weight", type=float, help="of the cell's loss")
         if name != "cdvae":
             part.add_argument("--task", choices=("both", "csp", "dng"), default="both")
     args = parser.parse_args()

@@ -41,7 +41,7 @@ MIXED = {
 }
 """Recipe -> model, and the language model whose crystals enter the diffusion."""
 TRAINING, ARGUMENTS = "training.json", "arguments.json"
-MOST_BYTES, MOST_BYTES_OF_ALL = 5 * 2**20, 40 * 2**20
+MOST_BYTES = 5 * 2**20
 FREE_FIGURES = ("speed",)  # of the machine at that hour
 
 

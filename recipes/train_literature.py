@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from flowllm.conditions.ranges import TrainingRanges
 from flowllm.data.dataset import CrystalSet
+from flowllm.errors import InputError
 from flowllm.methods.base.geometry import SimpleBase
 from flowllm.methods.base.open_species import OpenPrior
 from flowllm.methods.cdvae.batches import CrystalsInBatches
@@ -79,7 +80,8 @@ def settings_of(args: argparse.Namespace) -> Any:
     more = {
         name: value
         for name, value in (
-            ("epochs", args.epochs), ("batch_size", args.batch), ("learning_rate", args.rate)
+            ("epochs", args.epochs), ("batch_size", args.batch), ("learning_rate", args.rate),
+            ("cell_weight", getattr(args, "cell_weight", None)),
         )
         if value is not None
     }  # fmt: skip
@@ -145,10 +147,40 @@ def of_tasks(
             matcher = DiffCSPMatcher(config, settings)
             data = NoiseBatches(train.crystals, draws, *shape)
             fixed = HeldOutNoise(checked, data).batches
+        if args.begin_with is not None:
+            inner = matcher.velocity if args.command == "flowmm" else matcher.network
+            go_on_from(inner, args.begin_with, args.command, task)
         average = run(args, settings, args.out / task, matcher, data, fixed, len(tasks))
         networks[task] = getattr(average, "velocity" if args.command == "flowmm" else "network")
     kind = FlowMMRefiner if args.command == "flowmm" else DiffCSPRefiner
     return prior, kind(networks, "cpu")
+
+
+def go_on_from(network: torch.nn.Module, folder: Path, kind: str, task: Task | None = None) -> None:
+    """Give a network the weights of a system that was trained before.
+
+    Args:
+        network: of the training that begins.
+        folder: of the system, or its name.
+        kind: of its refiner.
+        task: of the network, where there are two.
+
+    Raises:
+        InputError: it is another system, has no such network, or one of another size.
+    """
+    refiner = FlowLLM.from_pretrained(folder, "cpu").refiner
+    if refiner is None or refiner.kind != kind:
+        raise InputError(f"{folder} is no system of {kind}")
+    if isinstance(refiner, CDVAERefiner):
+        found: torch.nn.Module | None = refiner.model.network
+    else:
+        found = getattr(refiner, "networks", {}).get(task)
+    if found is None:
+        raise InputError(f"{folder} has no network for {task}")
+    try:
+        network.load_state_dict(found.state_dict())
+    except RuntimeError as error:
+        raise InputError(f"{folder}: its network has another size: {error}") from error
 
 
 def of_cdvae(
@@ -159,6 +191,8 @@ def of_cdvae(
     statistics = CDVAEStatistics.fit(train.crystals, energies_of(train))
     torch.manual_seed(settings.seed)
     loss = CDVAELoss(CDVAE(config), statistics, settings)
+    if args.begin_with is not None:
+        go_on_from(loss.network, args.begin_with, args.command)
 
     def batches(some: CrystalSet, epochs: int, teacher_share: float) -> CrystalsInBatches:
         return CrystalsInBatches(

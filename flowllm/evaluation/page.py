@@ -17,6 +17,7 @@ from flowllm.evaluation.stages import TILES
 from flowllm.metrics.facts import CrystalFacts, crystal_facts
 from flowllm.runs.files import atomic_write
 from flowllm.stability.neighbours import neighbours_of
+from flowllm.symmetry.symbols import typeset_symbol
 from flowllm.viz.bins import TITLES
 from flowllm.viz.choice import choose_diverse
 from flowllm.viz.columns import columns_of
@@ -107,7 +108,7 @@ def _table(evaluation: EvaluationResult, relaxed: CrystalBatch | None) -> Crysta
         )
     values: dict[str, list[Any]] = {name: rows[name].tolist() for name in rows.columns}
     values |= {
-        "symbol": [facts[found[row]].symbol or None if row in found else None
+        "symbol": [typeset_symbol(facts[found[row]].space_group) or None if row in found else None
                    for row in range(len(rows))],
         "nearest": [nearest[found[row]].short if found.get(row) in nearest else None
                     for row in range(len(rows))],

@@ -11,7 +11,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.data.shipped import load_shipped
 from flowllm.metrics.facts import CrystalFacts
 from flowllm.stability.nearest_known import KnownCrystal, KnownCrystals
-from flowllm.symmetry.symbols import symbol_of
+from flowllm.symmetry.symbols import typeset_symbol
 from flowllm.viz.run_page import Neighbour
 
 SOURCE = "mp_20"
@@ -52,7 +52,7 @@ def _short(known: KnownCrystal) -> str:
 
 
 def _text(known: KnownCrystal) -> str:
-    symbol = symbol_of(known.space_group) if known.space_group else "no space group"
+    symbol = typeset_symbol(known.space_group) or "no space group"
     name = f"{known.formula}, {symbol} ({known.id})"
     if known.same:
         return f"{name}: the same crystal, in {WHERE}."

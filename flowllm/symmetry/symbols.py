@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -13,11 +14,30 @@ def symbol_of(number: int) -> str:
     return short_symbols()[number]
 
 
+def typeset_symbol(number: int) -> str:
+    """The same for reading, screw axes as in "P6₃/mmc"; 0, which is no group, gives ""."""
+    return _typeset()[number] if number else ""
+
+
+@cache
+def _typeset() -> dict[int, str]:
+    lowered = str.maketrans("123456789", "₁₂₃₄₅₆₇₈₉")
+    return {
+        number: re.sub(r"_(\d)", lambda axis: axis[1].translate(lowered), symbol)
+        for number, symbol in _underscored().items()
+    }
+
+
 @cache
 def short_symbols() -> dict[int, str]:
     """Number -> short symbol, of the 230 groups in their usual setting."""
+    return {number: symbol.replace("_", "") for number, symbol in _underscored().items()}
+
+
+def _underscored() -> dict[int, str]:
+    """Number -> short symbol with screw axes as in "P6_3/mmc"."""
     first = {kind.number: kind for kind in reversed(settings())}
-    return {n: first[n].international_short.replace("_", "") for n in range(1, 231)}
+    return {n: first[n].international_short for n in range(1, 231)}
 
 
 def settings() -> list[Any]:

@@ -32,6 +32,8 @@ class ShownCrystal:
         beside: what stands beside it, as the nearest known crystal: a heading.
         beside_text: a line below that heading.
         beside_drawing: its drawing.
+        text: its text in pieces, each with the probability that the language model gives it; None
+            for what was given.
     """
 
     drawing: dict[str, Any] | None = None
@@ -39,6 +41,7 @@ class ShownCrystal:
     beside: str = ""
     beside_text: str = ""
     beside_drawing: dict[str, Any] | None = None
+    text: Sequence[tuple[str, float | None]] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def _of(one: ShownCrystal) -> dict[str, Any]:
         "drawing": one.drawing,
         "facts": [list(pair) for pair in one.facts],
         "beside": [one.beside, one.beside_text, one.beside_drawing] if one.beside else None,
+        "text": [[text, None if p is None else round(p, 4)] for text, p in one.text],
     }
     return {name: value for name, value in content.items() if value}
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 
 from flowllm.metrics.facts import CrystalFacts
+from flowllm.symmetry.symbols import typeset_symbol
 
 
 def facts_in_words(facts: CrystalFacts) -> list[tuple[str, str]]:
     """Names and values: space group, cell, density, volume, shortest contact, validity."""
     lengths = " ".join(f"{x:.2f}" for x in facts.lengths)
     angles = " ".join(f"{x:.1f}" for x in facts.angles)
-    group = f"{facts.symbol} ({facts.space_group})" if facts.space_group else "none found"
     said = [
-        ("space group", group),
+        ("space group", group_in_words(facts.space_group)),
         ("cell", f"{lengths} Å, {angles} °"),
         ("atoms", f"{facts.num_atoms} in the primitive cell"),
         ("density", f"{facts.density:.2f} g/cm³"),
@@ -22,6 +22,11 @@ def facts_in_words(facts: CrystalFacts) -> list[tuple[str, str]]:
         ("charges", "can balance (SMACT)" if facts.charge_balanced else "cannot balance (SMACT)"),
     ]
     return [("fault", facts.fault), *said] if facts.fault else said
+
+
+def group_in_words(number: int) -> str:
+    """Symbol and number of a space group, as in "P6₃/mmc (194)"; 0 is none."""
+    return f"{typeset_symbol(number)} ({number})" if number else "none found"
 
 
 def contact_in_words(facts: CrystalFacts) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from flowllm.crystals.trajectory import Trajectory
 from flowllm.metrics.facts import CrystalFacts, crystal_facts
 from flowllm.metrics.validity import structural_validity
 from flowllm.runs.files import atomic_write
-from flowllm.text.prompts import without_frame
+from flowllm.symmetry.symbols import typeset_symbol
+from flowllm.text.prompts import REQUEST, without_frame
 from flowllm.viz.bins import AXES, STRUCTURAL, TITLES, histograms
 from flowllm.viz.charts import distribution_figure
 from flowllm.viz.choice import choose_diverse
@@ -36,6 +37,8 @@ from flowllm.viz.page import chart_cards, figure_place, named_values, render, ta
 
 PICTURES = 6
 """Crystals that stand as pictures above the table."""
+TokenTexts = Callable[[Sequence[int]], Mapping[int, Sequence[tuple[str, float | None]]]]
+"""Positions of crystals -> the text of each that has one: pieces, and the probability of each."""
 UNCHANGED = ("n_elements", "num_atoms")
 """Distributions that a refinement of fixed species leaves as they are."""
 
@@ -67,6 +70,7 @@ def write_report(
     trajectories: Trajectory | None = None,
     facts: Sequence[CrystalFacts] | None = None,
     nearest: Mapping[int, Neighbour] | None = None,
+    texts: TokenTexts | None = None,
     reference: Mapping[str, Sequence[float]] | None = None,
     reference_name: str = "MP-20",
 ) -> None:
@@ -83,6 +87,7 @@ def write_report(
         trajectories: of the refinement, which the page plays; None shows the last frame.
         facts: `flowllm.metrics.facts.crystal_facts` of the refined crystals; computed if left out.
         nearest: position of a crystal -> the known one beside it.
+        texts: gives those of the crystals that stand as pictures, as the language model reads them.
         reference: `flowllm.viz.bins.histograms` of a data set, drawn behind the distributions.
         reference_name: its name.
 
@@ -93,7 +98,7 @@ def write_report(
     asked = {name: value for name, value in settings.items() if value not in (None, "", (), [])}
     sections = [
         _tiles(prior, refined, rows, found),
-        crystal_section(_table(prior, refined, rows, found, trajectories, nearest or {})),
+        crystal_section(_table(prior, refined, rows, found, trajectories, nearest or {}, texts)),
         _distributions(prior, refined, reference, reference_name, trajectories),
         table("Stages", "stages", stages, ("stage", "crystals", "rejected", "seconds")),
         named_values("Settings", [("", asked)]),
@@ -135,11 +140,14 @@ def _table(
     facts: Sequence[CrystalFacts],
     trajectories: Trajectory | None,
     nearest: Mapping[int, Neighbour],
+    texts: TokenTexts | None = None,
 ) -> CrystalTable:
     count = min(len(rows), len(refined), ROWS)
     believable = {str(refined.ids[i]): facts[i].believable for i in range(count)}
     good = [i for i in range(count) if facts[i].believable]
     poor = [i for i in range(count) if not facts[i].believable]
+    chosen = choose_diverse(refined[:count], believable, PICTURES)
+    read = texts(chosen) if texts else {}
     shown = {}
     for index in drawn_rows(good, poor):
         beside = nearest.get(index)
@@ -154,8 +162,8 @@ def _table(
             "Nearest known crystal" if beside else "",
             beside.text if beside else "",
             page_crystal(beside.crystal) if beside and beside.crystal is not None else None,
+            _without_frame(read.get(index, ())),
         )
-    chosen = choose_diverse(refined[:count], believable, PICTURES)
     known = [one.crystal for one in nearest.values() if one.crystal is not None]
     frames = [] if trajectories is None else list(trajectories)
     values = _values(rows[:count], facts, nearest)
@@ -163,6 +171,18 @@ def _table(
         columns_of(list(values)), values, shown, page_elements([prior, refined, *frames, *known]),
         chosen[0] if chosen else None, chosen, len(rows),
     )  # fmt: skip
+
+
+def _without_frame(
+    pieces: Sequence[tuple[str, float | None]],
+) -> list[tuple[str, float | None]]:
+    """A text without the opening and the request that every prompt has."""
+    cut = []
+    for text, share in pieces:
+        if share is None:  # the crystal stands on lines of its own
+            text = without_frame(text) + "\n" * text.endswith(REQUEST)
+        cut.append((text, share))
+    return [(text, share) for text, share in cut if text]
 
 
 def _values(
@@ -177,7 +197,7 @@ def _values(
         for name in ("id", "formula", "valid_structure", "valid_composition")
     }
     values |= {
-        "symbol": [facts[i].symbol or None for i in places],
+        "symbol": [typeset_symbol(facts[i].space_group) or None for i in places],
         "space_group": [facts[i].space_group or None for i in places],
         "density": [facts[i].density for i in places],
         "volume_per_atom": [facts[i].volume_per_atom for i in places],

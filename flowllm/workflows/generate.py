@@ -22,6 +22,7 @@ from flowllm.runs.progress import Progress
 from flowllm.systems.checks import completed, settings_of
 from flowllm.systems.decoding_figures import DecodingFigures
 from flowllm.systems.generation import Generation, Stage
+from flowllm.systems.protocols import Prior
 from flowllm.systems.sampling import crystal_id
 from flowllm.systems.system import FlowLLM
 from flowllm.workflows.results import RESULTS, write_results
@@ -65,7 +66,7 @@ def generate_run(
 
     with open_run(out, "generate", identity, overwrite) as run:
         generation = in_parts(run, settings.num, settings.part_size, make)
-        _write_once(run, generation, identity)
+        _write_once(run, generation, identity, model.prior)
     return generation
 
 
@@ -131,7 +132,7 @@ def refine_run(
 
     with open_run(out, "refine", identity, overwrite, inputs=files) as run:
         generation = in_parts(run, total, part_size, make)
-        _write_once(run, generation, identity, refused, found.remarks)
+        _write_once(run, generation, identity, model.prior, refused, found.remarks)
     return generation, refused
 
 
@@ -240,6 +241,7 @@ def _write_once(
     run: RunFolder,
     generation: Generation,
     settings: dict[str, Any],
+    prior: Prior,
     left_out: Sequence[str] = (),
     remarks: Sequence[str] | None = None,
 ) -> None:
@@ -247,7 +249,7 @@ def _write_once(
     if run.finished and all((run.path / name).exists() for name in RESULTS):
         return
     began = time.perf_counter()
-    write_results(run.path, generation, settings, left_out, remarks)
+    write_results(run.path, generation, settings, left_out, remarks, prior)
     run.finish(seconds_of_files=round(time.perf_counter() - began, 3))
 
 

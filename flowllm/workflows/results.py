@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
+from flowllm.methods.language_model.prior import LanguageModelPrior
+from flowllm.methods.language_model.token_texts import TokenText, token_texts
+from flowllm.methods.language_model.within import language_model_in
 from flowllm.metrics.facts import CrystalFacts, crystal_facts
 from flowllm.runs.files import (
     atomic_write,
@@ -24,6 +28,7 @@ from flowllm.runs.texts import csv_of, safe_names
 from flowllm.stability.neighbours import neighbours_of
 from flowllm.symmetry.cif import to_cif
 from flowllm.systems.generation import Generation
+from flowllm.systems.protocols import Prior
 from flowllm.viz.crystal_table import DRAWN
 from flowllm.viz.run_page import write_report
 
@@ -54,6 +59,7 @@ def write_results(
     settings: dict[str, Any],
     left_out: Sequence[str] = (),
     remarks: Sequence[str] | None = None,
+    prior: Prior | None = None,
 ) -> None:
     """Write the layout that every run has, each file whole or not at all.
 
@@ -71,6 +77,7 @@ def write_results(
         settings: names and values for the page.
         left_out: a message for each input that is not among the crystals.
         remarks: what is to be said of each crystal that was read from a file.
+        prior: whose language model, if it has one, reads the crystals that the page shows.
 
     Raises:
         InputError: the disk is full, or the folder cannot be written.
@@ -78,6 +85,7 @@ def write_results(
     refined, trajectory = generation.refined, generation.trajectory
     facts = crystal_facts(refined)
     rows = crystal_rows(generation, facts, remarks)
+    reader = language_model_in(prior)
     stages = [asdict(stage) for stage in generation.stages]
     with friendly_os_errors(out):
         undecided = _have_open_species(refined)
@@ -108,7 +116,16 @@ def write_results(
                 trajectories=trajectory,
                 facts=facts,
                 nearest=neighbours_of(refined, facts, range(min(len(facts), DRAWN))),
+                texts=None if reader is None else partial(_read, reader, generation.prior),
             )
+
+
+def _read(
+    reader: LanguageModelPrior, crystals: CrystalBatch, rows: Sequence[int]
+) -> dict[int, tuple[TokenText, ...]]:
+    """Row -> the crystal's text, token by token."""
+    found = token_texts(reader, crystals[list(rows)])
+    return {rows[place]: text for place, text in found.items()}
 
 
 def _have_open_species(crystals: CrystalBatch) -> np.ndarray:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
+from flowllm.text.prompts import OPENING, REQUEST
 from flowllm.viz.bins import histograms
 from flowllm.viz.run_page import Neighbour, write_report
 from tests.browser.waiting import expect, middle, picture_of, settled, until
@@ -28,6 +29,8 @@ REFINED = CrystalBatch(
 PRIOR = REFINED.replace(
     frac_coords=[(0, 0, 0), (0.3, 0.6, 0.5), (0, 0, 0)], lengths=[(5, 4, 4), (2.55, 2.55, 2.9)]
 )
+TEXT = [(OPENING + "The space group number is", None), (" 225", 0.02), (". ", 1.0), (REQUEST, None),
+        ("225", 0.99), ("\nNa", 0.5), (" 4a", 0.0001)]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,7 @@ def visit(chromium, tmp_path_factory):
         settings={"steps": 50},
         trajectories=Trajectory.from_frames([0, 1], [PRIOR, REFINED]),
         reference=histograms(REFINED),
+        texts=lambda rows: {0: TEXT} if 0 in rows else {},
         nearest={0: Neighbour("~ KCl (mp-1)", "KCl, Fm-3m: of the same kind.", REFINED[0])},
     )
     context = chromium.new_context(viewport={"width": 1000, "height": 1800})
@@ -139,6 +143,24 @@ def test_facts_and_the_nearest_known_crystal_stand_beside(visit):
     expect(view.locator(".beside")).to_be_hidden()
     page.locator(".strip button").nth(0).click()
     expect(view.locator("h3")).to_contain_text("a")
+    assert errors == []
+
+
+def test_the_text_stands_below_with_colours_by_surprise(visit):
+    page, errors, _ = visit
+    page.locator(ROWS).nth(0).click()
+    until(
+        lambda: page.locator(".tokens").inner_text(),
+        "The space group number is 225. \n225\nNa 4a",
+    )
+    shades = page.locator(".tokens span").evaluate_all(
+        "all => all.map((one) => one.style.getPropertyValue('--surprise'))"
+    )
+    assert shades == ["", "74%", "0%", "", "1%", "38%", "75%"]
+    titles = page.locator(".tokens span").evaluate_all("all => all.map((one) => one.title)")
+    assert titles == ["", "2.0 %", "100 %", "", "99 %", "50 %", "below 0.1 %"]
+    page.locator(ROWS).nth(1).click()
+    until(lambda: page.locator(".token-text").is_hidden(), True)
     assert errors == []
 
 

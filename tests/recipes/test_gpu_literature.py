@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from flowllm.errors import InputError
 from flowllm.methods.diffcsp.settings import DiffCSPSettings
 from flowllm.systems.record import SystemRecord
 from flowllm.systems.system import FlowLLM
@@ -179,3 +180,25 @@ def test_a_state_gives_back_model_average_and_optimizer(optimizer, tmp_path):
     for part in (0, 1):
         for mine, theirs in zip(one[part].parameters(), other[part].parameters(), strict=True):
             assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("name", gpu.LITERATURE)
+def test_a_training_goes_on_from_the_weights_of_another(
+    trained, arrays, tmp_path, monkeypatch, name
+):
+    begin = trained / name / "model"
+    line = TINY.replace(f"--steps {STEPS}", "--steps 1") + f" --begin-with {begin}"
+    run(monkeypatch, f"{name} {arrays} {tmp_path / 'on'} {line} --rate 1e-12 --seed 3")
+    for file in begin.rglob("refiner/**/model.safetensors"):
+        mine = load_file(tmp_path / "on" / "model" / file.relative_to(begin))
+        for key, value in load_file(file).items():
+            assert torch.allclose(mine[key].float(), value.float(), atol=1e-6), (file, key)
+    other = line.replace("hidden 16", "hidden 24")
+    with pytest.raises(InputError, match="another size"):
+        run(monkeypatch, f"{name} {arrays} {tmp_path / 'other'} {other}")
+
+
+def test_weights_of_another_system_are_refused(trained, arrays, tmp_path, monkeypatch):
+    begin = trained / "cdvae" / "model"
+    with pytest.raises(InputError, match="is no system of flowmm"):
+        run(monkeypatch, f"flowmm {arrays} {tmp_path} {TINY} --begin-with {begin}")

@@ -15,7 +15,7 @@
   const count = Math.max(0, ...Object.values(data.values).map((values) => values.length));
   const texts = Array.from({ length: count }, (_, row) =>
     ["id", "formula", "symbol", "nearest", "known_as", "reason"]
-      .map((c) => (data.values[c] || [])[row] ?? "").join(" ").toLowerCase());
+      .map((c) => (data.values[c] || [])[row] ?? "").join(" ").normalize("NFKC").toLowerCase());
   const view = new CrystalView(box.querySelector(".figure3d"), data);
   const player = new CrystalPlayer(box.querySelector(".player"), view);
 
@@ -66,7 +66,7 @@
   }
 
   function update() {
-    const wanted = filter.value.trim().toLowerCase();
+    const wanted = filter.value.trim().normalize("NFKC").toLowerCase();
     const [column, value] = flag.value.split("=");
     state.rows = [];
     for (let row = 0; row < count; row++) {
@@ -137,12 +137,26 @@
     });
   }
 
+  // a piece of the text: its white space, and a word coloured by its surprise
+  function tokenOf(piece, share) {
+    const [, before, word, after] = piece.match(/^(\s*)([^]*?)(\s*)$/);
+    const span = document.createElement("span");
+    span.textContent = word;
+    if (share === null) {
+      span.className = "given";
+    } else {
+      span.style.setProperty("--surprise", `${Math.round(75 * (1 - share))}%`);
+      span.title = share < 0.0005 ? "below 0.1 %" : `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+    }
+    return [before, span, after];
+  }
+
   async function show(row, plays = false) {
     state.chosen = row;
     for (const line of table.tBodies[0].rows) {
       line.setAttribute("aria-selected", String(Number(line.dataset.row) === row));
     }
-    const { drawing, facts = [], beside } = data.shown[row] ?? {};
+    const { drawing, facts = [], beside, text = [] } = data.shown[row] ?? {};
     const heading = box.querySelector("h3");
     heading.replaceChildren(...formulaOf((data.values.formula ?? [])[row] ?? ""), " ",
       Object.assign(document.createElement("small"), { textContent: (data.values.id ?? [])[row] ?? "" }));
@@ -151,6 +165,9 @@
       Object.assign(document.createElement("dt"), { textContent: name }),
       Object.assign(document.createElement("dd"), { textContent: value }),
     ]));
+    const told = box.querySelector(".token-text");
+    told.hidden = !text.length;
+    told.querySelector(".tokens").replaceChildren(...text.flatMap(([piece, share]) => tokenOf(piece, share)));
     const near = box.querySelector(".beside");
     near.hidden = !beside;
     if (beside) {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flowllm.conditions.conditions import KINDS
 from flowllm.metrics.facts import CrystalFacts, crystal_facts
 from flowllm.teaching.systems import Answer
-from flowllm.viz.facts import contact_in_words
+from flowllm.viz.facts import contact_in_words, group_in_words
 
 HEADINGS = (
     "System", "Crystal", "Atoms", "Space group", "Density, g/cm³", "Shortest contact",
@@ -40,7 +40,7 @@ class Row:
         one = self.facts
         return (
             self.name, one.formula or "?", str(one.num_atoms),
-            f"{one.symbol} ({one.space_group})" if one.space_group else "none found",
+            group_in_words(one.space_group),
             f"{one.density:.2f}", contact_in_words(one), one.fault or "valid",
             "valid" if one.charge_balanced else "unbalanced",
             f"{self.seconds:.1f}", ", ".join(self.left_out) or "–",
