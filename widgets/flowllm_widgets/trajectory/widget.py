@@ -265,4 +265,5 @@ class TrajectoryViewer(Panel):
             self._show_curves(slice(ENERGY, ENERGY + 1))
 
     def _shown(self) -> Shown:
-        return Shown(self.trajectory, self.curves, self.energy, self.frame)
+        polyhedra = self.player.display.player.look == "polyhedra"
+        return Shown(self.trajectory, self.curves, self.energy, self.frame, polyhedra)
