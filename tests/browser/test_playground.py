@@ -145,6 +145,10 @@ def test_the_playground_in_jupyterlab(lab, picture):
     page.keyboard.press("Escape")
     page.set_viewport_size({"width": 1280, "height": 1700})
 
+    # a slider and its number have names
+    expect(page.get_by_role("slider", name="Integration steps", exact=True)).to_have_count(1)
+    expect(page.get_by_role("textbox", name="Integration steps, as a number")).to_have_count(1)
+
     # the next sample, and the one before by the keys of the menu
     button(page, "Next").click()
     lab.until("play.result.chosen.value == 1")

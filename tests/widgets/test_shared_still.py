@@ -130,7 +130,11 @@ def test_a_chart_without_anything_to_draw_is_nothing():
 
 def test_a_table_and_a_text_are_written_down_safely():
     table = HistoryTable(columns=["what"], rows=[["<Sr>"]])
-    text = still_html(ipywidgets.VBox([table, ipywidgets.HTML("<style>x{}</style><i>fine</i>")]))
+    text = still_html(
+        ipywidgets.VBox(
+            [table, ipywidgets.HTML('<style>x{}</style><i class="flowllm-caption">fine</i>')]
+        )
+    )
     assert "<td>&lt;Sr&gt;</td>" in text and "<i>fine</i>" in text and "style>" not in text
 
 

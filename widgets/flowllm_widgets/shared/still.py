@@ -65,7 +65,7 @@ def still_html(widget: Any, chart: Chart = chart_image, picture: Picture = as_im
     if hasattr(widget, "svg"):
         drawn = picture(widget.svg())
         keys = getattr(getattr(widget, "legend", None), "value", "")
-        return f'<div class="still-box">{drawn}</div>{keys}' if drawn else ""
+        return f'<div class="still-box">{drawn}</div>{bare(keys)}' if drawn else ""
     if not hasattr(widget, "children") and callable(getattr(widget, "still", None)):
         return str(widget.still())
     rows: Any = getattr(widget, "rows", None)
@@ -74,6 +74,12 @@ def still_html(widget: Any, chart: Chart = chart_image, picture: Picture = as_im
     if hasattr(widget, "children"):  # a bar of progress is at its end
         return "" if type(widget).__name__ == "TqdmHBox" else _box(widget, chart, picture)
     return _value(widget)
+
+
+def bare(text: str) -> str:
+    """HTML of a live widget without its sheets of style, and the classes by which it is found."""
+    text = re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)
+    return re.sub(r' class="flowllm[^"]*"', "", text)
 
 
 def table_html(rows: Any) -> str:
@@ -95,7 +101,7 @@ def _value(widget: Any) -> str:
     if value in (None, "", ()) or isinstance(widget, SILENT):
         return ""
     if isinstance(widget, ipywidgets.HTML | ipywidgets.HTMLMath):
-        return re.sub(r"<style>.*?</style>", "", str(value), flags=re.DOTALL)
+        return bare(str(value))
     label = html.escape(str(getattr(widget, "description", "")))
     chosen = html.escape(str(getattr(widget, "label", value)))
     return f'<div class="control" style="{SMALL}">{label} <b>{chosen}</b></div>'
