@@ -93,6 +93,9 @@ def test_the_torus_playground(open_notebook, picture, tmp_path):
     nb.run("view.x, view.y, view.t = [0.9, 0.9], [0.2, 0.2], 0.0")
     expect(page.locator("[data-value=log]")).to_have_text("(0.3000, 0.3000)")
     expect(page.locator("[data-value=edges]")).to_have_text("right and top")
+    tasks = page.locator(".torus-tasks")
+    expect(tasks).to_contain_text("both lead through an edge")
+    expect(tasks).to_contain_text(re.compile(r"[1-4] of 4 done"))
     until(lambda: value(nb, "length")[0] < value(nb, "straight")[0])
     page.locator(".torus.geodesic input[type=range]").focus()
     page.keyboard.press("End")
@@ -222,7 +225,13 @@ def test_both_are_readable_in_a_dark_theme(open_notebook, tmp_path):
     nb.run_all()
     nb.page.wait_for_selector(".torus.geodesic .handle")
     nb.wait(f"document.querySelectorAll('{LATTICE_PANEL} .js-plotly-plot').length === 2")
-    for selector in (".torus .value", ".torus .symbol", ".torus-text", ".lattice-numbers td"):
+    for selector in (
+        ".torus .value",
+        ".torus .symbol",
+        ".torus-text",
+        ".torus-tasks li",
+        ".lattice-numbers td",
+    ):
         is_light(nb.page.locator(selector).first)
     is_light(nb.page.locator(f"{LATTICE_PANEL} .xtick text").first, "fill")
     nb.shot(TORUS_PANEL, tmp_path / "torus_dark.png")

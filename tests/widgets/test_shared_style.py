@@ -1,7 +1,7 @@
 import ipywidgets
 import plotly.graph_objects as go
 
-from flowllm_widgets.shared.style import COLOURS, GREY, Panel, themed
+from flowllm_widgets.shared.style import COLOURS, GREY, TEXT, Panel, themed
 
 LIGHT, DARK = "#ffffff", "#111111"  # JupyterLab's backgrounds
 
@@ -43,3 +43,12 @@ def test_a_themed_figure_paints_no_background_of_its_own():
     figure = themed(go.Figure(go.Bar(y=[1, 2])), height=210)
     assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
     assert figure.layout.height == 210
+
+
+def test_text_and_toolbar_of_a_chart_are_legible_in_both_themes():
+    layout = themed(go.Figure(go.Bar(y=[1, 2]))).layout
+    assert layout.font.color == layout.modebar.color == TEXT
+    assert layout.modebar.bgcolor == "rgba(0,0,0,0)"
+    assert contrast(TEXT, LIGHT) >= 4.5 and contrast(TEXT, DARK) >= 4
+    assert contrast(layout.modebar.activecolor, LIGHT) > 3
+    assert contrast(layout.modebar.activecolor, DARK) > 3

@@ -11,6 +11,7 @@ import flowllm_widgets.torus.training as training
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.manifolds import FlatTorus
+from flowllm_widgets.torus.tasks import DONE
 from flowllm_widgets.torus.views import FlowView, GeodesicView
 from flowllm_widgets.torus.widget import TITLES, TorusPlayground
 
@@ -47,6 +48,57 @@ def test_the_geodesic_view_has_the_logarithm_and_the_point_of_the_manifold():
     torch.testing.assert_close(view.log, expected)
     torch.testing.assert_close(view.log, torch.tensor([0.15, -0.3]).double(), atol=1e-6, rtol=0)
     torch.testing.assert_close(view.point, torch.tensor([0.025, 0.05]).double(), atol=1e-6, rtol=0)
+
+
+def solved(step) -> list[bool]:
+    """What is ticked, which the list shows."""
+    assert step.tasks.value.count(DONE) == sum(step.tasks.solved)
+    return step.tasks.solved
+
+
+def test_tasks_are_ticked_when_they_are_done_and_stay_so(playground):
+    step = playground.geodesic
+    assert solved(step) == [False] * 4 and "0 of 4 done" in step.tasks.value
+    step.view.t = 0.0
+    step.view.x, step.view.y = [0.9, 0.9], [0.2, 0.2]
+    assert solved(step) == [True, False, False, False]
+    assert "both lead through an edge" in step.tasks.value
+    step.view.x, step.view.y = [0.2, 0.3], [0.7, 0.79]
+    assert solved(step) == [True, True, False, False]
+    step.view.x, step.view.y = [0.03, 0.5], [0.98, 0.5]
+    assert solved(step) == [True, True, True, False]
+    step.view.x, step.view.y = [0.2, 0.5], [0.8, 0.5]
+    step.view.t = 0.4
+    assert solved(step) == [True, True, True, False]
+    step.view.t = 0.5
+    assert solved(step) == [True] * 4 and "4 of 4 done" in step.tasks.value
+
+
+def test_equal_points_solve_no_task(playground):
+    step = playground.geodesic
+    step.view.x, step.view.y = [0.3, 0.3], [0.3, 0.3]
+    assert solved(step) == [False] * 4
+
+
+def test_tasks_of_the_paths_ask_for_a_pair_and_for_both_ends_of_the_time(playground):
+    playground.step.value = "paths"
+    step = playground.paths
+    assert step.background.wait(60)
+    pairs, crossing = step._pairs, {}
+    for k in range(60):
+        end = pairs.start[k] + FlatTorus().logmap(pairs.start[k], pairs.end[k])
+        crossing[k] = bool(((end < 0) | (end >= 1)).any())
+    inside, outside = (next(k for k in range(60) if crossing[k] is c) for c in (False, True))
+    step.pair.value = inside
+    assert solved(step) == [False, False]
+    step.pair.value = outside
+    assert solved(step) == [True, False]
+    step.view.t = 0.95
+    step.look.value = "All pairs"
+    assert solved(step) == [True, False]
+    step.view.t = 0.1
+    step.view.t = 0.92
+    assert solved(step) == [True, True]
 
 
 def test_points_beyond_an_edge_enter_at_the_opposite_one():

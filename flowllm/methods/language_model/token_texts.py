@@ -71,10 +71,10 @@ def token_texts(
         nats, _ = token_log_likelihoods(prior.model, batch)
         for place, k in enumerate(chosen):
             ids = examples[k]["input_ids"]
-            known = [label != IGNORED for label in examples[k]["labels"]]
+            counted = [label != IGNORED for label in examples[k]["labels"]]
             shares = [None, *np.exp(nats[place, : len(ids) - 1]).tolist()]
             found[rows[k]] = _pieces(
-                prior, ids, [p if n else None for p, n in zip(shares, known, strict=True)]
+                prior, ids, [p if n else None for p, n in zip(shares, counted, strict=True)]
             )
     return found
 

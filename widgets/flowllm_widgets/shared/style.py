@@ -17,7 +17,11 @@ from flowllm_widgets.shared.still_output import Still
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["COLOURS", "GREY", "Panel", "themed"]
+__all__ = ["COLOURS", "GREY", "TEXT", "Panel", "themed"]
+
+TEXT = "#6e7789"
+"""Text and toolbar of charts that no style sheet colours: contrast 4.5 on white, 4.2 on #111."""
+CLEAR = "rgba(0,0,0,0)"
 
 
 @lru_cache(maxsize=1)
@@ -80,13 +84,18 @@ def _holds(box: ipywidgets.Widget, wanted: ipywidgets.Widget) -> bool:
 
 
 def themed(figure: go.Figure, height: int = 300) -> go.Figure:
-    """A figure that lies on any background; the style sheet colours its text and grid."""
+    """A figure that lies on any background.
+
+    The style sheet of a widget colours its text and grid; a chart of a notebook's own has no sheet.
+    On a clear background plotly would paint its toolbar as on black, an opaque bar of pale icons.
+    """
     figure.update_layout(
         template="none",
         height=height,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": GREY, "size": 12},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        font={"color": TEXT, "size": 12},
+        modebar={"bgcolor": CLEAR, "color": TEXT, "activecolor": COLOURS[0]},
         margin={"l": 56, "r": 14, "t": 30, "b": 46},
         hoverlabel={"font": {"color": "#1f2733"}, "bgcolor": "#f5f7fa"},
     )

@@ -10,13 +10,13 @@ from flowllm_widgets.shared.background import Background, Stop
 from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import GREY
-from flowllm_widgets.torus import layers, texts
+from flowllm_widgets.torus import layers, tasks, texts
 from flowllm_widgets.torus.learner import WITHOUT_WRAP
 from flowllm_widgets.torus.matching import TORUS, Pairs, mean_squared_length
 from flowllm_widgets.torus.problem import PAIRS, TRAINING, Problem
 from flowllm_widgets.torus.views import FlowView, GeodesicView
 
-SAMPLES, PATHS = 400, 60
+SAMPLES, PATHS, FIRST = 400, 60, 22
 PRESETS = {
     "Paths": ("samples", "base", "target", "paths", "pair", "place"),
     "One pair": ("target", "pair", "place", "conditional"),
@@ -54,7 +54,9 @@ class GeodesicStep(Step):
     def __init__(self) -> None:
         super().__init__(texts.GEODESIC)
         self.view = GeodesicView()
-        self.children = (self.text, self.view, self.message, self.frame)
+        watched = [(self.view, ("x", "y", "t"))]
+        self.tasks = tasks.TaskList(tasks.geodesic_tasks(self.view), watched)
+        self.children = (self.text, self.view, self.tasks, self.message, self.frame)
 
 
 class PathsStep(Step):
@@ -73,7 +75,7 @@ class PathsStep(Step):
             options=tuple(PRESETS), description="Look at", style={"button_width": "90px"}
         )
         self.pair = ipywidgets.IntSlider(
-            22, 0, PATHS - 1, description="Pair", style=style, continuous_update=True
+            FIRST, 0, PATHS - 1, description="Pair", style=style, continuous_update=True
         )
         self.numbers = ipywidgets.HTML()
         self.background = Background(self.message.error)
@@ -82,8 +84,12 @@ class PathsStep(Step):
         self.look.observe(self._looked, "value")
         self.pair.observe(self._picked, "value")
         self._looked()
+        self._early = False  # whether all pairs were looked at near the beginning of the time
+        wanted = tasks.path_tasks(self._crosses, self._saw_both_ends)
+        watched = [(self.view, ("t",)), (self.look, ("value",)), (self.pair, ("value",))]
+        self.tasks = tasks.TaskList(wanted, watched)
         self.view.layout.flex, self.view.layout.min_width = "0 1 440px", "280px"
-        beside = ipywidgets.VBox([self.look, self.pair, self.text, self.numbers])
+        beside = ipywidgets.VBox([self.look, self.pair, self.text, self.tasks, self.numbers])
         beside.layout.flex, beside.layout.padding = "1 1 340px", "0 0 0 16px"
         row = ipywidgets.HBox([self.view, beside])
         row.layout.flex_flow = "row wrap"
@@ -123,6 +129,19 @@ class PathsStep(Step):
         shown = PRESETS[self.look.value]
         names = {name for preset in PRESETS.values() for name in preset}
         self.view.hidden = sorted(names - set(shown))
+
+    def _crosses(self) -> bool:
+        if self._pairs is None or self.look.value == "All pairs" or self.pair.value == FIRST:
+            return False
+        chosen = self._pairs.take(slice(self.pair.value, self.pair.value + 1))
+        end = chosen.start + TORUS.logmap(chosen.start, chosen.end)
+        return bool(((end < 0) | (end >= 1)).any())
+
+    def _saw_both_ends(self) -> bool:
+        if self._field is None or self.look.value != "All pairs":
+            return False
+        self._early = self._early or self.view.t <= 0.2
+        return self._early and self.view.t >= 0.9
 
     def _draw(self) -> None:
         pairs = self._pairs
