@@ -22,17 +22,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PLOTLY = "plotly.min.js"
 CHART, WIDGET = "application/vnd.plotly.v1+json", "application/vnd.jupyter.widget-view+json"
+STILL = '<div class="flowllm-still'
 TIMEOUT = 600  # seconds for a cell
 PATIENCE = 120  # seconds for what widgets do in the background
-ROWS = 10  # of a long table
 NOTE = '<p class="still">As it stood at the end; in JupyterLab it moves and answers.</p>'
 STYLE = """
 body { max-width: 68rem; margin: 0 auto !important; }
 .still { color: #6b7686; font-size: 0.85em; }
-.row { display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start; }
-.row > * { flex: 1 1 300px; min-width: 0; }
-.row > .control { flex: 0 0 auto; }
-.control { color: #6b7686; font-size: 0.85em; margin: 2px 10px 2px 0; white-space: nowrap; }
+.control { margin: 2px 10px 2px 0; white-space: nowrap; }
 .still-box svg { max-width: 100%; height: auto; }
 """
 INDEX = """<!doctype html>
@@ -67,51 +64,19 @@ def static_widgets(model_ids: list[str]) -> dict[str, str]:
 
 
 def static_html(widget: Any) -> str:
-    """One widget and all that it holds; nothing of what only a browser can draw."""
-    if hasattr(widget, "to_plotly_json"):
-        return chart_html(widget.to_plotly_json())
-    layout = getattr(widget, "layout", None)
-    if layout is not None and (layout.display == "none" or layout.visibility == "hidden"):
-        return ""
-    if hasattr(widget, "svg"):
-        return f'<div class="still-box">{widget.svg()}</div>'
-    rows: Any = getattr(widget, "rows", None)
-    if hasattr(rows, "to_html"):
-        table = rows.head(ROWS).to_html(index=False, float_format="%.4g", border=0)
-        rest = f'<p class="still">The first {ROWS} of {len(rows)} rows.</p>'
-        return table + rest if len(rows) > ROWS else table
-    if type(widget).__name__ == "TqdmHBox":  # a bar of progress, at its end
-        return ""
-    if hasattr(widget, "children"):
-        return _box(widget)
-    kind, value = type(widget).__name__, getattr(widget, "value", None)
-    if kind in ("HTML", "HTMLMath"):
-        return str(value)
-    label = html.escape(str(getattr(widget, "description", "")))
-    if value in (None, "", ()) or "Button" in kind or kind in ("Play", "Image", "FileUpload"):
-        return ""
-    chosen = html.escape(str(getattr(widget, "label", value)))
-    return f'<div class="control">{label} <b>{chosen}</b></div>'
+    """One widget and all that it holds, its charts alive; nothing that only a browser can draw."""
+    from flowllm_widgets.shared.still import still_html
+
+    return still_html(widget, chart_html, lambda svg: svg)
 
 
-def _box(box: Any) -> str:
-    kind, children = type(box).__name__, list(box.children)
-    if kind == "Stack" or kind == "Tab":
-        chosen = box.selected_index
-        return static_html(children[chosen]) if chosen is not None else ""
-    inside = "".join(map(static_html, children))
-    across = kind in ("HBox", "GridBox") or box.layout.flex_flow in ("row", "row wrap")
-    tag = "row" if across else "column"
-    classes = " ".join([tag, *getattr(box, "_dom_classes", ())])
-    return f'<div class="{classes}">{inside}</div>' if inside else ""
-
-
-def chart_html(figure: dict[str, Any]) -> str:
-    """A live chart out of a figure's JSON; the page brings plotly.js."""
+def chart_html(figure: Any) -> str:
+    """A live chart out of a figure or its JSON; the page brings plotly.js."""
     import plotly.graph_objects as go
     import plotly.io
 
-    parts = {name: figure[name] for name in ("data", "layout", "frames") if figure.get(name)}
+    values = figure if isinstance(figure, dict) else figure.to_plotly_json()
+    parts = {name: values[name] for name in ("data", "layout", "frames") if values.get(name)}
     parts.get("layout", {}).pop("width", None)
     return plotly.io.to_html(
         go.Figure(parts, skip_invalid=True),
@@ -160,7 +125,10 @@ def bundles(notebook: Any) -> list[dict[str, Any]]:
 def make_static(notebook: Any, widgets: dict[str, str]) -> None:
     """Exchange what needs a kernel or an extension for HTML that does not."""
     for bundle in bundles(notebook):
-        if WIDGET in bundle:
+        if STILL in bundle.get("text/html", ""):
+            bundle.clear()  # the widget before it is written down as it stands at the end
+            bundle["text/html"] = ""
+        elif WIDGET in bundle:
             content = widgets.get(bundle[WIDGET]["model_id"], "")
             bundle.clear()
             bundle["text/html"] = content + NOTE if content else ""

@@ -215,7 +215,7 @@ def skewed(nb) -> None:
     """A triclinic crystal: without WebGL too, frames change the picture and the box moves."""
     marks = nb.page.locator(".flowllm-marks").nth(1)
     marks.scroll_into_view_if_needed()
-    output = nb.page.locator(".jp-OutputArea-output").last
+    output = nb.page.locator(".jp-OutputArea-output:has(.flowllm)").last
     titles = marks.locator("text")
     pictures, begins = [], []
     for frame in (0, 29):

@@ -109,6 +109,31 @@ def test_a_long_table_is_cut_and_says_so(recipe):
     assert text.count("<tr") == 11 and "The first 10 of 25 rows" in text
 
 
+def test_curves_of_a_trajectory_keep_titles_and_units(recipe):
+    from flowllm_widgets import TrajectoryViewer
+    from tests.widgets.trajectory_samples import triclinic
+
+    viewer = TrajectoryViewer(triclinic(8), renderer="flat")
+    viewer.frame = 3
+    text = recipe["static_html"](viewer)
+    distance = viewer.curves.shortest_distance[3]
+    for words in (
+        f"shortest distance \\u003cb\\u003e{distance:.2f} ",
+        "volume",
+        "speed of atoms",
+        "speed of lattice",
+        " per t",
+        "CHGNet energy",
+    ):
+        assert words in text, words
+
+
+def test_the_still_of_a_notebook_is_no_second_picture_on_its_page(pages):
+    text = (pages / "42_try.html").read_text()
+    assert text.count('aria-label="crystal"') == 1
+    assert 'class="flowllm-still' not in text and "A picture of the widget" not in text
+
+
 def test_a_bar_of_progress_leaves_nothing(recipe):
     from tqdm.notebook import tqdm_notebook
 

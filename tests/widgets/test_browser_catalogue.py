@@ -13,6 +13,7 @@ from flowllm.evaluation import Report
 from flowllm.methods.flow.settings import RefineSettings
 from flowllm.metrics.properties import density
 from flowllm.workflows.generate import GenerateSettings, generate_run
+from flowllm_widgets import CrystalBrowser
 from flowllm_widgets.browser.catalogue import SLOW, read_catalogue, slow_columns
 from tests.widgets.reports import made_report, spread_report, textbook
 
@@ -114,6 +115,28 @@ def test_an_evaluation_inside_its_run_knows_the_crystals_before(run):
     found = read_catalogue(out / "eval")
     assert np.allclose(found.crystal_before(1).lengths, generation.prior[1].lengths)
     shutil.rmtree(out / "eval")
+
+
+def test_an_evaluation_knows_the_crystals_as_they_were_relaxed(tmp_path):
+    from flowllm.relax.relaxation import Relaxation
+
+    report = made_report("ours", None, num=3)
+    report.save(tmp_path / "eval")
+    some = report.crystals[[2, 0]]
+    relaxed = some.replace(lengths=1.1 * some.lengths)
+    blank, words = np.zeros(2), np.array(["", ""])
+    (tmp_path / "eval/stages/relaxation").mkdir(parents=True)
+    Relaxation(relaxed, blank, blank, blank.astype(int), blank == 0, words, blank).save(
+        tmp_path / "eval/stages/relaxation/relaxed.npz"
+    )
+    found = read_catalogue(tmp_path / "eval")
+    assert np.allclose(found.crystal_relaxed(2).lengths, 1.1 * found.crystal(2).lengths)
+    assert found.crystal_relaxed(1) is None
+    browser = CrystalBrowser(tmp_path / "eval")
+    assert "relaxed by CHGNet" in browser.relaxed.caption.value
+    assert np.allclose(browser.relaxed.crystal.lengths, relaxed[1].lengths)
+    browser.table.selected = 1
+    assert browser.relaxed.crystal is None and browser.after.crystal is not None
 
 
 def test_without_recorded_arrays_the_crystals_before_come_from_their_files(run, tmp_path):

@@ -7,7 +7,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.inputs import read_inputs
 from flowllm_widgets.browser.catalogue import read_catalogue
-from flowllm_widgets.browser.picks import FORMATS, export_picks
+from flowllm_widgets.browser.picks import FORMATS, as_download, export_picks
 from tests.widgets.reports import textbook
 
 WRITTEN = {"cif": "", "extxyz": "picks.extxyz", "csv": "picks.csv"}
@@ -24,13 +24,40 @@ def test_what_is_written_reads_back(found, tmp_path, kind):
     said = export_picks(kind, found.crystals[chosen], found.rows.iloc[chosen], tmp_path / "out")
     assert said == f"3 crystals written to {tmp_path / 'out'}"
     back = read_inputs(tmp_path / "out" / WRITTEN[kind])
-    order = {name: at for at, name in enumerate(back.ids)}
+    order = {name.split("_")[0]: at for at, name in enumerate(back.ids)}
     if kind != "extxyz":
         assert set(order) == {"c000004", "c000001", "c000002"}
+    if kind == "cif":  # file names say what is in them
+        assert set(back.ids) == {"c000004_Rb2O2", "c000001_MgO", "c000002_KTiO3"}
     for number, row in enumerate(chosen):
         at = order.get(f"c{row:06d}", number)
         assert back.crystals[at].formulas == found.crystals[row].formulas
-        assert back.crystals[at].volumes == pytest.approx(found.crystals[row].volumes, rel=1e-5)
+        one, other = back.crystals[at], found.crystals[row]
+        each = one.volumes / one.num_atoms  # of a CIF by symmetry in the conventional cell
+        assert each == pytest.approx(other.volumes / other.num_atoms, rel=1e-5)
+
+
+def test_a_cif_holds_the_symmetry_that_the_browser_shows(found, tmp_path):
+    from flowllm.metrics.symmetry import space_groups
+
+    export_picks("cif", found.crystals, found.rows, tmp_path / "out")
+    numbers = space_groups(found.crystals)
+    for path, number in zip(sorted((tmp_path / "out").glob("*.cif")), numbers, strict=True):
+        assert f"_space_group_IT_number {number}\n" in path.read_text()
+
+
+def test_picks_are_offered_as_one_file(found, tmp_path):
+    import io
+    import zipfile
+
+    export_picks("cif", found.crystals, found.rows, tmp_path / "mine")
+    name, content, kind = as_download(tmp_path / "mine")
+    assert (name, kind) == ("mine.zip", "application/zip")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert "mine/c000001_MgO.cif" in archive.namelist() and len(archive.namelist()) == 5
+    export_picks("csv", found.crystals, found.rows, tmp_path / "table")
+    name, content, _ = as_download(tmp_path / "table")
+    assert name == "picks.csv" and content == (tmp_path / "table" / "picks.csv").read_bytes()
 
 
 def test_the_table_keeps_what_is_known_of_the_crystals(found, tmp_path):

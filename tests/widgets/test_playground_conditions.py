@@ -235,6 +235,23 @@ def test_a_field_rewrites_its_sentence_and_is_left_as_it_was_typed():
     assert form.prompt == EMPTY
 
 
+def test_a_comma_of_a_number_is_read_as_its_point_and_said():
+    form = PromptForm()
+    form.fields["e_above_hull"].value = "0,1"
+    assert form.valid and "is 0.10" in form.prompt.replace("0.100", "0.10")
+    assert form.notes["e_above_hull"].text == "read as 0.1"
+    form.fields["e_above_hull"].value = "0,1,2"
+    assert not form.valid
+
+
+def test_enter_in_a_field_is_heard():
+    form, heard = PromptForm(), []
+    form.on_enter(lambda: heard.append(form.prompt))
+    form.fields["formula"].value = "SrTiO3"
+    form.fields["formula"]._handle_custom_msg({"event": "submit"}, [])
+    assert len(heard) == 1 and "SrTiO3" in heard[0]
+
+
 def test_text_fills_the_fields():
     form = PromptForm()
     form.text.value = build_prompt(FULL)

@@ -19,7 +19,12 @@ from flowllm.metrics.facts import crystal_facts
 from flowllm.settings import setting
 from flowllm.systems.events import Asked, Drawn, Refined, Rejected
 from flowllm.text import build_prompt
-from flowllm_widgets.playground.figure import sweep_figure, sweep_values
+from flowllm_widgets.playground.figure import (
+    sweep_errors,
+    sweep_figure,
+    sweep_ticks,
+    sweep_values,
+)
 from flowllm_widgets.playground.run import carry_out, patiently
 from flowllm_widgets.playground.sweep import Point, point_of, sweep, temperatures
 from flowllm_widgets.playground.tokens import TokenStream, encode
@@ -260,6 +265,19 @@ def test_the_chart_shows_the_points_in_order():
 
 
 # ---- tokens for the browser
+
+
+def test_the_chart_of_a_sweep_has_intervals_and_a_tick_below_each_bar():
+    points = [Point(t, 8, 0.5, 1.0, 0.0, 0.25, (8, 0, 0, 0, 0)) for t in (1.2, 0.4, 0.8)]
+    assert sweep_ticks(points) == {"tickvals": [0.4, 0.8, 1.2], "ticktext": ["0.4", "0.8", "1.2"]}
+    names = ("structure", "composition", "formulas", "unique")
+    reach = dict(zip(names, sweep_errors(points), strict=True))
+    # Wilson, 4 of 8: 0.215 to 0.785; 8 of 8: 0.676 to 1
+    assert reach["structure"]["array"] == pytest.approx([0.285] * 3, abs=1e-3)
+    assert reach["structure"]["arrayminus"] == pytest.approx([0.285] * 3, abs=1e-3)
+    assert reach["composition"]["array"] == pytest.approx([0] * 3, abs=1e-9)
+    assert reach["composition"]["arrayminus"] == pytest.approx([0.324] * 3, abs=1e-3)
+    assert reach["formulas"]["arrayminus"] == pytest.approx([0] * 3, abs=1e-9)
 
 
 def test_a_token_is_always_among_its_alternatives(system):

@@ -21,7 +21,7 @@ from flowllm_widgets.playground.history import HistoryTable
 from flowllm_widgets.playground.result import ResultView
 from flowllm_widgets.playground.sweeping import SweepPanel
 from flowllm_widgets.playground.tokens import encode
-from flowllm_widgets.playground.tries import Settings, Try, columns, table
+from flowllm_widgets.playground.tries import CANCELLED, Settings, Try, columns, table
 from flowllm_widgets.structure.facts import describe
 
 SALT = CrystalBatch([11, 17], [[0.0] * 3, [0.5] * 3], [[3.99] * 3], [[60.0] * 3], [2], ["salt"])
@@ -167,6 +167,22 @@ def test_the_sample_that_was_chosen_stays_chosen_while_others_arrive(view):
         assert view.chosen.value == 1
     assert [label for label, _ in view.chosen.options] == [f"{k} of 3 · NaCl" for k in (1, 2, 3)]
     assert view.views[1].crystal is not None
+
+
+def test_after_cancel_the_finished_samples_stand_first(view):
+    one = Try(1, SETTINGS)
+    view.show(one)
+    one.take(Refined(1, SALT, way(SALT)))
+    view.refresh(one)
+    assert view.chosen.value == 0 and view.views[1].crystal is None
+    one.state = CANCELLED
+    view.refresh(one)
+    labels = [label for label, _ in view.chosen.options]
+    assert labels == ["2 of 3 · NaCl", "1 of 3 · not finished", "3 of 3 · not finished"]
+    assert view.chosen.value == 1 and view.views[1].crystal is not None
+    assert view.previous.disabled and not view.next.disabled
+    view.step(1)
+    assert view.chosen.value == 0 and not view.previous.disabled
 
 
 def test_a_text_that_is_begun_anew_has_another_key_and_says_why(view):

@@ -80,6 +80,16 @@ def test_all_frames_of_a_trajectory_have_one_scale():
     assert width[1] > 1.6 * width[0] and width[1] < 240
 
 
+def test_polyhedra_are_translucent_faces_in_the_colour_of_their_middle():
+    from tests.widgets.test_structure_view import TITANATE
+
+    drawing = draw_still(TITANATE)
+    plain, faced = (still_svg({"": drawing}, polyhedra=wanted) for wanted in (False, True))
+    assert "fill-opacity" not in plain
+    assert faced.count("fill-opacity") == len(drawing.at(0).triangles) > 0
+    assert f'fill="{drawing.colours[22]}" fill-opacity' in faced
+
+
 def test_more_than_one_crystal_has_no_still():
     with pytest.raises(InputError, match="one crystal"):
         draw_still(CrystalBatch.concatenate([CRYSTAL, CRYSTAL]))

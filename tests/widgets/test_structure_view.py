@@ -9,6 +9,7 @@ from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm_widgets import StructureView
 from flowllm_widgets.structure.player_view import PlayerView
+from tests.widgets.stills import pictures_in
 
 TITANATE = CrystalBatch(
     [38, 22, 8, 8, 8],
@@ -89,7 +90,8 @@ def test_an_unknown_renderer_is_refused(make):
 def test_a_page_without_widgets_gets_a_still(make):
     bundle = make(way() if make is PlayerView else SALT)._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
-    assert bundle["image/svg+xml"].startswith("<svg") and "<circle" in bundle["image/svg+xml"]
+    (svg,) = pictures_in(bundle["text/html"])
+    assert svg.startswith("<svg") and "<circle" in svg
 
 
 # ---- PlayerView --------------------------------------------------------------------------------

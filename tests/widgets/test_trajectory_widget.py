@@ -18,6 +18,7 @@ from flowllm_widgets.trajectory.download import DownloadLink
 from flowllm_widgets.trajectory.figure import ENERGY
 from flowllm_widgets.trajectory.source import Source
 from flowllm_widgets.trajectory.widget import TrajectoryViewer
+from tests.widgets.stills import pictures_in
 from tests.widgets.trajectory_samples import Springs, changing, straight, triclinic, two_crystals
 
 
@@ -249,7 +250,9 @@ def test_the_starting_crystal_is_shown():
 def test_a_page_without_widgets_gets_a_still(viewer):
     bundle = viewer._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
-    assert bundle["image/svg+xml"].lstrip().startswith("<svg")
+    crystals, curves = pictures_in(bundle["text/html"])
+    assert crystals.startswith("<svg") and "<circle" in crystals
+    assert "shortest distance" in curves and "Å per t" in curves and "<path" in curves
 
 
 # ---- energies ------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from flowllm.errors import InputError
 from flowllm.evaluation import Report
 from flowllm.evaluation.report import SUMMARY, TABLE
 from flowllm.evaluation.stages import FLAGS
+from flowllm.evaluation.stages.relaxation import relaxed_crystals
 from flowllm.inputs import read_inputs
 from flowllm.inputs.runs import RUNS_OF_CRYSTALS, is_run
 from flowllm.inputs.tables import table_of
@@ -43,6 +44,8 @@ class Catalogue:
         place: (R,) int64, each row's place in `crystals`; -1 where there is none.
         before: the same crystals before refinement, as far as they are known.
         place_before: (R,) int64, each row's place in `before`.
+        relaxed: the same crystals as CHGNet relaxed them, as far as they are known.
+        place_relaxed: (R,) int64, each row's place in `relaxed`.
         elements: (R, 119) bool, which atomic numbers each crystal holds.
     """
 
@@ -52,6 +55,8 @@ class Catalogue:
     place: np.ndarray
     before: CrystalBatch
     place_before: np.ndarray
+    relaxed: CrystalBatch
+    place_relaxed: np.ndarray
     elements: np.ndarray
 
     @property
@@ -66,6 +71,10 @@ class Catalogue:
     def crystal_before(self, row: int) -> CrystalBatch | None:
         """The crystal of a row before refinement; None where that is not known."""
         return self.before[self.place_before[row]] if self.place_before[row] >= 0 else None
+
+    def crystal_relaxed(self, row: int) -> CrystalBatch | None:
+        """The crystal of a row as it was relaxed; None where that is not known."""
+        return self.relaxed[self.place_relaxed[row]] if self.place_relaxed[row] >= 0 else None
 
     def with_columns(self, columns: dict[str, np.ndarray]) -> Catalogue:
         """A copy with columns of the B crystals beside the others, empty for rows without one."""
@@ -91,11 +100,12 @@ def read_catalogue(
     Raises:
         InputError: the source cannot be read, or the trajectory is of other crystals.
     """
-    before = None
+    before, relaxed = None, None
     if isinstance(source, (str, Path)):
         folder = Path(source)
         if (folder / SUMMARY).is_file() and (folder / TABLE).is_file():
             before = _prior_of(folder.parent)
+            relaxed = relaxed_crystals(folder)
             source = Report.load(folder)
         else:
             before = _prior_of(folder)
@@ -108,14 +118,24 @@ def read_catalogue(
         if not set(before.ids.tolist()) & set(crystals.ids.tolist()):
             raise InputError("no crystal of the trajectory has an id of the source")
     before = before if before is not None else CrystalBatch.empty()
+    relaxed = relaxed if relaxed is not None else CrystalBatch.empty()
     ids = rows["id"].astype(str).tolist()
     place = _places(ids, crystals)
     rows = _with_basics(rows, crystals, place)
     elements = np.zeros((len(crystals) + 1, len(SYMBOLS)), dtype=bool)
     elements[crystals.crystal_of_atom, crystals.atomic_numbers] = True
+    # a row without a crystal has place -1: the last line, of no element
     return Catalogue(
-        name, rows, crystals, place, before, _places(ids, before), elements[place]
-    )  # a row without a crystal has place -1: the last line, of no element
+        name,
+        rows,
+        crystals,
+        place,
+        before,
+        _places(ids, before),
+        relaxed,
+        _places(ids, relaxed),
+        elements[place],
+    )
 
 
 def slow_columns(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.evaluation.report import csv_text
 from flowllm.export import KINDS, export_crystals, folder_names
+from flowllm.metrics.symmetry import SYMPREC
 from flowllm.runs.files import friendly_os_errors, whole_folder, write_new
+from flowllm.symmetry.cif import to_cif
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +35,8 @@ def export_picks(kind: str, crystals: CrystalBatch, rows: pd.DataFrame, out: str
     """Write picked crystals into a new folder, which appears whole or not at all.
 
     Inputs of density functional theory are written as `flowllm export` does, so an export that was
-    interrupted goes on there.
+    interrupted goes on there. CIFs hold a crystal by the symmetry that the browser shows,
+    idealised.
 
     Args:
         kind: a value of `FORMATS`.
@@ -51,7 +55,7 @@ def export_picks(kind: str, crystals: CrystalBatch, rows: pd.DataFrame, out: str
         raise InputError("nothing is picked")
     if not str(out).strip():
         raise InputError("name a folder to write to")
-    target = Path(os.path.realpath(Path(out).expanduser()))
+    target = target_of(out)
     if kind in KINDS:
         done = export_crystals(kind, crystals, target)
         left_out = [each for each in done if each.problem]
@@ -75,12 +79,35 @@ def _write(kind: str, crystals: CrystalBatch, rows: pd.DataFrame, folder: Path) 
         ase.io.write(buffer, crystals.to_ase(), format="extxyz")
         write_new(folder / "picks.extxyz", buffer.getvalue())
         return
-    texts = crystals.to_cif()
     if kind == "cif":
-        for name, text in zip(folder_names(crystals), texts, strict=True):
+        crystals.lattices  # noqa: B018
+        for name, text in zip(file_names(crystals), to_cif(crystals, SYMPREC), strict=True):
             write_new(folder / f"{name}.cif", text)
     else:
-        write_new(folder / "picks.csv", csv_text(rows.assign(cif=texts)))
+        write_new(folder / "picks.csv", csv_text(rows.assign(cif=crystals.to_cif())))
+
+
+def file_names(crystals: CrystalBatch) -> list[str]:
+    """Of each crystal its id and formula, as in "c000010_SrTiO3"."""
+    names = folder_names(crystals)
+    return [f"{name}_{formula}" for name, formula in zip(names, crystals.formulas, strict=True)]
+
+
+def as_download(folder: Path) -> tuple[str, bytes, str]:
+    """Name, content and media type of a folder that was written; of several files an archive."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if len(files) == 1:
+        return files[0].name, files[0].read_bytes(), "application/octet-stream"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in files:
+            archive.write(path, f"{folder.name}/{path.relative_to(folder)}")
+    return f"{folder.name}.zip", buffer.getvalue(), "application/zip"
+
+
+def target_of(out: str | Path) -> Path:
+    """The folder that a text names."""
+    return Path(os.path.realpath(Path(out).expanduser()))
 
 
 def _counted(count: int) -> str:

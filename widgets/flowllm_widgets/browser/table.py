@@ -7,6 +7,7 @@ choose no row.)
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -189,6 +190,18 @@ class CrystalTable(Part):
             place = self.selected if int(value) < 0 else int(value)
             if place >= 0:
                 self.toggle(place)
+
+    def still(self) -> str:
+        """The page of the table that is shown, for a page without a kernel."""
+        view = self.view
+        head = "".join(f"<th>{html.escape(c['label'])}</th>" for c in view["columns"])
+        rows = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row['texts'])}</tr>"
+            for row in view["rows"]
+        )
+        first, count, total = view["first"], len(view["rows"]), view["total"]
+        rest = f"<p>Rows {first + 1} to {first + count} of {total:,}.</p>" if total > count else ""
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{rest}"
 
     def move(self, by: int) -> None:
         """Choose a row further down (or up), the first if the chosen one is not listed."""

@@ -13,7 +13,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm_widgets.browser.catalogue import Catalogue, read_catalogue, slow_columns
 from flowllm_widgets.browser.controls import FilterControls
-from flowllm_widgets.browser.picks import FORMATS, export_picks
+from flowllm_widgets.browser.picks import FORMATS, as_download, export_picks, target_of
 from flowllm_widgets.browser.table import CrystalTable
 from flowllm_widgets.shared.background import Background, Stop
 from flowllm_widgets.shared.frame import Frame
@@ -21,6 +21,7 @@ from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
 from flowllm_widgets.stability.about import AboutCrystal
 from flowllm_widgets.structure.view import StructureView
+from flowllm_widgets.trajectory.download import DownloadLink
 
 if TYPE_CHECKING:
     from flowllm.crystals.trajectory import Trajectory
@@ -48,8 +49,9 @@ class CrystalBrowser(Panel):
     """A sortable, filterable table of crystals; the chosen one is shown in 3-D.
 
     Arrow keys in the table move the choice, Space picks it. A run shows each crystal before and
-    after refinement. Space groups and validities that the source lacks are computed in the
-    background, at once for a few hundred crystals, else on request.
+    after refinement, an evaluation also as CHGNet relaxed it, of which E_hull is. Space groups and
+    validities that the source lacks are computed in the background, at once for a few hundred
+    crystals, else on request.
 
     Args:
         source: a `Report`, the folder of a run or an evaluation, anything else that
@@ -81,6 +83,7 @@ class CrystalBrowser(Panel):
         self.filters = FilterControls(self.catalogue, LABELS, self._filter, self.message)
         self.before = StructureView(height=280)
         self.after = StructureView(height=280)
+        self.relaxed = StructureView(height=280)
         self.about = AboutCrystal()
         self.compute = ipywidgets.Button(
             description="Compute space groups and validity", layout={"width": "auto"}
@@ -127,7 +130,7 @@ class CrystalBrowser(Panel):
         self.format = ipywidgets.Dropdown(description="Write", options=FORMATS, **wide)
         self.folder = ipywidgets.Text(description="Folder", value="picks", **wide)
         self.export = button("Export picks", self._export)
-        self.exported = MessageLine()
+        self.exported, self.link = MessageLine(), DownloadLink()
         self.list.observe(self._list_chosen, "value")
         self.table.observe(self._show, "selected")
         self.table.observe(self._list_picks, "picked")
@@ -139,13 +142,17 @@ class CrystalBrowser(Panel):
                 ipywidgets.HBox([self.pick, self.pick_all], layout=row),
                 self.list,
                 ipywidgets.HBox([self.drop, self.drop_all], layout=row),
-                self.format, self.folder, self.export, self.exported,
+                self.format, self.folder, self.export, self.exported, self.link,
             ],
             layout={"flex": "1 1 250px", "min_width": "250px", "overflow": "visible"},
         )  # fmt: skip
-        self.after.layout.flex = self.before.layout.flex = "1 1 270px"
-        self.after.layout.min_width = self.before.layout.min_width = "240px"
-        views = [self.before, self.after] if len(self.catalogue.before) else [self.after]
+        views = [self.after]
+        if len(self.catalogue.before):
+            views.insert(0, self.before)
+        if len(self.catalogue.relaxed):
+            views.append(self.relaxed)
+        for view in views:
+            view.layout.flex, view.layout.min_width = "1 1 240px", "220px"
         self.fill(
             [
                 self.filters, self.message, self.table,
@@ -187,6 +194,14 @@ class CrystalBrowser(Panel):
         if crystal is None:
             text += f" · no crystal: {about.get('reason') or 'it could not be read'}"
         self.after.show(crystal, text)
+        relaxed = self.catalogue.crystal_relaxed(row)
+        if len(self.catalogue.relaxed):
+            height = about.get("e_above_hull")
+            known = (
+                f": E_hull {height:.3f} eV/atom" if height == height and height is not None else ""
+            )
+            name = f"{about['id']} · relaxed by CHGNet{known}"
+            self.relaxed.show(relaxed, name if relaxed is not None else "")
         self.about.show(crystal, {} if before is None else {"before refinement": before})
 
     @shows_errors
@@ -233,10 +248,12 @@ class CrystalBrowser(Panel):
         kind, folder, rows = self.format.value, self.folder.value, self._picked_rows()
         crystals, table = self.picks, self.catalogue.rows.iloc[rows]
         self.exported.say(f"writing to {folder} …")
+        self.link.withdraw()
 
         def work(stop: Stop) -> None:
             try:
                 self.exported.say(export_picks(kind, crystals, table, folder))
+                self.link.offer(*as_download(target_of(folder)))
             except Exception as error:
                 self.exported.error(error)
 
@@ -272,6 +289,7 @@ class CrystalBrowser(Panel):
 
     def _computed(self, cancelled: bool) -> None:
         self._progress.clear()
+        self.renew_still()
 
     def close(self) -> None:
         """End the work in the background and remove the widget."""

@@ -87,7 +87,7 @@ class EmbeddingMap(Panel):
         self._umaps: dict[str, np.ndarray] = {}
         self._members = [np.zeros(0, np.int64)] * len(self.points.names)
         self.message, self.progress = MessageLine(), MessageLine()
-        self._work = Background(self.message.error, lambda cancelled: self.progress.clear())
+        self._work = Background(self.message.error, self._finished)
         self._build(features, method, colour)
         self._work.start(self._compute)
 
@@ -155,6 +155,10 @@ class EmbeddingMap(Panel):
             batches = [self.points.crystals[self.points.members(place)] for place in systems]
             self._offer(Fingerprints.concatenate(fingerprints_of(batches, tick)))
         self._project(stop)
+
+    def _finished(self, cancelled: bool) -> None:
+        self.progress.clear()
+        self.renew_still()
 
     def _offer(self, prints: Fingerprints) -> None:
         """Crystals with fingerprints can be drawn and chosen; the others are counted."""

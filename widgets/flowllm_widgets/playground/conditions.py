@@ -30,6 +30,8 @@ from flowllm.text.prompts import (
 
 FIELDS = {name: (kind.label, kind.example) for name, kind in KINDS.items()}
 """The conditions that have a field, with the field's label and an example."""
+DECIMALS = ("formation_energy", "e_above_hull", "band_gap")
+"""Conditions that are numbers with a fraction; a comma is read as the point."""
 MAX_ATOMS = 20  # of a model that does not say how large its cells are
 
 
@@ -102,10 +104,15 @@ def _read(name: str, text: str) -> tuple[Any, str]:
     Raises:
         InputError: it cannot be read.
     """
+    comma = name in DECIMALS and re.fullmatch(r"\s*([-−+]?\d+),(\d+)\s*", text)
+    if comma:
+        text = f"{comma[1]}.{comma[2]}"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RemarkWarning)
         value = KINDS[name].read(text)
-    said = (str(w.message) for w in caught if issubclass(w.category, RemarkWarning))
+    said = [str(w.message) for w in caught if issubclass(w.category, RemarkWarning)]
+    if comma:
+        said.append(f"read as {text}")
     return value, "; ".join(dict.fromkeys(said))
 
 

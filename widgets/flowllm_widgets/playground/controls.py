@@ -14,7 +14,7 @@ from flowllm_widgets.playground.tries import Settings, in_words
 
 LAST_SEED = 2**31 - 1
 MOST = 32  # samples, unless more are asked for at the beginning
-STYLE = {"description_width": "130px"}
+STYLE = {"description_width": "165px"}
 WIDE = {"width": "auto"}
 NARROW = {"width": "260px"}
 

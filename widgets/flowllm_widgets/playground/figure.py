@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -33,6 +34,7 @@ def sweep_figure() -> go.Figure:
             marker={"size": 11 if first else 7, "symbol": "circle" if first else "diamond"},
             legend="legend" if panel == 1 else f"legend{panel}",
             hovertemplate="τ %{x}: %{y:.0%}<extra>" + label + "</extra>",
+            error_y={"type": "data", "symmetric": False, "thickness": 1.2, "width": 3},
         )  # fmt: skip
     for kind in range(KINDS):
         label = f"{kind + 1}" + ("+" if kind + 1 == KINDS else "")
@@ -60,3 +62,30 @@ def sweep_values(points: Sequence[Point]) -> list[tuple[list[float], list[float]
     lines = [(x, [getattr(point, name) for point in ordered]) for name in LINES]
     bars = [(x, [point.nary[kind] / point.num for point in ordered]) for kind in range(KINDS)]
     return lines + bars
+
+
+def sweep_errors(points: Sequence[Point]) -> list[dict[str, list[float]]]:
+    """How far the 95 % intervals (Wilson) of the shares of each line reach up and down."""
+    ordered = sorted(points, key=lambda point: point.temperature)
+    rows = []
+    for name in LINES:
+        ends = [(getattr(p, name), *wilson(getattr(p, name), p.num)) for p in ordered]
+        rows.append({
+            "array": [high - share for share, _, high in ends],
+            "arrayminus": [share - low for share, low, _ in ends],
+        })  # fmt: skip
+    return rows
+
+
+def sweep_ticks(points: Sequence[Point]) -> dict[str, list[Any]]:
+    """A tick below each temperature of the sweep."""
+    chosen = sorted(point.temperature for point in points)
+    return {"tickvals": chosen, "ticktext": [f"{t:g}" for t in chosen]}
+
+
+def wilson(share: float, num: int) -> tuple[float, float]:
+    """The 95 % interval of a share of `num`, which lies in 0 to 1 (Wilson, 1927)."""
+    z = 1.96
+    middle = (share + z**2 / (2 * num)) / (1 + z**2 / num)
+    half = z / (1 + z**2 / num) * (share * (1 - share) / num + z**2 / (4 * num**2)) ** 0.5
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import ipywidgets
 import traitlets
@@ -20,6 +21,8 @@ from flowllm_widgets.playground.conditions import (
     with_value,
 )
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
+
+FIELD = {"width": "auto", "flex": "1 1 260px", "max_width": "366px", "min_width": "0"}
 
 
 class PromptForm(ipywidgets.VBox):
@@ -58,13 +61,15 @@ class PromptForm(ipywidgets.VBox):
         rows = []
         for name, (label, example) in FIELDS.items():
             self.fields[name] = ipywidgets.Text(
-                description=label, placeholder=example, layout={"width": "330px"},
-                style={"description_width": "195px"},
-            )  # fmt: skip
+                description=label,
+                placeholder=example,
+                layout=dict(FIELD),
+                style={"description_width": "185px"},
+            )
             self.notes[name] = MessageLine()
-            self.notes[name].layout = {"flex": "1 1 0", "min_width": "0"}
+            self.notes[name].layout = {"flex": "1 1 200px", "min_width": "0"}
             row = ipywidgets.HBox([self.fields[name], self.notes[name]])
-            row.layout.align_items = "center"
+            row.layout.align_items, row.layout.flex_flow = "center", "row wrap"
             if name in self.names:
                 rows.append(row)
             self.fields[name].observe(self._field_changed, "value")
@@ -83,6 +88,11 @@ class PromptForm(ipywidgets.VBox):
         self._writing = False  # whether a change is our own and needs no answer
         super().__init__([self.top, self.conditions])
         self.set(build_prompt())
+
+    def on_enter(self, do: Callable[[], Any]) -> None:
+        """Call a function when Enter is pressed in a field."""
+        for field in self.fields.values():
+            field.on_msg(lambda _, content, __: do() if content.get("event") == "submit" else None)
 
     def set(self, prompt: str) -> None:
         """Show another prompt."""
@@ -130,6 +140,7 @@ class PromptForm(ipywidgets.VBox):
     def _tell(self, found: Checked) -> None:
         for name, note in self.notes.items():
             problem, strange = found.problems.get(name, ""), found.notes.get(name, "")
+            note.layout.display = None if problem or strange else "none"
             kind = "error" if problem else "warning" if strange else ""
             if (problem or strange, kind) == (note.text, note.kind):
                 continue

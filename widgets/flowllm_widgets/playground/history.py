@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Sequence
 from pathlib import Path
 
 import traitlets
@@ -28,3 +30,13 @@ class HistoryTable(Part):
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
     rows = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)
     selected = traitlets.Int(-1).tag(sync=True)
+
+    def still(self) -> str:
+        """The table, for a page without a kernel."""
+        rows = [f"<tr>{_cells('th', self.columns)}</tr>"]
+        rows += [f"<tr>{_cells('td', row)}</tr>" for row in self.rows]
+        return f"<table>{''.join(rows)}</table>" if self.rows else ""
+
+
+def _cells(tag: str, texts: Sequence[str]) -> str:
+    return "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts)

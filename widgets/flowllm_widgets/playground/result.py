@@ -8,7 +8,7 @@ import threading
 import ipywidgets
 
 from flowllm_widgets.playground.tokens import TokenStream
-from flowllm_widgets.playground.tries import Sample, Try
+from flowllm_widgets.playground.tries import RUNNING, Sample, Try
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.stability.offer import StabilityOffer
 from flowllm_widgets.structure.facts import describe
@@ -35,21 +35,25 @@ class ResultView(ipywidgets.VBox):
         self.tokens = TokenStream()
         self.note = ipywidgets.HTML()
         self.facts = [ipywidgets.HTML(), ipywidgets.HTML()]
-        self.views = [StructureView(height=300), StructureView(height=300)]
+        self.views = [StructureView(height=260), StructureView(height=260)]
         self.stability = StabilityOffer()
         columns = [
             ipywidgets.VBox(
                 [ipywidgets.HTML(f'<div class="flowllm-heading">{title}</div>'), view, facts],
-                layout={"width": "50%", "overflow": "hidden"},
+                layout={"flex": "1 1 200px", "min_width": "0", "overflow": "hidden"},
             )
             for title, view, facts in zip(TITLES, self.views, self.facts, strict=True)
         ]
+        # text and crystals beside each other where there is room, see the style sheet
+        text = ipywidgets.VBox([self.tokens, self.note])
+        pair = ipywidgets.HBox(columns, layout={"flex_flow": "row wrap"})
+        written = ipywidgets.Box([text, pair]).add_class("flowllm-written")
         super().__init__(
             [
-                ipywidgets.HBox([self.chosen, self.previous, self.next]),
-                self.tokens,
-                self.note,
-                ipywidgets.HBox(columns),
+                ipywidgets.HBox(
+                    [self.chosen, self.previous, self.next], layout={"flex_flow": "row wrap"}
+                ),
+                ipywidgets.VBox([written]).add_class("flowllm-room"),
                 self.stability,
                 self.message,
             ]
@@ -76,7 +80,7 @@ class ResultView(ipywidgets.VBox):
             self._try = one
             self.layout.display = ""
             self._name()
-            self.chosen.value = 0
+            self.chosen.value = one.order[0]
             self.draw()
 
     def refresh(self, one: Try) -> None:
@@ -84,14 +88,17 @@ class ResultView(ipywidgets.VBox):
         with self._lock:
             if one is self._try:
                 self._name()
+                if one.state != RUNNING and self.sample is not None and not self.sample.refined:
+                    self.chosen.value = one.order[0]  # after Cancel one that was finished
                 self.draw()
 
     @shows_errors
     def step(self, by: int) -> None:
         """Go on or back by some samples."""
         if self._try is not None and self.chosen.value is not None:
-            last = len(self._try.samples) - 1
-            self.chosen.value = max(0, min(self.chosen.value + by, last))
+            order = self._try.order
+            place = order.index(self.chosen.value) + by
+            self.chosen.value = order[max(0, min(place, len(order) - 1))]
 
     @shows_errors
     def _choose(self, change: dict[str, object]) -> None:
@@ -103,11 +110,14 @@ class ResultView(ipywidgets.VBox):
         """The menu: each sample with its formula, as soon as it has one."""
         assert self._try is not None
         options = []
-        for place, sample in enumerate(self._try.samples):
+        for place in self._try.order:
+            sample = self._try.samples[place]
             best = sample.best
             words = [f"{place + 1} of {len(self._try.samples)}"]
             if best is not None:
                 words += [best.formula or "?", *([] if best.valid else ["invalid"])]
+            if sample.refined is None and self._try.state != RUNNING:
+                words.append("not finished")
             options.append((" · ".join(words), place))
         if options != list(self.chosen.options):
             kept, self._naming = self.chosen.value, True
@@ -122,7 +132,8 @@ class ResultView(ipywidgets.VBox):
         if sample is None or one is None:
             return
         place = self.chosen.value
-        self.previous.disabled, self.next.disabled = place == 0, place == len(one.samples) - 1
+        first, last = one.order[0], one.order[-1]
+        self.previous.disabled, self.next.disabled = place == first, place == last
         key = (one.number, place, sample.attempt, len(sample.rejected), sample.redrawn)
         self.tokens.show("/".join(map(str, key)), sample.tokens)
         lines = [f"Drawn again: {html.escape(reason)}" for reason in sample.rejected]

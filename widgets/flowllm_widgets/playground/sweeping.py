@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import ipywidgets
 
-from flowllm_widgets.playground.figure import sweep_figure, sweep_values
+from flowllm_widgets.playground.figure import sweep_errors, sweep_figure, sweep_ticks, sweep_values
 from flowllm_widgets.playground.run import Generates
 from flowllm_widgets.playground.sweep import Point, sweep, temperatures
 from flowllm_widgets.playground.tries import Settings
@@ -109,6 +109,10 @@ class SweepPanel(ipywidgets.VBox):
         with self.figure.batch_update():
             for trace, (x, y) in zip(self.figure.data, sweep_values(self.points), strict=True):
                 trace.x, trace.y = x, y
+            for trace, reach in zip(self.figure.data, sweep_errors(self.points), strict=False):
+                trace.error_y.update(reach)
+            if self.points:
+                self.figure.update_xaxes(**sweep_ticks(self.points))
 
     @shows_errors
     def _failed(self, error: Exception) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,20 @@ class TokenStream(Part):
     _css = HERE / "tokens.css"
 
     shown = traitlets.Dict(NOTHING).tag(sync=True)
+
+    def still(self) -> str:
+        """The text, its unlikely tokens shaded, for a page without a kernel."""
+        parts, stem = [], ""
+        for part, text, probability, *_ in self.shown["tokens"]:
+            if part != stem:
+                stem = part
+                parts.append(f"<br>{html.escape(part)} ")
+            shade = f"rgba(224,138,30,{0.75 * (1 - probability):.2f})"
+            said = html.escape(text).replace("\n", "<br>")
+            parts.append(f'<span style="background-color:{shade}">{said}</span>')
+        if not parts:
+            return ""
+        return f'<div style="font-family:monospace;font-size:12px">{"".join(parts)}</div>'
 
     def show(self, key: str, tokens: Sequence[Token]) -> None:
         """Show the tokens of a text; `key` names it."""

@@ -133,6 +133,14 @@ class Try:
             self.samples[index].take(event)
 
     @property
+    def order(self) -> list[int]:
+        """Places of the samples; at the end of the work those that were finished stand first."""
+        places = range(len(self.samples))
+        if self.state == RUNNING:
+            return list(places)
+        return sorted(places, key=lambda place: self.samples[place].refined is None)
+
+    @property
     def refined(self) -> CrystalBatch:
         """The refined crystals so far."""
         return CrystalBatch.concatenate(s.refined for s in self.samples if s.refined is not None)

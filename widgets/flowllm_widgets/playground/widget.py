@@ -43,6 +43,7 @@ from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
 
+HINT = "What is written, and the crystals, appear here."
 BETWEEN = 0.1  # seconds between two updates of the page
 ROCK_SALT = CrystalBatch(
     *map(np.array, ([11, 17], [[0.0] * 3, [0.5] * 3], [[4.0] * 3], [[60.0] * 3], [2], ["NaCl"]))
@@ -99,6 +100,7 @@ class PromptPlayground(Panel):
         self.cancel = ipywidgets.Button(
             description="Cancel", icon="stop", disabled=True, layout={"width": "110px"}
         )
+        self._hint = ipywidgets.HTML(f'<div class="flowllm-caption">{HINT}</div>')
         self.history = HistoryTable(label="Tries", columns=list(columns(sampling, refinement)))
         heading = _heading("Tries (choose one to restore its settings and crystals)")
         self._past = ipywidgets.VBox([heading, self.history], layout={"display": "none"})
@@ -108,20 +110,24 @@ class PromptPlayground(Panel):
         self._began = self._updated = 0.0
         self._background = Background(self._failed, self._finished)
         self.generate.on_click(lambda _: self.start())
+        self.form.on_enter(self.start)
         self.cancel.on_click(lambda _: self._background.cancel())
         self.form.observe(lambda _: self._set_buttons(), "valid")
         self.history.observe(self._restore, "selected")
         swept = any(one.name == "temperature" for one in fields(sampling))
-        right = ipywidgets.VBox(
-            [self.settings, ipywidgets.HBox([self.generate, self.cancel]), self.progress]
-        )
-        self.form.conditions.layout.width, right.layout.width = "60%", "40%"
-        self.fill(
+        asked = ipywidgets.VBox(
             [
                 self.form.top,
-                ipywidgets.HBox([self.form.conditions, right]),
-                self.message,
-                self.result,
+                ipywidgets.HBox([self.generate, self.cancel]),
+                self.progress,
+            ]
+        )
+        more = ipywidgets.VBox([self.form.conditions, self.settings])
+        made = ipywidgets.VBox([self.message, self.result, self._hint])
+        desk = ipywidgets.Box([asked, made, more]).add_class("flowllm-desk")
+        self.fill(
+            [
+                ipywidgets.VBox([desk]).add_class("flowllm-room"),
                 self._past,
                 *([_heading("Sweep over temperatures"), self.sweep] if swept else []),
                 Frame(),
@@ -170,6 +176,7 @@ class PromptPlayground(Panel):
         self._began = time.perf_counter()
         self.message.clear()
         one = Try(len(self.tries) + 1, self._read())
+        self._hint.layout.display = "none"
         self.result.show(one)
         self.tries.append(one)
         self._shown = len(self.tries) - 1
@@ -230,6 +237,7 @@ class PromptPlayground(Panel):
         )
         self.result.refresh(one)
         self._write_history()
+        self.renew_still()
 
     def _set_buttons(self) -> None:
         busy = self.running or self.sweep.running

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
@@ -42,7 +42,13 @@ class Plot(go.FigureWidget):
         figure: what it shows.
         bar: show plotly's bar of buttons.
         fit: follow the width of the box; `Frame` tells it of changes.
+
+    Attributes:
+        as_still: gives the figure that stands for it on a page without a kernel, as plain values of
+            "data" and "layout"; itself if None.
     """
+
+    as_still: Callable[[], dict[str, Any]] | None = None
 
     _esm = late_start(Path(__file__).parent / "plot.js")
     _library = traitlets.Instance(Library).tag(sync=True, **ipywidgets.widget_serialization)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import ipywidgets
 
 from flowllm.viz.colours import COLOURS, GREY, see_through
+from flowllm_widgets.shared.still import still_html
+from flowllm_widgets.shared.still_output import Still
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -29,12 +32,18 @@ def _css() -> str:
 class Panel(ipywidgets.VBox):
     """The outermost box of a widget: carries the class `flowllm` and the style sheet.
 
+    Shown in a notebook it leaves two outputs: the widget, and behind it a still of it, which its
+    style sheet hides as long as the widget lives. JupyterLab shows one form of an output only, of a
+    widget the widget, with or without a kernel; so one output of two forms would be an error
+    message in every notebook that is opened again.
+
     Args:
         children: what is in it, from top to bottom.
     """
 
     def __init__(self, children: Sequence[ipywidgets.Widget] = ()) -> None:
-        self._sheet = ipywidgets.HTML(f"<style>{_css()}</style>")
+        self._still = Still()
+        self._sheet = ipywidgets.HTML(f"<style>{_css()}{self._still.css}</style>")
         self._sheet.layout.display = "none"
         super().__init__([*children, self._sheet])
         self.add_class("flowllm")
@@ -42,6 +51,36 @@ class Panel(ipywidgets.VBox):
     def fill(self, children: Sequence[ipywidgets.Widget]) -> None:
         """Exchange what is in it."""
         self.children = (*children, self._sheet)
+
+    def still(self) -> str:
+        """The widget as it stands, as HTML for pages without a kernel."""
+        return still_html(self)
+
+    def renew_still(self) -> None:
+        """Exchange the still in the notebook for one of the widget as it stands now.
+
+        Of a panel inside another that of the other is exchanged.
+        """
+        for panel in list(_SHOWN):
+            if _holds(panel, self):
+                panel._still.renew(panel.still)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """The widget, and for a page without widgets a still of it."""
+        return super()._repr_mimebundle_(**kwargs) | {"text/html": self.still()}
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        """Show the widget, and behind it the still."""
+        _SHOWN.add(self)
+        self._still.show(super()._repr_mimebundle_(), self.still)
+
+
+_SHOWN: WeakSet[Panel] = WeakSet()
+"""Panels that stand in a notebook by themselves."""
+
+
+def _holds(box: ipywidgets.Widget, wanted: ipywidgets.Widget) -> bool:
+    return box is wanted or any(_holds(child, wanted) for child in getattr(box, "children", ()))
 
 
 def themed(figure: go.Figure, height: int = 300) -> go.Figure:

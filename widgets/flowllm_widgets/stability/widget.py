@@ -167,6 +167,7 @@ class StabilityView(Panel):
         self.button.description = START
         if cancelled:
             self.verdict.value = '<div class="flowllm-caption">cancelled</div>'
+        self.renew_still()
 
 
 def verdict_of(e_above_hull: float) -> str:

@@ -112,7 +112,7 @@ class Display(ipywidgets.VBox):
         player = self.player
         return still_svg(
             self._visible(), player.frame, height=player.height, orientation=player.orientation,
-            colours=self.colours,
+            colours=self.colours, polyhedra=player.look == "polyhedra",
         )  # fmt: skip
 
     def _visible(self) -> dict[str, MovingDrawing]:

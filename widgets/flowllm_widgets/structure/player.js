@@ -32,7 +32,10 @@ class Controls {
     this.button.addEventListener("click", () => playback.toggle());
     this.slider.addEventListener("input", () => playback.seek(this.slider.valueAsNumber, false));
     this.slider.addEventListener("change", () => playback.seek(this.slider.valueAsNumber, true));
-    this.speed.addEventListener("change", () => this._set("speed", this._within(this.speed)));
+    this.speed.addEventListener("change", () => {
+      this.speed.value = this._within(this.speed); // also while it has the focus
+      this._set("speed", this.speed.valueAsNumber);
+    });
     this.loop.addEventListener("change", () => this._set("loop", this.loop.checked));
   }
 

@@ -126,10 +126,6 @@ class PlayerView(Panel):
         """Turn and zoom all pictures back to where they began."""
         self.display.reset_view()
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """The widget, and for a page without widgets a still of it."""
-        return super()._repr_mimebundle_(**kwargs) | {"image/svg+xml": self.display.svg()}
-
     @traitlets.validate("frame")
     def _within(self, proposal: Any) -> int:
         return int(min(max(0, proposal["value"]), len(self.trajectory) - 1))

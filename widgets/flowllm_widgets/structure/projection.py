@@ -47,23 +47,33 @@ class Line:
     colour: str
 
 
+@dataclass(frozen=True)
+class Face:
+    """A translucent face of a coordination polyhedron, its corners in Å."""
+
+    corners: tuple[tuple[float, float], ...]
+    colour: str
+
+
 def marks(
     drawing: Drawing,
     orientation: Sequence[float] = FIRST_ORIENTATION,
     colours: Mapping[int, str] | None = None,
-) -> list[Ball | Line]:
-    """Balls and lines from back to front.
+    polyhedra: bool = False,
+) -> list[Ball | Line | Face]:
+    """Balls, lines and faces from back to front.
 
     Args:
         drawing: about the middle of its cell, as `MovingDrawing.at` gives it.
         orientation: nine numbers, see `FIRST_ORIENTATION`.
         colours: {atomic number: colour}, where other crystals are seen beside it.
+        polyhedra: whether the faces of coordination polyhedra are among them.
     """
     colours = colours or drawing.colours
     turn = np.array(orientation, dtype=float).reshape(3, 3).T
     atoms = drawing.positions @ turn
     radii = ball_radii(drawing.numbers)
-    found: list[tuple[float, Ball | Line]] = []
+    found: list[tuple[float, Ball | Line | Face]] = []
     for (x, y, depth), radius, number in zip(atoms, radii, drawing.numbers, strict=True):
         ball = Ball(float(x), float(y), float(radius), colours[int(number)])
         found.append((depth + 0.7 * radius, ball))  # it hides the lines that end inside it
@@ -74,6 +84,11 @@ def marks(
             # a bond begins behind the surface of its atom, so it lies behind the atom's mark
             depth = min(atoms[one, 2], (atoms[one, 2] + middle[2]) / 2) - 1e-3
             found.append((depth, _line(atoms[one], middle, BOND, tint)))
+    if polyhedra:
+        for triangle, middle in zip(drawing.triangles, drawing.middles, strict=True):
+            corners = tuple((float(x), float(y)) for x, y, _ in atoms[triangle])
+            face = Face(corners, colours[int(drawing.numbers[middle])])
+            found.append((float(atoms[triangle, 2].mean()), face))
     steps = np.linspace(0, 1, PIECES + 1)[:, None]
     for start, stop in drawing.edges @ turn:
         points = start + steps * (stop - start)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from flowllm.viz.element_colours import colours_of_paths
+from flowllm.viz.structure3d import FACE_OPACITY
 from flowllm_widgets.shared.style import GREY
 from flowllm_widgets.structure.drawing import MovingDrawing
-from flowllm_widgets.structure.projection import FIRST_ORIENTATION, Ball, marks
+from flowllm_widgets.structure.projection import FIRST_ORIENTATION, Ball, Face, Line, marks
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,6 +27,7 @@ def still_svg(
     height: int = 320,
     orientation: Sequence[float] = FIRST_ORIENTATION,
     colours: Mapping[int, str] | None = None,
+    polyhedra: bool = False,
 ) -> str:
     """Pictures beside each other as SVG, to one scale, on no background.
 
@@ -35,6 +37,7 @@ def still_svg(
         height: of a picture in pixels, without its caption.
         orientation: nine numbers, see `FIRST_ORIENTATION`.
         colours: {atomic number: colour}; default those of the elements of all pictures.
+        polyhedra: whether coordination polyhedra are drawn.
     """
     colours = colours or colours_of_paths(d.numbers for d in pictures.values())[0]
     total = height + CAPTION * any(pictures)
@@ -43,13 +46,22 @@ def still_svg(
     parts, tints = [], set()
     for place, (caption, drawing) in enumerate(pictures.items()):
         middle = (place + 0.5) * height
-        for mark in marks(drawing.at(min(frame, len(drawing) - 1)), orientation, colours):
+        shown = drawing.at(min(frame, len(drawing) - 1))
+        for mark in marks(shown, orientation, colours, polyhedra):
             if isinstance(mark, Ball):
                 tints.add(mark.colour)
                 parts.append(
                     f'<circle cx="{middle + scale * mark.x:.1f}" '
                     f'cy="{height / 2 - scale * mark.y:.1f}" r="{scale * mark.radius:.1f}" '
                     f'fill="url(#atom-{mark.colour[1:]})"/>'
+                )
+            elif isinstance(mark, Face):
+                d = "L".join(
+                    f"{middle + scale * x:.1f} {height / 2 - scale * y:.1f}"
+                    for x, y in mark.corners
+                )
+                parts.append(
+                    f'<path d="M{d}Z" fill="{mark.colour}" fill-opacity="{FACE_OPACITY}"/>'
                 )
             else:
                 (x1, y1), (x2, y2) = mark.start, mark.stop
@@ -107,7 +119,7 @@ def still_image(
         if isinstance(mark, Ball):
             x, y, radius = width / 2 + scale * mark.x, height / 2 - scale * mark.y, mark.radius
             _shaded(pen, x, y, scale * radius, mark.colour)
-        else:
+        elif isinstance(mark, Line):
             ends = [
                 (width / 2 + scale * x, height / 2 - scale * y) for x, y in (mark.start, mark.stop)
             ]

@@ -88,7 +88,3 @@ class StructureView(Panel):
         caption = self.caption.value
         self.show(self.crystal)
         self.caption.value = caption
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """The widget, and for a page without widgets a still of it."""
-        return super()._repr_mimebundle_(**kwargs) | {"image/svg+xml": self.display.svg()}

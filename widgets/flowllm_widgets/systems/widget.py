@@ -85,6 +85,7 @@ class SideBySide(Panel):
             self.answers[one.name] = one
         if self.answers:
             self._show()
+        self.renew_still()
 
     def _build(self, num: int, seed: int) -> None:
         self.form = PromptForm(names=ASKED, text=False)

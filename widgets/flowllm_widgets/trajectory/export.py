@@ -63,6 +63,7 @@ def export(
     energy: EnergyCurve | None = None,
     frame: int = 0,
     tick: Tick | None = None,
+    polyhedra: bool = False,
 ) -> ExportedFile:
     """One crystal's trajectory as a file.
 
@@ -73,6 +74,7 @@ def export(
         energy: for the page.
         frame: the one that a CIF holds.
         tick: progress of a GIF; what it raises ends the work.
+        polyhedra: whether a page or GIF draws coordination polyhedra.
 
     Raises:
         InputError: an unknown kind, a cell that spans no volume, or an open species in the frame
@@ -90,9 +92,9 @@ def export(
         except InputError as error:  # of a frame in which species are open, for example
             raise InputError(f"frame {frame + 1} has no CIF: {error}") from error
     elif kind == "html":
-        content = make_page(trajectory, curves, energy).encode()
+        content = make_page(trajectory, curves, energy, polyhedra).encode()
     else:
-        content = make_gif(trajectory, tick=tick)
+        content = make_gif(trajectory, tick=tick, polyhedra=polyhedra)
     return ExportedFile(f"{name}.{kind}", content, MIME[kind])
 
 

@@ -14,10 +14,10 @@ from flowllm_widgets.trajectory.data import EnergyCurve, TrajectoryCurves
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-COLUMNS, ROWS = 3, 2
-HEIGHT = 320
+COLUMNS, ROWS = 2, 3
+HEIGHT = 400
 TICKS = 5  # along an axis that is not t
-ENERGY_TITLE, NO_ENERGY = "CHGNet energy", "not computed yet"
+ENERGY_TITLE, NO_ENERGY = "CHGNet energy", "not computed"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def make_figure(curves: TrajectoryCurves, energy: EnergyCurve | None = None) -> 
     from plotly.subplots import make_subplots
 
     figure = make_subplots(
-        ROWS, COLUMNS, shared_xaxes="all", horizontal_spacing=0.06, vertical_spacing=0.17
+        ROWS, COLUMNS, shared_xaxes="all", horizontal_spacing=0.12, vertical_spacing=0.13
     )
     for place in range(ENERGY + 1):
         steps = place < ENERGY and PLOTS[place].steps
@@ -108,6 +108,35 @@ def make_figure(curves: TrajectoryCurves, energy: EnergyCurve | None = None) -> 
         trace.update(change)
     figure.update_layout(layout_changes(curves, energy))
     return figure
+
+
+def with_marks(figure: dict[str, Any], marks: dict[str, Any], frame: int) -> dict[str, Any]:
+    """The plots with all that the browser draws over them: titles, values and marks of a frame.
+
+    Args:
+        figure: {"data", "layout"} of `make_figure`.
+        marks: of `make_marks`.
+        frame: the one that is marked.
+    """
+    layout, data = figure["layout"], list(figure["data"])
+    notes, lines = [], []
+    for plot in marks["plots"]:
+        x, y = (plot[name].replace("axis", "") for name in "xy")
+        at, value, colour = marks["times"][frame], plot["values"][frame], marks["colour"]
+        notes.append({
+            "text": f"{plot['title']} <b>{plot['texts'][frame]}</b>", "showarrow": False,
+            "x": 0, "xref": f"{x} domain", "xanchor": "left",
+            "y": 1, "yref": f"{y} domain", "yanchor": "bottom",
+        })  # fmt: skip
+        lines.append({
+            "type": "line", "x0": at, "x1": at, "xref": x, "y0": 0, "y1": 1, "yref": f"{y} domain",
+            "line": {"color": colour, "width": 1.5},
+        })  # fmt: skip
+        data.append({
+            "type": "scatter", "x": [at], "y": [value], "xaxis": x, "yaxis": y, "mode": "markers",
+            "marker": {"color": colour, "size": 8}, "hoverinfo": "skip", "showlegend": False,
+        })  # fmt: skip
+    return {"data": data, "layout": layout | {"annotations": notes, "shapes": lines}}
 
 
 def trace_changes(

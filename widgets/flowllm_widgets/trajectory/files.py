@@ -23,6 +23,7 @@ class Shown(NamedTuple):
     curves: TrajectoryCurves
     energy: EnergyCurve | None
     frame: int
+    polyhedra: bool = False
 
 
 class ExportControl(ipywidgets.HBox):
@@ -73,7 +74,7 @@ class ExportControl(ipywidgets.HBox):
         def work(stop: Stop) -> None:
             file = export(
                 shown.trajectory, kind, shown.curves, shown.energy, shown.frame,
-                lambda done, total: stop.check(),
+                lambda done, total: stop.check(), shown.polyhedra,
             )  # fmt: skip
             path = file.write(folder.strip())
             self.link.offer(file.name, file.content, file.mime)

@@ -15,6 +15,7 @@ from flowllm.crystals.trajectory import Trajectory
 from flowllm.viz.element_colours import jmol_colour
 from flowllm.viz.structure3d import (
     CELL_COLOUR,
+    FACE_OPACITY,
     Drawing,
     ball_radii,
     draw,
@@ -38,13 +39,19 @@ Tick = Callable[[int, int], None]
 """Called with frames done and frames in all; what it raises ends the work."""
 
 
-def make_gif(trajectory: Trajectory, seconds: float = 4.0, tick: Tick | None = None) -> bytes:
+def make_gif(
+    trajectory: Trajectory,
+    seconds: float = 4.0,
+    tick: Tick | None = None,
+    polyhedra: bool = False,
+) -> bytes:
     """An animated GIF of one crystal's path; of more than 100 frames an even choice is drawn.
 
     Args:
         trajectory: of one crystal.
         seconds: that the path lasts.
         tick: for the progress.
+        polyhedra: whether coordination polyhedra are drawn.
 
     Raises:
         InputError: a cell spans no volume.
@@ -57,7 +64,7 @@ def make_gif(trajectory: Trajectory, seconds: float = 4.0, tick: Tick | None = N
     for done, (frame, drawing) in enumerate(zip(chosen, drawings, strict=True)):
         formula = trajectory.frame(int(frame)).formulas[0]
         note = place(trajectory.times, trajectory.axis, int(frame))
-        picture = paint(drawing, box, formula, note, species_shown(trajectory))
+        picture = paint(drawing, box, formula, note, species_shown(trajectory), polyhedra)
         images.append(picture.quantize(COLOURS))
         if tick:
             tick(done + 1, count)
@@ -86,7 +93,12 @@ def view_box(drawings: list[Drawing]) -> np.ndarray:
 
 
 def paint(
-    drawing: Drawing, box: np.ndarray, title: str, note: str, species: np.ndarray
+    drawing: Drawing,
+    box: np.ndarray,
+    title: str,
+    note: str,
+    species: np.ndarray,
+    polyhedra: bool = False,
 ) -> Image.Image:
     """One frame: what is nearer over what is farther, a title, a note and the elements below.
 
@@ -96,6 +108,7 @@ def paint(
         title: at the left of the head.
         note: at its right.
         species: (S,) atomic numbers in the legend, the same for all frames.
+        polyhedra: whether coordination polyhedra are drawn.
     """
     from PIL import Image, ImageDraw
 
@@ -103,7 +116,7 @@ def paint(
     tints = {int(n): jmol_colour(int(n)) for n in np.unique(drawing.numbers)} | dict(colours)
     width, height = FINER * SIZE, FINER * (TITLE + SIZE + LEGEND)
     picture = Image.new("RGB", (width, height), "white")
-    pen = ImageDraw.Draw(picture)
+    pen = ImageDraw.Draw(picture, "RGBA")  # so that faces let through what is behind them
     scale = width / np.ptp(box[0])
 
     def screen(points: np.ndarray) -> np.ndarray:
@@ -125,6 +138,11 @@ def paint(
             depth = half[:, 2].min() - 0.01  # behind the ball that it comes out of
             layers.append((depth, partial(_line, pen, half, INK, 6)))
             layers.append((depth, partial(_line, pen, half, tint, 4.4)))
+    if polyhedra:
+        for triangle, middle in zip(drawing.triangles, drawing.middles, strict=True):
+            tint = tints[int(drawing.numbers[middle])] + f"{round(255 * FACE_OPACITY):02x}"
+            corners = [tuple(corner) for corner in atoms[triangle, :2]]
+            layers.append((atoms[triangle, 2].mean(), partial(pen.polygon, corners, tint)))
     for centre, number in zip(atoms, drawing.numbers, strict=True):
         radius = float(ball_radii(number)) * scale
         layers.append((centre[2], partial(_ball, pen, centre, radius, tints[int(number)])))

@@ -57,6 +57,9 @@ class PlotMarks {
       this._set(group.text, { x: left + x._offset, y: top + y._offset - 7 });
       group.title.textContent = mark.title + "\u2002";
       group.value.textContent = mark.texts[frame];
+      group.text.setAttribute("font-size", 12);
+      const room = (x._length + 8) / (group.text.getComputedTextLength() || 1);
+      if (room < 1) group.text.setAttribute("font-size", Math.max(8.5, 12 * room).toFixed(1));
     });
   }
 

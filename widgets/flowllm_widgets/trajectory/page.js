@@ -46,11 +46,25 @@ window.addEventListener("DOMContentLoaded", async () => {
     return mesh;
   }
 
+  // all polyhedra of a frame, in the colours of their middles
+  function polyhedra(frame) {
+    const mesh = { x: [], y: [], z: [], i: [], j: [], k: [] };
+    for (const atom of frame.atoms) {
+      mesh.x.push(atom[0]); mesh.y.push(atom[1]); mesh.z.push(atom[2]);
+    }
+    for (const face of frame.faces) {
+      mesh.i.push(face[0]); mesh.j.push(face[1]); mesh.k.push(face[2]);
+    }
+    const tint = (middle) => data.elements[frame.kinds[middle]].colour;
+    return { ...mesh, facecolor: frame.middles.map(tint) };
+  }
+
   // one trace for the cell, one for the half bonds and one for the balls of each element
   function shapes(frame) {
     const each = [...Array(kinds).keys()];
     return [lines(frame.edges), ...each.map((kind) => halfBonds(frame, kind)),
-      ...each.map((kind) => balls(frame, kind))];
+      ...each.map((kind) => balls(frame, kind)),
+      ...(data.style.polyhedra ? [polyhedra(frame)] : [])];
   }
 
   function traces(frame) {
@@ -67,6 +81,12 @@ window.addEventListener("DOMContentLoaded", async () => {
         lightposition: data.style.light, flatshading: false,
       });
     });
+    if (data.style.polyhedra) {
+      result.push({
+        type: "mesh3d", ...drawn.at(-1), opacity: data.style.opacity, hoverinfo: "skip",
+        flatshading: true, lighting: data.style.lighting, lightposition: data.style.light,
+      });
+    }
     return result;
   }
 
@@ -101,7 +121,8 @@ window.addEventListener("DOMContentLoaded", async () => {
     find("says").textContent = data.says[frame];
     const change = {};
     const drawn = shapes(data.frames[frame]);
-    for (const key of ["x", "y", "z", "i", "j", "k"]) {
+    const keys = ["x", "y", "z", "i", "j", "k", ...(data.style.polyhedra ? ["facecolor"] : [])];
+    for (const key of keys) {
       change[key] = drawn.map((part) => part[key]);
     }
     marks.show(data.marks, frame);

@@ -19,6 +19,7 @@ from flowllm.viz.element_colours import colours_of_paths
 from flowllm.viz.page import figure_place, render, script_json
 from flowllm.viz.structure3d import (
     CELL_COLOUR,
+    FACE_OPACITY,
     LIGHT,
     LIGHTING,
     Drawing,
@@ -41,17 +42,20 @@ STYLE = """
 .controls button { min-width: 6em; cursor: pointer; }
 .controls input[type=range] { flex: 1 1 240px; padding: 0; margin: 0; accent-color: var(--accent); }
 .controls input[type=checkbox] { width: auto; }
-.wide { overflow-x: auto; }
-.plots { position: relative; min-width: 640px; } /* charts side by side need it; a phone scrolls */
+.plots { position: relative; min-width: 0; max-width: 900px; margin: auto; }
+@media (max-width: 600px) { .player .stage { height: 340px; } .wide { padding: 8px 4px; } }
 #marks { position: absolute; inset: 0; pointer-events: none; }
 #says { font-variant-numeric: tabular-nums; color: var(--ink); margin: 0; max-width: none; }
 """
 
 
 def make_page(
-    trajectory: Trajectory, curves: TrajectoryCurves, energy: EnergyCurve | None = None
+    trajectory: Trajectory,
+    curves: TrajectoryCurves,
+    energy: EnergyCurve | None = None,
+    polyhedra: bool = False,
 ) -> str:
-    """The page of one crystal's trajectory.
+    """The page of one crystal's trajectory, with its coordination polyhedra where they are wanted.
 
     Raises:
         InputError: a cell spans no volume.
@@ -67,7 +71,7 @@ def make_page(
     speeds = "".join(
         f"<option{' selected' if speed == 20 else ''}>{speed}</option>" for speed in SPEEDS
     )
-    data = script_json(player_data(trajectory, curves, energy))
+    data = script_json(player_data(trajectory, curves, energy, polyhedra))
     paths = (MARKS, Path(__file__).parent / "page.js")
     script = "\n".join(path.read_text(encoding="utf-8") for path in paths)
     sections = [
@@ -92,7 +96,10 @@ def make_page(
 
 
 def player_data(
-    trajectory: Trajectory, curves: TrajectoryCurves, energy: EnergyCurve | None
+    trajectory: Trajectory,
+    curves: TrajectoryCurves,
+    energy: EnergyCurve | None,
+    polyhedra: bool = False,
 ) -> dict[str, Any]:
     """What the page's script needs, as plain JSON."""
     numbers = [int(n) for n in np.unique(trajectory.atomic_numbers)]
@@ -111,20 +118,28 @@ def player_data(
             }
             for n in numbers
         ],
-        "frames": [_frame(drawing, numbers) for drawing in drawings],
+        "frames": [_frame(drawing, numbers, polyhedra) for drawing in drawings],
         "ranges": np.stack([middle - half, middle + half], axis=1).tolist(),
         "sphere": {"points": np.round(sphere, 4).tolist(), "faces": faces.tolist()},
-        "style": {"cell": CELL_COLOUR, "lighting": LIGHTING, "light": LIGHT},
+        "style": {
+            "cell": CELL_COLOUR,
+            "lighting": LIGHTING,
+            "light": LIGHT,
+            "opacity": FACE_OPACITY,
+            "polyhedra": polyhedra,
+        },
         "says": [describe(trajectory, curves, k) for k in range(len(trajectory))],
         "marks": make_marks(curves, energy),
     }
 
 
-def _frame(drawing: Drawing, numbers: list[int]) -> dict[str, Any]:
+def _frame(drawing: Drawing, numbers: list[int], polyhedra: bool) -> dict[str, Any]:
     """Atoms in Å with their element's position in `numbers`, bonds, and the cell's edges."""
     return {
         "atoms": np.round(drawing.positions, 3).tolist(),
         "kinds": np.searchsorted(numbers, drawing.numbers).tolist(),
         "bonds": drawing.bonds.tolist(),
         "edges": np.round(drawing.edges, 3).tolist(),
+        "faces": drawing.triangles.tolist() if polyhedra else [],
+        "middles": drawing.middles.tolist() if polyhedra else [],
     }

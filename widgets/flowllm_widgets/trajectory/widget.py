@@ -13,6 +13,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.relax import Potential
+from flowllm_widgets.shared.chart_plain import plain_figure
 from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.plot import Plot
@@ -26,6 +27,7 @@ from flowllm_widgets.trajectory.figure import (
     make_figure,
     make_marks,
     trace_changes,
+    with_marks,
 )
 from flowllm_widgets.trajectory.files import ExportControl, Shown
 from flowllm_widgets.trajectory.marks import PlotMarks
@@ -33,6 +35,12 @@ from flowllm_widgets.trajectory.source import ENDS, Source, check_position
 
 if TYPE_CHECKING:
     from flowllm.systems.generation import Generation
+
+
+PATH_IN_WORDS = (
+    "Path: how far the atoms have come, in fractional units, as the root mean square over atoms; "
+    "straight (dotted): the same along the shortest way from the first frame."
+)
 
 
 class TrajectoryViewer(Panel):
@@ -100,8 +108,15 @@ class TrajectoryViewer(Panel):
         for trace in self.figure.data:
             trace.on_click(self._on_click)
         self.marks = PlotMarks()
+        self.figure.as_still = self._marked
         plots = ipywidgets.Box([self.figure, self.marks], layout={"display": "block"})
         plots.add_class("flowllm-plots").add_class("flowllm-fit")
+        # beside each other where there is room, see the style sheet
+        about = ipywidgets.HTML(f'<div class="flowllm-caption">{PATH_IN_WORDS}</div>')
+        beside = ipywidgets.Box([self.player, ipywidgets.VBox([plots, about])]).add_class(
+            "flowllm-beside-plots"
+        )
+        room = ipywidgets.VBox([beside]).add_class("flowllm-room")
         self.status = ipywidgets.HTML()
         self.energy_control = EnergyControl(
             self.compute_energies, self._on_energy, self.message, potential
@@ -112,7 +127,7 @@ class TrajectoryViewer(Panel):
         except RuntimeError:  # no notebook
             self._loop = None
         self.crystal = crystal
-        rows = [self._choice(), self.player, self.status, plots]
+        rows = [self._choice(), self.status, room]
         controls = [self.energy_control, self.export_control, self.message]
         self.fill([*rows, *controls, Frame()])
         self.observe(self._on_crystal, "crystal")
@@ -142,10 +157,6 @@ class TrajectoryViewer(Panel):
             InputError: no such format, or no folder.
         """
         self.export_control.write(kind, folder)
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """The widget, and for a page without widgets a still of its 3-D views."""
-        return super()._repr_mimebundle_(**kwargs) | {"image/svg+xml": self.player.display.svg()}
 
     @traitlets.validate("crystal")
     def _valid_crystal(self, proposal: dict[str, Any]) -> int:
@@ -229,6 +240,10 @@ class TrajectoryViewer(Panel):
         text = html.escape(describe(self.trajectory, self.curves, self.frame))
         self.status.value = f'<div class="flowllm-caption">{text}</div>'
 
+    def _marked(self) -> dict[str, Any]:
+        """The plots with what the browser draws over them."""
+        return with_marks(plain_figure(self.figure), self.marks.marks, self.frame)
+
     @shows_errors
     def _on_click(self, trace: Any, points: Any, state: Any) -> None:
         if points.point_inds:
@@ -250,4 +265,5 @@ class TrajectoryViewer(Panel):
             self._show_curves(slice(ENERGY, ENERGY + 1))
 
     def _shown(self) -> Shown:
-        return Shown(self.trajectory, self.curves, self.energy, self.frame)
+        polyhedra = self.player.display.player.look == "polyhedra"
+        return Shown(self.trajectory, self.curves, self.energy, self.frame, polyhedra)
