@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
 import torch
@@ -10,6 +11,8 @@ import traitlets
 from flowllm.errors import InputError
 from flowllm.manifolds import FlatTorus
 from flowllm_widgets.shared.part import Part
+from flowllm_widgets.shared.still import as_image
+from flowllm_widgets.torus.still import geodesic_svg, panels_svg
 
 _HERE = Path(__file__).parent
 _SQUARE = _HERE / "square.js"
@@ -48,6 +51,10 @@ class GeodesicView(Part):
     def _points(self) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.tensor(self.x, dtype=torch.float64), torch.tensor(self.y, dtype=torch.float64)
 
+    def still(self) -> str:
+        """What a page without a kernel shows."""
+        return as_image(geodesic_svg(self.x, self.y, self.point.tolist()), "geodesic on the torus")
+
 
 class FlowView(Part):
     """Panels beside each other, each a square with layers that move with t; one legend, one slider.
@@ -71,3 +78,8 @@ class FlowView(Part):
         if not 0.0 <= proposal["value"] <= 1.0:
             raise InputError(f"t must be between 0 and 1, not {proposal['value']}")
         return proposal["value"]
+
+    def still(self) -> str:
+        """What a page without a kernel shows: the panels at the time shown."""
+        titles = ", ".join(panel["title"] for panel in self.panels)
+        return as_image(panels_svg(self.panels, self.hidden, self.t), html.escape(titles))
