@@ -20,7 +20,7 @@ env: $(STAMP) ## the environment in .venv, everything the tests need
 	@echo "$(VENV) is ready ($$($(BIN)/python --version)); commands are in $(BIN), such as $(BIN)/flowllm"
 
 demo: $(STAMP) ## 64 crystals from the shipped weights, into runs/demo anew
-	@$(BIN)/flowllm generate --num 64 --seed 0 --record --overwrite --out runs/demo
+	@$(BIN)/flowllm generate --num 64 --seed 0 --record --texts --overwrite --out runs/demo
 
 test: lint ## everything CI runs: lint, types, tests
 	@$(BIN)/python -m pytest

@@ -30,6 +30,7 @@ def generate(
     prompt_file: Path | None = None,
     model: str = SHIPPED_MODEL,
     device: Device = "auto",
+    texts: bool = False,
     overwrite: bool = False,
 ) -> None:
     """Generate crystals: the language model writes them, the Riemannian flow refines them.
@@ -42,6 +43,8 @@ def generate(
         num: how many crystals; default 16, or one for each prompt of a file.
         prompt_file: a text file with one prompt a line, used in turn: standard sentences, or a bare
             formula. Empty lines and those that begin with # are left out.
+        texts: report.html shows the texts of some crystals token by token, also where the language
+            model wrote none of them; reading it takes some seconds.
     """
     from flowllm.text.prompt_file import read_prompts
 
@@ -58,7 +61,9 @@ def generate(
 
     system = load_system(model, device)
     with progress_bars() as progress:
-        result = generate_run(system, settings, out, overwrite=overwrite, progress=progress)
+        result = generate_run(
+            system, settings, out, texts=texts, overwrite=overwrite, progress=progress
+        )
     if result.decoding.tokens:  # none of a prior without a language model
         say(f"decoding: {result.decoding}")
     print_stages(result.stages, out)

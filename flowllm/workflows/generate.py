@@ -15,6 +15,8 @@ from flowllm.crystals.trajectory import Trajectory
 from flowllm.data.reduce import ReduceSettings, reduce_crystal
 from flowllm.errors import InputError
 from flowllm.inputs import read_inputs
+from flowllm.methods.language_model.prior import LanguageModelPrior
+from flowllm.methods.language_model.within import language_model_in
 from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import flat_settings, open_run
 from flowllm.runs.parts import Parts, Wanted
@@ -22,7 +24,6 @@ from flowllm.runs.progress import Progress
 from flowllm.systems.checks import completed, settings_of
 from flowllm.systems.decoding_figures import DecodingFigures
 from flowllm.systems.generation import Generation, Stage
-from flowllm.systems.protocols import Prior
 from flowllm.systems.sampling import crystal_id
 from flowllm.systems.system import FlowLLM
 from flowllm.workflows.results import RESULTS, write_results
@@ -35,6 +36,7 @@ def generate_run(
     settings: GenerateSettings,
     out: Path,
     *,
+    texts: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Generation:
@@ -42,6 +44,15 @@ def generate_run(
 
     A run that was interrupted goes on after its last finished part and ends as an uninterrupted
     one would.
+
+    Args:
+        model: the system.
+        settings: what is asked.
+        out: the folder.
+        texts: the page shows the texts of some crystals token by token, also where the language
+            model was not needed so far, whose reading takes seconds.
+        overwrite: whatever run the folder holds is replaced.
+        progress: callback.
 
     Raises:
         InputError: the folder holds another run, cannot be written, or the disk is full.
@@ -66,7 +77,7 @@ def generate_run(
 
     with open_run(out, "generate", identity, overwrite) as run:
         generation = in_parts(run, settings.num, settings.part_size, make)
-        _write_once(run, generation, identity, model.prior)
+        _write_once(run, generation, identity, _reader(model, texts))
     return generation
 
 
@@ -132,7 +143,7 @@ def refine_run(
 
     with open_run(out, "refine", identity, overwrite, inputs=files) as run:
         generation = in_parts(run, total, part_size, make)
-        _write_once(run, generation, identity, model.prior, refused, found.remarks)
+        _write_once(run, generation, identity, _reader(model), refused, found.remarks)
     return generation, refused
 
 
@@ -237,11 +248,17 @@ def renamed(made: Generation, names: Sequence[str]) -> Generation:
     )
 
 
+def _reader(model: FlowLLM, anyhow: bool = False) -> LanguageModelPrior | None:
+    """The language model that reads texts for the page: one in memory, or `anyhow` one on disk."""
+    found = language_model_in(model.prior)
+    return found if found is not None and (anyhow or found.in_memory) else None
+
+
 def _write_once(
     run: RunFolder,
     generation: Generation,
     settings: dict[str, Any],
-    prior: Prior,
+    reader: LanguageModelPrior | None,
     left_out: Sequence[str] = (),
     remarks: Sequence[str] | None = None,
 ) -> None:
@@ -249,7 +266,7 @@ def _write_once(
     if run.finished and all((run.path / name).exists() for name in RESULTS):
         return
     began = time.perf_counter()
-    write_results(run.path, generation, settings, left_out, remarks, prior)
+    write_results(run.path, generation, settings, left_out, remarks, reader)
     run.finish(seconds_of_files=round(time.perf_counter() - began, 3))
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.token_texts import TokenText, token_texts
-from flowllm.methods.language_model.within import language_model_in
 from flowllm.metrics.facts import CrystalFacts, crystal_facts
 from flowllm.runs.files import (
     atomic_write,
@@ -28,7 +27,6 @@ from flowllm.runs.texts import csv_of, safe_names
 from flowllm.stability.neighbours import neighbours_of
 from flowllm.symmetry.cif import to_cif
 from flowllm.systems.generation import Generation
-from flowllm.systems.protocols import Prior
 from flowllm.viz.crystal_table import DRAWN
 from flowllm.viz.run_page import write_report
 
@@ -59,7 +57,7 @@ def write_results(
     settings: dict[str, Any],
     left_out: Sequence[str] = (),
     remarks: Sequence[str] | None = None,
-    prior: Prior | None = None,
+    reader: LanguageModelPrior | None = None,
 ) -> None:
     """Write the layout that every run has, each file whole or not at all.
 
@@ -77,7 +75,8 @@ def write_results(
         settings: names and values for the page.
         left_out: a message for each input that is not among the crystals.
         remarks: what is to be said of each crystal that was read from a file.
-        prior: whose language model, if it has one, reads the crystals that the page shows.
+        reader: the language model that reads the crystals which the page shows; None leaves their
+            texts out.
 
     Raises:
         InputError: the disk is full, or the folder cannot be written.
@@ -85,7 +84,6 @@ def write_results(
     refined, trajectory = generation.refined, generation.trajectory
     facts = crystal_facts(refined)
     rows = crystal_rows(generation, facts, remarks)
-    reader = language_model_in(prior)
     stages = [asdict(stage) for stage in generation.stages]
     with friendly_os_errors(out):
         undecided = _have_open_species(refined)

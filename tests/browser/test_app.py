@@ -82,7 +82,8 @@ def test_one_page_holds_the_workbench(chromium, tmp_path, picture):
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda r: foreign.append(r.url) if "127.0.0.1" not in r.url else None)
         bare = page.goto(address.split("?")[0])
-        assert "login" in bare.url and page.locator(".flowllm").count() == 0
+        assert "login" in bare.url
+        until(lambda: page.locator(".flowllm").count(), 0)
         said.clear()
         page.goto(address)
         tabs = page.get_by_role("tab")

@@ -32,6 +32,7 @@ def test_the_toolbar_comes_with_the_pointer_and_is_legible(open_notebook, pictur
     nb.page.locator(PLOT).first.hover()
     until(opacity, 1)
     nb.shot(PLOT, picture("over.png"))
-    assert set(nb.page.evaluate(GROUNDS)) == {"rgba(0, 0, 0, 0)"}
-    assert nb.page.evaluate(ICON) == nb.page.evaluate(TEXT) == "rgb(110, 119, 137)"
+    until(lambda: set(nb.page.evaluate(GROUNDS)), {"rgba(0, 0, 0, 0)"})
+    until(lambda: nb.page.evaluate(ICON), "rgb(110, 119, 137)")
+    until(lambda: nb.page.evaluate(TEXT), "rgb(110, 119, 137)")
     assert nb.said == []

@@ -1,4 +1,4 @@
-"""Ways of crystals at even shares, their measures, and the check of an exercise."""
+"""Ways of crystals at even shares, and their measures."""
 
 from dataclasses import replace
 
@@ -9,7 +9,6 @@ from flowllm.crystals.axis import Axis
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.stability.reference_energies import ElementalReferences
-from flowllm.teaching.exercises import check
 from flowllm.teaching.ways import even_frames, formation_energies, measure_way, stretched
 from tests.widgets.trajectory_samples import Springs, changing, straight, two_crystals
 
@@ -51,15 +50,6 @@ def test_what_cannot_be_measured_is_refused():
         measure_way(two_crystals())
     with pytest.raises(InputError, match="at least 2 frames"):
         even_frames(two_crystals(), 1)
-
-
-def test_an_exercise_says_how_an_answer_stands(capsys):
-    assert not check(None, 3) and not check([1.0, None], [1.0, 2.0])
-    assert check(3.0004, 3, 1e-3) and check([1, 2], np.array([1, 2])) and check(" NaCl", "nacl")
-    assert not check(3.1, 3, hint="Count again.") and not check([1], [1, 2])
-    assert not check("three", 3)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == ["No answer yet."] * 2 and lines[5] == "Not yet. Count again."
 
 
 def test_formation_energies_are_those_above_the_elements():

@@ -78,6 +78,11 @@ class LanguageModelPrior:
         if constrained:
             self.format.states(tokenizer, [], [])  # raises where the tokenizer is another
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the model has been read; one that was not takes seconds at its first text."""
+        return True
+
     def with_model(self, model: PreTrainedModel) -> LanguageModelPrior:
         """The same prior around another model of the same tokenizer."""
         return LanguageModelPrior(model, self.tokenizer, self.constrained, self.format)

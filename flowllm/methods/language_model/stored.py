@@ -61,6 +61,11 @@ class StoredPrior(LanguageModelPrior):
         self.model, self.tokenizer = self.stored.loaded
         return getattr(self, name)
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the model has been read."""
+        return "model" in vars(self)
+
     def digest(self) -> str:
         """As of the prior in memory, by its files."""
         stored = self.stored

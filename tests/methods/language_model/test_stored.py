@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,11 @@ from flowllm.errors import InputError
 from flowllm.methods.language_model.prior import LanguageModelPrior
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.methods.language_model.stored import StoredPrior, load_stored
+from flowllm.methods.language_model.within import language_model_in
 from flowllm.systems.record import find_model
+from flowllm.systems.system import FlowLLM
+from flowllm.workflows.generate import generate_run
+from flowllm.workflows.settings import GenerateSettings
 
 SHIPPED = find_model("mp20-symmetric") / "prior" / "lm"
 
@@ -129,4 +134,29 @@ def test_generating_without_a_text_reads_no_language_model(
         [sys.executable, "-c", code], env=script_environment, capture_output=True, text=True
     )
     assert done.stdout.splitlines()[-1] == "0 []", done.stdout + done.stderr
-    assert (tmp_path / "run" / "report.html").is_file()
+    assert shown_texts(tmp_path / "run") == []
+
+
+def test_texts_that_are_asked_for_stand_on_the_page(tmp_path: Path) -> None:
+    system = FlowLLM.from_pretrained(device="cpu")
+    settings = GenerateSettings(num=3, seed=4)
+    generate_run(system, settings, tmp_path / "without")
+    assert not language_model_in(system.prior).in_memory
+    assert shown_texts(tmp_path / "without") == []
+    generate_run(system, settings, tmp_path / "asked", texts=True)
+    assert language_model_in(system.prior).in_memory
+    texts = shown_texts(tmp_path / "asked")
+    assert len(texts) == 3
+    for text in texts:
+        assert "The space group number is" in "".join(piece for piece, _ in text)
+        assert all(share is None or 0 <= share <= 1 for _, share in text)
+    for name in ("crystals.csv", "trajectories.npz"):  # the page alone is another
+        paths = [tmp_path / run / name for run in ("without", "asked")]
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def shown_texts(run: Path) -> list[list[tuple[str, float | None]]]:
+    """The texts of crystals in the page of a run."""
+    page = (run / "report.html").read_text("utf-8")
+    data = re.search(r'id="crystal-data">(.*?)</script>', page, re.DOTALL)[1]
+    return [one["text"] for one in json.loads(data)["shown"].values() if "text" in one]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.inputs import Inputs, ReadLimits, read_inputs
+from flowllm.runs.files import write_new
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -60,7 +61,7 @@ def read_file(name: str, content: bytes) -> Inputs:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / bare[-200:]
         try:
-            path.write_bytes(content)
+            write_new(path, content)
             return _readable(read_inputs(path, workers=1, limits=LIMITS, large=None))
         except (InputError, ValueError, OSError) as error:
             raise InputError(str(error).replace(f"{folder}/", "")) from error

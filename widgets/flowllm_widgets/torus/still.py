@@ -49,7 +49,8 @@ def panels_svg(panels: Sequence[dict[str, Any]], hidden: Sequence[str], t: float
 
 def geodesic_svg(start: Sequence[float], end: Sequence[float], middle: Sequence[float]) -> str:
     """Two points, the geodesic between them, and a point on it."""
-    lines = "".join(_line(*piece.reshape(-1)) for piece in geodesic_pieces(start, end))
+    pieces = geodesic_pieces(np.asarray(start), np.asarray(end))
+    lines = "".join(_line(*piece.reshape(-1)) for piece in pieces)
     dots = "".join(
         f'<path d="{_dot(*point)}" stroke="{colour}" stroke-width="{width}"/>'
         for point, colour, width in ((start, MOVING, 12), (end, TARGET, 12), (middle, CHOSEN, 8))
