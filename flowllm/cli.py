@@ -40,13 +40,16 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         check_empty(words)
         check_repeated(words)
-        tyro.extras.subcommand_cli_from_dict(
-            commands_for(words),
-            prog="flowllm",
-            description=DESCRIPTION,
-            args=words or ["--help"],
-            config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
-        )
+        try:
+            tyro.extras.subcommand_cli_from_dict(
+                commands_for(words),
+                prog="flowllm",
+                description=DESCRIPTION,
+                args=words or ["--help"],
+                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
+            )
+        finally:
+            sys.stdout.flush()  # that nobody reads shows here, not when the process ends: code 120
     except KeyboardInterrupt:
         print("\ninterrupted; finished parts stay, the same command goes on", file=sys.stderr)
         return 130

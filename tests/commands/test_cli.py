@@ -383,6 +383,12 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     assert first.startswith("usage") and code in ("0", "141") and not result.stderr
 
 
+def test_a_reader_that_reads_nothing_is_no_error():
+    line = f"{sys.executable} -m flowllm generate --help | true; echo ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert result.stdout.splitlines() == ["141"] and not result.stderr
+
+
 def test_the_bench_relaxes_no_negative_number(tmp_path, capsys):
     assert main(["bench", "--evaluation", str(tmp_path), "--relax-num", "-3"]) == 2
     assert capsys.readouterr().err == "flowllm: --relax-num must be at least 0, not -3\n"
