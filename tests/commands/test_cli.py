@@ -384,7 +384,7 @@ def test_a_reader_that_has_seen_enough_is_no_error():
 
 
 def test_a_reader_that_reads_nothing_is_no_error():
-    line = f"{sys.executable} -m flowllm generate --help | true; echo ${{PIPESTATUS[0]}}"
+    line = f"{sys.executable} -m flowllm score --help | true; echo ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert result.stdout.splitlines() == ["141"] and not result.stderr
 
