@@ -9,8 +9,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 # Another interpreter: make env PYTHON=/path/to/python3.12
 PYTHON ?=
+# Each process holds some 2 GB. Tests of a file share what they set up, so they stay together. Those
+# in a browser come after the rest, one at a time: how long a page takes matters there.
+PARALLEL = -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help env demo test test-slow lint format lab pages pictures bench bench-widgets fuzz chaos clean
+.PHONY: help env demo test test-fast test-slow lint format lab pages pictures bench bench-widgets fuzz chaos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do \
@@ -22,8 +25,14 @@ env: $(STAMP) ## the environment in .venv, everything the tests need
 demo: $(STAMP) ## 64 crystals from the shipped weights, into runs/demo anew
 	@$(BIN)/flowllm generate --num 64 --seed 0 --record --texts --overwrite --out runs/demo
 
-test: lint ## everything CI runs: lint, types, tests
-	@$(BIN)/python -m pytest
+test: lint ## everything CI runs: lint, types, tests on WORKERS=2 processes
+	@status=0; \
+	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser || status=$$?; \
+	$(BIN)/python -m pytest tests/browser || status=$$?; \
+	exit $$status
+
+test-fast: $(STAMP) ## the tests that take no time, in every package: about three minutes
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" --ignore tests/browser
 
 test-slow: $(STAMP) ## every widget on a page that loads 5 s late on a slow processor (half an hour)
 	@$(BIN)/python -m pytest tests/browser/test_late.py -m browser

@@ -71,8 +71,14 @@ def needs_data(item: pytest.Item) -> bool:
     return "data_dir" in getattr(item, "fixturenames", ())
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m leaves out some
 def pytest_collection_modifyitems(config, items):
-    """On a user's machine without the data, leave out the tests that need them, and say so."""
+    """Files with slow tests come first, so that no process works alone on one at the end.
+
+    On a user's machine without the data the tests that need them are left out, and it says so.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
     if os.environ.get("FLOWLLM_DATA_DIR") or os.environ.get("CI") == "true":
         return
     left_out = [item for item in items if needs_data(item)]

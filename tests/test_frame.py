@@ -122,6 +122,58 @@ def test_make_names_the_pythons_that_fit_when_there_is_none(tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
+@pytest.fixture
+def stand_in(tmp_path):
+    """A folder with the Makefile and programs that write down how they are called.
+
+    Those whose words hold what the variable FAILS says end with an error.
+    """
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "ruff", "mypy"):
+        file = programs / name
+        file.write_text(
+            f'#!/bin/sh\necho "{name} $*" >>calls\n'
+            'case "$*" in *${FAILS:-nothing}*) exit 1;; esac\n'
+        )
+        file.chmod(0o755)
+    (tmp_path / ".venv" / ".stamp").touch()
+    return tmp_path
+
+
+def made(folder: Path, target: str, fails: str = "") -> tuple[bool, list[str]]:
+    """Whether `make TARGET` succeeds, and what it calls."""
+    environment = {**outside_make(), "FAILS": fails}
+    ended = subprocess.run(["make", target], cwd=folder, env=environment, capture_output=True)
+    return ended.returncode == 0, (folder / "calls").read_text().splitlines()
+
+
+@pytest.mark.parametrize("fails", ["", "--ignore tests/browser", "pytest tests/browser"])
+def test_make_test_runs_both_halves_and_fails_with_either(stand_in, fails):
+    succeeded, calls = made(stand_in, "test", fails)
+    assert succeeded == (not fails)
+    halves = [call for call in calls if "pytest" in call]
+    assert len(halves) == 2 and "-n 2 " in halves[0] and "tests/browser" in halves[1]
+    assert "-n " not in halves[1]  # one page at a time
+    assert {"ruff check .", "ruff format --check .", "mypy "} <= set(calls)
+
+
+def test_make_test_stops_at_the_style(stand_in):
+    succeeded, calls = made(stand_in, "test", "check .")
+    assert not succeeded and not [call for call in calls if "pytest" in call]
+
+
+def test_browser_tests_are_in_the_folder_that_make_leaves_to_the_second_half():
+    marked = {
+        path.parent.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if "pytest.mark.browser" in path.read_text("utf-8") and path != Path(__file__)
+    }
+    assert marked == {"tests/browser"}
+
+
 def test_readme_lists_the_commands_that_exist(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])

@@ -57,7 +57,8 @@ def lab_server(tmp_path_factory):
     from tests.browser.lab import lab_environment, server
 
     root = tmp_path_factory.mktemp("lab")
-    with server(root, lab_environment()) as (address, token):
+    environment = {**lab_environment(), "FLOWLLM_CACHE_DIR": str(root.parent / "lab-cache")}
+    with server(root, environment) as (address, token):
         yield address, token, root
 
 

@@ -311,8 +311,14 @@ def opener(
 
 
 def lab_environment() -> dict[str, str]:
-    """The environment of server and kernels: this checkout is imported, notebooks run in short."""
+    """The environment of server and kernels: this checkout is imported, notebooks run in short.
+
+    Nothing can be downloaded.
+    """
     here = Path(__file__).parents[2]
     places = [str(here), str(here / "widgets"), os.environ.get("PYTHONPATH", "")]
     path = os.pathsep.join(filter(None, places))
-    return {**os.environ, "PYTHONPATH": path, "FLOWLLM_SMOKE": "1"}
+    proxies = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+    nowhere = dict.fromkeys(proxies, "http://127.0.0.1:9")  # no one listens there
+    local = dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
+    return {**os.environ, "PYTHONPATH": path, "FLOWLLM_SMOKE": "1", **nowhere, **local}

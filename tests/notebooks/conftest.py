@@ -9,22 +9,16 @@ import pytest
 TIMEOUT = 240  # seconds for a cell, on a machine that does other things besides
 
 
-@pytest.fixture(scope="session")
-def notebook_cache(tmp_path_factory) -> Path:
-    """A cache that the notebooks of a session share and that is not the user's own."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
-def run_notebook(monkeypatch, tmp_path, notebook_cache, script_environment):
+def run_notebook(monkeypatch, tmp_path, script_environment):
     """Runs a notebook by nbmake in a clean kernel of this interpreter; gives it executed.
 
-    Nothing can be downloaded.
+    The cache is empty, and nothing can be downloaded.
     """
     from nbmake.nb_run import NotebookRun
 
     monkeypatch.setenv("FLOWLLM_SMOKE", "1")
-    monkeypatch.setenv("FLOWLLM_CACHE_DIR", str(notebook_cache))
+    monkeypatch.setenv("FLOWLLM_CACHE_DIR", str(tmp_path / "empty"))
     monkeypatch.setenv("PYTHONPATH", script_environment["PYTHONPATH"])
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))  # no one's own start-up files
     monkeypatch.setenv("TMPDIR", str(tmp_path))

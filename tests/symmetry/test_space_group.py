@@ -3,11 +3,10 @@
 import gzip
 import json
 from fractions import Fraction
-from pathlib import Path
+from importlib.resources import files
 
 import gemmi
 import numpy as np
-import pymatgen.analysis.prototypes as prototypes
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,9 +39,9 @@ def by_gemmi(number: int) -> set[tuple[int, ...]]:
 
 def by_pymatgen(name: str) -> dict[str, dict]:
     """A table of AFLOW's prototypes: number -> letter -> value."""
-    folder = Path(next(iter(prototypes.__path__)))
-    with gzip.open(folder / f"wyckoff-position-{name}.json.gz", "rt") as file:
-        return json.load(file)
+    # read as a file: the module itself parses hundreds of crystals when it is imported
+    file = files("pymatgen.analysis") / "prototypes" / f"wyckoff-position-{name}.json.gz"
+    return json.loads(gzip.decompress(file.read_bytes()))
 
 
 @pytest.mark.parametrize("number", NUMBERS)
