@@ -13,7 +13,7 @@ PYTHON ?=
 # in a browser come after the rest, one at a time: how long a page takes matters there.
 PARALLEL = -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help env demo test test-fast test-slow lint format lab pages pictures bench bench-widgets fuzz chaos clean
+.PHONY: help env demo test test-fast test-slow lint format lab pages docs pictures bench bench-widgets fuzz chaos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do \
@@ -52,6 +52,15 @@ lab: $(STAMP) ## JupyterLab on notebooks/, on this computer only, with a token
 
 pages: $(STAMP) ## the notebooks, executed, as web pages in pages/ (some minutes)
 	@$(BIN)/python recipes/pages.py --out pages
+
+# Executed notebooks are made once and then taken as they are: `make pages` makes them anew.
+docs: $(STAMP) ## the site, into site/; EXECUTE=no leaves notebooks without outputs
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-input -q \
+	    -c constraints.txt -e '.[docs]'
+	@if [ "$(EXECUTE)" != no ] && [ ! -d pages/executed ]; then \
+	    $(BIN)/python recipes/pages.py --out pages; \
+	fi
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=.:widgets $(BIN)/python -m mkdocs build --strict
 
 pictures: $(STAMP) ## docs/images anew, from two evaluations: OURS= THEIRS= RUN=
 	@$(BIN)/python -m recipes.widget_pictures $(OURS) $(THEIRS) $(RUN)

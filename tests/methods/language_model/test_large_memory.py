@@ -145,6 +145,6 @@ def test_four_bits_hold_the_blocks_in_little_more_than_half_a_byte():
     assert eight.weights - 4 * count.others == count.blocks
 
 
-def test_the_readme_says_what_is_computed():
-    readme = Path(__file__).parents[3] / "README.md"
-    assert _recipe.table() in readme.read_text(encoding="utf-8")
+def test_the_page_on_large_models_says_what_is_computed():
+    page = Path(__file__).parents[3] / "docs" / "howto" / "large-model.md"
+    assert _recipe.table() in page.read_text(encoding="utf-8")
