@@ -1,4 +1,4 @@
-# FlowLLM workbench. Needs Python 3.11 or 3.12, git and make; `make` alone lists the targets.
+# FlowLLM workbench. Needs Python 3.11 to 3.13, git and make; `make` alone lists the targets.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -13,7 +13,7 @@ PYTHON ?=
 # in a browser come after the rest, one at a time: how long a page takes matters there.
 PARALLEL = -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help env demo test test-fast test-slow lint format lab pages docs pictures bench bench-widgets fuzz chaos clean
+.PHONY: help env demo test test-fast test-slow lint format lab pages docs pictures bench bench-widgets fuzz chaos dist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do \
@@ -77,20 +77,23 @@ fuzz: $(STAMP) ## broken inputs for MINUTES=30, each must be read or refused in 
 chaos: $(STAMP) ## kill, fill the disk, tear files: TIMES=100, needs FLOWLLM_DATA_DIR (40 minutes)
 	@$(BIN)/python -m recipes.chaos --times $(or $(TIMES),100)
 
+dist: $(STAMP) ## source archive and wheel into dist/, the wheel tried in a new environment
+	@$(BIN)/python -m recipes.try_wheel --out dist
+
 clean: ## remove .venv and caches; runs/ stays
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Each candidate is run, not only looked for: a name on the path may be a shim without a Python.
 $(STAMP): pyproject.toml constraints.txt
 	@set -e; \
-	fits='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))'; \
+	fits='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'; \
 	if ! { $(BIN)/python -c "$$fits" && $(BIN)/python -m pip --version; } >/dev/null 2>&1; then \
-	    for candidate in $(or $(PYTHON),python3.12 python3.11 python3 python); do \
+	    for candidate in $(or $(PYTHON),python3.12 python3.11 python3.13 python3 python); do \
 	        if "$$candidate" -c "$$fits" 2>/dev/null; then chosen=$$candidate; break; fi; \
 	    done; \
 	    if [ -z "$$chosen" ]; then \
-	        echo "FlowLLM needs Python 3.11 or 3.12 with venv and ensurepip, and none of" \
-	             "$(or $(PYTHON),python3.12, python3.11, python3, python) is that." \
+	        echo "FlowLLM needs Python 3.11 to 3.13 with venv and ensurepip, and none of" \
+	             "$(or $(PYTHON),python3.12, python3.11, python3.13, python3, python) is that." \
 	             "On Debian and Ubuntu: apt-get install python3-venv." \
 	             "Elsewhere: make env PYTHON=/path/to/python3.12" >&2; \
 	        exit 1; \

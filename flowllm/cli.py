@@ -10,9 +10,12 @@ from typing import TextIO
 
 import tyro
 
-from flowllm.commands import commands_for
+from flowllm.commands import COMMANDS, commands_for
+from flowllm.commands.help import WORDS as HELP
+from flowllm.commands.help import page
 from flowllm.commands.options import check_empty, check_repeated
 from flowllm.errors import InputError
+from flowllm.runs.folder import package_version
 from flowllm.runs.terminal import accept_all_characters, say
 from flowllm.runs.texts import printable
 
@@ -37,9 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
     accept_all_characters()
     quiet_libraries()
     words = sys.argv[1:] if arguments is None else arguments
+    if words == ["--version"]:
+        print(f"flowllm {package_version()}")
+        return 0
     try:
         check_empty(words)
         check_repeated(words)
+        if words and words[0] in COMMANDS and HELP & set(words):
+            print(page(words, COMMANDS[words[0]].flat(words[1:])), flush=True)
+            raise SystemExit(0)
         try:
             tyro.extras.subcommand_cli_from_dict(
                 commands_for(words),

@@ -14,7 +14,8 @@ start=${3:-0.5}
 flowllm train flowmm mp_20 --out "$out/flowmm" --refiner-threads "$OMP_NUM_THREADS" --device cpu
 flowllm train diffcsp mp_20 --out "$out/diffcsp" --refiner-threads "$OMP_NUM_THREADS" --device cpu
 flowllm train cdvae mp_20 --out "$out/cdvae" --prior-threads "$OMP_NUM_THREADS" --device cpu
-flowllm train flowllm-types mp_20 --out "$out/types" --prior-language-model-of mp20-compact --workers 1 --device cpu
+flowllm train flowllm-types mp_20 --out "$out/types" --prior-language-model-of mp20-compact --workers 1 \
+  --refiner-threads "$OMP_NUM_THREADS" --device cpu
 
 # 2. What ships: weights in float16 without checkpoints and logs, and CrysLLMGen's two records.
 python -m recipes.ship_systems --flowmm "$out/flowmm" --diffcsp "$out/diffcsp" --cdvae "$out/cdvae" \

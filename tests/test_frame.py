@@ -1,6 +1,7 @@
 """The project's frame agrees with itself: dependencies, pins, conda file, make targets, README."""
 
 import inspect
+import json
 import os
 import re
 import shutil
@@ -118,7 +119,7 @@ def test_make_names_the_pythons_that_fit_when_there_is_none(tmp_path):
         text=True,
     )
     assert ended.returncode != 0
-    assert "needs Python 3.11 or 3.12" in ended.stderr
+    assert "needs Python 3.11 to 3.13" in ended.stderr
     assert not (tmp_path / ".venv").exists()
 
 
@@ -225,6 +226,29 @@ def test_citation_names_the_version_and_the_papers():
         assert paper in named
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert f"## [{PROJECT['version']}]" in changelog
+
+
+def test_the_archive_of_a_release_is_told_what_the_citation_says():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    archive = json.loads((ROOT / ".zenodo.json").read_text("utf-8"))
+    assert archive["upload_type"] == citation["type"] == "software"
+    for ours, theirs in (("title", "title"), ("version", "version"), ("license", "license")):
+        assert archive[ours] == citation[theirs]
+    assert archive["publication_date"] == citation["date-released"].isoformat()
+    assert archive["keywords"] == citation["keywords"]
+    assert [c["name"] for c in archive["creators"]] == [a["name"] for a in citation["authors"]]
+    papers = {one["identifier"] for one in archive["related_identifiers"]}
+    cited = [
+        {one.get("doi"), *(entry["value"] for entry in one.get("identifiers", ()))}
+        for one in citation["references"]
+    ]
+    assert all(papers & names for names in cited) and len(papers) == len(cited)
+
+
+def test_the_changelog_dates_the_release():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    heading = f"## [{PROJECT['version']}] - {citation['date-released'].isoformat()}"
+    assert heading in (ROOT / "CHANGELOG.md").read_text("utf-8").splitlines()
 
 
 def test_ci_script_is_executable_and_well_formed():

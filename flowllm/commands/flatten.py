@@ -71,6 +71,15 @@ class Option:
     also: tuple[str, ...] = ()
 
     @property
+    def topic(self) -> str:
+        """The field whose settings it is one of, which help groups options by; "" for none.
+
+        Of a parameter that takes the settings of a part, as those of `flowllm train`, that part.
+        """
+        first = self.path[:1] if self.path[:1] != ("settings",) else self.path[1:2]
+        return first[0] if len(self.path) > 1 and first != self.path[-1:] else ""
+
+    @property
     def annotation(self) -> Any:
         """The type, with the further names for tyro."""
         if not self.also:
@@ -280,6 +289,7 @@ def _function(
     command.__doc__ = summary.replace("\n", "\n    ") + "\n\n    Args:\n" + lines
     command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     command.__signature__ = signature  # type: ignore[attr-defined]
+    command.topics = {one.name: one.topic for one in options}  # type: ignore[attr-defined]
     return command
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import importlib.metadata
 import inspect
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flowllm.cli import main, message_of
 from flowllm.commands import COMMANDS
+from flowllm.commands.examples import EXAMPLES
 from flowllm.errors import InputError
 
 PREPARE = importlib.import_module("flowllm.data.prepare")  # the package has a function of that name
@@ -63,10 +69,15 @@ def test_without_a_command_the_help_is_shown(capsys):
     assert "generate" in capsys.readouterr().out
 
 
+def test_the_version_is_that_of_the_package(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"flowllm {importlib.metadata.version('flowllm')}\n"
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_of_a_command_is_explained(name, capsys):
     with pytest.raises(SystemExit) as end:
-        main([name, "--help"])
+        main([name, "--help-all"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
     command = COMMANDS[name].flat()
@@ -77,6 +88,52 @@ def test_every_option_of_a_command_is_explained(name, capsys):
             name = "for" if parameter.name == "use" else parameter.name  # a keyword of Python
             word = "no-" + name if parameter.default is True else name
             assert f"--{word.replace('_', '-')}" in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_every_option_on_a_page_and_ends_with_two_examples(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    assert end.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 75 and max(map(len, lines)) <= 100
+    words = set(re.findall(r"--[a-z0-9-]+", "\n".join(lines)))
+    parameters = inspect.signature(COMMANDS[name].flat()).parameters.values()
+    named = {one.name: one for one in parameters if one.kind is not one.POSITIONAL_ONLY}
+    for option in ("for" if name == "use" else name for name in named):
+        assert {f"--{option.replace('_', '-')}", f"--no-{option.replace('_', '-')}"} & words
+    assert lines[-3] == "examples:"
+    assert lines[-2:] == [f"  {example}" for example in EXAMPLES[name]]
+
+
+@pytest.mark.parametrize("example", [example for pair in EXAMPLES.values() for example in pair])
+def test_every_example_is_a_call_of_its_command(example, monkeypatch):
+    program, name, *words = shlex.split(example)
+    command, called = COMMANDS[name], []
+
+    @functools.wraps(command.function)
+    def stand_in(*arguments, **options):
+        called.append((arguments, options))
+
+    monkeypatch.setitem(COMMANDS, name, replace(command, function=stand_in))
+    assert program == "flowllm" and name in EXAMPLES and main([name, *words]) == 0
+    assert len(called) == 1
+
+
+def test_help_groups_what_belongs_together(capsys):
+    with pytest.raises(SystemExit):
+        main(["generate", "--help"])
+    groups = re.split(r"\n\n(?=[a-z() A-Z]+:\n)", capsys.readouterr().out)
+    found = {part.partition(":\n")[0]: part for part in groups}
+    assert "--formula" in found["what is asked for"] and "--seed" in found["run"]
+    assert "--temperature" in found["sampling"] and "--record" in found["refinement"]
+    with pytest.raises(SystemExit):
+        main(["train", "flowmm", "--help"])
+    shown = capsys.readouterr().out
+    assert "flowllm train flowmm --help-all" in shown
+    assert shown.index("training of the refiner:") < shown.index("--refiner-epochs")
+    assert "goes on where it stopped. The options depend on" in " ".join(shown.split())
 
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - PRINTING))

@@ -15,7 +15,7 @@ Solver = Literal["euler", "midpoint", "rk4"]
 """The names of `flowllm.methods.flow.ode.SOLVERS`."""
 
 MOST_STEPS, MOST_ANNEALING = 10**6, 1e4
-FREE = ("device", "log_steps", "half")
+FREE = ("device", "threads", "log_steps", "half")
 """Settings that may differ when a run is taken up again; the others change the result."""
 
 
@@ -106,6 +106,7 @@ class FlowTrainSettings:
         log_steps: steps between lines of the log.
         seed: of weights, order, times and noise.
         device: "auto", "cpu", "cuda" or "mps".
+        threads: processor threads; 0 takes all.
         bf16: mixed precision, on CUDA only (on CPUs bf16 was measured 400 times slower).
         half: final weights in float16 on disk.
 
@@ -134,6 +135,7 @@ class FlowTrainSettings:
     log_steps: int = 50
     seed: int = 0
     device: str = setting("auto", option=False)
+    threads: int = 0
     bf16: bool = False
     half: bool = True
 

@@ -21,7 +21,7 @@ from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import claim, flat_settings
 from flowllm.runs.progress import ItemProgress
 from flowllm.seeds import Stream, generator
-from flowllm.training.device import resolve_device
+from flowllm.training.device import resolve_device, used_threads
 from flowllm.training.ranks import open_shared_run
 from flowllm.training.trainer import CrystalTrainer, training_arguments
 
@@ -86,19 +86,20 @@ def _train(
         config.cell_noise,
     )
     held_out = HeldOutBatches(validation, config.network.cell_map, config.batch_size)
-    trainer = CrystalTrainer(
-        matcher,
-        _arguments(config, out, device, len(data), len(held_out) > 0),
-        out,
-        data,
-        only,
-        per_epoch=data.per_epoch,
-        held_out=held_out if len(held_out) else None,
-        optimizer=config.optimizer,
-        ema_decay=config.ema_decay,
-        progress=progress,
-    )
-    average = cast(FlowMatcher, trainer.run())
+    with used_threads(config.threads):
+        trainer = CrystalTrainer(
+            matcher,
+            _arguments(config, out, device, len(data), len(held_out) > 0),
+            out,
+            data,
+            only,
+            per_epoch=data.per_epoch,
+            held_out=held_out if len(held_out) else None,
+            optimizer=config.optimizer,
+            ema_decay=config.ema_decay,
+            progress=progress,
+        )
+        average = cast(FlowMatcher, trainer.run())
     refiner = FlowRefiner(average.velocity, device=str(device))
     if trainer.is_world_process_zero():
         refiner.save_pretrained(out / "model", half=config.half)

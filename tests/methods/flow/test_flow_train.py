@@ -220,6 +220,16 @@ def test_a_killed_run_that_goes_on_equals_an_uninterrupted_one(noisy_pairs, tmp_
     assert logs[0] == logs[1]
 
 
+def test_the_threads_that_are_asked_for_compute_and_bind_no_run(noisy_pairs, tmp_path):
+    before, seen = torch.get_num_threads(), []
+    settings = tiny_settings(epochs=1, threads=before + 1)
+    train_flow(noisy_pairs, settings, tmp_path, lambda *_: seen.append(torch.get_num_threads()))
+    assert set(seen) == {before + 1} and torch.get_num_threads() == before
+    assert settings.binding() == tiny_settings(epochs=1).binding()
+    with pytest.raises(InputError, match="threads must be from 0"):
+        train_flow(noisy_pairs, tiny_settings(threads=-1), tmp_path / "none")
+
+
 def test_the_loss_falls_on_real_crystals_and_the_flow_helps(real_crystals, perturbed, tmp_path):
     c0, c1 = perturbed(real_crystals[:100], seed=4, noise=0.06)
     c0 = c0.replace(lengths=c0.lengths * 1.1)
