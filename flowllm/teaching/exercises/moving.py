@@ -29,29 +29,29 @@ MOVING: dict[str, Exercise] = {
     "04.1": Exercise(
         log,
         (
-            (lambda x, y: y - x, "From 0.95 to 0.05 the short way leads through the face."),
+            (lambda x, y: y - x, "From 0.95 to 0.05, the shortest path leads through the face."),
             (
                 lambda x, y: (y - x) % 1,
-                "This walks forward always; from 0.05 to 0.95 back is shorter.",
+                "This always moves forward; from 0.05 to 0.95, backward is shorter.",
             ),
             (lambda x, y: abs(log(x, y)), "The length is right; the direction is missing."),
             (lambda x, y: log(y, x), "This leads from y to x."),
             (lambda x, y: 2 * np.pi * log(x, y), "That is the angle ω; divide by 2π."),
         ),
-        "Wrap the difference into (-1/2, 1/2]; or take sine and cosine as in the equation.",
-        "That is all the geometry that a flow on a torus needs.",
+        "Wrap the difference into (-1/2, 1/2]; or use sine and cosine as in the equation.",
+        "With the exponential, this is all the geometry that a flow on a torus needs.",
         cases=LOG_CASES,
     ),
     "04.2": Exercise(
         "C",
         (
-            ("A", "The logarithm of the torus is the short way from f0 to f1: that is right."),
-            ("B", "A share t of the short way, wrapped: that is right."),
-            ("D", "The mean over the atoms is the common translation, and is taken off: right."),
-            ("E", "A mean of squares: right."),
+            ("A", "The logarithm is the shortest path on the torus from f0 to f1: that is right."),
+            ("B", "A fraction t of the shortest path, wrapped: that is right."),
+            ("D", "The mean over the atoms, the common translation, is removed: that is right."),
+            ("E", "A mean of squares: that is right."),
         ),
-        "Answer with one letter. In which line can the true velocity of an atom be missed?",
-        "f1 - f_t is no way on a torus; log_{f_t}(f1) / (1 - t) is, and is the constant velocity.",
+        "Answer with one letter. Which line can miss the true velocity of an atom?",
+        "f1 - f_t ignores the torus; log_{f_t}(f1) / (1 - t) is the constant velocity.",
     ),
     "05.1": Exercise(
         entropy,
@@ -65,7 +65,7 @@ MOVING: dict[str, Exercise] = {
             (lambda z, t: -entropy(z, t), "An entropy is not negative: mind the sign."),
         ),
         "Divide the scores by the temperature, take the softmax p, and then -Σ p ln p.",
-        "At high temperatures it nears ln 2 for two tokens, at low ones 0.",
+        "For two tokens it approaches ln 2 at high temperatures and 0 at low ones.",
         cases=ENTROPY_CASES,
     ),
     "05.2": Exercise(
@@ -74,19 +74,19 @@ MOVING: dict[str, Exercise] = {
             (lambda x, v, dt: x + dt * v, "The coordinate has left the cell: wrap it."),
             (
                 lambda x, v, dt: (x + v) % 1,
-                "That goes as far as in a time of 1; the step is dt.",
+                "This moves as far as in a time of 1; the step is dt.",
             ),
             (lambda x, v, dt: min(max(x + dt * v, 0.0), 1.0), "An atom passes through the face."),
-            (lambda x, v, dt: (x - dt * v) % 1, "This walks against the velocity."),
+            (lambda x, v, dt: (x - dt * v) % 1, "This moves against the velocity."),
         ),
-        "Go dt times v from x, and wrap.",
+        "Move by dt times v from x, then wrap.",
         "This is `euler_step` on one coordinate.",
         cases=EULER_CASES,
     ),
     "08.1": Exercise(
         "O",
         (
-            ("N", "The digits 0000111 are the atomic number less one."),
+            ("N", "The digits 0000111 are the atomic number minus one."),
             ("F", "0000111 is seven; add one, not two."),
             ("H", "The most significant digit comes first."),
         ),
@@ -96,11 +96,11 @@ MOVING: dict[str, Exercise] = {
     "08.2": Exercise(
         200,
         (
-            (100, "A step of DiffCSP looks at its network twice."),
-            (400, "It enters halfway: half of the steps are left."),
+            (100, "Each step of DiffCSP evaluates its network twice."),
+            (400, "The crystal enters halfway: half of the steps are left."),
             (1000, "The 200 steps skip most of the thousand levels."),
         ),
-        "Half of the way is left, and each step evaluates the network twice.",
+        "Half of the steps are left, and each evaluates the network twice.",
         "One hundred steps, with a corrector and a predictor each.",
     ),
     "08.3": Exercise(
@@ -110,7 +110,7 @@ MOVING: dict[str, Exercise] = {
             (-1.0, "That is the score without the images."),
         ),
         "Call wrapped_score with a tensor of 0.25 and with 0.5.",
-        "A tenth of what the normal distribution has.",
+        "About a tenth of the score of the plain normal distribution.",
         tolerance=0.006,
     ),
 }
