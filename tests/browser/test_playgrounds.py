@@ -163,7 +163,7 @@ def test_the_torus_playground(open_notebook, picture, tmp_path):
 
     # ---- diffusion beside the flow, and the wrapped normal
     page.get_by_role("button", name="5 · Diffusion").click()
-    expect(page.locator(TORUS_PANEL)).to_contain_text("The diffusion asked for the score 40 times")
+    expect(page.locator(TORUS_PANEL)).to_contain_text("The diffusion evaluated the score 40 times")
     expect(page.locator(".torus.flow figure")).to_have_count(2)
     nb.wait("document.querySelectorAll('.js-plotly-plot .scatterlayer path.js-line').length === 2")
     nb.run("playground.diffusion.view.t = 0.6")

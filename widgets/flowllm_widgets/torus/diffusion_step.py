@@ -134,8 +134,8 @@ class DiffusionStep(Step):
         evaluations = steps * (2 if self.corrector.value else 1)
         self.numbers.value = (
             f'<div class="flowllm-caption">Energy distance to the target after {steps} steps: '
-            f"{', '.join(far)}; two draws of the target {floor:.4f}. The diffusion asked for the "
-            f"score {evaluations} times, the flow for the velocity {steps} times.</div>"
+            f"{', '.join(far)}; two draws of the target {floor:.4f}. The diffusion evaluated the "
+            f"score {evaluations} times, the flow the velocity {steps} times.</div>"
         )
 
 

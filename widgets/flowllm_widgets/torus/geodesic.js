@@ -65,10 +65,10 @@ function render({ model, el }) {
   const log = "log<sub><i>x</i></sub>(<i>y</i>)";
   add("x", "<i>x</i>", "start");
   add("y", "<i>y</i>", "end");
-  add("log", log, "the short way");
+  add("log", log, "the shortest path");
   add("length", `|${log}|`, "its length");
   add("edges", "edges", "that it crosses");
-  add("difference", "<i>y</i> − <i>x</i>", "the way without the wrap");
+  add("difference", "<i>y</i> − <i>x</i>", "the path without wrapping");
   add("straight", "|<i>y</i> − <i>x</i>|", "its length");
   add("point", `exp<sub><i>x</i></sub>(<i>t</i> ${log})`, "where one is at t");
   const send = sender(model);

@@ -43,7 +43,7 @@ class LiveStep(TrainingStep):
         target = layers.points(
             "target", "target", self.fresh.end[:SAMPLES], layers.TARGET, opacity=0.55
         )
-        samples = layers.points("samples", "samples of the learnt flow", frames, layers.MOVING)
+        samples = layers.points("samples", "samples of the learned flow", frames, layers.MOVING)
         self.view.panels = [
             layers.panel("Samples", target, samples),
             layers.panel(
@@ -57,7 +57,7 @@ class LiveStep(TrainingStep):
                 ),
                 layers.arrows(
                     "learnt",
-                    "learnt velocity",
+                    "learned velocity",
                     layers.where_paths_pass(learnt, density),
                     layers.LEARNT,
                 ),
@@ -72,8 +72,8 @@ class LiveStep(TrainingStep):
             self.numbers.value = caption(
                 f"Energy distance to the target: {1000 * before:.2f} · 10⁻³ before the flow, "
                 f"{1000 * distance:.2f} · 10⁻³ after it. "
-                f"Learnt less exact velocity: {100 * wrong:.0f} % of it (root mean square; "
-                f"the exact one is of paths blurred by {WIDTH})."
+                f"Error of the learned velocity: {100 * wrong:.0f} % of the exact one (root mean square; "
+                f"the exact one is for paths blurred by {WIDTH})."
             )
 
 
@@ -88,7 +88,7 @@ class WrapStep(TrainingStep):
                 ("plain coordinates", WITHOUT_WRAP),
                 ("sines of period 2", WITHOUT_WRAP_SINES),
             ),
-            description="Without the wrap, the network sees",
+            description="Without wrapping, the network sees",
             style={"description_width": "initial"},
         )
         self.sees.layout.width = "380px"
@@ -128,7 +128,7 @@ class WrapStep(TrainingStep):
         rows = [
             ("mean squared path length", "", "path_length", "{:.3f}", 1),
             ("… origin moved by (½, ½)", "", "path_length_moved", "{:.3f}", 1),
-            ("loss over that of a constant", "", "loss_share", "{:.2f}", 1),
+            ("loss relative to a constant", "", "loss_share", "{:.2f}", 1),
             ("energy distance · 10³", apart, "distance", "{:.2f}", 1e3),
             ("… with 4 Euler steps", "", "distance_few", "{:.2f}", 1e3),
             ("within 0.05 of an edge", f"{edge:.1%}", "edge", "{:.1%}", 1),

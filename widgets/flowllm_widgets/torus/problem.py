@@ -33,7 +33,7 @@ class Problem(ipywidgets.HBox):
             options=names, value="ring", description="Target", style=style
         )
         self.pairing = ipywidgets.Dropdown(
-            options=(("at random", False), ("each start with a near end", True)),
+            options=(("at random", False), ("each start with a nearby end", True)),
             value=False, description="Pairs", style=style,
         )  # fmt: skip
         for control in (self.base, self.target):

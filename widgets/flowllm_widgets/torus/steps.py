@@ -161,6 +161,6 @@ class PathsStep(Step):
             layers.path_lines(
                 "pair", "chosen pair", pairs.take(row), layers.CHOSEN, 9, opacity=1.0
             ),
-            layers.points("place", "its place at t", moving[:, row], layers.CHOSEN, 34),
+            layers.points("place", "its position at t", moving[:, row], layers.CHOSEN, 34),
         ]
         self.view.panels = [layers.panel("", *drawn)]

@@ -94,7 +94,7 @@ def geodesic_tasks(view: GeodesicView) -> list[Task]:
     return [
         Task(
             "Find two points whose geodesic crosses both edges.",
-            "Each coordinate takes its own short way, and here both lead through an edge.",
+            "Each coordinate takes its own shortest path, and here both cross an edge.",
             lambda: edges_crossed(view) == 2,
         ),
         Task(
@@ -104,14 +104,14 @@ def geodesic_tasks(view: GeodesicView) -> list[Task]:
             lambda: lengths()[0] > FARTHEST,
         ),
         Task(
-            "Make the way without the wrap more than ten times as long as the short one.",
-            "Neighbours across an edge. What learns from the red way drags the atom through the "
-            "whole cell.",
+            "Make the path without wrapping more than ten times as long as the shortest one.",
+            "Neighbours across an edge. A network trained on the red path drags the atom through "
+            "the whole cell.",
             lambda: 0 < 10 * lengths()[0] < lengths()[1],
         ),
         Task(
             "Both points away from the edges: set <i>t</i> so that the marked point lies on one.",
-            "There it leaves the square and enters it again, with the same velocity.",
+            "There the path leaves the square and re-enters it with the same velocity.",
             on_an_edge,
         ),
     ]
@@ -126,14 +126,14 @@ def path_tasks(crosses: Callable[[], bool], looks_at_all: Callable[[], bool]) ->
     """
     return [
         Task(
-            "Choose another pair, one whose path leaves the square.",
-            "Its velocity is the same before and behind the edge.",
+            "Choose another pair whose path leaves the square.",
+            "Its velocity is the same on both sides of the edge.",
             crosses,
         ),
         Task(
             "Look at all pairs, with <i>t</i> at 0.2 or below and then at 0.9 or above.",
-            "At first many pairs pass a place in different directions, and their mean is short; at "
-            "last most that pass have the same goal.",
+            "At first many pairs pass a point in different directions, so their mean is short; at "
+            "last most of them have the same target.",
             looks_at_all,
         ),
     ]
