@@ -90,7 +90,7 @@ def test_systems_that_cannot_be_shown_are_refused(known):
         read_points([known], None, 0)
     with pytest.raises(InputError, match="give the systems by name"):
         read_points({}, None, 0)
-    with pytest.raises(InputError, match="10 systems; colours tell 9 apart"):
+    with pytest.raises(InputError, match="10 systems; there are colours for 9"):
         read_points({str(k): known for k in range(10)}, None, 0)
     with pytest.raises(InputError, match="none holds no crystals"):
         read_points({"none": CrystalBatch.empty()}, None, 0)

@@ -100,7 +100,7 @@ def test_colours_follow_the_menu(shown):
     assert [trace.marker.color for trace in traces(shown)] == own
     assert not shown.figure.data[-1].marker.showscale
     shown.colour.value = "e_above_hull"
-    assert "of no crystal here is e_above_hull known" in shown.message.text
+    assert "no crystal here has e_above_hull" in shown.message.text
     shown.colour.value = "num_atoms"
     assert not shown.message.text
 

@@ -130,11 +130,11 @@ def test_two_impossible_cells_are_no_exception(playground):
 
 
 def test_cells_that_a_map_cannot_hold_are_named(playground):
-    assert "cannot hold" not in playground.numbers.value
+    assert "cannot represent" not in playground.numbers.value
     playground.start.sliders[GAMMA].value = 140.0
     text = playground.numbers.value
-    assert "flowmm cannot hold the start: γ = 120.1° for 140.0°" in text
-    assert "log-matrix cannot hold" not in text
+    assert "flowmm cannot represent the start: it returns γ = 120.1° for 140.0°" in text
+    assert "log-matrix cannot represent" not in text
 
 
 def test_the_table_gives_the_slope_of_the_hexagonal_angle(playground):

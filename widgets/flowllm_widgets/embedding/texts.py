@@ -29,8 +29,8 @@ def about_points(points: Points, prints: Fingerprints) -> str:
             text += f"; {points.unreadable[place]} could not be read"
         lines.append(text + ".")
     lines.append(
-        "Distances in the list: 1 is that of two random crystals of MP-20. Drag in the map to "
-        "zoom, double-click to see all; a click in the legend hides a system."
+        "In the list, 1 is the distance between two random crystals of MP-20. Drag in the map to "
+        "zoom, double-click to see all; click in the legend to hide a system."
     )
     return f'<div class="flowllm-caption">{"<br>".join(map(html.escape, lines))}</div>'
 

@@ -188,14 +188,14 @@ class EmbeddingMap(Panel):
             return
         if len(matrix) < NEIGHBOURS:
             self.message.warning(
-                f"UMAP needs {NEIGHBOURS} crystals with a fingerprint, there are {len(matrix)}: "
-                "these are principal components"
+                f"UMAP needs {NEIGHBOURS} crystals with a fingerprint, not {len(matrix)}; "
+                "the map shows principal components"
             )
             return
         if coords is None:
             self.progress.say(
-                f"UMAP of {len(matrix):,} crystals is computed; these are principal components. "
-                "The first one takes some 20 s …"
+                f"Computing UMAP of {len(matrix):,} crystals; meanwhile, principal components are "
+                "shown. The first time takes about 20 s …"
             )
             coords = umap(matrix, self._seed)
             stop.check()
@@ -233,7 +233,7 @@ class EmbeddingMap(Panel):
         if change is not None:
             self.message.clear()
             if column != "system" and not np.isfinite(self.points.number(column)).any():
-                self.message.warning(f"of no crystal here is {column} known; evaluate them for it")
+                self.message.warning(f"no crystal here has {column}; evaluate them first")
         with self.figure.batch_update():
             for members, trace, own in zip(self._members, self._traces, COLOURS, strict=False):
                 trace.marker.color = own if found is None else found[members].tolist()

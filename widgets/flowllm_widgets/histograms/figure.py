@@ -82,7 +82,7 @@ def bars(system: System, kept: np.ndarray | None = None) -> dict[str, Any]:
     unit = UNITS.get(system.column, "")
     texts = [
         f"{system.name}<br>{bin_text(system.column, at)}{unit}<br>"
-        f"{share:.1f} %: {count:,} of {total:,}<br>click lists them"
+        f"{share:.1f} %: {count:,} of {total:,}<br>click to list them"
         for at, (share, count) in enumerate(zip(shares, counts, strict=True))
     ]
     return {"y": shares, "customdata": texts}

@@ -86,7 +86,7 @@ class HistogramPanel(Panel):
         if absent := left_out(reports, self.systems):
             self.left_out.warning(absent)
         self.table = CrystalTable(
-            self._rows(0, []), message=self.message, label="Crystals of the bar", page=ROWS,
+            self._rows(0, []), message=self.message, label="Crystals in the bar", page=ROWS,
             labels=LABELS,
         )  # fmt: skip
         self.view = StructureView(height=300)
@@ -189,8 +189,8 @@ class HistogramPanel(Panel):
             for number, (trace, each) in enumerate(zip(self._bars, self.systems, strict=True)):
                 trace.marker.update(emphasis(each, at if number == place else None))
         what = {0: "No crystal", 1: "The crystal"}.get(len(found), f"The {len(found):,} crystals")
-        keys = "; arrow keys go through them" if len(found) > 1 else ""
-        self.about.value = f'<div class="flowllm-caption">{what} of the bar{keys}.</div>'
+        keys = "; the arrow keys step through them" if len(found) > 1 else ""
+        self.about.value = f'<div class="flowllm-caption">{what} in the bar{keys}.</div>'
         rows = self._rows(place, found)
         self.table.set_rows(rows, list(rows.columns))
         if len(found):
@@ -207,7 +207,7 @@ class HistogramPanel(Panel):
         about = system.rows.iloc[row]
         value = system.values[row]
         text = f"E_hull {value:.3f} eV/atom" if system.column == "e_above_hull" else ""
-        given = "as given, before CHGNet relaxed it" if text else ""
+        given = "as given, before relaxation by CHGNet" if text else ""
         parts = [str(about["id"]), str(about["formula"]), text, system.name, given]
         self.view.show(system.crystal(row), " · ".join(part for part in parts if part))
 

@@ -43,13 +43,13 @@ CSS = """
 .lattice-numbers td:first-child, .lattice-numbers th:first-child { text-align: left; }"""
 TEXT = """
 The flow of the cell is a straight line in R⁶, so lengths and angles need coordinates without
-bounds. FlowMM takes the lengths and, of each angle, <i>φ</i>(<i>η</i>) = logit((<i>η</i> − 59.9) /
-60.2) (<b>flowmm</b>): cells of hexagonal and cubic crystals sit at 60° and 120°, where the curve
+bounds. FlowMM uses the lengths and, for each angle, <i>φ</i>(<i>η</i>) = logit((<i>η</i> − 59.9) /
+60.2) (<b>flowmm</b>): cells of hexagonal and cubic crystals lie at 60° and 120°, where the curve
 is steepest and a small error of an angle is a large one of <i>φ</i>. <b>logit</b> has wider
 bounds, 50° and 130°, and log-lengths. <b>log-matrix</b>, the default here, takes the logarithm of
-the stretch (<i>L L</i>ᵀ)<sup>½</sup>: its trace is the log-volume, and every point of R⁶ is a cell
-(<code>flowllm.manifolds.CELL_MAPS</code>). FlowLLM's paper prints logit((<i>η</i> − 60) / 120):
-that cannot be meant, as 120° would be in the middle, at 0, and its inverse reaches 180°."""
+the stretch (<i>L L</i>ᵀ)<sup>½</sup>: its trace is the log-volume, and every point of R⁶ is a valid
+cell (<code>flowllm.manifolds.CELL_MAPS</code>). FlowLLM's paper prints
+logit((<i>η</i> − 60) / 120): a misprint, as it maps 120° to 0, the middle, and its inverse reaches 180°."""
 
 
 class LatticePlayground(Panel):
@@ -199,7 +199,7 @@ def numbers_table(start: Cell, target: Cell, which: int, shown: tuple[str, ...])
             cells += [value, f"{here:.3f}", f"{here / middle:.1f} ×"]
         rows.append("".join(f"<td>{cell}</td>" for cell in cells))
     notes = "".join(
-        f"<div>{name} cannot hold the {end}: {_back(name, cell)} comes back.</div>"
+        f"<div>{name} cannot represent the {end}: it returns {_back(name, cell)}.</div>"
         for name in shown
         for end, cell in (("start", start), ("target", target))
         if not cell.problem and not held(name, cell)[1]

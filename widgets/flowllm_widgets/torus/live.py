@@ -72,8 +72,8 @@ class LiveStep(TrainingStep):
             self.numbers.value = caption(
                 f"Energy distance to the target: {1000 * before:.2f} · 10⁻³ before the flow, "
                 f"{1000 * distance:.2f} · 10⁻³ after it. "
-                f"Error of the learned velocity: {100 * wrong:.0f} % of the exact one (root mean square; "
-                f"the exact one is for paths blurred by {WIDTH})."
+                f"Error of the learned velocity: {100 * wrong:.0f} % of the exact one (root mean "
+                f"square; the exact one is for paths blurred by {WIDTH})."
             )
 
 
