@@ -62,7 +62,7 @@ def test_crystals_are_placed_by_their_total_energies(hull):
     assert placed.formation_energy == pytest.approx(-1.5)
     assert "NaCl lies" in view.places.value and "above the hull" in view.places.value
     view.system.value = "Li-O"
-    assert "1 crystals hold other elements" in view.places.value
+    assert "1 crystals contain other elements" in view.places.value
 
 
 def test_bad_input():

@@ -240,7 +240,7 @@ def test_facts_are_written_with_their_units_and_verdicts():
         crystal_facts(SALT)[0], formula="<b>", charge_balanced=False, space_group=0, symbol=""
     )
     strange = describe(facts)
-    assert "&lt;b&gt;" in strange and "none found" in strange and "no balance" in strange
+    assert "&lt;b&gt;" in strange and "none found" in strange and "do not balance" in strange
 
 
 # ---- history and chart

@@ -142,6 +142,6 @@ def test_a_legend_of_many_passing_elements_shows_the_ends_and_counts_the_rest():
     assert species_shown(many).tolist() == [0, 8, 11, 17]
     view = PlayerView(many, renderer="flat")
     passing = len(np.unique(numbers)) - 4
-    assert f"and {passing} more on the way" in view.display.legend.value
+    assert f"and {passing} more along the path" in view.display.legend.value
     assert view.display.legend.value.count("border-radius") == 4
-    assert "more on the way" not in PlayerView(few, renderer="flat").display.legend.value
+    assert "more along the path" not in PlayerView(few, renderer="flat").display.legend.value

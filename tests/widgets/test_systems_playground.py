@@ -77,10 +77,10 @@ def test_what_is_asked_goes_along_without_what_cannot_be_heeded(systems):
     widget.playground.form.set(build_prompt(Conditions(formula="NaCl", space_group=225)))
     widget.menu.value = "rocksalt"
     assert widget.playground.prompt == build_prompt(Conditions(formula="NaCl"))
-    assert widget.message.text == "rocksalt cannot heed: space group"
+    assert widget.message.text == "rocksalt does not support: space group"
     widget.menu.value = "sizes"
     assert widget.playground.prompt == build_prompt()
-    assert widget.message.text == "sizes cannot heed: formula"
+    assert widget.message.text == "sizes does not support: formula"
 
 
 def test_a_system_without_prompts_gets_conditions(systems):
@@ -93,7 +93,7 @@ def test_a_system_without_prompts_gets_conditions(systems):
     assert np.array_equal(widget.playground.crystals.lengths, made.lengths)
     widget.playground.form.set(build_prompt(Conditions(formula="NaCl", band_gap=1.0)))
     assert widget.playground.generate.disabled
-    assert widget.playground.form.notes["prompt"].text == "this system heeds no band gap"
+    assert widget.playground.form.notes["prompt"].text == "this system does not support band gap"
 
 
 def test_a_number_of_atoms_is_drawn_where_none_is_asked(systems):

@@ -63,7 +63,7 @@ def test_every_system_is_asked_the_same_and_shown(widget):
         assert one.crystals.formulas == ["NaCl", "NaCl"]
     assert list(widget.display.pictures) == ["rocksalt", "still", "random"]
     assert {len(picture) for picture in widget.display.pictures.values()} == {60}
-    assert widget.display.player.places[0] == "0 % of the way"
+    assert widget.display.player.places[0] == "0 % of the path"
     assert widget.display.player.frame == 59
     assert widget.table.value.count("<tr>") == 4 and '<th scope="row">still' in widget.table.value
     assert not widget.start.disabled and widget.cancel.disabled

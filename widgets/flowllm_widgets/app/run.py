@@ -20,7 +20,7 @@ TRAJECTORIES = "trajectories.npz"
 """In the folder of a run that was made with --record."""
 NONE_YET = (
     "There are no trajectories yet: generate crystals in the playground and press Show, or open a "
-    "run that flowllm generate made with --record."
+    "run made by flowllm generate --record."
 )
 
 

@@ -22,12 +22,12 @@ from flowllm_widgets.shared.style import Panel
 RUN, FOLDER = "FLOWLLM_APP_RUN", "FLOWLLM_APP_FOLDER"
 """Environment variables of `flowllm app`: the run for the browser, and where files are written."""
 TABS = {
-    "Playground": "Ask a system for crystals and watch them come about.",
+    "Playground": "Ask a system for crystals and watch how they are generated.",
     "Bring": "Drop a crystal of your own: score, refine, relax it, see its neighbours.",
-    "Browser": "Crystals of a run as a table, each in 3-D.",
-    "Viewer": "The way of crystals through the flow, step by step.",
+    "Browser": "The crystals of a run as a table, each in 3-D.",
+    "Viewer": "The path of crystals through the flow, step by step.",
     "Phase diagram": "Stable phases of two to four elements.",
-    "Elements": "How often crystals hold each element.",
+    "Elements": "How often each element occurs.",
 }
 """Title -> what stands in the tab, in a line."""
 

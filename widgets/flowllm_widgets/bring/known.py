@@ -58,7 +58,7 @@ class KnownPanel(ipywidgets.VBox):
         self.message.say("looking …")
         found = self.find()
         if not found:
-            self.message.say(f"None of its formula, or of its kind and space group, in {WHERE}.")
+            self.message.say(f"None with its formula, or of its type and space group, in {WHERE}.")
             return
         self.message.clear()
         if self.view is None:

@@ -74,7 +74,7 @@ def score(system: FlowLLM, crystals: Mapping[str, CrystalBatch]) -> pd.DataFrame
     """
     prior = language_model_in(system.prior)
     if prior is None:
-        raise InputError(f"{system.name} starts from no language model that could score")
+        raise InputError(f"{system.name} has no language model to score with")
     batch = CrystalBatch.concatenate(list(crystals.values()))
     return rank_by_likelihood(prior, read_inputs(batch, ids=list(crystals), large=None))
 
@@ -92,8 +92,8 @@ def score_table(table: pd.DataFrame) -> str:
     return (
         f'<div class="flowllm-table"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
-        '<div class="flowllm-caption">Nearer to zero is likelier to the language '
-        "model; the perplexity is that of the crystal's text.</div>"
+        '<div class="flowllm-caption">The nearer to zero, the more likely the language '
+        "model finds the crystal; the perplexity is that of its text.</div>"
     )
 
 
@@ -105,7 +105,7 @@ def neighbours(crystal: CrystalBatch) -> list[tuple[KnownCrystal, CrystalBatch]]
     """
     (facts,) = crystal_facts(crystal)
     if facts.fault or not facts.formula:
-        raise InputError(f"nothing is near to it: {facts.fault or 'a species is open'}")
+        raise InputError(f"no neighbours can be found: {facts.fault or 'a species is open'}")
     known = training_split()
     found = known.alike(crystal, NEIGHBOURS, facts.space_group)
     return [(one, known.known.crystals[one.place]) for one in found]

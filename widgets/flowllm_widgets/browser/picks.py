@@ -64,7 +64,7 @@ def export_picks(kind: str, crystals: CrystalBatch, rows: pd.DataFrame, out: str
     if kind not in FORMATS.values():
         raise InputError(f"no export as {kind}; there are {', '.join(FORMATS.values())}")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"{target} is there and not empty: name another folder")
+        raise InputError(f"{target} exists and is not empty: name another folder")
     with friendly_os_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(target) as partial:

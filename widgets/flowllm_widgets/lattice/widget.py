@@ -49,7 +49,8 @@ is steepest and a small error of an angle is a large one of <i>φ</i>. <b>logit<
 bounds, 50° and 130°, and log-lengths. <b>log-matrix</b>, the default here, takes the logarithm of
 the stretch (<i>L L</i>ᵀ)<sup>½</sup>: its trace is the log-volume, and every point of R⁶ is a valid
 cell (<code>flowllm.manifolds.CELL_MAPS</code>). FlowLLM's paper prints
-logit((<i>η</i> − 60) / 120): a misprint, as it maps 120° to 0, the middle, and its inverse reaches 180°."""
+logit((<i>η</i> − 60) / 120): a misprint, as it maps 120° to 0, the middle, and
+its inverse reaches 180°."""
 
 
 class LatticePlayground(Panel):

@@ -24,8 +24,8 @@ from flowllm_widgets.shared.plot import Plot
 from flowllm_widgets.shared.style import Panel
 
 NOTE = (
-    "Known phases are of the Materials Project, by density functional theory. Energies by CHGNet "
-    "are off by some 0.02 eV/atom on known crystals."
+    "Known phases are from the Materials Project (density functional theory). CHGNet energies are "
+    "off by about 0.02 eV/atom on known crystals."
 )
 
 
@@ -111,5 +111,5 @@ class PhaseDiagramView(Panel):
         lines = [place_of(one, diagram).in_words(one.name) for one in placed]
         left = len(self.placed) - len(placed)
         if left:
-            lines.append(f"{left} crystals hold other elements and are not in this diagram.")
+            lines.append(f"{left} crystals contain other elements and are not in this diagram.")
         self.places.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)

@@ -122,7 +122,7 @@ class PromptForm(ipywidgets.VBox):
         found = check(prompt, self._training, self._max_atoms)
         unheeded = [KINDS[n].title for n, v in found.values.items() if v and n not in self.names]
         if unheeded:
-            found.problems.setdefault("prompt", f"this system heeds no {unheeded[0]}")
+            found.problems.setdefault("prompt", f"this system does not support {unheeded[0]}")
         if remark and author not in found.notes:
             found.notes[author] = remark
         self._writing = True

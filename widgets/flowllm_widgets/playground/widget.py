@@ -43,7 +43,7 @@ from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
 
-HINT = "What is written, and the crystals, appear here."
+HINT = "The text and the crystals appear here."
 BETWEEN = 0.1  # seconds between two updates of the page
 ROCK_SALT = CrystalBatch(
     *map(np.array, ([11, 17], [[0.0] * 3, [0.5] * 3], [[4.0] * 3], [[60.0] * 3], [2], ["NaCl"]))

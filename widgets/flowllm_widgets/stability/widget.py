@@ -173,11 +173,11 @@ class StabilityView(Panel):
 def verdict_of(e_above_hull: float) -> str:
     """What an energy above the hull means, in words."""
     if e_above_hull != e_above_hull:
-        return "There is no reference energy of one of its elements."
+        return "One of its elements has no reference energy."
     if e_above_hull <= 0:
         place = f"{-e_above_hull:.3f} eV/atom below the hull: stable"
     elif e_above_hull < 0.1:
         place = f"{e_above_hull:.3f} eV/atom above the hull: metastable, as many known crystals are"
     else:
         place = f"{e_above_hull:.3f} eV/atom above the hull: unstable"
-    return f"By CHGNet {place}. On known crystals its energies are off by some 0.02 eV/atom."
+    return f"By CHGNet {place}. Its energies are off by about 0.02 eV/atom on known crystals."

@@ -12,7 +12,7 @@ def describe(facts: CrystalFacts | None) -> str:
     """Facts as HTML; of None nothing."""
     if facts is None:
         return '<div class="flowllm-caption">not yet</div>'
-    charges = "valid" if facts.charge_balanced else "no balance of charges"
+    charges = "valid" if facts.charge_balanced else "charges do not balance"
     contact = "as in known crystals" if facts.believable else contact_in_words(facts)
     flags = [
         ("structure", not facts.fault, facts.fault or "valid"),

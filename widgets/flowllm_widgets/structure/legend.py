@@ -33,7 +33,7 @@ def legend(numbers: Iterable[int], passing: int = 0) -> str:
         f'style="{_dot(colours[number])}"></span>{html.escape(SYMBOLS[number])}</span>'
         for number in species
     )
-    more = f"<span>and {passing} more on the way</span>" if passing else ""
+    more = f"<span>and {passing} more along the path</span>" if passing else ""
     return f'<div class="flowllm-legend" style="{_LINE}">{"".join(items)}{more}</div>'
 
 

@@ -14,7 +14,7 @@ from flowllm.viz.facts import contact_in_words, group_in_words
 HEADINGS = (
     "System", "Crystal", "Atoms", "Space group", "Density, g/cm³", "Shortest contact",
     "Structure", "Composition",
-    "Seconds", "Not heeded",
+    "Seconds", "Not supported",
 )  # fmt: skip
 
 

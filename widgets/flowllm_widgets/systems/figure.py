@@ -39,13 +39,13 @@ def ways_figure(ways: Mapping[str, MeasuredWay]) -> go.Figure:
                 showlegend=panel == 0, row=1, col=panel + 1,
                 line={"color": COLOURS[place % len(COLOURS)], "width": 2},
                 marker={"size": 4},
-                hovertemplate=f"{name}<br>%{{x:.0%}} of the way: %{{y:.3g}}<extra></extra>",
+                hovertemplate=f"{name}<br>%{{x:.0%}} of the path: %{{y:.3g}}<extra></extra>",
             )  # fmt: skip
     themed(figure, HEIGHT)
     figure.update_annotations(font_size=12)
     figure.add_hline(y=1.0, line={"color": GREY, "width": 1, "dash": "dot"}, row=1, col=2)
     figure.update_xaxes(
-        tickformat=".0%", range=[-0.02, 1.02], title={"text": "share of the way", "standoff": 6}
+        tickformat=".0%", range=[-0.02, 1.02], title={"text": "fraction of the path", "standoff": 6}
     )
     figure.update_yaxes(rangemode="tozero")
     if lowest:

@@ -103,4 +103,4 @@ class SystemPlayground(Panel):
         self.playground.form.set(build_prompt(part))
         if left_out:
             names = ", ".join(KINDS[name].title for name in left_out)
-            self.message.warning(f"{self._opened} cannot heed: {names}")
+            self.message.warning(f"{self._opened} does not support: {names}")

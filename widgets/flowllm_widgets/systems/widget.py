@@ -229,7 +229,7 @@ class SideBySide(Panel):
                 self.message.warning(f"{one.name}: {error}")
                 continue
             pictures[one.name] = drawing
-        shares = [f"{100 * k / (FRAMES - 1):.0f} % of the way" for k in range(FRAMES)]
+        shares = [f"{100 * k / (FRAMES - 1):.0f} % of the path" for k in range(FRAMES)]
         self.display.layout.display = ""
         self.display.show(pictures, np.linspace(0.0, 1.0, FRAMES), shares)
         self.display.player.frame = FRAMES - 1

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 
 PATH_IN_WORDS = (
-    "Path: how far the atoms have come, in fractional units, as the root mean square over atoms; "
-    "straight (dotted): the same along the shortest way from the first frame."
+    "Path: the distance that the atoms have travelled, in fractional units, as the root mean "
+    "square over atoms; straight (dotted): the shortest distance from the first frame."
 )
 
 
