@@ -47,7 +47,7 @@ def test_a_path_is_read(kind, tmp_path):
         ("picture.png", b"\x89PNG\x00\x01", "picture.png"),
         ("../../up.cif", b"data_x\n", "up"),
         ("", b"x", "pasted"),
-        ("empty.cif", b" ", "nothing in it"),
+        ("empty.cif", b" ", "it is empty"),
     ],
 )
 def test_what_cannot_be_read_is_named_without_a_folder_of_ours(name, content, words):

@@ -55,7 +55,7 @@ def read_file(name: str, content: bytes) -> Inputs:
         InputError: nothing in it can be read; says why.
     """
     if not content.strip():
-        raise InputError("there is nothing in it; give a whole CIF or POSCAR")
+        raise InputError("it is empty; give a whole CIF or POSCAR")
     # browsers give bare names, other front ends perhaps not; nothing may be written elsewhere
     bare = PureWindowsPath(PurePosixPath(name).name).name.lstrip(".") or PASTED
     with tempfile.TemporaryDirectory() as folder:

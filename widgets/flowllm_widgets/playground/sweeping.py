@@ -128,5 +128,7 @@ class SweepPanel(ipywidgets.VBox):
             text = f"{how}: {crystals} crystals at {len(self.points)} temperatures."
             if self.points:  # the standard error of a share, largest at one half
                 each = self.points[0].num
-                text += f" The standard error of a share of {each}: up to {50 / each**0.5:.0f} %."
+                text += (
+                    f" Standard error of a share of {each} crystals: up to {50 / each**0.5:.0f} %."
+                )
             self.message.say(text)

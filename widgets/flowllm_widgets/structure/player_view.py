@@ -150,7 +150,7 @@ class PlayerView(Panel):
     ) -> None:
         others = dict(stills or {})
         if self.title in others:
-            raise InputError(f'"{self.title}" is the caption of the trajectory; take another')
+            raise InputError(f'"{self.title}" is the caption of the trajectory; choose another')
         axes = conventional_axes(trajectory.last)
         ways = {self.title: trajectory}
         ways |= {name: Trajectory.from_frames([0.0], [still]) for name, still in others.items()}

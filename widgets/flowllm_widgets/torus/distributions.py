@@ -62,7 +62,7 @@ def crystal_sites(crystals: CrystalBatch | None = None) -> Draw:
         InputError: a batch without atoms.
     """
     if crystals is not None and not len(crystals.atomic_numbers):
-        raise InputError("these crystals hold no atoms")
+        raise InputError("these crystals have no atoms")
 
     @cache
     def places() -> torch.Tensor:

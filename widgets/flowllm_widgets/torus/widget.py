@@ -19,7 +19,7 @@ TITLES = {
     "geodesic": "1 · Geodesic",
     "paths": "2 · Paths and velocities",
     "training": "3 · Training",
-    "wrap": "4 · Without the wrap",
+    "wrap": "4 · Without wrapping",
     "diffusion": "5 · Diffusion",
 }
 """The steps, by the names of their attributes."""

@@ -91,7 +91,7 @@ def frames_as_batch(trajectory: Trajectory) -> CrystalBatch:
         InputError: the trajectory holds another number of crystals than one.
     """
     if trajectory.num_crystals != 1:
-        raise InputError(f"one crystal is needed, the trajectory holds {trajectory.num_crystals}")
+        raise InputError(f"one crystal is needed, but the trajectory has {trajectory.num_crystals}")
     count = len(trajectory)
     return CrystalBatch(
         trajectory.atomic_numbers.reshape(-1),
