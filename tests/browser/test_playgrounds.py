@@ -94,7 +94,7 @@ def test_the_torus_playground(open_notebook, picture, tmp_path):
     expect(page.locator("[data-value=log]")).to_have_text("(0.3000, 0.3000)")
     expect(page.locator("[data-value=edges]")).to_have_text("right and top")
     tasks = page.locator(".torus-tasks")
-    expect(tasks).to_contain_text("both lead through an edge")
+    expect(tasks).to_contain_text("both cross an edge")
     expect(tasks).to_contain_text(re.compile(r"[1-4] of 4 done"))
     until(lambda: value(nb, "length")[0] < value(nb, "straight")[0])
     page.locator(".torus.geodesic input[type=range]").focus()

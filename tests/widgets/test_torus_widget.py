@@ -62,7 +62,7 @@ def test_tasks_are_ticked_when_they_are_done_and_stay_so(playground):
     step.view.t = 0.0
     step.view.x, step.view.y = [0.9, 0.9], [0.2, 0.2]
     assert solved(step) == [True, False, False, False]
-    assert "both lead through an edge" in step.tasks.value
+    assert "both cross an edge" in step.tasks.value
     step.view.x, step.view.y = [0.2, 0.3], [0.7, 0.79]
     assert solved(step) == [True, True, False, False]
     step.view.x, step.view.y = [0.03, 0.5], [0.98, 0.5]
