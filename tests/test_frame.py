@@ -166,6 +166,21 @@ def test_make_test_stops_at_the_style(stand_in):
     assert not succeeded and not [call for call in calls if "pytest" in call]
 
 
+def test_make_test_fast_leaves_out_no_package(stand_in):
+    _, calls = made(stand_in, "test-fast")
+    (call,) = [call for call in calls if "pytest" in call]
+    assert "-m not slow and not data --ignore tests/browser" in call
+    packages = {path.parent.name for path in (ROOT / "flowllm").glob("*/__init__.py")}
+    left_out = re.compile(r"^pytestmark = .*mark\.(?:slow|data)\b", re.MULTILINE)
+    quick = {
+        path.relative_to(ROOT / "tests").parts[0]
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if not left_out.search(path.read_text("utf-8"))
+    }
+    without_a_folder = {"pretrained", "reference", "networks"}
+    assert packages - without_a_folder <= quick
+
+
 def test_browser_tests_are_in_the_folder_that_make_leaves_to_the_second_half():
     marked = {
         path.parent.relative_to(ROOT).as_posix()

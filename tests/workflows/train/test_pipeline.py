@@ -31,6 +31,8 @@ from flowllm.workflows.train import (
 )
 from flowllm.workflows.train.source import PriorSource, make_prior
 
+pytestmark = pytest.mark.slow
+
 TINY_LM = CompactConfig(16, 1, 2, 24)
 LM = LMTrainSettings(epochs=2, batch_size=9, checkpoint_steps=3, validation_rows=3, threads=1)
 PAIRS = PairSettings(SamplingSettings(0.9), num_pairs=12, perturbed=0, chunk_size=4)
