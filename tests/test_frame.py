@@ -57,6 +57,17 @@ def test_every_dependency_is_pinned_within_its_bounds(requirement):
     assert version in requirement.specifier
 
 
+def test_the_lock_of_all_systems_agrees_with_the_pins():
+    text = (ROOT / "lock.txt").read_text("utf-8")
+    assert "not run" in text and "://" not in text and " @ " not in text
+    locked = [Requirement(line) for line in text.splitlines() if line and line[0] != "#"]
+    found = {
+        canonicalize_name(one.name): Version(next(iter(one.specifier)).version) for one in locked
+    }
+    assert len(found) == len(locked)
+    assert {name: found.get(name) for name in pins()} == pins()
+
+
 def test_pins_name_no_local_builds():
     assert [name for name, version in pins().items() if version.local] == []
 
