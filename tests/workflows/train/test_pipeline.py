@@ -363,7 +363,7 @@ def test_errors_found_before_work_leave_no_folder(trained, prepared, tmp_path):
     out = tmp_path / "new" / "out"
     with pytest.raises(InputError, match="nowhere"):
         train_language_model(tmp_path / "nowhere", out)
-    with pytest.raises(InputError, match="is no language model"):
+    with pytest.raises(InputError, match="is not a language model"):
         make_pairs(tmp_path, prepared, out, PAIRS, device="cpu")
     with pytest.raises(InputError, match="nowhere"):
         make_pairs(trained[0] / "lm", tmp_path / "nowhere", out, PAIRS, device="cpu")
