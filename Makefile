@@ -31,8 +31,8 @@ test: lint ## everything CI runs: lint, types, tests on WORKERS=2 processes
 	$(BIN)/python -m pytest tests/browser || status=$$?; \
 	exit $$status
 
-test-fast: $(STAMP) ## the tests that take no time, in every package: about three minutes
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" --ignore tests/browser
+test-fast: $(STAMP) ## the quick tests of every package, without real data and without a browser
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not data" --ignore tests/browser
 
 test-slow: $(STAMP) ## every widget on a page that loads 5 s late on a slow processor (half an hour)
 	@$(BIN)/python -m pytest tests/browser/test_late.py -m browser

@@ -57,6 +57,17 @@ def test_every_dependency_is_pinned_within_its_bounds(requirement):
     assert version in requirement.specifier
 
 
+def test_the_lock_of_all_systems_agrees_with_the_pins():
+    text = (ROOT / "lock.txt").read_text("utf-8")
+    assert "not run" in text and "://" not in text and " @ " not in text
+    locked = [Requirement(line) for line in text.splitlines() if line and line[0] != "#"]
+    found = {
+        canonicalize_name(one.name): Version(next(iter(one.specifier)).version) for one in locked
+    }
+    assert len(found) == len(locked)
+    assert {name: found.get(name) for name in pins()} == pins()
+
+
 def test_pins_name_no_local_builds():
     assert [name for name, version in pins().items() if version.local] == []
 
@@ -164,6 +175,21 @@ def test_make_test_runs_both_halves_and_fails_with_either(stand_in, fails):
 def test_make_test_stops_at_the_style(stand_in):
     succeeded, calls = made(stand_in, "test", "check .")
     assert not succeeded and not [call for call in calls if "pytest" in call]
+
+
+def test_make_test_fast_leaves_out_no_package(stand_in):
+    _, calls = made(stand_in, "test-fast")
+    (call,) = [call for call in calls if "pytest" in call]
+    assert "-m not slow and not data --ignore tests/browser" in call
+    packages = {path.parent.name for path in (ROOT / "flowllm").glob("*/__init__.py")}
+    left_out = re.compile(r"^pytestmark = .*mark\.(?:slow|data)\b", re.MULTILINE)
+    quick = {
+        path.relative_to(ROOT / "tests").parts[0]
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if not left_out.search(path.read_text("utf-8"))
+    }
+    without_a_folder = {"pretrained", "reference", "networks"}
+    assert packages - without_a_folder <= quick
 
 
 def test_browser_tests_are_in_the_folder_that_make_leaves_to_the_second_half():

@@ -83,7 +83,7 @@ def infill(
     device: Device = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Fill in masked sites, or the missing atoms of a crystal, and refine what comes out.
+    """Fill in masked sites, or the missing atoms of a crystal, and refine the result.
 
     Args:
         file: a file of one crystal: CIF, POSCAR, extended XYZ or JSON.

@@ -29,6 +29,8 @@ from flowllm.networks.flowmm_settings import FlowMMConfig
 from flowllm.systems.parts import PRETRAINED
 from flowllm.systems.system import FlowLLM
 
+pytestmark = pytest.mark.slow
+
 LM = PRETRAINED / "mp20-compact" / "lm"
 HISTOGRAM = [0, 3, 2, 1, 1, *[0] * 15]
 TASKS = {"both": ("csp", "dng"), "csp": ("csp",), "dng": ("dng",)}

@@ -23,6 +23,8 @@ from flowllm.errors import InputError
 from flowllm.runs.archive import read_archive, write_archive
 from flowllm.runs.parts import Parts
 
+pytestmark = pytest.mark.slow
+
 RESULTS = ("train.npz", "val.npz", "test.npz", "rejected.csv")
 
 

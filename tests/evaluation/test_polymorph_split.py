@@ -18,6 +18,8 @@ from flowllm.evaluation.polymorph_split import (
     write_polymorph_split,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def copper(count):
     batch = CrystalBatch([29], [[0, 0, 0]], [[2.5] * 3], [[60] * 3], [1], ["mp-1"])

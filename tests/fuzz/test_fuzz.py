@@ -8,6 +8,8 @@ from tests.fuzz.corpus import write_corpus
 from tests.fuzz.run import faults_of
 from tests.fuzz.targets import TARGETS, Case, run_case
 
+pytestmark = pytest.mark.slow
+
 COUNTS = {
     "readers": 800,
     "archives": 400,

@@ -15,6 +15,8 @@ import pytest
 from flowllm import FlowLLM
 from flowllm.text.formats.gruver.strings import to_text
 
+pytestmark = pytest.mark.slow
+
 ARRAYS = np.load(Path(__file__).parent / "mp20_compact.npz", allow_pickle=False)
 ASKED = {
     "free": (40, {}),

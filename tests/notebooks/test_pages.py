@@ -11,6 +11,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "pages.py"
 SOURCES = [
     "import plotly.express as px\npx.scatter(x=[1, 2], y=[3, 4], title='a chart')",

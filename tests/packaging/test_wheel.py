@@ -25,7 +25,10 @@ def wheel(tmp_path_factory):
 
 def test_it_holds_every_file_of_the_packages_and_no_other(wheel):
     listed = subprocess.run(
-        ["git", "ls-files", "flowllm", "widgets"], cwd=ROOT, capture_output=True, text=True
+        ["git", "ls-files", "-co", "--exclude-standard", "flowllm", "widgets"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     ).stdout.split()
     ours = {name.removeprefix("widgets/") for name in listed if (ROOT / name).is_file()}
     assert len(ours) > 700

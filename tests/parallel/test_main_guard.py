@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CALL = "print(map_crystals(abs, [-1, -2, -3], workers=2))"
 IMPORT = "from flowllm.parallel.map import map_crystals\n"
 SCRIPTS = {

@@ -21,6 +21,8 @@ from recipes.prepare import prepare
 from recipes.train_noise import NoisyTargets
 from recipes.train_texts import TextBatches
 
+pytestmark = pytest.mark.slow
+
 ROWS = 24
 
 

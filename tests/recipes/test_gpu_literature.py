@@ -20,6 +20,8 @@ from recipes import budgeted, gpu, paused, prepared, ship_systems
 from recipes.prepare import prepare
 from recipes.train_literature import SIZES, settings_of
 
+pytestmark = pytest.mark.slow
+
 ROWS, STEPS = 48, 6
 TINY = f"--device cpu --workers 0 --batch 8 --steps {STEPS} --checks 2 --hidden 16 --layers 1"
 WITHOUT = """

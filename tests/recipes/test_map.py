@@ -11,6 +11,8 @@ from flowllm.viz.colours import COLOURS, GREY
 from flowllm_widgets.embedding.system_map import map_figure
 from recipes import map as recipe
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

@@ -9,6 +9,8 @@ from flowllm.errors import InputError
 from flowllm.relax import Relaxation, closeness
 from flowllm.relax.closeness import free_lengths
 
+pytestmark = pytest.mark.slow
+
 PEROVSKITE = CrystalBatch(
     [38, 22, 8, 8, 8],
     [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)],

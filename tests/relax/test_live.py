@@ -8,6 +8,8 @@ from flowllm.errors import InputError
 from flowllm.relax import RelaxSettings, relax
 from flowllm.relax.live import relax_live
 
+pytestmark = pytest.mark.slow
+
 SALT = CrystalBatch(
     [11, 17], [(0, 0, 0), (0.47, 0.5, 0.52)], [(4.2, 4.2, 4.2)], [(60, 60, 60)], [2], ["salt"]
 )

@@ -6,6 +6,8 @@ import pytest
 from flowllm.bench.relaxation import bench_relaxation, perturbed
 from flowllm.crystals.batch import CrystalBatch
 
+pytestmark = pytest.mark.slow
+
 
 def test_perturbation_has_the_size_that_was_asked_for():
     coords = np.random.default_rng(0).random((20, 3))

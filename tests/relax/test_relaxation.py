@@ -10,6 +10,8 @@ from flowllm.relax import Relaxation, RelaxSettings, evaluate, relax, relaxation
 from flowllm.relax.record import RelaxationPath
 from tests.relax.artificial import EDGE, Springs, shaken, target
 
+pytestmark = pytest.mark.slow
+
 SIZES = [3, 6, 1, 5, 2, 8, 4]
 BATCH = CrystalBatch.concatenate(shaken(n, 10 + n, f"n{n}") for n in SIZES)
 TIGHT = RelaxSettings(fmax=1e-3)

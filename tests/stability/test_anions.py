@@ -9,6 +9,8 @@ from flowllm.errors import InputError
 from flowllm.stability import AnionShift, anion_classes, chgnet_shift
 from flowllm.stability.anions import CLASSES
 
+pytestmark = pytest.mark.slow
+
 
 def crystals(*kinds):
     """Crystals of given elements, as in "Na Cl"."""
@@ -56,7 +58,6 @@ def test_it_comes_back_from_its_file_and_wrong_ones_are_named(tmp_path):
         AnionShift.fit(crystals("Na Cl"), [np.nan])
 
 
-@pytest.mark.slow
 def test_the_shipped_shift_takes_the_mean_error_of_test_crystals_away():
     """CHGNet's own energies of 60 test crystals, unrelaxed, against density functional theory."""
     from flowllm import load_dataset

@@ -14,6 +14,8 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.systems.system import FlowLLM
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(system_folder, tmp_path):

@@ -19,6 +19,8 @@ from flowllm.metrics.validity import structural_validity
 from flowllm.systems.events import Drawn
 from flowllm.systems.record import DEFAULT_MODEL, PRETRAINED
 
+pytestmark = pytest.mark.slow
+
 FOLDER = PRETRAINED / DEFAULT_MODEL
 
 

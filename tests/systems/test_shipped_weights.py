@@ -15,6 +15,8 @@ from flowllm.systems.recipes import SYSTEMS
 from flowllm.systems.record import SystemRecord, find_model, shipped_models
 from flowllm.systems.system import FlowLLM
 
+pytestmark = pytest.mark.slow
+
 MEBIBYTE = 2**20
 MODELS = sorted(path.name for path in PRETRAINED.iterdir() if path.is_dir())
 LARGER = {"mp20-compact": 13, "mp20-symmetric": 19}

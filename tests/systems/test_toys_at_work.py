@@ -17,6 +17,8 @@ from flowllm_widgets.trajectory.source import Source
 from flowllm_widgets.trajectory.widget import TrajectoryViewer
 from tests.systems.toys import RocksaltPrior, SwellRefiner, SwellSettings, TransmuteRefiner
 
+pytestmark = pytest.mark.slow
+
 WAIT = 60  # seconds; far more than any of these needs
 REFINERS = [None, SwellRefiner, TransmuteRefiner]
 

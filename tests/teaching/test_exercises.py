@@ -19,6 +19,8 @@ from flowllm.teaching.exercises.moving import ENTROPY_CASES, EULER_CASES, LOG_CA
 from flowllm.text import to_text
 from tests.notebooks.form import PATHS, cells
 
+pytestmark = pytest.mark.slow
+
 MISTAKES = [(name, place) for name, one in EXERCISES.items() for place in range(len(one.mistakes))]
 
 

@@ -22,6 +22,8 @@ from flowllm.teaching.systems import (
 )
 from tests.systems.toys import RocksaltPrior, SwellRefiner, SwellSettings
 
+pytestmark = pytest.mark.slow
+
 BASE = OpenPrior(SimpleBase((1.5, 1.6, 1.7), (0.2, 0.2, 0.2)))
 
 

@@ -23,6 +23,8 @@ from flowllm.training.log import read_log
 from flowllm.training.losses import mean_losses
 from flowllm.training.trainer import CrystalTrainer, training_arguments
 
+pytestmark = pytest.mark.slow
+
 BATCH, EPOCHS, SIZE = 8, 3, 50
 STEPS = 18  # 150 items, 8 a step, and an incomplete last batch
 

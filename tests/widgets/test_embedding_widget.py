@@ -10,6 +10,8 @@ from flowllm.teaching.textbook import textbook_structures
 from flowllm_widgets.embedding import widget
 from flowllm_widgets.embedding.widget import EmbeddingMap
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def known():

@@ -15,6 +15,8 @@ from flowllm_widgets.stability.offer import StabilityOffer
 from flowllm_widgets.stability.widget import CANCEL, START, verdict_of
 from tests.relax.artificial import Springs
 
+pytestmark = pytest.mark.slow
+
 SALT = CrystalBatch(
     [11, 17], [(0, 0, 0), (0.47, 0.5, 0.52)], [(4.2, 4.2, 4.2)], [(60, 60, 60)], [2], ["salt"]
 )

@@ -13,6 +13,8 @@ from flowllm.text.prompts import build_prompt
 from flowllm_widgets import PromptPlayground, SystemPlayground
 from tests.systems.toys import RocksaltPrior, SwellRefiner
 
+pytestmark = pytest.mark.slow
+
 WAIT = 60
 
 

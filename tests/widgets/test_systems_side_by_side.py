@@ -18,6 +18,8 @@ from flowllm_widgets.systems.figure import ways_figure
 from tests.systems.toys import RocksaltPrior, SwellRefiner
 from tests.widgets.trajectory_samples import Springs
 
+pytestmark = pytest.mark.slow
+
 WAIT = 60
 SALT = Conditions(composition={"Na": 1, "Cl": 1})
 

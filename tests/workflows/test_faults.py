@@ -21,6 +21,8 @@ from flowllm.runs.folder import RunFolder
 from flowllm.runs.identity import digest, flat_settings, open_run, weights_digest
 from flowllm.workflows.generate import GenerateSettings, generate_run
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = GenerateSettings(
     4, Request(elements=("Na", "Cl"), num_atoms=2), refinement=RefineSettings(steps=1), part_size=2
 )

@@ -18,6 +18,8 @@ from flowllm.methods.templates.similarity import shipped_similarity
 from flowllm.systems.system import FlowLLM
 from flowllm.workflows.score import rank_by_likelihood
 
+pytestmark = pytest.mark.slow
+
 TINY = ["--hidden", "16", "--layers", "1", "--heads", "2", "--feed-forward", "24"]
 QUICK = ["--epochs", "2", "--batch-size", "16", "--validation-rows", "3", "--threads", "1"]
 

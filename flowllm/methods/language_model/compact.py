@@ -58,7 +58,7 @@ def load_compact(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokeniz
     """
     for name in ("config.json", "model.safetensors"):
         if not (Path(folder) / name).is_file():
-            raise InputError(f"{folder} is no language model: it holds no {name}")
+            raise InputError(f"{folder} is not a language model: it holds no {name}")
     check_config(folder, [Path(folder) / "model.safetensors"])
     from transformers import AutoModelForCausalLM
 

@@ -25,7 +25,7 @@ class TemplateSettings:
             is open; other compositions are drawn again. It is about how often the structure is
             right: of validation crystals whose likeliest structure has 30 to 50 % of the votes, 51
             % match it.
-        same_formula: take templates of the formula that is asked for too; otherwise only of others.
+        same_formula: also use templates of the requested formula, not only of other formulas.
         candidates: structures to choose from.
 
     Raises:
@@ -63,7 +63,7 @@ class RankedSettings(SamplingSettings):
         max_new_tokens: a text that has not ended by then is cut and rejected; None gives it as many
             as the largest cell of the model takes in its text format.
         choice: temperature at which one of the likely structures is drawn; 0 takes the likeliest.
-        same_formula: take templates of the formula that is asked for too; otherwise only of others.
+        same_formula: also use templates of the requested formula, not only of other formulas.
         candidates: structures of templates to choose from, beside the text's own.
         likelihood: weight of the language model's log-likelihood beside that of the templates; at 0
             it is not computed, and texts are written only where templates have no structure.

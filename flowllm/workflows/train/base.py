@@ -58,7 +58,7 @@ def _taken(settings: Any) -> tuple[Path | None, PartRecord | None]:
     """Where the language model of another system lies, and how it is named if that one ships.
 
     Raises:
-        InputError: there is no such system, or its prior is no language model.
+        InputError: there is no such system, or its prior is not a language model.
     """
     name = settings.language_model_of if isinstance(settings, SpeciesSettings) else None
     if name is None:

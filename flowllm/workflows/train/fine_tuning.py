@@ -26,7 +26,7 @@ def train_large(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
-    """Fine-tune a model of others on a data set, as one process or several of `accelerate launch`.
+    """Fine-tune a pretrained model on a data set, in one process or several of `accelerate launch`.
 
     Returns:
         Validation figures, see `flowllm.methods.language_model.finetune.train.fine_tune`.

@@ -36,6 +36,8 @@ from flowllm.systems.system import FlowLLM
 from flowllm.teaching.textbook import textbook_structures
 from flowllm.text import parse_prompt, parse_text, to_text
 
+pytestmark = pytest.mark.slow
+
 # ---- figures of known answer ---------------------------------------------------------------------
 
 SALT = CrystalBatch([11, 17], [[0.0] * 3, [0.5] * 3], [[3.99] * 3], [[60.0] * 3], [2], ["salt"])

@@ -115,6 +115,7 @@ def test_elements_take_the_places_of_those_most_like_them(training):
     assert found.exchange == symbols
 
 
+@pytest.mark.slow
 def test_the_distance_is_the_least_over_all_assignments(mp20_crystals):
     import itertools
 

@@ -25,6 +25,8 @@ from flowllm.systems.testing import check_prior, check_refiner
 from flowllm.systems.watch import Watch
 from tests.methods.cdvae.conftest import untrained
 
+pytestmark = pytest.mark.slow
+
 FEW = CDVAESettings(steps_per_level=2)
 ASKED = [Conditions(num_atoms=n) for n in (2, 4, 5, 2)]
 

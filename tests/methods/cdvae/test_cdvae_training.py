@@ -21,6 +21,8 @@ from flowllm.workflows.train.cdvae import take_refiner
 from flowllm.workflows.train.system import SystemTraining, train_system
 from tests.methods.cdvae.conftest import SETTINGS, SIZES, untrained
 
+pytestmark = pytest.mark.slow
+
 
 def losses(model, crystals) -> dict[str, float]:
     """On one draw of noise, in predicted cells."""

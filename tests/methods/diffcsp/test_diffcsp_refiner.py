@@ -52,6 +52,7 @@ class Oracle(DiffCSPNet):
         return score, lattice, (species - a**0.5 * self.one_hot) / (1 - a) ** 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1000, 30])
 @pytest.mark.parametrize("open_species", [False, True])
 def test_the_exact_noise_reaches_the_crystals(crystals, open_species, steps):
@@ -117,6 +118,7 @@ def test_it_keeps_the_promises_of_a_refiner(crystals, networks, tmp_path, open_s
     check_refiner(DiffCSPRefiner(networks), tmp_path, start, DiffCSPSettings(steps=6), others)
 
 
+@pytest.mark.slow
 def test_frames_are_labelled_by_the_share_of_the_noise_that_is_gone(crystals, networks):
     refiner, start = DiffCSPRefiner(networks), drawn(crystals[:2], False)
     path = refiner.refine(start, DiffCSPSettings(steps=4, record=True), start=0.5)

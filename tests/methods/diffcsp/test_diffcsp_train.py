@@ -31,6 +31,8 @@ from flowllm.workflows.train.settings import LanguageModelSettings
 from flowllm.workflows.train.system import SystemTraining, train_system
 from tests.methods.diffcsp.conftest import TINY
 
+pytestmark = pytest.mark.slow
+
 
 def tiny(**change) -> DiffCSPTrainSettings:
     """Settings of a training of eight steps on 64 crystals."""

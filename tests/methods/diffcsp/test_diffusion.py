@@ -155,6 +155,7 @@ def last_state(entry: int, steps: int, gamma: float, draws: bool, size: int = 40
     return last
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("steps", "gamma", "draws"), [(1000, 1e-5, False), (200, 5e-6, True), (50, 1e-5, True)]
 )

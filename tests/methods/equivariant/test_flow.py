@@ -25,6 +25,8 @@ from flowllm.symmetry.find import idealised_cell
 from flowllm.symmetry.space_group import space_group
 from flowllm.systems.testing import check_refiner
 
+pytestmark = pytest.mark.slow
+
 SIZES = EquivariantConfig(hidden=16, layers=2, basis=8)
 # all 14 lattices: aP mP mC oP oC oI oF tP tI hR hP cP cI cF, and more groups of each
 GROUPS = [1, 2, 4, 14, 5, 12, 15, 19, 33, 62, 36, 63, 46, 72, 43, 70, 92, 136, 88, 139, 146, 148,

@@ -30,6 +30,8 @@ from flowllm.networks.equivariant.settings import EquivariantConfig
 from flowllm.systems.system import FlowLLM
 from flowllm.workflows.train.equivariant import train_on_crystals
 
+pytestmark = pytest.mark.slow
+
 HERE = np.array([0])
 STRICT = StructureMatcher(ltol=0.01, stol=0.05, angle_tol=0.5, primitive_cell=False, scale=False)
 AS_SCORED = StructureMatcher(ltol=0.3, stol=0.5, angle_tol=10, primitive_cell=False)

@@ -10,6 +10,8 @@ from flowllm.methods.flow import FlowRefiner, RefineSettings
 from flowllm.methods.flow.ode import SOLVERS
 from flowllm.teaching.convergence import EVALUATIONS, displacements, solver_errors, strains
 
+pytestmark = pytest.mark.slow
+
 CUBE = CrystalBatch([11, 17], [(0, 0, 0), (0.5, 0.5, 0.5)], [(4, 4, 4)], [(90, 90, 90)], [2], ["a"])
 
 

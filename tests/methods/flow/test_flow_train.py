@@ -30,6 +30,8 @@ from flowllm.networks.settings import VelocityConfig
 from flowllm.training.checkpoints import last_checkpoint
 from flowllm.training.log import read_log
 
+pytestmark = pytest.mark.slow
+
 TINY = VelocityConfig(hidden=16, layers=1, time_dim=8, num_frequencies=3, distance_features=4)
 
 

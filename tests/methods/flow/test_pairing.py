@@ -16,6 +16,8 @@ from flowllm.methods.flow.couplings.sample import sample_seed, target_order
 from flowllm.teaching.paths import conditional_path
 from tests.methods.flow.noisy_prior import NoisyPrior
 
+pytestmark = pytest.mark.slow
+
 
 def build(targets, prior, out, num_pairs=23, chunk_size=5, **options):
     return build_pairs(

@@ -31,6 +31,8 @@ from tests.methods.flow.noisy_prior import (
     noisy_prior,
 )
 
+pytestmark = pytest.mark.slow
+
 PLAN = PairPlan(num_pairs=23, seed=3, chunk_size=5, samples_per_target=2)
 
 

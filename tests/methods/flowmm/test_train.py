@@ -24,6 +24,8 @@ from flowllm.training.losses import mean_losses
 from flowllm.workflows.train.flowmm import train_refiner
 from tests.methods.flowmm.conftest import TINY
 
+pytestmark = pytest.mark.slow
+
 TASKS = ("csp", "dng")
 
 

@@ -27,6 +27,8 @@ from flowllm.methods.language_model.finetune.settings import AdapterSettings
 from flowllm.methods.language_model.prior import load_large
 from flowllm.runs.identity import weights_digest
 
+pytestmark = pytest.mark.slow
+
 IDS = torch.arange(2, 90)[None]
 SETTINGS = LMTrainSettings(
     epochs=30, batch_size=10, learning_rate=2e-2, warmup_steps=4, weight_decay=0.0,

@@ -31,6 +31,8 @@ from flowllm.text.prompts import OUTLINE, read_prompt
 from flowllm.training.callbacks import EarlyStop
 from flowllm.workflows.train import PairSettings, combine, make_pairs
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("llama", "neox", "gpt2", "qwen2", "slow")
 MATRICES = {
     "llama": {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"},

@@ -26,6 +26,8 @@ from flowllm.text import build_prompt
 from flowllm.text.formats.registry import make_format
 from flowllm.text.prompts import read_prompt
 
+pytestmark = pytest.mark.slow
+
 
 def run(capsys, *words):
     """Exit code and message of a command."""

@@ -13,6 +13,8 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen2Con
 from flowllm.methods.language_model.finetune.adapters import add_adapter
 from flowllm.methods.language_model.finetune.settings import AdapterSettings
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Path(__file__).parents[3] / "recipes" / "finetune_memory.py"
 _spec = importlib.util.spec_from_file_location("finetune_memory", RECIPE)
 _recipe = sys.modules["finetune_memory"] = importlib.util.module_from_spec(_spec)

@@ -17,6 +17,8 @@ from flowllm.cli import main
 from flowllm.errors import InputError
 from flowllm.methods.language_model.train import shared_batch
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(__file__).parents[3] / "configs" / "accelerate"
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
 

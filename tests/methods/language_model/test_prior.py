@@ -135,7 +135,7 @@ def tokenizer_of_another_model(folder):
         (other_sizes, "(32, 64) instead of (32, 48)"),
         (spoil_tokenizer, "tokenizer.json is damaged"),
         (tokenizer_of_another_model, "1210 tokens"),
-        (shutil.rmtree, "no language model"),
+        (shutil.rmtree, "not a language model"),
     ],
 )
 def test_a_damaged_or_foreign_folder_is_named(folder, damage, said):

@@ -22,6 +22,8 @@ from flowllm.methods.language_model import (
 from flowllm.text import build_prompt, to_text
 from flowllm.text.prompts import OUTLINE, REQUEST, STEMS
 
+pytestmark = pytest.mark.slow
+
 TINY = CompactConfig(hidden=32, layers=2, heads=2, feed_forward=64, context=128)
 SETTINGS = LMTrainSettings(
     epochs=4, batch_size=10, learning_rate=1e-2, warmup_steps=4, validation_rows=12,

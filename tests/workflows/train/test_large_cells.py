@@ -33,6 +33,8 @@ from flowllm.workflows.train import (
     train_on_pairs,
 )
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 52
 LM = LMTrainSettings(epochs=1, batch_size=20, checkpoint_steps=20, validation_rows=4, threads=1)
 FLOW = FlowTrainSettings(
@@ -97,7 +99,6 @@ def test_a_data_set_knows_its_largest_cell(large, table):
         CrystalSet(parts[0].crystals, max_atoms=20)
 
 
-@pytest.mark.slow
 def test_cells_of_up_to_52_atoms_are_trained_generated_and_evaluated(whole, large, tmp_path):
     assert whole.max_atoms == LIMIT == whole.prior.format.max_atoms
     sizes = num_atoms_histogram(load_dataset(large, "train"))

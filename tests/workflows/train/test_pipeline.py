@@ -31,6 +31,8 @@ from flowllm.workflows.train import (
 )
 from flowllm.workflows.train.source import PriorSource, make_prior
 
+pytestmark = pytest.mark.slow
+
 TINY_LM = CompactConfig(16, 1, 2, 24)
 LM = LMTrainSettings(epochs=2, batch_size=9, checkpoint_steps=3, validation_rows=3, threads=1)
 PAIRS = PairSettings(SamplingSettings(0.9), num_pairs=12, perturbed=0, chunk_size=4)
@@ -361,7 +363,7 @@ def test_errors_found_before_work_leave_no_folder(trained, prepared, tmp_path):
     out = tmp_path / "new" / "out"
     with pytest.raises(InputError, match="nowhere"):
         train_language_model(tmp_path / "nowhere", out)
-    with pytest.raises(InputError, match="is no language model"):
+    with pytest.raises(InputError, match="is not a language model"):
         make_pairs(tmp_path, prepared, out, PAIRS, device="cpu")
     with pytest.raises(InputError, match="nowhere"):
         make_pairs(trained[0] / "lm", tmp_path / "nowhere", out, PAIRS, device="cpu")

@@ -21,6 +21,8 @@ from flowllm.workflows.train.settings import SpeciesSettings
 from flowllm.workflows.train.source import load_prior
 from flowllm.workflows.train.system import SystemTraining, train_system
 
+pytestmark = pytest.mark.slow
+
 LM = PRETRAINED / "mp20-compact" / "lm"
 SHARED = {"kind": "language-model", "folder": "lm", "model": "mp20-compact"}
 SMALL = (

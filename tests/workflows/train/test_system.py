@@ -27,6 +27,8 @@ from flowllm.workflows.train.settings import LanguageModelSettings, PairSettings
 from flowllm.workflows.train.system import SystemTraining, train_system
 from tests.systems.toys import RocksaltPrior, SwellRefiner
 
+pytestmark = pytest.mark.slow
+
 LANGUAGE_MODEL = LanguageModelSettings(
     sizes=CompactConfig(16, 1, 2, 24),
     training=LMTrainSettings(epochs=1, batch_size=9, validation_rows=3, threads=1),

@@ -1,1 +1,1 @@
-"""The prompt playground: what is asked, how it is drawn, what comes out."""
+"""The prompt playground: conditions, sampling settings, and the generated crystals."""

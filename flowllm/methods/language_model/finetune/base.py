@@ -1,4 +1,4 @@
-"""Causal language models of others: found in a folder or on the hub, checked, and loaded."""
+"""Pretrained causal language models: found in a folder or on the hub, checked, and loaded."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def find_base(name: str) -> Path:
     folder = Path(name)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise InputError(f"{name} is no language model: it holds no config.json")
+            raise InputError(f"{name} is not a language model: it holds no config.json")
         return folder
     if folder.exists() or not _HUB_ID.fullmatch(name):
-        raise InputError(f"{name} is no folder of a language model, and no hub id")
+        raise InputError(f"{name} is neither a folder with a language model nor a hub id")
     return from_main(lambda: _download(name))
 
 
@@ -85,7 +85,7 @@ def _download(name: str) -> Path:
             "download the model where there is a network and give its folder"
         ) from error
     if not (folder / "config.json").is_file():
-        raise InputError(f"{name} is no language model: it holds no config.json")
+        raise InputError(f"{name} is not a language model: it holds no config.json")
     return folder
 
 

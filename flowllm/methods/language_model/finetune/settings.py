@@ -38,7 +38,7 @@ class AdapterSettings:
 
 @dataclass(frozen=True)
 class LargeSettings:
-    """How a model of others is fine-tuned.
+    """How a pretrained language model is fine-tuned.
 
     Attributes:
         model: a local folder, or an id on the hub.
@@ -77,4 +77,4 @@ class LargeSettings:
         if self.patience < 0:
             raise InputError(f"patience must be at least 0, not {self.patience}")
         if self.training.optimizer != "adamw":
-            raise InputError("models of others are fine-tuned by adamw")
+            raise InputError("pretrained models are fine-tuned with adamw only")

@@ -1,4 +1,4 @@
-"""Fine-tuning a causal language model of others, whole or by an adapter (FlowLLM, section 3.1).
+"""Fine-tuning a pretrained causal language model, whole or by an adapter (FlowLLM, section 3.1).
 
 The model keeps its own tokenizer and vocabulary, and learns to write crystals behind prompts that
 state a random part of what is known of them (Gruver et al., ICLR 2024); only the crystal's text
@@ -102,7 +102,7 @@ def fine_tune(
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
-    """Train a model of others on crystals; the adapter, or the model, and its tokenizer in `out`.
+    """Fine-tune a pretrained model on crystals; writes adapter or model, and tokenizer, to `out`.
 
     An adapter is saved in peft's own format, its `adapter_config.json` names the base as the user
     did. An interrupted run, called again with the same arguments, goes on from its last checkpoint.
