@@ -172,6 +172,15 @@ def test_the_playground_in_jupyterlab(lab, picture):
     page.keyboard.press("Enter")
     lab.until("play.settings.steps.value", before)
 
+    # the periodic table is unfolded without a mouse
+    fold = page.get_by_role("button", name="Choose elements in the periodic table")
+    expect(fold).to_have_attribute("aria-expanded", "false")
+    fold.press("Enter")
+    expect(fold).to_have_attribute("aria-expanded", "true")
+    expect(page.get_by_role("button", name="Fe, 26", exact=True)).to_be_visible()
+    fold.press("Space")
+    expect(fold).to_have_attribute("aria-expanded", "false")
+
     # the next sample, and the one before by the keys of the menu
     button(page, "Next").click()
     lab.until("play.result.chosen.value == 1")

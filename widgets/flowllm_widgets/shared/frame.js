@@ -1,5 +1,6 @@
 // For the widget around it: keys, and plots that fit.
 const SLIDER = ".widget-slider, .jupyter-widget-slider";
+const FOLD = ".jupyter-widget-Collapse-header";
 function render({ el }) {
   el.style.display = "none";
   let root = null;
@@ -12,7 +13,10 @@ function render({ el }) {
     if (!root?.contains(event.target)) return;
     const modified = event.ctrlKey || event.metaKey || event.altKey;
     event.target.toggleAttribute("data-lm-suppress-shortcuts", !modified);
-    if (!modified) type(event);
+    if (!modified) {
+      type(event);
+      unfold(event);
+    }
   };
   // A slider and its number are one stop of the Tab key: Enter goes from the one to the other.
   const type = (event) => {
@@ -32,11 +36,18 @@ function render({ el }) {
     setTimeout(() => slider.querySelector("[role=slider]")?.focus());
   };
   let before = "";
+  // The headings of ipywidgets' accordions answer the mouse only.
+  const unfold = (event) => {
+    if (!event.target.matches(FOLD) || !["Enter", " "].includes(event.key)) return;
+    event.preventDefault();
+    event.target.click();
+  };
   window.addEventListener("keydown", onKey, true);
   // The handles and numbers of ipywidgets' sliders have no names of their own.
   let naming = 0;
   const name = () => {
     naming = 0;
+    folds();
     for (const slider of root.querySelectorAll(SLIDER)) {
       const label = slider.querySelector(".widget-label")?.textContent.trim();
       if (!label) continue;
@@ -54,6 +65,14 @@ function render({ el }) {
       handles.forEach((handle) => handle.setAttribute("aria-keyshortcuts", "Enter"));
     }
   };
+  const folds = () => {
+    for (const heading of root.querySelectorAll(FOLD)) {
+      heading.setAttribute("tabindex", "0");
+      heading.setAttribute("role", "button");
+      const open = heading.parentElement.classList.contains("jupyter-widget-Collapse-open");
+      heading.setAttribute("aria-expanded", String(open));
+    }
+  };
   const changed = new MutationObserver(() => {
     naming ||= setTimeout(name, 300);
   });
@@ -63,7 +82,9 @@ function render({ el }) {
     root = el.closest(".flowllm");
     if (!root) return;
     clearInterval(timer);
-    changed.observe(root, { subtree: true, childList: true });
+    changed.observe(root, {
+      subtree: true, childList: true, attributes: true, attributeFilter: ["class"],
+    });
     name();
     observer = new ResizeObserver(fit);
     root.querySelectorAll(".flowllm-fit").forEach((place) => observer.observe(place));
