@@ -78,6 +78,17 @@ class MovingDrawing:
         pairs = zip(self.numbers[frame], self.source, strict=True)
         return [f"{SYMBOLS[number]}{index + 1}" for number, index in pairs]
 
+    @property
+    def labelled(self) -> int:
+        """How many atoms, from the first on, carry their label in a picture.
+
+        Of one cell all that are drawn; of a repeated one its first cell, for the others only hide
+        each other.
+        """
+        if self.supercell == (1, 1, 1):
+            return len(self.source)
+        return int(self.source.max(initial=-1)) + 1
+
     @cached_property
     def colours(self) -> Mapping[int, str]:
         """{atomic number: colour} over all frames; pictures beside it may need others."""

@@ -14,6 +14,7 @@ import pytest
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm_widgets.app.widget import TABS
+from tests.browser.accessibility import faults
 from tests.browser.lab import lab_environment
 from tests.browser.waiting import expect, picture_of, until
 
@@ -115,6 +116,9 @@ def test_one_page_holds_the_workbench(chromium, tmp_path, picture):
         sodium = elements.get_by_role("button", name=re.compile("^Na, 11, in 100 %"))
         expect(sodium).to_have_count(1)
         picture_of(page, picture("app_elements.png"))
+        for title in TABS:
+            tab(page, title)
+            assert faults(page) == [], title
         until(lambda: [text for text in said if not any(f in text for f in FOREIGN)], [])
         until(lambda: [url for url in foreign if url.startswith("http")], [])
         context.close()

@@ -9,6 +9,7 @@ import pytest
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.evaluation.metric import SHARE, Metric
 from flowllm.evaluation.report import Report
+from tests.browser.accessibility import faults
 from tests.browser.waiting import expect, until
 
 pytestmark = pytest.mark.browser
@@ -55,6 +56,14 @@ def page(chromium, tmp_path_factory):
     opened.wait_for_selector(ROWS)
     yield opened, said
     context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nobody_is_shut_out_of_the_page(page, scheme):
+    opened, said = page
+    opened.emulate_media(color_scheme=scheme)
+    assert faults(opened) == [] == said
+    opened.emulate_media(color_scheme=None)
 
 
 def first_cells(page, column: int) -> list[str]:

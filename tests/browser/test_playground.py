@@ -147,7 +147,39 @@ def test_the_playground_in_jupyterlab(lab, picture):
 
     # a slider and its number have names
     expect(page.get_by_role("slider", name="Integration steps", exact=True)).to_have_count(1)
-    expect(page.get_by_role("textbox", name="Integration steps, as a number")).to_have_count(1)
+    number = page.get_by_role("textbox", name="Integration steps, as a number")
+    expect(number).to_have_count(1)
+    # and are one stop of the Tab key: Enter goes to the number and, with it, back
+    handle = page.get_by_role("slider", name="Integration steps", exact=True)
+    handle.focus()
+    before = number.inner_text()
+    page.keyboard.press("Enter")
+    expect(number).to_be_focused()
+    page.keyboard.type("17")
+    page.keyboard.press("Enter")
+    expect(handle).to_be_focused()
+    lab.until("play.settings.steps.value", 17)
+    page.keyboard.press("Enter")
+    page.keyboard.type("9")
+    page.keyboard.press("Escape")
+    expect(handle).to_be_focused()
+    lab.until("play.settings.steps.value", 17)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className.includes('readout')") is False
+    handle.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.type(before)
+    page.keyboard.press("Enter")
+    lab.until("play.settings.steps.value", before)
+
+    # the periodic table is unfolded without a mouse
+    fold = page.get_by_role("button", name="Choose elements in the periodic table")
+    expect(fold).to_have_attribute("aria-expanded", "false")
+    fold.press("Enter")
+    expect(fold).to_have_attribute("aria-expanded", "true")
+    expect(page.get_by_role("button", name="Fe, 26", exact=True)).to_be_visible()
+    fold.press("Space")
+    expect(fold).to_have_attribute("aria-expanded", "false")
 
     # the next sample, and the one before by the keys of the menu
     button(page, "Next").click()

@@ -198,6 +198,17 @@ def test_the_lattice_playground(open_notebook, picture):
     page.keyboard.press("ArrowRight")
     nb.wait(f"{mark} === 75.5")
 
+    # the wheel is the page's until the view is clicked
+    kept = f"""() => {{
+      const wheel = new WheelEvent('wheel', {{ deltaY: 50, bubbles: true, cancelable: true }});
+      return !{plots}[0].querySelector('canvas').dispatchEvent(wheel);
+    }}"""
+    assert page.evaluate(kept) is False
+    page.locator(f"{LATTICE_PANEL} canvas").first.click(position={"x": 12, "y": 12})
+    assert page.evaluate(kept) is True
+    field.click()
+    assert page.evaluate(kept) is False
+
     before = settled(lambda: page.evaluate(moving))
     cells = page.locator(f"{LATTICE_PANEL} .js-plotly-plot").first
     drawn = picture_of(cells)

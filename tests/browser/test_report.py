@@ -12,6 +12,7 @@ from flowllm.crystals.trajectory import Trajectory
 from flowllm.text.prompts import OPENING, REQUEST
 from flowllm.viz.bins import histograms
 from flowllm.viz.run_page import Neighbour, write_report
+from tests.browser.accessibility import faults
 from tests.browser.waiting import expect, middle, picture_of, settled, until
 
 pytestmark = pytest.mark.browser
@@ -81,6 +82,14 @@ def test_all_plots_are_there_and_nothing_was_fetched(visit):
     expect(page.locator(".js-plotly-plot")).to_have_count(1 + 3 + 1)
     assert errors == []
     assert [r for r in requests if not r.startswith(("file:", "data:", "blob:"))] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nobody_is_shut_out_of_the_page(visit, scheme):
+    page, errors, _ = visit
+    page.emulate_media(color_scheme=scheme)
+    assert faults(page) == [] == errors
+    page.emulate_media(color_scheme=None)
 
 
 def play_to(page, frame):

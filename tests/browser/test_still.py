@@ -38,13 +38,19 @@ def test_a_saved_notebook_shows_the_still_without_a_kernel(open_notebook, lab_se
     live = until(lambda: nb.page.evaluate(SEEN), lambda seen: seen["live"] > 300)
     assert live["still"] == 0 and not live["broken"]
 
-    # the frame moves, and with it what is saved
-    nb.run("viewer.frame = 7; viewer.renew_still()")
-    nb.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    # a person moves the frame, and with it what is saved
+    slider = nb.page.get_by_label("Frame", exact=True)
+    slider.focus()
+    slider.fill("7")
+    nb.until("viewer.frame", 7)
     _, _, root = lab_server
     path = root / nb.page.url.split("/tree/")[1].split("?")[0]
-    said = "frame 8 of 12"
-    until(lambda: said in path.read_text())
+
+    def saved_text() -> str:
+        nb.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+        return path.read_text()
+
+    until(lambda: "frame 8 of 12" in saved_text())
     saved = json.loads(path.read_text())
     outputs = saved["cells"][0]["outputs"]
     assert len("".join(outputs[-1]["data"]["text/html"])) < 100_000

@@ -262,6 +262,11 @@ def test_labels_supercell_and_pictures_are_exchanged_in_place(nb):
     nb.run("player.supercell = (2, 1, 2)")
     until(lambda: len(given(nb, "atoms")) > 1.5 * atoms)
     until(lambda: len(given(nb, "cell")), 33)
+    nb.page.get_by_label("Labels").check()
+    written = f"() => {PANELS}.map((p) => p.scene.data.labelled)"
+    atoms_of_cell = int(nb.run("print(player.trajectory.num_atoms[0])"))
+    until(lambda: nb.page.evaluate(written)[0], atoms_of_cell)
+    nb.page.get_by_label("Labels").uncheck()
     until(lambda: nb.page.evaluate(components), whole)
     nb.page.get_by_label("Show prior").uncheck()
     nb.wait("() => [...document.querySelectorAll('.flowllm-picture')].length === 4")

@@ -59,35 +59,35 @@ def test_what_cannot_be_read_is_named_without_a_folder_of_ours(name, content, wo
 def test_a_dropped_file_is_shown_with_its_facts_and_the_nearest_known():
     bring = Bring()
     assert bring._body.layout.display == "none" and bring.score.disabled
-    bring.drop._take(None, {"do": "bring", "name": "mine.cif"}, [memoryview(CIF.encode())])
-    assert bring.drop.note == "mine" and not bring.drop.fault
+    bring.source.drop._take(None, {"do": "bring", "name": "mine.cif"}, [memoryview(CIF.encode())])
+    assert bring.source.drop.note == "mine" and not bring.source.drop.fault
     assert bring.view.crystal is bring.given and bring.given.formulas == ["NaBr"]
     assert "Fm-3m (225)" in bring.about.facts.value and "NaBr" in bring.about.nearest.value
     assert bring._body.layout.display == "" and not bring.score.disabled
 
 
 def test_a_bad_file_leaves_what_was_there(brought):
-    brought._dropped("bad.cif", b"data_bad\n_cell_length_a 3\n")
-    assert brought.drop.fault and "bad" in brought.drop.note
+    brought.source._dropped("bad.cif", b"data_bad\n_cell_length_a 3\n")
+    assert brought.source.drop.fault and "bad" in brought.source.drop.note
     assert brought.given.formulas == ["NaBr"] and not brought.message.text
 
 
 def test_pasted_text_is_no_path():
     bring = Bring()
-    bring.text.value = "nowhere.cif"
-    bring.read.click()
-    assert bring.drop.fault and "no kind that can be read" in bring.drop.note
-    bring.text.value = POSCAR
-    bring.read.click()
-    assert not bring.drop.fault and bring.given.formulas == ["NaBr"]
+    bring.source.text.value = "nowhere.cif"
+    bring.source.read.click()
+    assert bring.source.drop.fault and "no kind that can be read" in bring.source.drop.note
+    bring.source.text.value = POSCAR
+    bring.source.read.click()
+    assert not bring.source.drop.fault and bring.given.formulas == ["NaBr"]
 
 
 def test_one_of_several_crystals_is_chosen():
     other = SALT.replace(atomic_numbers=[11, 17], ids=["NaCl"])
     bring = Bring(CrystalBatch.concatenate([SALT, other]))
-    assert [text for text, _ in bring.which.options] == ["NaBr · NaBr", "NaCl · NaCl"]
-    bring.which.value = 1
-    assert bring.view.crystal.formulas == ["NaCl"] and "NaCl" in bring.drop.note
+    assert [text for text, _ in bring.source.which.options] == ["NaBr · NaBr", "NaCl · NaCl"]
+    bring.source.which.value = 1
+    assert bring.view.crystal.formulas == ["NaCl"] and "NaCl" in bring.source.drop.note
 
 
 def test_refining_shows_the_way_and_the_scores_include_it(brought):

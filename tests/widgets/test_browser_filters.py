@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -79,10 +81,19 @@ def test_lists_offer_what_there_is(found):
     assert "density" in numbers_of(found) and "e_above_hull" in numbers_of(found)
     assert "readable" not in numbers_of(found) and "space_group" not in numbers_of(found)
     assert [number for _, number in groups_of(found)] == [221, 225]
-    assert groups_of(found)[0][0] == "221 Pm-3m (13)"
+    assert groups_of(found)[0][0] == "Pm-3m (221): 13"
     assert groups_of(read_catalogue(textbook(2))) == []
     low, high = range_of(found, "e_above_hull")
     assert low == pytest.approx(-0.08) and high == pytest.approx(0.68, abs=2e-3)
+
+
+def test_space_groups_are_listed_by_the_symbol_that_people_read(found):
+    screws = replace(
+        found, rows=found.rows.assign(space_group=[4, 0] + [194] * (len(found.rows) - 2))
+    )
+    assert [text for text, _ in groups_of(screws)] == [
+        "none found: 1", "P2₁ (4): 1", f"P6₃/mmc (194): {len(found.rows) - 2}"
+    ]  # fmt: skip
 
 
 @pytest.fixture

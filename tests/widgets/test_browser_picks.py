@@ -6,6 +6,7 @@ import pytest
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
 from flowllm.inputs import read_inputs
+from flowllm.metrics.symmetry import space_groups
 from flowllm_widgets.browser.catalogue import read_catalogue
 from flowllm_widgets.browser.picks import FORMATS, as_download, export_picks
 from tests.widgets.reports import textbook
@@ -38,8 +39,6 @@ def test_what_is_written_reads_back(found, tmp_path, kind):
 
 
 def test_a_cif_holds_the_symmetry_that_the_browser_shows(found, tmp_path):
-    from flowllm.metrics.symmetry import space_groups
-
     export_picks("cif", found.crystals, found.rows, tmp_path / "out")
     numbers = space_groups(found.crystals)
     for path, number in zip(sorted((tmp_path / "out").glob("*.cif")), numbers, strict=True):
@@ -67,6 +66,8 @@ def test_the_table_keeps_what_is_known_of_the_crystals(found, tmp_path):
     table = pd.read_csv(tmp_path / "out" / "picks.csv")
     assert table["density"][0] == pytest.approx(found.rows["density"][0], rel=1e-5)
     assert {"id", "formula", "cif"} <= set(table)
+    number = space_groups(found.crystals[[0]])[0]
+    assert f"_space_group_IT_number {number}\n" in table["cif"][0]
 
 
 def test_inputs_of_density_functional_theory_are_written(found, tmp_path):

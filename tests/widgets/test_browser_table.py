@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowllm.viz.facts import group_in_words
 from flowllm_widgets.browser.table import CrystalTable, column_texts, is_number
 from flowllm_widgets.shared.messages import MessageLine
 
@@ -147,6 +148,14 @@ def test_values_are_written_for_people():
     assert column_texts(ROWS["energy"])[2:4] == ["2.200", ""]
     assert column_texts(ROWS["group"])[:3] == ["0", "1", "2"]
     assert [is_number(ROWS[name]) for name in ROWS] == [False, True, False, True]
+
+
+def test_a_column_with_words_of_its_own_is_still_sorted_by_its_values():
+    rows = pd.DataFrame({"id": ["a", "b", "c"], "group": pd.array([225, None, 4], dtype="Int64")})
+    table = CrystalTable(rows, message=MessageLine(), words={"group": group_in_words})
+    table.sort_by("group")
+    texts = [row["texts"] for row in table.view["rows"]]
+    assert texts == [["c", "P2₁ (4)"], ["a", "Fm-3m (225)"], ["b", ""]]
 
 
 def test_an_empty_table_is_no_error():

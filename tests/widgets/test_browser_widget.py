@@ -82,36 +82,38 @@ def test_for_many_crystals_they_are_computed_on_request():
 
 
 def test_picks_are_gathered_listed_and_dropped(browser):
-    browser.pick.click()
+    browser.picker.pick.click()
     browser.table.move(3)
-    browser.pick.click()
-    browser.pick.click()  # twice is once
+    browser.picker.pick.click()
+    browser.picker.pick.click()  # twice is once
     assert browser.picks.ids.tolist() == ["c000000", "c000003"]
-    assert [value for _, value in browser.list.options] == [0, 3]
-    assert browser.export.description == "Export 2 picks"
-    browser.list.value = 0
+    assert [value for _, value in browser.picker.list.options] == [0, 3]
+    assert browser.picker.export.description == "Export 2 picks"
+    browser.picker.list.value = 0
     assert shown(browser) == "c000000"
-    browser.drop.click()
+    browser.picker.drop.click()
     assert browser.picks.ids.tolist() == ["c000003"]
     browser.filters.elements.value = "Ti"
-    browser.pick_all.click()
+    browser.picker.pick_all.click()
     assert len(browser.picks) == 1 + len(browser.table.order) - (3 in browser.table.order)
-    browser.drop_all.click()
-    assert len(browser.picks) == 0 and browser.export.disabled
+    browser.picker.drop_all.click()
+    assert len(browser.picks) == 0 and browser.picker.export.disabled
 
 
 def test_picks_are_written_and_the_place_is_said(browser, tmp_path):
     browser.filters.elements.value = "Ti"
-    browser.pick_all.click()
-    browser.folder.value = str(tmp_path / "out")
-    browser.format.value = "cif"
-    browser.export.click()
+    browser.picker.pick_all.click()
+    browser.picker.folder.value = str(tmp_path / "out")
+    browser.picker.format.value = "cif"
+    browser.picker.export.click()
     assert browser.wait(60)
-    assert str(tmp_path / "out") in browser.exported.text and browser.exported.kind == ""
+    assert (
+        str(tmp_path / "out") in browser.picker.exported.text and browser.picker.exported.kind == ""
+    )
     assert len(read_inputs(tmp_path / "out")) == len(browser.picks)
-    browser.export.click()  # it is there now
+    browser.picker.export.click()  # it is there now
     assert browser.wait(60)
-    assert "not empty" in browser.exported.text and browser.exported.kind == "error"
+    assert "not empty" in browser.picker.exported.text and browser.picker.exported.kind == "error"
 
 
 def test_before_and_after_stand_side_by_side():
@@ -132,7 +134,7 @@ def test_a_row_that_could_not_be_read_says_why_and_cannot_be_picked():
     browser = CrystalBrowser(report)
     browser.table.selected = 1
     assert shown(browser) is None and "no such element" in browser.after.caption.value
-    browser.pick.click()
+    browser.picker.pick.click()
     assert len(browser.picks) == 0
     browser.table.toggle(1)
     assert len(browser.picks) == 0  # ticked by hand, it still has no crystal

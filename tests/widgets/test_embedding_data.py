@@ -72,7 +72,7 @@ def test_numbers_and_facts_are_those_of_the_report(report):
     assert energies[:2].tolist() == [0.0, 0.25] and np.isnan(energies[2])
     assert np.isnan(points.number("band_gap")).all()
     facts = points.facts(0)
-    assert facts[0] == "E_hull 0.000 eV/atom" and "space group 225" in facts
+    assert facts[0] == "E_hull 0.000 eV/atom" and "space group Fm-3m (225)" in facts
     assert "structure valid" in facts and "S.U.N." in facts
     assert "structure not valid" in points.facts(1) and "S.U.N." not in points.facts(1)
     assert not any("E_hull" in fact or "space group" in fact for fact in points.facts(2))

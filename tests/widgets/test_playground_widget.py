@@ -93,9 +93,9 @@ def test_history_restores_settings_and_crystals(playground):
     playground.settings.temperature.value, playground.settings.num.value = 0.5, 2
     playground.settings.seed.value = 7
     press(playground)
-    assert len(playground.history.rows) == 2 and playground.history.selected == 1
+    assert len(playground.past.table.rows) == 2 and playground.past.table.selected == 1
     assert len(playground.crystals) == 2
-    playground.history.selected = 0
+    playground.past.table.selected = 0
     assert playground.prompt == build_prompt(Conditions(formula="NaCl"))
     assert playground.form.fields["formula"].value == "NaCl"
     settings = playground.settings
@@ -105,7 +105,7 @@ def test_history_restores_settings_and_crystals(playground):
     assert len(playground.result.chosen.options) == 3
     again = press(playground)
     assert np.array_equal(again.refined.frac_coords, playground.tries[0].refined.frac_coords)
-    assert playground.history.selected == 2
+    assert playground.past.table.selected == 2
 
 
 def test_cancel_ends_the_writing_and_leaves_everything_usable(playground):
@@ -121,7 +121,7 @@ def test_cancel_ends_the_writing_and_leaves_everything_usable(playground):
     one = playground.tries[-1]
     assert playground.state == one.state == "cancelled" and len(one.refined) == 0
     assert playground.progress.text.startswith("Cancelled")
-    assert playground.history.rows[0][-1] == "cancelled"
+    assert playground.past.table.rows[0][-1] == "cancelled"
     assert not playground.generate.disabled and playground.cancel.disabled
     playground.settings.num.value = 1
     press(playground)
@@ -141,7 +141,7 @@ def test_the_error_of_a_model_is_shown_and_generate_works_again():
     press(playground)
     assert playground.state == "failed"
     assert playground.message.text == "RuntimeError: out of luck"
-    assert not playground.generate.disabled and playground.history.rows[0][-1] == "failed"
+    assert not playground.generate.disabled and playground.past.table.rows[0][-1] == "failed"
     model.failing = False
     press(playground)
     assert playground.state == "finished" and playground.message.text == ""
@@ -234,7 +234,7 @@ def test_a_model_of_other_parts_is_asked_with_their_settings():
     assert np.allclose(path.last.lengths, 1.5 * path.first.lengths)
     names = ["Spread", "Refuse", "Factor", "Frames"]
     assert [c.description for c in playground.settings.children][:4] == names
-    assert playground.history.columns[2:6] == names
+    assert playground.past.table.columns[2:6] == names
     assert playground.sweep not in playground.children  # it has no temperature
 
 

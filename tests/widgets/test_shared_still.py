@@ -1,5 +1,7 @@
 """Stills: what pages without a kernel show of a widget, and how a notebook keeps them."""
 
+import asyncio
+import threading
 import xml.etree.ElementTree as ElementTree
 
 import ipywidgets
@@ -15,6 +17,7 @@ from flowllm_widgets.playground.history import HistoryTable
 from flowllm_widgets.shared.chart_axes import Axis
 from flowllm_widgets.shared.chart_svg import chart_svg
 from flowllm_widgets.shared.plot import Plot
+from flowllm_widgets.shared.rest import AtRest
 from flowllm_widgets.shared.still import still_html
 from flowllm_widgets.shared.style import Panel, themed
 from tests.widgets.stills import pictures_in
@@ -183,3 +186,38 @@ def test_work_in_an_inner_panel_renews_the_still_of_the_outer_one(shown):
     inner.renew_still()
     assert [kind for kind, *_ in shown] == ["display", "display", "update_display"]
     assert shown[-1][2] == shown[1][2] and "after" in shown[-1][1]["text/html"]
+
+
+def test_what_a_person_does_is_in_the_still_once_it_has_come_to_rest(shown):
+    async def change() -> None:
+        outer._ipython_display_()
+        assert len(shown) == 2  # nothing has changed yet
+        inner.value = "first"
+        inner.value = "second"
+        await until_calls(3)
+        box.children = (later,)
+        await until_calls(4)
+        worker = threading.Thread(target=lambda: setattr(later, "value", "by a worker"))
+        worker.start()  # a widget that came later, changed by work in the background
+        await until_calls(5)
+        worker.join()
+
+    async def until_calls(count: int) -> None:
+        while len(shown) < count:
+            await asyncio.sleep(0.005)
+
+    inner, later = ipywidgets.HTML("before"), ipywidgets.HTML("later")
+    box = ipywidgets.VBox([inner])
+    outer = Panel([box])
+    outer._changes = AtRest(outer, outer.renew_still, rest=0.02)
+    asyncio.run(asyncio.wait_for(change(), 20))
+    stills = [bundle["text/html"] for _, bundle, _ in shown[2:]]
+    assert ["second" in stills[0], "later" in stills[1], "by a worker" in stills[2]] == [True] * 3
+    assert "first" not in stills[0] and "second" not in stills[1]
+
+
+def test_without_an_event_loop_a_change_waits_for_nothing(shown):
+    panel = Panel([ipywidgets.HTML("before")])
+    panel._ipython_display_()
+    panel.children[0].value = "after"
+    assert len(shown) == 2

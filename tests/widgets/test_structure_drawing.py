@@ -143,6 +143,11 @@ def test_a_supercell_repeats_atoms_and_edges():
     assert len(eight.edges) == 54 and eight.corners.shape == (1, 27, 3)
     assert eight.extent > 1.5 * one.extent
     assert eight.labels().count("Ti2") == 8 and set(eight.labels()) == set(one.labels())
+    # written are those of the first cell alone, one for each atom
+    assert one.labelled == len(one.source) > TRICLINIC.num_atoms[0] == eight.labelled
+    assert eight.labels()[: eight.labelled] == ["Sr1", "Ti2", "O3", "O4", "O5"]
+    home = eight.positions[0, : eight.labelled] @ np.linalg.inv(lattice)
+    assert (home > -1e-5).all() and (home < 1).all()
 
 
 def test_everything_lies_within_the_extent():

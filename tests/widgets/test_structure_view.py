@@ -3,6 +3,7 @@
 import ipywidgets
 import numpy as np
 import pytest
+from traitlets import TraitError
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
@@ -132,6 +133,14 @@ def test_another_trajectory_starts_at_its_first_frame_in_the_same_widgets():
     assert view.pictures == ["trajectory"]
     view.frame = 8
     assert view.frame == 8
+
+
+@pytest.mark.parametrize("speed", [0, -5, 61])
+def test_a_speed_that_is_none_is_refused_and_the_old_one_stays(speed):
+    view = PlayerView(way())
+    with pytest.raises(TraitError, match="speed"):
+        view.speed = speed
+    assert view.speed == view.display.player.speed == 20
 
 
 def test_the_controls_change_supercell_labels_and_pictures():

@@ -43,7 +43,7 @@ def pictures(content: bytes) -> list[np.ndarray]:
 
 def test_ase_reads_every_frame_of_the_extended_xyz(way, curves, tmp_path):
     path = export(way, "extxyz", curves).write(tmp_path)
-    assert path.name == "tri.extxyz"
+    assert path.name == "tri_NaClO.extxyz"
     images = ase.io.read(path, index=":")
     assert [atoms.info["t"] for atoms in images] == pytest.approx(way.times)
     for atoms, frame in zip(images, way, strict=True):
@@ -54,10 +54,33 @@ def test_ase_reads_every_frame_of_the_extended_xyz(way, curves, tmp_path):
 
 def test_the_cif_is_that_of_the_frame(way, curves, tmp_path):
     file = export(way, "cif", curves, frame=5)
-    assert file.name == f"tri-t{way.times[5]:.3f}.cif"
+    assert file.name == f"tri_NaClO-t{way.times[5]:.3f}.cif"
     crystal = CrystalBatch.from_cif([file.write(tmp_path).read_text()])
     assert crystal.lengths == pytest.approx(way.frame(5).lengths, abs=1e-4)
     assert crystal.volumes[0] == pytest.approx(curves.volume[5], rel=1e-4)
+
+
+def test_the_cif_holds_the_symmetry_of_its_frame():
+    moving = straight(
+        [[0, 0, 0], [0.5, 0.5, 0.45]], [[0, 0, 0], [0, 0, 0.05]], (4.0,) * 3, frames=3,
+        numbers=[55, 17], name="salt",
+    )  # fmt: skip
+    curves = make_curves(moving)
+    first, last = (export(moving, "cif", curves, frame=k) for k in (0, 2))
+    assert last.name == "salt_CsCl-t1.000.cif"
+    assert b"_space_group_IT_number 221\n" in last.content  # Pm-3m, caesium chloride
+    assert b"_space_group_IT_number 99\n" in first.content  # P4mm: chlorine is off the middle
+    again = CrystalBatch.from_cif([last.content.decode()])
+    assert again.formulas == ["CsCl"] and again.volumes == pytest.approx(64, rel=1e-5)
+
+
+def test_a_cell_without_volume_has_no_cif():
+    way = straight([[0, 0, 0], [0.5, 0.5, 0.5]], np.zeros((2, 3)), frames=1)
+    flat = Trajectory(
+        way.times, way.frac_coords, way.lengths, [[[40, 40, 100]]], [11, 17], [2], ["flat"]
+    )
+    with pytest.raises(InputError, match="frame 1 has no CIF: .*volume"):
+        export(flat, "cif", make_curves(way))
 
 
 def test_names_of_frames_differ(way, curves):
@@ -67,13 +90,13 @@ def test_names_of_frames_differ(way, curves):
 
 def test_the_folder_is_made_and_nothing_else_is_left_in_it(way, curves, tmp_path):
     export(way, "cif", curves).write(tmp_path / "new" / "folder")
-    assert [p.name for p in (tmp_path / "new" / "folder").iterdir()] == ["tri-t0.000.cif"]
+    assert [p.name for p in (tmp_path / "new" / "folder").iterdir()] == ["tri_NaClO-t0.000.cif"]
 
 
 def test_an_older_file_of_that_name_is_replaced(way, curves, tmp_path):
-    (tmp_path / "tri.extxyz").write_text("old")
+    (tmp_path / "tri_NaClO.extxyz").write_text("old")
     export(way, "extxyz", curves).write(tmp_path)
-    assert len(ase.io.read(tmp_path / "tri.extxyz", index=":")) == len(way)
+    assert len(ase.io.read(tmp_path / "tri_NaClO.extxyz", index=":")) == len(way)
 
 
 def test_a_file_in_the_way_of_the_folder_is_named(way, curves, tmp_path):

@@ -335,9 +335,9 @@ def test_the_button_writes_the_chosen_format_and_offers_it(viewer, tmp_path):
     control.kind.value, control.folder.value = "extxyz", str(tmp_path / "out")
     control.button.click()
     assert control.wait(30)
-    path = tmp_path / "out" / "a.extxyz"
+    path = tmp_path / "out" / "a_NaCl.extxyz"
     assert len(ase.io.read(path, index=":")) == 6
-    assert control.link.name == "a.extxyz" and control.link.content == path.read_bytes()
+    assert control.link.name == "a_NaCl.extxyz" and control.link.content == path.read_bytes()
     assert str(path) in viewer.message.text and not control.button.disabled
 
 

@@ -1,5 +1,5 @@
 "use strict";
-// A still of a crystal as SVG: for rows of a table, for paper, and for browsers without WebGL.
+// A still of a crystal as SVG: for buttons, for paper, and for browsers without WebGL.
 const SVG = "http://www.w3.org/2000/svg";
 
 // right, up and towards the eye, of the camera that the 3-D views begin with
@@ -56,7 +56,7 @@ function stillOf(crystal, frame, drawing, enlarged = 1) {
   const ys = [...balls.flatMap((b) => [b.y - b.radius, b.y + b.radius]), ...corners.map((c) => c[1])];
   const [left, top] = [Math.min(...xs) - 0.2, Math.min(...ys) - 0.2];
   picture.setAttribute("viewBox", [left, top, Math.max(...xs) + 0.2 - left, Math.max(...ys) + 0.2 - top].map(round).join(" "));
-  picture.setAttribute("role", "img");
+  picture.setAttribute("aria-hidden", "true"); // the words are where it stands
   picture.classList.add("still");
   return picture;
 }

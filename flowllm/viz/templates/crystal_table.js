@@ -194,7 +194,6 @@
     if (!drawing) continue;
     const button = document.createElement("button");
     button.type = "button";
-    button.setAttribute("role", "listitem");
     const caption = document.createElement("span");
     caption.append(...formulaOf(data.values.formula[row]));
     button.append(stillOf(drawing, null, data), caption);

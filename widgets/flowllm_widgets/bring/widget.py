@@ -10,12 +10,10 @@ import ipywidgets
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
-from flowllm.inputs import Inputs
 from flowllm.systems.system import FlowLLM
 from flowllm.teaching.systems import Systems
-from flowllm_widgets.bring.drop import DropField
 from flowllm_widgets.bring.known import KnownPanel
-from flowllm_widgets.bring.read import PASTED, in_words, read_brought, read_file
+from flowllm_widgets.bring.source import SourceField
 from flowllm_widgets.bring.work import refine, score, score_table
 from flowllm_widgets.shared.background import Background, Stop
 from flowllm_widgets.shared.frame import Frame
@@ -24,12 +22,11 @@ from flowllm_widgets.shared.style import Panel
 from flowllm_widgets.stability.about import AboutCrystal
 from flowllm_widgets.structure.player_view import PlayerView
 from flowllm_widgets.structure.view import StructureView
+from flowllm_widgets.systems.choice import first_system
 
 if TYPE_CHECKING:
     from flowllm_widgets.bring.read import Brought
 
-LABEL = "Drop a CIF or POSCAR here, or press to choose a file"
-USUAL = "flowllm-symmetric"
 GIVEN, REFINED = "given", "refined"
 
 
@@ -47,7 +44,7 @@ class Bring(Panel):
         start: the system at first.
 
     Attributes:
-        crystals: those that were read; `which` chooses one.
+        source: the `SourceField`, with the crystals that were read.
         given: the chosen one as it came, a batch of one; None before.
         trajectory: its way through the refiner; None before.
         table: the scores, as `flowllm.workflows.score.rank_by_likelihood` gives them.
@@ -68,33 +65,21 @@ class Bring(Panel):
     ) -> None:
         super().__init__()
         self.systems: Mapping[str, FlowLLM] = Systems() if systems is None else systems
-        names = list(self.systems)
-        first = start or (USUAL if USUAL in names else names[0])
-        if first not in names:
-            raise InputError(f"no system {first!r} here; there are {', '.join(names)}")
-        self.crystals = CrystalBatch.empty()
+        first = first_system(self.systems, start)
         self.given: CrystalBatch | None = None
         self.trajectory: Trajectory | None = None
         self.table: Any = None
-        self._inputs: Inputs | None = None
         self._background = Background(self._failed, self._finished)
         self.message, self.progress = MessageLine(), MessageLine()
-        self.drop = DropField(self._dropped, LABEL)
-        self._make_controls(names, first)
+        self.source = SourceField(self._show, self.message)
+        self._make_controls(first)
         self._build()
         if source is not None:
             self.bring(source)
 
-    def _make_controls(self, names: list[str], first: str) -> None:
-        self.text = ipywidgets.Textarea(
-            placeholder="the whole text of a CIF or POSCAR", rows=6, layout={"width": "auto"}
-        )
-        self.read = _button("Read this text", self._pasted)
-        self.which = ipywidgets.Dropdown(
-            description="Crystal", layout={"width": "auto", "display": "none"}
-        )
+    def _make_controls(self, first: str) -> None:
         self.system = ipywidgets.Dropdown(
-            description="System", options=names, value=first, layout={"width": "auto"},
+            description="System", options=list(self.systems), value=first, layout={"width": "auto"},
             style={"description_width": "60px"},
         )  # fmt: skip
         self.score = _button("Score", lambda _: self.start_scoring())
@@ -103,16 +88,12 @@ class Bring(Panel):
         self.state = ipywidgets.ToggleButtons(
             options=[GIVEN], style={"button_width": "90px"}, layout={"display": "none"}
         )
-        self.which.observe(self._choose, "value")
         self.state.observe(self._show_state, "value")
 
     def _build(self) -> None:
         self.view = StructureView(height=300)
         self._slot = ipywidgets.VBox([self.view])
         self.scores, self.about, self.known = ipywidgets.HTML(), AboutCrystal(), KnownPanel()
-        paste = ipywidgets.Accordion(
-            [ipywidgets.VBox([self.text, self.read])], titles=("Paste text instead",)
-        )
         self.about.stability.button.layout.align_self = "flex-start"
         row = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 6px"}
         work = ipywidgets.HBox(
@@ -127,47 +108,23 @@ class Bring(Panel):
             [left, right], layout={"flex_flow": "row wrap", "grid_gap": "4px 20px"}
         )
         self._body = ipywidgets.VBox([sides, self.about.stability], layout={"display": "none"})
-        self.fill([self.drop, paste, self.which, self._body, Frame()])
+        self.fill([self.source, self._body, Frame()])
         self._set_buttons()
 
     # ---- reading -------------------------------------------------------------------------------
 
+    @property
+    def crystals(self) -> CrystalBatch:
+        """Those that were read; `source.which` chooses one."""
+        return self.source.crystals
+
     def bring(self, source: Brought) -> None:
         """Read a path, a text or an object and show its first crystal; or say what is wrong."""
-        self._take(lambda: read_brought(source))
+        self.source.take(source)
 
-    def _dropped(self, name: str, content: bytes) -> None:
-        self._take(lambda: read_file(name, content))
-
-    @shows_errors
-    def _pasted(self, _: object) -> None:
-        self._dropped(PASTED, self.text.value.encode())
-
-    @shows_errors
-    def _take(self, read: Callable[[], Inputs]) -> None:
+    def _show(self, crystal: CrystalBatch) -> None:
         self._background.cancel()
-        try:
-            found = read()
-        except InputError as error:  # what was shown before stays
-            return self.drop.say(str(error), fault=True)
-        names = zip(found.crystals.ids, found.crystals.formulas, strict=True)
-        options = [(f"{name} · {formula}", place) for place, (name, formula) in enumerate(names)]
-        self._inputs, self.crystals = None, found.crystals
-        self.which.options = options  # which chooses the first, and nobody is to answer that
-        self._inputs = found
-        self.which.layout.display = "" if len(options) > 1 else "none"
-        return self._show(0)
-
-    @shows_errors
-    def _choose(self, change: dict[str, Any]) -> None:
-        if change["new"] is not None and self._inputs is not None:
-            self._show(change["new"])
-
-    def _show(self, place: int) -> None:
-        assert self._inputs is not None
-        self._background.cancel()
-        self.given, self.trajectory, self.table = self.crystals[place], None, None
-        self.drop.say(in_words(self._inputs, place))
+        self.given, self.trajectory, self.table = crystal, None, None
         self.scores.value = ""
         self.message.clear()
         self.progress.clear()

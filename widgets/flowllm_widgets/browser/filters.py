@@ -11,6 +11,7 @@ import numpy as np
 from flowllm.conditions.formula import read_elements
 from flowllm.crystals.elements import NUMBER_OF
 from flowllm.evaluation.stages import FLAGS
+from flowllm.viz.facts import group_in_words
 from flowllm_widgets.browser.catalogue import Catalogue
 from flowllm_widgets.browser.table import is_number
 
@@ -91,15 +92,11 @@ def range_of(catalogue: Catalogue, column: str) -> tuple[float, float]:
 
 
 def groups_of(catalogue: Catalogue) -> list[tuple[str, int]]:
-    """Each space group that occurs, as (symbol with its number and count, number)."""
+    """Each space group that occurs, as ("Pm-3m (221): 13", 221)."""
     if "space_group" not in catalogue.rows:
         return []
-    from pymatgen.symmetry.groups import sg_symbol_from_int_number
-
     counts = catalogue.rows["space_group"].value_counts().sort_index()
-    result = []
-    for number, count in counts.items():
-        at = int(number)
-        symbol = sg_symbol_from_int_number(at) if at else "none found"
-        result.append((f"{at} {symbol} ({count})", at))
-    return result
+    return [
+        (f"{group_in_words(int(number))}: {count:,}", int(number))
+        for number, count in counts.items()
+    ]

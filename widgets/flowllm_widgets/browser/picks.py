@@ -84,7 +84,7 @@ def _write(kind: str, crystals: CrystalBatch, rows: pd.DataFrame, folder: Path) 
         for name, text in zip(file_names(crystals), to_cif(crystals, SYMPREC), strict=True):
             write_new(folder / f"{name}.cif", text)
     else:
-        write_new(folder / "picks.csv", csv_text(rows.assign(cif=crystals.to_cif())))
+        write_new(folder / "picks.csv", csv_text(rows.assign(cif=to_cif(crystals, SYMPREC))))
 
 
 def file_names(crystals: CrystalBatch) -> list[str]:

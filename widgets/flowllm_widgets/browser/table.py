@@ -8,7 +8,7 @@ choose no row.)
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class CrystalTable(Part):
         label: what a screen reader calls the table.
         page: rows that are seen at once.
         pickable: whether rows have a box to tick.
+        words: column -> how a value of it is written; it is sorted by the value all the same.
 
     Attributes:
         selected: place of the chosen row in `rows`, -1 for none; observable.
@@ -62,11 +63,13 @@ class CrystalTable(Part):
         label: str = "Crystals",
         page: int = PAGE,
         pickable: bool = False,
+        words: Mapping[str, Callable[[Any], str]] | None = None,
     ) -> None:
         super().__init__()
         self.message = message
         self._labels, self._label = dict(labels or {}), label
         self._page_size, self._pickable = page, pickable
+        self._words = dict(words or {})
         self._sort, self._falling, self._first = "", False, 0
         self._kept: np.ndarray | None = None
         self.on_msg(self._told)
@@ -135,7 +138,7 @@ class CrystalTable(Part):
         self._first -= self._first % self._page_size
         shown = self._order[self._first : self._first + self._page_size]
         page = self._rows.iloc[shown]
-        texts = [column_texts(page[name]) for name in self._columns]
+        texts = [column_texts(page[name], self._words.get(name)) for name in self._columns]
         picked = set(self.picked)
         self.view = {
             "label": self._label,
@@ -144,7 +147,7 @@ class CrystalTable(Part):
                 {
                     "name": name,
                     "label": self._labels.get(name, name.replace("_", " ")),
-                    "number": is_number(self._rows[name]),
+                    "number": is_number(self._rows[name]) and name not in self._words,
                 }
                 for name in self._columns
             ],
@@ -240,16 +243,23 @@ def is_number(column: pd.Series) -> bool:
     )
 
 
-def column_texts(column: pd.Series) -> list[str]:
-    """Values as a person reads them: flags as yes and no, three digits, missing ones empty."""
-    return [_text(value) for value in column.astype(object)]
+def column_texts(column: pd.Series, words: Callable[[Any], str] | None = None) -> list[str]:
+    """Values as a person reads them: flags as yes and no, three digits, missing ones empty.
+
+    Args:
+        column: the values.
+        words: writes one that is not missing, where that is not as usual.
+    """
+    return [_text(value, words) for value in column.astype(object)]
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, words: Callable[[Any], str] | None) -> str:
     import pandas as pd
 
     if value is None or pd.isna(value):
         return ""
+    if words is not None:
+        return words(value)
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, (float, np.floating)):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets
-import numpy as np
 
 from flowllm.crystals.batch import CrystalBatch
 from flowllm.errors import InputError
+from flowllm.viz.facts import group_in_words
 from flowllm_widgets.browser.catalogue import Catalogue, read_catalogue, slow_columns
 from flowllm_widgets.browser.controls import FilterControls
-from flowllm_widgets.browser.picks import FORMATS, as_download, export_picks, target_of
+from flowllm_widgets.browser.picker import PickPanel
 from flowllm_widgets.browser.table import CrystalTable
 from flowllm_widgets.shared.background import Background, Stop
 from flowllm_widgets.shared.frame import Frame
@@ -21,7 +21,6 @@ from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
 from flowllm_widgets.stability.about import AboutCrystal
 from flowllm_widgets.structure.view import StructureView
-from flowllm_widgets.trajectory.download import DownloadLink
 
 if TYPE_CHECKING:
     from flowllm.crystals.trajectory import Trajectory
@@ -79,17 +78,18 @@ class CrystalBrowser(Panel):
         self.table = CrystalTable(
             self.catalogue.rows, shown, LABELS,
             message=self.message, label=f"Crystals of {self.catalogue.name}", pickable=True,
+            words={"space_group": group_in_words},
         )  # fmt: skip
         self.filters = FilterControls(self.catalogue, LABELS, self._filter, self.message)
         self.before = StructureView(height=280)
         self.after = StructureView(height=280)
         self.relaxed = StructureView(height=280)
+        self.picker = PickPanel(self.table, lambda: self.catalogue, self.message)
         self.about = AboutCrystal()
         self.compute = ipywidgets.Button(
             description="Compute space groups and validity", layout={"width": "auto"}
         )
         self._work = Background(self.message.error, self._computed)
-        self._writing = Background(self.message.error)
         self._build()
         self._offer_to_compute()
         if len(self.table.order):
@@ -100,52 +100,18 @@ class CrystalBrowser(Panel):
     @property
     def picks(self) -> CrystalBatch:
         """The picked crystals, in the order of picking."""
-        return self.catalogue.crystals[self.catalogue.place[self._picked_rows()]]
+        return self.picker.crystals
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for what goes on in the background; False if it still does after `timeout` s."""
-        return self._work.wait(timeout) and self._writing.wait(timeout)
-
-    def _picked_rows(self) -> np.ndarray:
-        rows = np.array(self.table.picked, dtype=np.int64)
-        return rows[self.catalogue.place[rows] >= 0]
+        return self._work.wait(timeout) and self.picker.wait(timeout)
 
     # ---- building --------------------------------------------------------------------------
 
     def _build(self) -> None:
-        def button(text: str, do: Any) -> ipywidgets.Button:
-            made = ipywidgets.Button(description=text, layout={"width": "auto"})
-            made.on_click(do)
-            return made
-
-        self.pick = button("Add to picks", self._pick)
-        self.pick_all = button("Add all listed", self._pick_all)
-        self.drop = button("Remove", self._drop)
-        self.drop_all = button("Remove all", self._drop_all)
-        self.list = ipywidgets.Select(
-            description="Picks", rows=7, style={"description_width": "60px"},
-            layout={"width": "auto"},
-        )  # fmt: skip
-        wide = {"style": {"description_width": "60px"}, "layout": {"width": "auto"}}
-        self.format = ipywidgets.Dropdown(description="Write", options=FORMATS, **wide)
-        self.folder = ipywidgets.Text(description="Folder", value="picks", **wide)
-        self.export = button("Export picks", self._export)
-        self.exported, self.link = MessageLine(), DownloadLink()
-        self.list.observe(self._list_chosen, "value")
         self.table.observe(self._show, "selected")
-        self.table.observe(self._list_picks, "picked")
         self.compute.on_click(lambda _: self._compute())
-        self._list_picks()
         row = {"flex_flow": "row wrap", "overflow": "visible"}
-        sides = ipywidgets.VBox(
-            [
-                ipywidgets.HBox([self.pick, self.pick_all], layout=row),
-                self.list,
-                ipywidgets.HBox([self.drop, self.drop_all], layout=row),
-                self.format, self.folder, self.export, self.exported, self.link,
-            ],
-            layout={"flex": "1 1 250px", "min_width": "250px", "overflow": "visible"},
-        )  # fmt: skip
         views = [self.after]
         if len(self.catalogue.before):
             views.insert(0, self.before)
@@ -157,7 +123,7 @@ class CrystalBrowser(Panel):
             [
                 self.filters, self.message, self.table,
                 ipywidgets.HBox([self.compute, self._progress], layout=row),
-                ipywidgets.HBox([*views, sides], layout={**row, "align_items": "flex-start"}),
+                ipywidgets.HBox([*views, self.picker], layout={**row, "align_items": "flex-start"}),
                 self.about,
                 Frame(),
             ]
@@ -203,61 +169,6 @@ class CrystalBrowser(Panel):
             name = f"{about['id']} · relaxed by CHGNet{known}"
             self.relaxed.show(relaxed, name if relaxed is not None else "")
         self.about.show(crystal, {} if before is None else {"before refinement": before})
-
-    @shows_errors
-    def _list_chosen(self, change: object) -> None:
-        if self.list.value is not None:
-            self.table.selected = self.list.value
-
-    @shows_errors
-    def _list_picks(self, change: object = None) -> None:
-        rows = self.catalogue.rows
-        chosen = self.list.value
-        ids, formulas = rows["id"].to_numpy(), rows["formula"].to_numpy()
-        options = [(f"{ids[at]} · {formulas[at]}", at) for at in self.table.picked]
-        with self.list.hold_trait_notifications():
-            self.list.options = options
-            self.list.value = chosen if chosen in self.table.picked else None
-        count = len(options)
-        self.export.description = f"Export {count} picks" if count != 1 else "Export 1 pick"
-        self.export.disabled = self.drop_all.disabled = self.drop.disabled = not count
-
-    @shows_errors
-    def _pick(self, button: object) -> None:
-        self._add([self.table.selected] if self.table.selected >= 0 else [])
-
-    @shows_errors
-    def _pick_all(self, button: object) -> None:
-        self._add(self.table.order.tolist())
-
-    def _add(self, rows: list[int]) -> None:
-        new = [row for row in rows if self.catalogue.place[row] >= 0]
-        self.table.picked = tuple(dict.fromkeys([*self.table.picked, *new]))
-
-    @shows_errors
-    def _drop(self, button: object) -> None:
-        row = self.list.value if self.list.value is not None else self.table.selected
-        self.table.picked = tuple(each for each in self.table.picked if each != row)
-
-    @shows_errors
-    def _drop_all(self, button: object) -> None:
-        self.table.picked = ()
-
-    @shows_errors
-    def _export(self, button: object) -> None:
-        kind, folder, rows = self.format.value, self.folder.value, self._picked_rows()
-        crystals, table = self.picks, self.catalogue.rows.iloc[rows]
-        self.exported.say(f"writing to {folder} …")
-        self.link.withdraw()
-
-        def work(stop: Stop) -> None:
-            try:
-                self.exported.say(export_picks(kind, crystals, table, folder))
-                self.link.offer(*as_download(target_of(folder)))
-            except Exception as error:
-                self.exported.error(error)
-
-        self._writing.start(work)
 
     # ---- columns that take time ------------------------------------------------------------
 

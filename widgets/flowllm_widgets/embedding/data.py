@@ -13,6 +13,7 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.data import CrystalSet
 from flowllm.errors import InputError
 from flowllm.evaluation import Report
+from flowllm.viz.facts import group_in_words
 from flowllm_widgets.browser.catalogue import read_catalogue
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Points:
         if "e_above_hull" in known:
             facts.insert(0, f"E_hull {known['e_above_hull']:.3f} eV/atom")
         if known.get("space_group", 0) > 0:
-            facts.append(f"space group {int(known['space_group'])}")
+            facts.append(f"space group {group_in_words(int(known['space_group']))}")
         for name, words in (
             ("valid_structure", ("structure not valid", "structure valid")),
             ("valid_composition", ("composition not valid", "composition valid")),

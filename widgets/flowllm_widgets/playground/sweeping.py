@@ -16,6 +16,7 @@ from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.plot import Plot
 
 STYLE = {"description_width": "190px"}
+NO_WIDER = {"max_width": "100%"}  # than its box, on a phone
 
 
 class SweepPanel(ipywidgets.VBox):
@@ -59,9 +60,10 @@ class SweepPanel(ipywidgets.VBox):
         controls = [
             ipywidgets.HBox(
                 [
-                    ipywidgets.VBox([self.range, self.count, self.num]),
+                    ipywidgets.VBox([self.range, self.count, self.num], layout=NO_WIDER),
                     ipywidgets.VBox([self.start, self.cancel]),
-                ]
+                ],
+                layout={"flex_flow": "row wrap"},
             ),
             self.message,
             self._place,

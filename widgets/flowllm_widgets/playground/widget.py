@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import warnings
 from dataclasses import fields
 from typing import Any
@@ -16,35 +15,25 @@ from flowllm.crystals.batch import CrystalBatch
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.methods.flow.settings import RefineSettings
-from flowllm.methods.language_model.decoding.events import Token
 from flowllm.methods.language_model.settings import SamplingSettings
 from flowllm.metrics.facts import crystal_facts
-from flowllm.systems.events import Drawn, Event, Refined, Refining
 from flowllm.systems.system import FlowLLM
 from flowllm.teaching.systems import heeded_names, reads_prompts
+from flowllm_widgets.playground.account import Account
 from flowllm_widgets.playground.conditions import MAX_ATOMS
 from flowllm_widgets.playground.controls import LAST_SEED, SettingsForm
 from flowllm_widgets.playground.form import PromptForm
-from flowllm_widgets.playground.history import HistoryTable
+from flowllm_widgets.playground.past import PastTries, heading
 from flowllm_widgets.playground.result import ResultView
 from flowllm_widgets.playground.run import Generates, carry_out
 from flowllm_widgets.playground.sweeping import SweepPanel
-from flowllm_widgets.playground.tries import (
-    CANCELLED,
-    FAILED,
-    FINISHED,
-    Settings,
-    Try,
-    columns,
-    table,
-)
+from flowllm_widgets.playground.tries import FAILED, Settings, Try
 from flowllm_widgets.shared.background import Background, Stop
 from flowllm_widgets.shared.frame import Frame
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
 
 HINT = "The text and the crystals appear here."
-BETWEEN = 0.1  # seconds between two updates of the page
 ROCK_SALT = CrystalBatch(
     *map(np.array, ([11, 17], [[0.0] * 3, [0.5] * 3], [[4.0] * 3], [[60.0] * 3], [2], ["NaCl"]))
 )
@@ -101,19 +90,14 @@ class PromptPlayground(Panel):
             description="Cancel", icon="stop", disabled=True, layout={"width": "110px"}
         )
         self._hint = ipywidgets.HTML(f'<div class="flowllm-caption">{HINT}</div>')
-        self.history = HistoryTable(label="Tries", columns=list(columns(sampling, refinement)))
-        heading = _heading("Tries (choose one to restore its settings and crystals)")
-        self._past = ipywidgets.VBox([heading, self.history], layout={"display": "none"})
+        self.past = PastTries(sampling, refinement, self._restore)
         self.sweep = SweepPanel(model, self._read, self._set_buttons)
         self.tries: list[Try] = []
-        self._shown = -1  # the place of the try on view
-        self._began = self._updated = 0.0
         self._background = Background(self._failed, self._finished)
         self.generate.on_click(lambda _: self.start())
         self.form.on_enter(self.start)
         self.cancel.on_click(lambda _: self._background.cancel())
         self.form.observe(lambda _: self._set_buttons(), "valid")
-        self.history.observe(self._restore, "selected")
         swept = any(one.name == "temperature" for one in fields(sampling))
         asked = ipywidgets.VBox(
             [
@@ -128,8 +112,8 @@ class PromptPlayground(Panel):
         self.fill(
             [
                 ipywidgets.VBox([desk]).add_class("flowllm-room"),
-                self._past,
-                *([_heading("Sweep over temperatures"), self.sweep] if swept else []),
+                self.past,
+                *([heading("Sweep over temperatures"), self.sweep] if swept else []),
                 Frame(),
             ]
         )
@@ -155,12 +139,12 @@ class PromptPlayground(Panel):
     @property
     def crystals(self) -> CrystalBatch:
         """The refined crystals of the try on view."""
-        return self.tries[self._shown].refined if self.tries else CrystalBatch.empty()
+        return self.tries[self.past.shown].refined if self.tries else CrystalBatch.empty()
 
     @property
     def trajectory(self) -> Trajectory | None:
         """Their ways from the prior's crystals, every step; None where there is none."""
-        return self.tries[self._shown].trajectory if self.tries else None
+        return self.tries[self.past.shown].trajectory if self.tries else None
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end of the work; False if it still goes on after `timeout` seconds."""
@@ -173,14 +157,14 @@ class PromptPlayground(Panel):
         """Generate with the settings as they stand."""
         if not self.form.valid or self.running or self.sweep.running:
             return
-        self._began = time.perf_counter()
         self.message.clear()
         one = Try(len(self.tries) + 1, self._read())
         self._hint.layout.display = "none"
         self.result.show(one)
         self.tries.append(one)
-        self._shown = len(self.tries) - 1
+        self.past.shown = len(self.tries) - 1
         self.progress.say("Writing …")
+        self._account = Account(one, self.progress.say, lambda: self.result.refresh(one))
         self._set_buttons()
         self._background.start(lambda stop: self._work(one, stop))
 
@@ -193,29 +177,9 @@ class PromptPlayground(Panel):
         return self.settings.read(self.form.prompt)
 
     def _work(self, one: Try, stop: Stop) -> None:
-        tokens = written = 0
-
-        def told(event: Event | Refining) -> None:
-            nonlocal tokens, written
-            now = time.perf_counter()
-            tokens += isinstance(event, Token)
-            written += isinstance(event, Drawn)
-            if isinstance(event, Token) and one.first_token is None:
-                one.first_token = now - self._began
-                self._updated = 0.0
-            if isinstance(event, Refining):
-                self.progress.say(f"Refining {written} crystals …")
-            elif isinstance(event, Refined) or now - self._updated >= BETWEEN:
-                if not isinstance(event, Refined):
-                    self.progress.say(
-                        f"Writing: {tokens} tokens, {written} of {one.settings.num} crystals"
-                    )
-                self.result.refresh(one)
-                self._updated = time.perf_counter()
-
         with warnings.catch_warnings():  # the form has said what is strange about the prompt
             warnings.simplefilter("ignore")
-            carry_out(self._model, one, stop, told)
+            carry_out(self._model, one, stop, self._account.tell)
 
     @shows_errors
     def _failed(self, error: Exception) -> None:
@@ -225,18 +189,10 @@ class PromptPlayground(Panel):
     @shows_errors
     def _finished(self, cancelled: bool) -> None:
         one = self.tries[-1]
-        one.seconds = time.perf_counter() - self._began
-        if one.state != FAILED:
-            one.state = CANCELLED if cancelled else FINISHED
+        self._account.close(cancelled)
         self._set_buttons()
-        made, valid, formulas = one.counts()
-        how = {FINISHED: "Done", CANCELLED: "Cancelled", FAILED: "Failed"}[one.state]
-        self.progress.say(
-            f"{how} after {one.seconds:.1f} s: {made} of {one.settings.num} crystals, "
-            f"{valid} valid, {formulas} formula{'' if formulas == 1 else 's'}"
-        )
         self.result.refresh(one)
-        self._write_history()
+        self.past.write(self.tries)
         self.renew_still()
 
     def _set_buttons(self) -> None:
@@ -245,20 +201,8 @@ class PromptPlayground(Panel):
         self.sweep.start.disabled = busy or not self.form.valid
         self.cancel.disabled = not self.running
 
-    # ---- history -------------------------------------------------------------------------------
-
-    def _write_history(self) -> None:
-        with self.history.hold_trait_notifications():
-            self.history.rows = table(self.tries)
-            self.history.selected = self._shown
-        self._past.layout.display = ""
-
     @shows_errors
-    def _restore(self, change: dict[str, int]) -> None:
-        place = change["new"]
-        if place == self._shown or not 0 <= place < len(self.tries):
-            return
-        self._shown = place
+    def _restore(self, place: int) -> None:
         one = self.tries[place]
         self.form.set(one.settings.prompt)
         self.settings.write(one.settings)
@@ -271,7 +215,3 @@ def _classes(model: Generates) -> tuple[type[Any], type[Any] | None]:
     if prior is None:
         return SamplingSettings, RefineSettings
     return prior.Settings, None if refiner is None else refiner.Settings
-
-
-def _heading(text: str) -> ipywidgets.HTML:
-    return ipywidgets.HTML(f'<div class="flowllm-heading">{text}</div>')

@@ -1,4 +1,6 @@
 // For the widget around it: keys, and plots that fit.
+const SLIDER = ".widget-slider, .jupyter-widget-slider";
+const FOLD = ".jupyter-widget-Collapse-header";
 function render({ el }) {
   el.style.display = "none";
   let root = null;
@@ -11,13 +13,42 @@ function render({ el }) {
     if (!root?.contains(event.target)) return;
     const modified = event.ctrlKey || event.metaKey || event.altKey;
     event.target.toggleAttribute("data-lm-suppress-shortcuts", !modified);
+    if (!modified) {
+      type(event);
+      unfold(event);
+    }
+  };
+  // A slider and its number are one stop of the Tab key: Enter goes from the one to the other.
+  const type = (event) => {
+    const slider = event.target.closest(SLIDER);
+    const number = slider?.querySelector(".widget-readout");
+    if (!number || !["Enter", "Escape"].includes(event.key)) return;
+    if (event.target !== number) {
+      if (event.key === "Escape" || !event.target.matches("[role=slider]")) return;
+      event.preventDefault();
+      before = number.textContent;
+      number.focus();
+      window.getSelection().selectAllChildren(number);
+      return;
+    }
+    if (event.key === "Escape") number.textContent = before || number.textContent;
+    // after ipywidgets, which reads the number at Enter and when the focus leaves
+    setTimeout(() => slider.querySelector("[role=slider]")?.focus());
+  };
+  let before = "";
+  // The headings of ipywidgets' accordions answer the mouse only.
+  const unfold = (event) => {
+    if (!event.target.matches(FOLD) || !["Enter", " "].includes(event.key)) return;
+    event.preventDefault();
+    event.target.click();
   };
   window.addEventListener("keydown", onKey, true);
   // The handles and numbers of ipywidgets' sliders have no names of their own.
   let naming = 0;
   const name = () => {
     naming = 0;
-    for (const slider of root.querySelectorAll(".widget-slider, .jupyter-widget-slider")) {
+    folds();
+    for (const slider of root.querySelectorAll(SLIDER)) {
       const label = slider.querySelector(".widget-label")?.textContent.trim();
       if (!label) continue;
       const handles = [...slider.querySelectorAll("[role=slider]")];
@@ -26,8 +57,20 @@ function render({ el }) {
         handle.setAttribute("aria-label", label + end);
       });
       const number = slider.querySelector(".widget-readout");
-      number?.setAttribute("role", "textbox");
-      number?.setAttribute("aria-label", `${label}, as a number`);
+      if (!number?.isContentEditable) continue;
+      number.setAttribute("role", "textbox");
+      number.setAttribute("aria-label", `${label}, as a number`);
+      number.setAttribute("tabindex", "-1");
+      number.title = "On the slider, Enter goes here; here, Enter takes the number";
+      handles.forEach((handle) => handle.setAttribute("aria-keyshortcuts", "Enter"));
+    }
+  };
+  const folds = () => {
+    for (const heading of root.querySelectorAll(FOLD)) {
+      heading.setAttribute("tabindex", "0");
+      heading.setAttribute("role", "button");
+      const open = heading.parentElement.classList.contains("jupyter-widget-Collapse-open");
+      heading.setAttribute("aria-expanded", String(open));
     }
   };
   const changed = new MutationObserver(() => {
@@ -39,7 +82,9 @@ function render({ el }) {
     root = el.closest(".flowllm");
     if (!root) return;
     clearInterval(timer);
-    changed.observe(root, { subtree: true, childList: true });
+    changed.observe(root, {
+      subtree: true, childList: true, attributes: true, attributeFilter: ["class"],
+    });
     name();
     observer = new ResizeObserver(fit);
     root.querySelectorAll(".flowllm-fit").forEach((place) => observer.observe(place));

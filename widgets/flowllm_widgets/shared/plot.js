@@ -164,6 +164,24 @@ class Place {
   }
 }
 
+// The wheel scrolls the page, where plotly would zoom a view in space, until that is clicked; with
+// Ctrl it zooms. Gives a function that ends this.
+function scrolls(el) {
+  let active = false;
+  const pressed = (event) => {
+    active = el.contains(event.target);
+  };
+  const turned = (event) => {
+    if (!active && !event.ctrlKey && !event.metaKey) event.stopPropagation();
+  };
+  window.addEventListener("pointerdown", pressed, true);
+  el.addEventListener("wheel", turned, { capture: true, passive: true });
+  return () => {
+    window.removeEventListener("pointerdown", pressed, true);
+    el.removeEventListener("wheel", turned, { capture: true });
+  };
+}
+
 export default () => {
   let chart;
   return {
@@ -173,7 +191,11 @@ export default () => {
     async render(context) {
       await chart.ready;
       const place = new Place(chart, context);
-      return () => place.remove();
+      const free = scrolls(context.el);
+      return () => {
+        free();
+        place.remove();
+      };
     },
   };
 };

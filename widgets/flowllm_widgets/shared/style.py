@@ -11,6 +11,7 @@ from weakref import WeakSet
 import ipywidgets
 
 from flowllm.viz.colours import COLOURS, GREY, see_through
+from flowllm_widgets.shared.rest import AtRest
 from flowllm_widgets.shared.still import still_html
 from flowllm_widgets.shared.still_output import Still
 
@@ -35,7 +36,8 @@ class Panel(ipywidgets.VBox):
     Shown in a notebook it leaves two outputs: the widget, and behind it a still of it, which its
     style sheet hides as long as the widget lives. JupyterLab shows one form of an output only, of a
     widget the widget, with or without a kernel; so one output of two forms would be an error
-    message in every notebook that is opened again.
+    message in every notebook that is opened again. The still follows what a person does: it is
+    exchanged when the widget has come to rest.
 
     Args:
         children: what is in it, from top to bottom.
@@ -43,6 +45,7 @@ class Panel(ipywidgets.VBox):
 
     def __init__(self, children: Sequence[ipywidgets.Widget] = ()) -> None:
         self._still = Still()
+        self._changes = AtRest(self, self.renew_still)
         self._sheet = ipywidgets.HTML(f"<style>{_css()}{self._still.css}</style>")
         self._sheet.layout.display = "none"
         super().__init__([*children, self._sheet])
@@ -73,6 +76,7 @@ class Panel(ipywidgets.VBox):
         """Show the widget, and behind it the still."""
         _SHOWN.add(self)
         self._still.show(super()._repr_mimebundle_(), self.still)
+        self._changes.watch()
 
 
 _SHOWN: WeakSet[Panel] = WeakSet()

@@ -3,6 +3,7 @@
 const PATIENCE = 30000; // ms until something else draws, until the extension comes after all
 const LOADING = "Loading the 3-D view \u2026";
 const NOTHING = "The 3-D view could not be loaded; run the cell again, or reload the page.";
+const TURNED = 0.8; // of the ball that holds everything at any turn
 const STEP = (10 * Math.PI) / 180; // a turn by an arrow key
 
 function element(tag, attributes = {}, children = []) {
@@ -216,8 +217,10 @@ class Gallery {
 
   get _distance() {
     const open = this.panels.filter((p) => p.scene && p.box.style.display !== "none");
-    const radius = Math.max(1, ...open.map((p) => p.scene.data.extent));
-    const fits = open.filter((p) => p.picture).map((p) => p.picture.fit(radius));
+    // what is seen at first fills the picture; turned, it may leave it by a little
+    const half = [0, 1].map((side) => Math.max(1, ...open.map(({ scene: { data } }) => (
+      Math.max(data.room[side], TURNED * data.extent)))));
+    const fits = open.filter((p) => p.picture).map((p) => p.picture.fit(half));
     return Math.max(1, ...fits) * this.zoom;
   }
 

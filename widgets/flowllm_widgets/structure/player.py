@@ -107,7 +107,9 @@ def scene(
         "description": _description(drawing),
         "frames": len(drawing),
         "labels": drawing.labels(),
+        "labelled": drawing.labelled,
         "extent": drawing.extent,
+        "room": _room(drawing),
         "edges": drawing.edges.ravel().tolist(),
         "positions": _bytes(drawing.positions - middle, np.float32),
         "corners": _bytes(drawing.corners - middle, np.float32),
@@ -134,6 +136,16 @@ def scene(
 
 def _bytes(array: Any, kind: type) -> bytes:
     return np.ascontiguousarray(array, dtype=kind).tobytes()
+
+
+def _room(drawing: MovingDrawing) -> list[float]:
+    """Å, half the width and half the height of what is seen at first, over all frames."""
+    across = np.array(FIRST_ORIENTATION).reshape(3, 3)[:2].T
+    middle = drawing.centres[:, None]
+    atoms = np.abs((drawing.positions - middle) @ across) + drawing.radii[..., None]
+    corners = np.abs((drawing.corners - middle) @ across)
+    sizes = np.concatenate([atoms.reshape(-1, 2), corners.reshape(-1, 2)])
+    return [float(x) for x in sizes.max(0)]
 
 
 def _axes(supercell: tuple[int, int, int]) -> list[int]:

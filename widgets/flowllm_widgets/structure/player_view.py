@@ -53,7 +53,7 @@ class PlayerView(Panel):
 
     frame = traitlets.Int(0)
     playing = traitlets.Bool(False)
-    speed = traitlets.Float(20.0)
+    speed = traitlets.Float(20.0, min=1.0, max=60.0)
     loop = traitlets.Bool(True)
     supercell = traitlets.Tuple(traitlets.Int(), traitlets.Int(), traitlets.Int())
     labels = traitlets.Bool(False)

@@ -58,6 +58,11 @@ class Scene {
     return this.positions.subarray(frame * this.count * 3, (frame + 1) * this.count * 3);
   }
 
+  // places of the atoms that carry a label; they come first
+  labelled(frame) {
+    return this.atoms(frame).subarray(0, 3 * this.data.labelled);
+  }
+
   edges(frame) {
     const size = this.corners.length / this.frames;
     return pairs(this.corners.subarray(frame * size, (frame + 1) * size), this.data.edges);

@@ -14,7 +14,7 @@ const FACES = { opacity: 0.45, side: "double", depthWrite: false };
 const CREASE = { linewidth: 1.5, opacity: 0.8 };
 const PICKED = [1, 0.75, 0.1];
 const LABEL = 1.7; // size of the letters
-const MARGIN = 1.0; // of the picture around what it holds
+const MARGIN = 1.03; // of the picture around what it holds
 const FIELD = 2 * Math.tan((40 / 2) * (Math.PI / 180)); // visible height over the camera's distance
 
 class NoPicture extends Error {
@@ -211,11 +211,12 @@ class Picture {
     if (shown) {
       const { scene, NGL } = this;
       const shape = new NGL.Shape("labels");
+      const count = scene.data.labelled;
       shape.addBuffer(new NGL.TextBuffer({
-        position: scene.atoms(Math.min(this._frame, scene.frames - 1)),
-        text: this.appearance.labels,
-        size: new Float32Array(scene.count).fill(LABEL),
-        color: new Float32Array(3 * scene.count).fill(0.08),
+        position: scene.labelled(Math.min(this._frame, scene.frames - 1)),
+        text: this.appearance.labels.slice(0, count),
+        size: new Float32Array(count).fill(LABEL),
+        color: new Float32Array(3 * count).fill(0.08),
       }, {
         attachment: "bottom-center", yOffset: 0.15, zOffset: 1.2, showBorder: true,
         borderColor: "#ffffff", borderWidth: 0.3,
@@ -251,7 +252,7 @@ class Picture {
     }
     this.overlay.turn(this.camera.rows, this.scene.axes(k));
     if (changed && this.parts.labels) this.setLabels(true); // at their places at this frame
-    else this._move("labels", { position });
+    else this._move("labels", { position: this.scene.labelled(k) });
     this.stage.viewer.requestRender();
   }
 
@@ -262,11 +263,11 @@ class Picture {
 
   // ---- camera -----------------------------------------------------------------------------------
 
-  // the distance at which a ball of this radius fills the picture
-  fit(radius) {
+  // the distance at which half this width and half this height fill the picture
+  fit([width, height]) {
     const { clientWidth, clientHeight } = this.host;
-    const aspect = clientHeight ? Math.min(1, clientWidth / clientHeight) : 1;
-    return (2 * radius * MARGIN) / (FIELD * aspect);
+    const aspect = clientHeight ? clientWidth / clientHeight : 1;
+    return (2 * MARGIN * Math.max(height, width / aspect)) / FIELD;
   }
 
   turnTo(rows, distance, shift = [0, 0, 0]) {

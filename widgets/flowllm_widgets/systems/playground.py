@@ -16,8 +16,7 @@ from flowllm.text.prompts import build_prompt, parse_prompt
 from flowllm_widgets.playground.widget import PromptPlayground
 from flowllm_widgets.shared.messages import MessageLine, shows_errors
 from flowllm_widgets.shared.style import Panel
-
-LAST = "flowllm-symmetric"
+from flowllm_widgets.systems.choice import first_system
 
 
 class SystemPlayground(Panel):
@@ -51,16 +50,13 @@ class SystemPlayground(Panel):
     ) -> None:
         super().__init__()
         self.systems: Mapping[str, FlowLLM] = Systems() if systems is None else systems
-        names = list(self.systems)
-        first = start or (LAST if LAST in names else names[0])
-        if first not in names:
-            raise InputError(f"no system {first!r} here; there are {', '.join(names)}")
+        first = first_system(self.systems, start)
         self._num, self._seed = num, seed
         self._made: dict[str, PromptPlayground] = {}
         self.message, self._about = MessageLine(), ipywidgets.HTML()
         self.menu = ipywidgets.Dropdown(
-            description="System", options=names, value=first, layout={"width": "300px"},
-            style={"description_width": "60px"},
+            description="System", options=list(self.systems), value=first,
+            layout={"width": "300px"}, style={"description_width": "60px"},
         )  # fmt: skip
         self._slot = ipywidgets.VBox()
         row = {"flex_flow": "row wrap", "grid_gap": "2px 14px", "align_items": "center"}

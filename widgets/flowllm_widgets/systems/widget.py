@@ -30,7 +30,7 @@ from flowllm_widgets.trajectory.widget import TrajectoryViewer
 
 ASKED = ("formula", "num_atoms", "composition", "space_group")
 FRAMES = 60  # of each way, at even shares of it
-HEIGHT = 210
+HEIGHT = 165  # two rows of pictures and the form fit a laptop
 NONE = "choose a system"
 
 
@@ -129,12 +129,12 @@ class SideBySide(Panel):
         row = {"flex_flow": "row wrap", "grid_gap": "2px 14px", "align_items": "center"}
         right = ipywidgets.VBox(
             [self.num, self.seed, ipywidgets.HBox([self.start, self.cancel])],
-            layout={"width": "40%"},
+            layout={"flex": "1 1 280px", "min_width": "0"},
         )
-        self.form.conditions.layout.width = "60%"
+        self.form.conditions.layout.flex, self.form.conditions.layout.min_width = "2 1 360px", "0"
         self.fill(
             [
-                ipywidgets.HBox([self.form.conditions, right]),
+                ipywidgets.HBox([self.form.conditions, right], layout={"flex_flow": "row wrap"}),
                 self.form.top,
                 ipywidgets.HBox(list(self.boxes.values()), layout=row),
                 self.progress,

@@ -63,13 +63,11 @@ class DiffusionStep(Step):
         self.sigma.observe(self._blurred, "value")
         controls = ipywidgets.HBox([self.way, self.steps, self.corrector])
         controls.layout.flex_flow = "row wrap"
-        self.view.layout.flex, self.view.layout.min_width = "1 1 560px", "280px"
-        beside = ipywidgets.VBox([self.text, self.sigma, self.chart])
-        beside.layout.flex, beside.layout.padding = "1 1 340px", "0 0 0 16px"
-        row = ipywidgets.HBox([ipywidgets.VBox([self.view, self.numbers]), beside])
-        row.children[0].layout.flex = "1 1 560px"
-        row.layout.flex_flow = "row wrap"
-        self.children = (controls, row, self.message, self.frame)
+        chart = ipywidgets.VBox([self.chart]).add_class("flowllm-fit")
+        beside = ipywidgets.VBox([self.sigma, chart, self.text])
+        left = ipywidgets.VBox([self.view, self.numbers])
+        desk = ipywidgets.Box([left, beside]).add_class("torus-training")
+        self.children = (controls, desk, self.message, self.frame)
 
     @shows_errors
     def refresh(self) -> None:

@@ -38,6 +38,7 @@ class Step(ipywidgets.VBox):
         self.frame = Frame()
         self.text = ipywidgets.HTML(f'<div class="torus-text">{text}</div>')
         self.stale = True
+        self.add_class("flowllm-room")
 
     def refresh(self) -> None:
         """Show the problem as it is now; called when it changed and the step is on screen."""
@@ -56,7 +57,9 @@ class GeodesicStep(Step):
         self.view = GeodesicView()
         watched = [(self.view, ("x", "y", "t"))]
         self.tasks = tasks.TaskList(tasks.geodesic_tasks(self.view), watched)
-        self.children = (self.text, self.view, self.tasks, self.message, self.frame)
+        # picture and tasks beside each other where there is room, see the style sheet
+        desk = ipywidgets.Box([self.text, self.view, self.tasks]).add_class("torus-desk")
+        self.children = (desk, self.message, self.frame)
 
 
 class PathsStep(Step):

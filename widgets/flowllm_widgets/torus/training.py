@@ -179,21 +179,12 @@ class TrainingStep(Step):
     def _lay_out(self, *beside: ipywidgets.Widget) -> None:
         buttons = ipywidgets.HBox([self.start, self.pause, self.reset, *beside])
         chart, numbers = ipywidgets.VBox([self.chart]), ipywidgets.VBox([self.numbers])
-        chart.layout.flex, chart.layout.min_width = "1 1 340px", "280px"
         chart.add_class("flowllm-fit")
-        numbers.layout.flex, numbers.layout.padding = "1.2 1 400px", "20px 0 0 16px"
-        below = ipywidgets.HBox([chart, numbers])
-        for row in (buttons, below):
-            row.layout.flex_flow = "row wrap"
-        self.children = (
-            self.text,
-            buttons,
-            self.status,
-            self.view,
-            below,
-            self.message,
-            self.frame,
-        )
+        buttons.layout.flex_flow = "row wrap"
+        # squares, loss and numbers beside each other where there is room, see the style sheet
+        beside = ipywidgets.VBox([chart, numbers])
+        desk = ipywidgets.Box([self.view, beside]).add_class("torus-training")
+        self.children = (self.text, buttons, self.status, desk, self.message, self.frame)
 
 
 def caption(text: str) -> str:

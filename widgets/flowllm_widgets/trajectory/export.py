@@ -9,7 +9,9 @@ from pathlib import Path
 
 from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
+from flowllm.metrics.symmetry import SYMPREC
 from flowllm.runs.files import atomic_write, friendly_os_errors
+from flowllm.symmetry.cif import to_cif
 from flowllm_widgets.trajectory.data import EnergyCurve, TrajectoryCurves
 from flowllm_widgets.trajectory.gif import Tick, make_gif
 from flowllm_widgets.trajectory.page import make_page
@@ -34,7 +36,7 @@ class ExportedFile:
     """A file before it is written.
 
     Attributes:
-        name: follows the crystal's id.
+        name: follows the crystal's id and formula, as in "c000010_SrTiO3.gif".
         content: its bytes.
         mime: its media type.
     """
@@ -67,6 +69,8 @@ def export(
 ) -> ExportedFile:
     """One crystal's trajectory as a file.
 
+    A CIF holds the frame by its symmetry, idealised, where it has any within `SYMPREC`.
+
     Args:
         trajectory: of one crystal.
         kind: a key of `FORMATS`.
@@ -82,13 +86,15 @@ def export(
     """
     if kind not in FORMATS:
         raise InputError(f"no format {kind!r}; there are {', '.join(FORMATS)}")
-    name = file_stem(str(trajectory.ids[0]))
+    shown = trajectory.frame(frame) if kind == "cif" else trajectory.last
+    name = file_stem(f"{trajectory.ids[0]}_{shown.formulas[0]}")
     if kind == "extxyz":
         content = _extended_xyz(trajectory)
     elif kind == "cif":
         name += f"-t{trajectory.times[frame]:.3f}"
         try:
-            content = trajectory.frame(frame).to_cif()[0].encode()
+            shown.lattices  # noqa: B018  raises for a cell without volume
+            content = to_cif(shown, SYMPREC)[0].encode()
         except InputError as error:  # of a frame in which species are open, for example
             raise InputError(f"frame {frame + 1} has no CIF: {error}") from error
     elif kind == "html":

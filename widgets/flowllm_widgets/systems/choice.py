@@ -1,0 +1,24 @@
+"""Which of several systems a widget begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flowllm.errors import InputError
+
+USUAL = "flowllm-symmetric"
+"""The recipe of the default model."""
+
+
+def first_system(systems: Mapping[str, Any], start: str | None = None) -> str:
+    """The name of the system at first: the one asked for, else the default model, else the first.
+
+    Raises:
+        InputError: no such system.
+    """
+    names = list(systems)
+    first = start or (USUAL if USUAL in names else names[0])
+    if first not in names:
+        raise InputError(f"no system {first!r} here; there are {', '.join(names)}")
+    return first
