@@ -12,6 +12,7 @@ import html
 import posixpath
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,13 +44,20 @@ outputs: dict[str, str] = {}
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages that lie outside docs/, and plotly's script where notebooks were executed."""
+    """Add pages that lie outside docs/, the gallery, and plotly where notebooks were executed."""
     from mkdocs.structure.files import File
+
+    from recipes import gallery
 
     for source, page in IMPORTED.items():
         if files.get_file_from_path(page) is None and (ROOT / source).exists():
             text = notebook_page(source) if source.endswith(".ipynb") else read(source)
             files.append(File.generated(config, page, content=text))
+    if gallery.FRAMES_FILE.exists():
+        with TemporaryDirectory() as folder:
+            gallery.write_page(Path(folder) / gallery.CRYSTALS)
+            text = (Path(folder) / gallery.CRYSTALS).read_text("utf-8")
+        files.append(File.generated(config, gallery.CRYSTALS, content=text))
     if any(EXECUTED.glob("*.ipynb")):
         from plotly.offline import get_plotlyjs
 

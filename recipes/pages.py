@@ -5,7 +5,8 @@ Usage: python recipes/pages.py [--out pages] [NOTEBOOK ...]
 Without names all notebooks are executed (some minutes; fewer with FLOWLLM_SMOKE=1). A page needs
 no kernel: plotly's charts can be zoomed, by one `plotly.min.js` beside the pages; a widget is
 written down as it stands at the end, with its charts, tables and texts, and a projection of each
-3-D view. Only formulas ask the network, for MathJax.
+3-D view. Only formulas ask the network, for MathJax. `executed/` holds the notebooks with these
+outputs, which `make docs` makes its tutorials of; there formulas need no network.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PLOTLY = "plotly.min.js"
+PLOTLY, EXECUTED = "plotly.min.js", "executed"
 CHART, WIDGET = "application/vnd.plotly.v1+json", "application/vnd.jupyter.widget-view+json"
 STILL = '<div class="flowllm-still'
 TIMEOUT = 600  # seconds for a cell
@@ -166,7 +167,7 @@ def write(paths: list[Path], out: Path) -> list[str]:
     from nbclient.exceptions import CellExecutionError
     from plotly.offline import get_plotlyjs
 
-    out.mkdir(parents=True, exist_ok=True)
+    (out / EXECUTED).mkdir(parents=True, exist_ok=True)
     (out / PLOTLY).write_text(get_plotlyjs(), encoding="utf-8")
     entries, failed = [], []
     for path in paths:
@@ -178,6 +179,7 @@ def write(paths: list[Path], out: Path) -> list[str]:
         except CellExecutionError as error:
             failed.append(f"{path.name}: {error.ename}: {error.evalue}")
             continue
+        nbformat.write(notebook, out / EXECUTED / path.name)
         (out / f"{path.stem}.html").write_text(page(notebook, path.stem), encoding="utf-8")
         seconds = time.monotonic() - began
         print(f"{path.name}: {seconds:.0f} s")

@@ -67,6 +67,19 @@ def test_the_page_asks_for_plotly_beside_it_and_for_no_widgets(pages):
     assert "jupyter.widget-view" not in text
 
 
+def test_the_site_makes_a_tutorial_of_what_was_executed(pages, monkeypatch):
+    from recipes import docs_hooks
+
+    monkeypatch.setattr(docs_hooks, "EXECUTED", pages / "executed")
+    text = docs_hooks.notebook_page("notebooks/42_try.ipynb")
+    assert text.startswith("# 42 · A title\n") and "```python\n1 + 1" not in text
+    places = re.findall(r'<div id="(out-42_try-\d)"></div>', text)
+    assert len(places) == 3
+    shown = docs_hooks.on_page_content("".join(f'<div id="{place}"></div>' for place in places))
+    assert "Plotly.newPlot(" in shown and "<svg" in shown and "kept" in shown
+    assert "noise" not in shown and '<script src="../assets/plotly.min.js">' in text
+
+
 def test_the_index_lists_titles_and_first_paragraphs(pages):
     text = (pages / "index.html").read_text()
     assert '<a href="42_try.html">42 · A title</a>' in text

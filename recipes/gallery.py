@@ -1,0 +1,190 @@
+"""The gallery of the site: the first crystals of every system that ships, good and bad alike.
+
+Usage: python -m recipes.gallery            # draw, relax and store: some minutes of one core
+       python -m recipes.gallery --tables   # the tables of docs/gallery.md from what is stored
+
+The rule: crystals 1 to 6 of seed 0 of each system, with its defaults and nothing asked; none is
+left out. `docs/assets/gallery.npz` holds their frames and `docs/assets/gallery.json` what CHGNet says of
+them. `make docs` makes the page with the 3-D views out of both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from flowllm.crystals.trajectory import Trajectory
+from flowllm.metrics.facts import CrystalFacts, crystal_facts
+from flowllm.stability.neighbours import neighbours_of
+from flowllm.systems.record import shipped_models
+from flowllm.viz.run_page import Neighbour, write_report
+
+ROOT = Path(__file__).resolve().parents[1]
+ASSETS = ROOT / "docs" / "assets"
+FRAMES_FILE, ENERGIES_FILE = ASSETS / "gallery.npz", ASSETS / "gallery.json"
+PAGE = ROOT / "docs" / "gallery.md"
+CRYSTALS = "gallery_crystals.html"
+"""The page with the 3-D views, beside the gallery's own."""
+NUM, SEED, FRAMES = 6, 0, 9
+STEPS = 200
+"""Most steps of a relaxation here; the literature takes 1,500."""
+
+
+# ---- drawn and relaxed once ----------------------------------------------------------------------
+
+
+def drawn(model: str) -> Trajectory:
+    """The first crystals of a system, with a few frames of their way."""
+    from flowllm import FlowLLM
+
+    system = FlowLLM.from_pretrained(model, "cpu")
+    settings = None if system.refiner is None else system.refiner.Settings(record=True)
+    whole = system.generate(NUM, seed=SEED, refinement=settings).trajectory
+    frames = [whole.frame(i) for i in np.linspace(0, len(whole) - 1, FRAMES).round().astype(int)]
+    kept = Trajectory.from_frames(np.linspace(0, 1, FRAMES), frames)
+    return replace(kept, ids=np.array([f"{model}-{i + 1}" for i in range(NUM)]))
+
+
+def measure() -> None:
+    """Draw, relax and store."""
+    from flowllm.relax import RelaxSettings, relax
+    from flowllm.stability import load_hull
+
+    parts = []
+    for model in shipped_models():
+        parts.append(drawn(model))
+        print(model, *parts[-1].last.formulas, flush=True)
+    trajectory = Trajectory.concatenate(parts)
+    ASSETS.mkdir(exist_ok=True)
+    trajectory.save(FRAMES_FILE)
+    relaxed = relax(trajectory.last, RelaxSettings(steps=STEPS), workers=1)
+    hull = load_hull()
+    formation = hull.references.formation_energy(relaxed.crystals, relaxed.energies)
+    above = hull.e_above_hull(relaxed.crystals, formation)
+    drops = relaxed.initial_energies - relaxed.energies
+    stored = {
+        str(name): {
+            "e_above_hull": round(float(above[i]), 3) if np.isfinite(above[i]) else None,
+            "energy_drop": round(float(drops[i]), 3) if np.isfinite(drops[i]) else None,
+            "unfinished": str(relaxed.reasons[i]),
+        }
+        for i, name in enumerate(trajectory.ids)
+    }
+    ENERGIES_FILE.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
+
+
+# ---- pages ---------------------------------------------------------------------------------------
+
+
+def faults(facts: CrystalFacts, energies: dict[str, object]) -> list[str]:
+    """What is wrong with a crystal, in words."""
+    drop = energies["energy_drop"]
+    found = [facts.fault] if facts.fault else []
+    if not facts.fault and facts.contact < 0.7:
+        found.append(f"a contact of {facts.contact:.2f} of the radii")
+    elif not facts.fault and facts.unusual:
+        found.append("a contact shorter than in known crystals")
+    if not facts.charge_balanced:
+        found.append("charges do not balance")
+    if facts.space_group <= 1:
+        found.append("no symmetry")
+    if drop is None:
+        found.append("could not be relaxed")
+    elif float(str(drop)) > 0.5:
+        found.append("far from its relaxed state")
+    return found
+
+
+def energy_text(energies: dict[str, object]) -> str:
+    """The energy above the hull, with a sign that it is not final."""
+    value = energies["e_above_hull"]
+    return "–" if value is None else f"{value:.3f}{' ¹' if energies['unfinished'] else ''}"
+
+
+def tables() -> str:
+    """A table for each system, as Markdown."""
+    trajectory = Trajectory.load(FRAMES_FILE)
+    energies = json.loads(ENERGIES_FILE.read_text("utf-8"))
+    facts = crystal_facts(trajectory.last)
+    nearest = neighbours_of(trajectory.last, facts, range(len(facts)))
+    parts = []
+    for model, recipe in shipped_models().items():
+        parts += [f"## {model}", "", f"`flowllm generate --model {model}`, recipe `{recipe}`.", ""]
+        parts += [
+            "| | formula | space group | atoms | E_hull, eV/atom | nearest known | failures |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for place, name in enumerate(map(str, trajectory.ids)):
+            if name.rsplit("-", 1)[0] != model:
+                continue
+            one, known = facts[place], nearest.get(place)
+            wrong = faults(one, energies[name])
+            parts.append(
+                f"| {name.rsplit('-', 1)[1]} | {one.formula} | {one.symbol or '–'} "
+                f"| {one.num_atoms} | {energy_text(energies[name])} "
+                f"| {known.short if known else 'none of its kind'} "
+                f"| {'**' + '; '.join(wrong) + '**' if wrong else ''} |"
+            )
+        parts.append("")
+    return "\n".join(parts)
+
+
+def write_tables() -> None:
+    """Put the tables into the gallery's page, below its introduction."""
+    text = PAGE.read_text("utf-8")
+    head = re.split(r"(?m)^## ", text)[0].rstrip()
+    PAGE.write_text(f"{head}\n\n{tables()}", "utf-8")
+
+
+def write_page(path: Path) -> None:
+    """The page with every crystal in 3-D, playing from the prior to the refined crystal."""
+    trajectory = Trajectory.load(FRAMES_FILE)
+    energies = json.loads(ENERGIES_FILE.read_text("utf-8"))
+    last, names = trajectory.last, list(map(str, trajectory.ids))
+    facts = crystal_facts(last)
+    known = neighbours_of(last, facts, range(len(facts)))
+    beside = {}
+    for place, name in enumerate(names):
+        near = known.get(place, Neighbour("", "None of its formula is known."))
+        text = f"{near.text} E_hull {energy_text(energies[name])} eV/atom."
+        beside[place] = replace(near, text=text)
+    rows = [
+        {
+            "id": name,
+            "formula": one.formula,
+            "prompt": "; ".join(faults(one, energies[name])),
+            "valid_structure": not one.fault,
+            "valid_composition": one.charge_balanced,
+        }
+        for name, one in zip(names, facts, strict=True)
+    ]
+    write_report(
+        path,
+        title="Gallery",
+        prior=trajectory.first,
+        refined=last,
+        rows=rows,
+        stages=[],
+        settings={"crystals of each system": NUM, "seed": SEED},
+        trajectories=trajectory,
+        facts=facts,
+        nearest=beside,
+    )
+
+
+def main() -> None:
+    """Read the command line; draw and relax, or only write the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--tables", action="store_true", help="from what is stored")
+    if not parser.parse_args().tables:
+        measure()
+    write_tables()
+
+
+if __name__ == "__main__":
+    main()
