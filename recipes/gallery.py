@@ -1,16 +1,17 @@
 """The gallery of the site: the first crystals of every system that ships, good and bad alike.
 
-Usage: python -m recipes.gallery            # draw, relax and store: some minutes of one core
+Usage: python -m recipes.gallery            # draw and store: some minutes of one core
        python -m recipes.gallery --tables   # the tables of docs/gallery.md from what is stored
 
 The rule: crystals 1 to 6 of seed 0 of each system, with its defaults and nothing asked; none is
-left out. `docs/assets/gallery.npz` holds their frames and `docs/assets/gallery.json` what CHGNet says of
-them. `make docs` makes the page with the 3-D views out of both.
+left out. `docs/assets/gallery.npz` holds their frames, `docs/assets/gallery.json` their energies above
+the hull. `make docs` makes the page with the 3-D views out of both.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 from dataclasses import replace
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from flowllm.crystals.trajectory import Trajectory
+from flowllm.errors import InputError
 from flowllm.metrics.facts import CrystalFacts, crystal_facts
 from flowllm.stability.neighbours import neighbours_of
 from flowllm.systems.record import shipped_models
@@ -31,11 +33,11 @@ PAGE = ROOT / "docs" / "gallery.md"
 CRYSTALS = "gallery_crystals.html"
 """The page with the 3-D views, beside the gallery's own."""
 NUM, SEED, FRAMES = 6, 0, 9
-STEPS = 200
-"""Most steps of a relaxation here; the literature takes 1,500."""
+FAR = 0.5
+"""eV/atom above the hull, not relaxed: a crystal beyond is marked."""
 
 
-# ---- drawn and relaxed once ----------------------------------------------------------------------
+# ---- drawn once ----------------------------------------------------------------------------------
 
 
 def drawn(model: str) -> Trajectory:
@@ -51,29 +53,30 @@ def drawn(model: str) -> Trajectory:
 
 
 def measure() -> None:
-    """Draw, relax and store."""
-    from flowllm.relax import RelaxSettings, relax
-    from flowllm.stability import load_hull
-
+    """Draw the crystals of every system and store their frames."""
     parts = []
     for model in shipped_models():
         parts.append(drawn(model))
         print(model, *parts[-1].last.formulas, flush=True)
-    trajectory = Trajectory.concatenate(parts)
     ASSETS.mkdir(exist_ok=True)
-    trajectory.save(FRAMES_FILE)
-    relaxed = relax(trajectory.last, RelaxSettings(steps=STEPS), workers=1)
-    hull = load_hull()
-    formation = hull.references.formation_energy(relaxed.crystals, relaxed.energies)
-    above = hull.e_above_hull(relaxed.crystals, formation)
-    drops = relaxed.initial_energies - relaxed.energies
+    Trajectory.concatenate(parts).save(FRAMES_FILE)
+
+
+def evaluate_energies() -> None:
+    """Store the energy above the hull of each crystal as it came out, not relaxed, by CHGNet."""
+    from flowllm.relax import evaluate
+    from flowllm.stability import load_hull
+
+    crystals, hull = Trajectory.load(FRAMES_FILE).last, load_hull()
+    energies = np.full(len(crystals), np.nan)
+    for place in range(len(crystals)):
+        with contextlib.suppress(InputError):  # a cell without volume, an open species
+            energies[place] = evaluate(crystals[place : place + 1]).energies[0]
+    formation = hull.references.formation_energy(crystals, energies)
+    above = hull.e_above_hull(crystals, formation)
     stored = {
-        str(name): {
-            "e_above_hull": round(float(above[i]), 3) if np.isfinite(above[i]) else None,
-            "energy_drop": round(float(drops[i]), 3) if np.isfinite(drops[i]) else None,
-            "unfinished": str(relaxed.reasons[i]),
-        }
-        for i, name in enumerate(trajectory.ids)
+        str(name): round(float(value), 3) if np.isfinite(value) else None
+        for name, value in zip(crystals.ids, above, strict=True)
     }
     ENERGIES_FILE.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
 
@@ -81,9 +84,8 @@ def measure() -> None:
 # ---- pages ---------------------------------------------------------------------------------------
 
 
-def faults(facts: CrystalFacts, energies: dict[str, object]) -> list[str]:
+def faults(facts: CrystalFacts, above: float | None) -> list[str]:
     """What is wrong with a crystal, in words."""
-    drop = energies["energy_drop"]
     found = [facts.fault] if facts.fault else []
     if not facts.fault and facts.contact < 0.7:
         found.append(f"a contact of {facts.contact:.2f} of the radii")
@@ -93,17 +95,16 @@ def faults(facts: CrystalFacts, energies: dict[str, object]) -> list[str]:
         found.append("charges do not balance")
     if facts.space_group <= 1:
         found.append("no symmetry")
-    if drop is None:
-        found.append("could not be relaxed")
-    elif float(str(drop)) > 0.5:
-        found.append("far from its relaxed state")
+    if above is None:
+        found.append("no energy")
+    elif above > FAR:
+        found.append(f"over {FAR:g} eV/atom above the hull")
     return found
 
 
-def energy_text(energies: dict[str, object]) -> str:
-    """The energy above the hull, with a sign that it is not final."""
-    value = energies["e_above_hull"]
-    return "–" if value is None else f"{value:.3f}{' ¹' if energies['unfinished'] else ''}"
+def energy_text(above: float | None) -> str:
+    """An energy above the hull, in eV/atom."""
+    return "–" if above is None else f"{above:.3f}"
 
 
 def tables() -> str:
@@ -116,7 +117,7 @@ def tables() -> str:
     for model, recipe in shipped_models().items():
         parts += [f"## {model}", "", f"`flowllm generate --model {model}`, recipe `{recipe}`.", ""]
         parts += [
-            "| | formula | space group | atoms | E_hull, eV/atom | nearest known | failures |",
+            "| | formula | space group | atoms | E_hull | nearest known | failures |",
             "|---|---|---|---|---|---|---|",
         ]
         for place, name in enumerate(map(str, trajectory.ids)):
@@ -151,7 +152,7 @@ def write_page(path: Path) -> None:
     beside = {}
     for place, name in enumerate(names):
         near = known.get(place, Neighbour("", "None of its formula is known."))
-        text = f"{near.text} E_hull {energy_text(energies[name])} eV/atom."
+        text = f"{near.text} As it is, E_hull {energy_text(energies[name])} eV/atom."
         beside[place] = replace(near, text=text)
     rows = [
         {
@@ -178,11 +179,12 @@ def write_page(path: Path) -> None:
 
 
 def main() -> None:
-    """Read the command line; draw and relax, or only write the tables."""
+    """Read the command line; draw and evaluate, or only write the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tables", action="store_true", help="from what is stored")
     if not parser.parse_args().tables:
         measure()
+        evaluate_energies()
     write_tables()
 
 
