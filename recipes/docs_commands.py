@@ -18,7 +18,8 @@ def sections() -> str:
 
 
 def section(name: str, function: Any) -> str:
-    """One command: its help, then its options."""
+    """One command: its help, two examples, its options."""
+    from flowllm.commands.examples import EXAMPLES
     from flowllm.commands.flatten import described
 
     summary = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:")[0].strip()
@@ -29,7 +30,8 @@ def section(name: str, function: Any) -> str:
         for parameter in inspect.signature(function).parameters.values()
     ]
     table = ["| option | value | default | |", "|---|---|---|---|", *rows]
-    return "\n".join([f"\n## flowllm {name}", "", summary, "", *table, ""])
+    examples = ["```sh", *EXAMPLES[name], "```"]
+    return "\n".join([f"\n## flowllm {name}", "", summary, "", *examples, "", *table, ""])
 
 
 def option(parameter: inspect.Parameter) -> str:

@@ -4,8 +4,8 @@ Usage: python -m recipes.gallery            # draw and store: some minutes of on
        python -m recipes.gallery --tables   # the tables of docs/gallery.md from what is stored
 
 The rule: crystals 1 to 6 of seed 0 of each system, with its defaults and nothing asked; none is
-left out. `docs/assets/gallery.npz` holds their frames, `docs/assets/gallery.json` their energies above
-the hull. `make docs` makes the page with the 3-D views out of both.
+left out. `docs/assets/gallery.npz` holds their frames, `gallery.json` beside it their energies
+above the hull. `make docs` makes the page with the 3-D views out of both.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def evaluate_energies() -> None:
     energies = np.full(len(crystals), np.nan)
     for place in range(len(crystals)):
         with contextlib.suppress(InputError):  # a cell without volume, an open species
-            energies[place] = evaluate(crystals[place : place + 1]).energies[0]
+            one = crystals[place : place + 1]
+            energies[place] = evaluate(one).energies[0] / one.num_atoms[0]
     formation = hull.references.formation_energy(crystals, energies)
     above = hull.e_above_hull(crystals, formation)
     stored = {

@@ -50,6 +50,13 @@ def test_the_crystals_are_those_that_come_out(trajectory):
     assert np.allclose(again.lengths, stored.lengths, atol=1e-3)
 
 
+def test_energies_are_those_of_crystals():
+    """Known templates lie near the hull; eV an atom, not of a cell."""
+    energies = json.loads(ENERGIES_FILE.read_text("utf-8"))
+    near = [value for name, value in energies.items() if name.startswith("mp20-symmetric")]
+    assert len(near) == NUM and all(-0.3 < value < 0.5 for value in near)
+
+
 def test_the_tables_list_each_crystal_with_its_faults(trajectory, facts):
     energies = json.loads(ENERGIES_FILE.read_text("utf-8"))
     rows = re.findall(r"^\| (\d+) \|(.*)\|$", PAGE.read_text("utf-8"), re.MULTILINE)
