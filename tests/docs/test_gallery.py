@@ -46,7 +46,7 @@ def test_the_crystals_are_those_that_come_out(trajectory):
     stored = trajectory.select(
         np.flatnonzero(np.char.startswith(trajectory.ids, "mp20-templates-"))
     )
-    assert again.last.formulas.tolist() == stored.last.formulas.tolist()
+    assert list(again.last.formulas) == list(stored.last.formulas)
     assert np.allclose(again.lengths, stored.lengths, atol=1e-3)
 
 
