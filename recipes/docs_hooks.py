@@ -31,6 +31,8 @@ IMPORTED = {
     **{f"notebooks/{name}.ipynb": f"tutorials/{name}.md" for name in NOTEBOOKS},
 }
 """File of the repository -> page of the site."""
+GENERATED = {"docs/gallery_crystals.html": "gallery_crystals.html"}
+"""The same for pages that are made with the site."""
 SOURCES = {page: source for source, page in IMPORTED.items()}
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^)\s]+)\)")
 FENCE = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
@@ -101,7 +103,9 @@ def moved(markdown: str, source: str, page: str) -> str:
         if not path or re.match(r"[a-z]+:", path):
             return match[0]
         lies = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
-        there = IMPORTED.get(lies) or (lies.removeprefix("docs/") if in_docs(lies) else None)
+        there = {**IMPORTED, **GENERATED}.get(lies)
+        if there is None and in_docs(lies):
+            there = lies.removeprefix("docs/")
         if there is None:
             return text  # a file of the source, which the site does not hold
         here = posixpath.relpath(there, posixpath.dirname(page) or ".")

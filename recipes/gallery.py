@@ -23,7 +23,9 @@ from flowllm.crystals.trajectory import Trajectory
 from flowllm.errors import InputError
 from flowllm.metrics.facts import CrystalFacts, crystal_facts
 from flowllm.stability.neighbours import neighbours_of
-from flowllm.systems.record import shipped_models
+from flowllm.symmetry.symbols import typeset_symbol
+from flowllm.systems.recipes import SYSTEMS
+from flowllm.systems.record import DEFAULT_MODEL, shipped_models
 from flowllm.viz.run_page import Neighbour, write_report
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +37,15 @@ CRYSTALS = "gallery_crystals.html"
 NUM, SEED, FRAMES = 6, 0, 9
 FAR = 0.5
 """eV/atom above the hull, not relaxed: a crystal beyond is marked."""
+
+
+def models() -> dict[str, str]:
+    """What ships and its recipe: the default first, then in the order of the recipes."""
+    order = list(SYSTEMS)
+    shipped = sorted(
+        shipped_models().items(), key=lambda one: (one[0] != DEFAULT_MODEL, order.index(one[1]))
+    )
+    return dict(shipped)
 
 
 # ---- drawn once ----------------------------------------------------------------------------------
@@ -55,7 +66,7 @@ def drawn(model: str) -> Trajectory:
 def measure() -> None:
     """Draw the crystals of every system and store their frames."""
     parts = []
-    for model in shipped_models():
+    for model in models():
         parts.append(drawn(model))
         print(model, *parts[-1].last.formulas, flush=True)
     ASSETS.mkdir(exist_ok=True)
@@ -115,7 +126,7 @@ def tables() -> str:
     facts = crystal_facts(trajectory.last)
     nearest = neighbours_of(trajectory.last, facts, range(len(facts)))
     parts = []
-    for model, recipe in shipped_models().items():
+    for model, recipe in models().items():
         parts += [f"## {model}", "", f"`flowllm generate --model {model}`, recipe `{recipe}`.", ""]
         parts += [
             "| | formula | space group | atoms | E_hull | nearest known | failures |",
@@ -126,8 +137,9 @@ def tables() -> str:
                 continue
             one, known = facts[place], nearest.get(place)
             wrong = faults(one, energies[name])
+            symbol = typeset_symbol(one.space_group) if one.space_group else "–"
             parts.append(
-                f"| {name.rsplit('-', 1)[1]} | {one.formula} | {one.symbol or '–'} "
+                f"| {name.rsplit('-', 1)[1]} | {one.formula} | {symbol} "
                 f"| {one.num_atoms} | {energy_text(energies[name])} "
                 f"| {known.short if known else 'none of its kind'} "
                 f"| {'**' + '; '.join(wrong) + '**' if wrong else ''} |"

@@ -204,7 +204,8 @@ def test_the_lattice_playground(open_notebook, picture):
       return !{plots}[0].querySelector('canvas').dispatchEvent(wheel);
     }}"""
     assert page.evaluate(kept) is False
-    page.locator(f"{LATTICE_PANEL} canvas").first.click(position={"x": 12, "y": 300})  # off the legend
+    off_the_legend = {"x": 12, "y": 300}
+    page.locator(f"{LATTICE_PANEL} canvas").first.click(position=off_the_legend)
     assert page.evaluate(kept) is True
     field.click()
     assert page.evaluate(kept) is False
