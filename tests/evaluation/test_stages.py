@@ -54,7 +54,7 @@ def test_a_flag_must_be_a_column():
 
 def test_the_help_names_every_stage_and_why_one_runs_only_when_asked_for(capsys):
     with pytest.raises(SystemExit):
-        main(["evaluate", "--help"])
+        main(["evaluate", "--help-all"])
     words = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert f"separated by commas: {', '.join(STAGES)}; default all but prediction" in words
     assert "needs crystals made for the test compositions" in words

@@ -102,7 +102,7 @@ def test_the_commands_take_it_without_a_name(tmp_path, capsys) -> None:
 def test_the_help_names_its_options_and_says_what_refines(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["generate", "--help"])
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     assert "the language model writes them, the Riemannian flow refines them" in shown
     for option in ("--choice", "--likelihood", "--compositions", "--exchange", "--confidence"):
         assert option in shown

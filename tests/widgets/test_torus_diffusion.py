@@ -90,14 +90,14 @@ def step(monkeypatch):
 def test_it_opens_with_diffusion_and_flow_beside_each_other(step):
     assert [panel["title"] for panel in step.view.panels] == ["diffusion", "flow"]
     assert "two draws of the target" in step.numbers.value
-    assert "score 40 times, the flow for the velocity 20 times" in step.numbers.value
+    assert "score 40 times, the flow the velocity 20 times" in step.numbers.value
 
 
 def test_fewer_steps_and_no_corrector_ask_for_the_score_less_often(step):
     step.steps.value = 5
     step.corrector.value = False
     step.background.wait(60)
-    assert "score 5 times, the flow for the velocity 5 times" in step.numbers.value
+    assert "score 5 times, the flow the velocity 5 times" in step.numbers.value
     assert {layer["frames"] for panel in step.view.panels for layer in panel["layers"]} == {1, 6}
 
 

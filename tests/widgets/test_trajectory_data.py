@@ -181,7 +181,7 @@ def test_frames_at_one_time_have_no_speed():
 
 
 def test_several_crystals_are_refused():
-    with pytest.raises(InputError, match="holds 2"):
+    with pytest.raises(InputError, match="the trajectory has 2"):
         make_curves(two_crystals())
 
 
