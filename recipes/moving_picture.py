@@ -2,8 +2,8 @@
 
 Usage: python -m recipes.moving_picture [docs/images/diffusion.gif]
 
-The crystal is the first of seed 0, five atoms asked for, that has the perovskite's space group; seven
-of twelve have it.
+The crystal is the first of seed 0, five atoms asked for, that has the perovskite's space group;
+seven of twelve have it.
 """
 
 from __future__ import annotations
