@@ -116,6 +116,8 @@ CSS = """
   overflow: visible; padding: 10px 4px; border-width: 1px 0 0 0;
 }
 .flowllm-app .lm-TabBar-content { flex-wrap: wrap; }
+/* ipywidgets' grey on grey is too pale to read */
+.flowllm-app > .lm-TabBar .lm-TabBar-tabLabel { color: var(--jp-ui-font-color0, #111111); }
 .flowllm-app > .lm-TabBar .lm-TabBar-tab, .flowllm-app > .lm-TabBar .p-TabBar-tab {
   flex: 0 1 auto; min-width: 0; padding: 0 12px;
 }

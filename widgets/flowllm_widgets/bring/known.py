@@ -31,7 +31,7 @@ class KnownPanel(ipywidgets.VBox):
         self.message = MessageLine()
         self.button = ipywidgets.Button(description="Neighbours", layout={"width": "auto"})
         self.button.on_click(self._open)
-        self.menu = ipywidgets.Select(rows=5, layout={"width": "auto"})
+        self.menu = ipywidgets.Select(description="Neighbour", rows=5, layout={"width": "auto"})
         self.menu.observe(self._choose, "value")
         self.view: StructureView | None = None
         self.found: list[tuple[KnownCrystal, CrystalBatch]] = []
