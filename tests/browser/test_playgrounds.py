@@ -203,12 +203,12 @@ def test_the_lattice_playground(open_notebook, picture):
       const wheel = new WheelEvent('wheel', {{ deltaY: 50, bubbles: true, cancelable: true }});
       return !{plots}[0].querySelector('canvas').dispatchEvent(wheel);
     }}"""
-    assert page.evaluate(kept) is False
+    until(lambda: page.evaluate(kept), False)
     off_the_legend = {"x": 12, "y": 300}
     page.locator(f"{LATTICE_PANEL} canvas").first.click(position=off_the_legend)
-    assert page.evaluate(kept) is True
+    until(lambda: page.evaluate(kept), True)
     field.click()
-    assert page.evaluate(kept) is False
+    until(lambda: page.evaluate(kept), False)
 
     before = settled(lambda: page.evaluate(moving))
     cells = page.locator(f"{LATTICE_PANEL} .js-plotly-plot").first
