@@ -21,12 +21,13 @@ def section(name: str, function: Any) -> str:
     """One command: its help, two examples, its options."""
     from flowllm.commands.examples import EXAMPLES
     from flowllm.commands.flatten import described
+    from flowllm.commands.help import meaning
 
     summary = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:")[0].strip()
     about = described(function.__doc__)
     rows = [
         f"| {option(parameter)} | {kind(parameter.annotation)} | {default(parameter)} "
-        f"| {cell(about.get(parameter.name, ''))} |"
+        f"| {cell(meaning(parameter, about))} |"
         for parameter in inspect.signature(function).parameters.values()
     ]
     table = ["| option | value | default | |", "|---|---|---|---|", *rows]

@@ -13,11 +13,11 @@ def app(
     The page is served by Voilà, to this computer only and with a token; it opens in the browser.
 
     Args:
-        run: folder of a run, an evaluation or crystals for the browser, the viewer and the table of
-            elements; MP-20 without it.
-        port: of the server; the next free one if it is taken.
+        run: folder of a run, an evaluation or crystals; shown in the browser, the viewer and the
+            table of elements. MP-20 without it.
+        port: port of the server; the next free one if it is taken.
         browser: open the page in the browser; its address is printed in any case.
-        dark: the dark theme.
+        dark: use the dark theme.
     """
     from flowllm.workflows.app import plan_app, serve_app
 

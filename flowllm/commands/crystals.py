@@ -39,12 +39,12 @@ def generate(
     training data do not have gives a warning with their range.
 
     Args:
-        out: folder for the results; open report.html in it first.
-        num: how many crystals; default 16, or one for each prompt of a file.
-        prompt_file: a text file with one prompt a line, used in turn: standard sentences, or a bare
-            formula. Empty lines and those that begin with # are left out.
-        texts: report.html shows the texts of some crystals token by token, also where the language
-            model wrote none of them; reading it takes some seconds.
+        out: folder for the results; open report.html first.
+        num: number of crystals; default 16, or one for each prompt of a file.
+        prompt_file: text file with one prompt per line, used in turn: standard sentences, or a bare
+            formula. Empty lines and lines that begin with # are skipped.
+        texts: show the texts of some crystals in report.html; token by token, also where the
+            language model wrote none of them, which takes some seconds.
     """
     from flowllm.text.prompt_file import read_prompts
 
@@ -86,7 +86,7 @@ def refine(
     Args:
         files: files of crystals (CIF, POSCAR, extended XYZ, JSON, a table, .npz) or folders of
             them, one or more.
-        out: folder for the results, laid out as by generate.
+        out: folder for the results; laid out as by generate.
     """
     from flowllm.inputs.remarks import summary
     from flowllm.runs.progress import progress_bars

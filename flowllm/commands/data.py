@@ -32,8 +32,8 @@ def data(
         source: mp_20, mpts_52, perov_5, a table with a column "cif", a folder of files (CIF,
             POSCAR, extended XYZ, JSON, tables, .npz), or one such file.
         out: folder for the arrays; by default in your cache.
-        limit: only the first rows of each split.
-        random_split: cut your own data into train, val and test (90, 5 and 5 percent).
+        limit: use only this many rows of each split; the first ones.
+        random_split: split your own data at random; 90, 5 and 5 percent for train, val and test.
     """
     from flowllm.data.prepare import prepare_folder
     from flowllm.data.prepare import summary_of as prepared_summary

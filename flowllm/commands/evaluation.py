@@ -38,10 +38,11 @@ def evaluate(
     Args:
         source: a file of crystals (CIF, POSCAR, extended XYZ, JSON, a table with a column "cif",
             .npz), a folder of them, or the folder of a run of flowllm.
-        out: folder for summary.json, per_crystal.csv and report.html; open the last first.
-        reference: what to compare with: mp_20, or a folder that "flowllm reference" wrote.
-        name: of the system, for the report.
-        dask: address of a Dask scheduler whose workers compute, as in tcp://10.0.0.1:8786.
+        out: folder for the results: summary.json, per_crystal.csv and report.html (open this
+            first).
+        reference: reference data: mp_20, or a folder that "flowllm reference" wrote.
+        name: name of the system, for the report.
+        dask: address of a Dask scheduler; its workers compute. It looks like tcp://10.0.0.1:8786.
     """
 
     stages = None if only is None else [w.strip() for w in only.split(",") if w.strip()]
@@ -79,8 +80,8 @@ def adherence(
     """Measure how well a model keeps to what is asked: conditions of real crystals, one try each.
 
     Args:
-        out: folder for summary.json, per_crystal.csv and table.md.
-        workers: processes for energies and space groups; by default one for each core.
+        out: folder for the results: summary.json, per_crystal.csv and table.md.
+        workers: processes for energies and space groups; by default one per core.
     """
     from flowllm.evaluation.adherence import measure_adherence, print_adherence
     from flowllm.runs.progress import progress_bars
@@ -104,10 +105,10 @@ def reference(
     """Make what "flowllm evaluate" compares with out of a data set of your own.
 
     Args:
-        out: the folder; give it to evaluate --reference.
-        data: mp_20, or a folder that "flowllm data" wrote, with training and test splits.
-        name: what reports call it.
-        source: where the structures came from, for the record; default the data.
+        out: output folder; pass it to evaluate --reference.
+        data: data set: mp_20, or a folder that "flowllm data" wrote, with training and test splits.
+        name: name in reports.
+        source: origin of the structures, for the record; by default the data set.
     """
     from flowllm.evaluation.build import build_reference
     from flowllm.runs.progress import progress_bars
@@ -135,8 +136,8 @@ def hull(
     Args:
         action: convert.
         file: the pickled phase diagram, gzipped or not.
-        out: the .npz to write.
-        overwrite: replace a file that is there.
+        out: the .npz file to write.
+        overwrite: replace an existing file.
     """
     from flowllm.errors import InputError
     from flowllm.runs.progress import waiting
@@ -166,16 +167,17 @@ def export(
 
     Args:
         source: an evaluation's folder, or anything that "flowllm evaluate" reads.
-        out: folder with a folder for each crystal.
-        vasp: write POSCAR, INCAR and KPOINTS by pymatgen's MPRelaxSet, and the names of the
-            POTCARs, which are yours.
-        quantum_espresso: write inputs of pw.x; the pseudopotentials are yours.
-        ids: only these, separated by commas.
-        where: only crystals with these flags in an evaluation's table, joined by commas, as in sun
-            or stable,novel; valid, metastable, msun and the other columns of true and false do too.
-        relaxed: begin from the relaxed structures where the evaluation holds them.
-        conventional: write conventional cells, in place of primitive ones, of crystals that are
-            symmetric within 0.01 Å; they hold up to four times the atoms.
+        out: folder with one subfolder per crystal.
+        vasp: write VASP input; POSCAR, INCAR and KPOINTS of pymatgen's MPRelaxSet, and the names of
+            the POTCARs, which you supply.
+        quantum_espresso: write Quantum ESPRESSO input (pw.x); you supply the pseudopotentials.
+        ids: only these crystals, separated by commas.
+        where: only crystals with these flags; those of an evaluation's table, joined by commas, as
+            in sun or stable,novel. Any of its true/false columns will do: valid, metastable, msun
+            and so on.
+        relaxed: start from relaxed structures; an evaluation that relaxed its crystals holds them.
+        conventional: write conventional instead of primitive cells; for crystals that are symmetric
+            within 0.01 Å. They hold up to four times the atoms.
     """
     from flowllm.errors import InputError
 

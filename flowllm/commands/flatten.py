@@ -23,14 +23,14 @@ Classes = Mapping[str, type | None]
 """Part -> the class of its settings; None where there is no such part."""
 ENTRY = re.compile(r"^    (\w+): (.*)$")
 SHARED = {
-    "model": "a folder with weights, or the name of a model that ships with the package.",
+    "model": "folder or name of a model; a name is that of one that ships with the package.",
     "device": "where to compute.",
-    "workers": "processes; by default one for each core.",
+    "workers": "number of processes; by default one per core.",
     "overwrite": "replace another run in the output folder.",
-    "preset": "compact, the measured recipe of the shipped weights; or paper, the values of the "
-    "FlowLLM paper. Other options override it.",
-    "use": "what the crystals are for: explore draws different ones, predict the likeliest of what "
-    "is asked for. Other options override it.",
+    "preset": "recipe for the default values: compact, the measured one of the shipped weights; or "
+    "paper, that of the FlowLLM paper. Other options override it.",
+    "use": "purpose of the crystals: explore draws diverse ones, predict the likeliest ones under "
+    "the conditions. Other options override it.",
 }
 """Help that is the same for every command."""
 

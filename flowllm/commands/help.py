@@ -1,12 +1,14 @@
 """Help on one screen: options in groups, a line each, and examples; `--help-all` says everything.
 
 What an option is called and means comes from the command's signature and docstring, as the parser
-has it; a group is the part of the settings that an option belongs to.
+has it; a group is the part of the settings that an option belongs to. The line of an option shows
+as many of its leading clauses as fit, so its text begins with a short clause that stands alone.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
 import shlex
 import shutil
 import textwrap
@@ -42,6 +44,8 @@ TITLES = {
 """Group -> its heading."""
 RUN = ("seed", "threads", "workers", "dask", "device", "overwrite")
 """Parameters of a command that say how it runs."""
+CLAUSE = re.compile(r"(?<=[^.;: ])(?=[.;:] |$)")
+"""Where a text may end: before a full stop, semicolon or colon, and at its end."""
 NAMES = {int: "INT", float: "FLOAT", str: "STR", Path: "PATH"}
 
 
@@ -133,9 +137,7 @@ def _explained(
 ) -> Iterator[str]:
     """The lines of an option: one, or as many as it takes."""
     full = full or parameter.kind is parameter.POSITIONAL_ONLY
-    head, text = f"  {_invocation(parameter)}", about.get(parameter.name, "").rstrip(".")
-    if parameter.default is True:
-        text = f"the opposite of: {text}"
+    head, text = f"  {_invocation(parameter)}", meaning(parameter, about)
     note = ""
     if parameter.default is parameter.empty:
         note = "" if parameter.kind is parameter.POSITIONAL_ONLY else "(required)"
@@ -153,10 +155,23 @@ def _explained(
     if len(head) > COLUMN - 2:
         yield head
         head = ""
-    room = width - COLUMN - len(note) - 1
-    first = text.split(". ")[0]
-    text = textwrap.shorten(first, max(room, 20), placeholder=" …")
-    yield f"{head:<{COLUMN}}{text} {note}".rstrip()
+    room = width - COLUMN - (len(note) + 1 if note else 0)
+    text = f"{clauses(text, room)} {note}".rstrip()
+    for line in textwrap.wrap(text, max(width - COLUMN, 20)) or [""]:
+        yield f"{head:<{COLUMN}}{line}"
+        head = ""
+
+
+def meaning(parameter: inspect.Parameter, about: dict[str, str]) -> str:
+    """What an option does; the text of a switch that is on begins with a verb."""
+    text = about.get(parameter.name, "").rstrip(".")
+    return f"do not {text}" if parameter.default is True else text
+
+
+def clauses(text: str, room: int) -> str:
+    """The leading clauses of a text that fit into a number of columns, at least the first."""
+    ends = [found.start() for found in CLAUSE.finditer(text)]
+    return text[: max([end for end in ends if end <= room] or ends[:1])]
 
 
 def shown_default(value: Any) -> str:

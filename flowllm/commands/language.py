@@ -31,11 +31,11 @@ def score(
     Args:
         source: a file of crystals (CIF, POSCAR, extended XYZ, JSON, a table with a column "cif",
             .npz), a folder of them, or the folder of a run of flowllm.
-        out: a CSV file for the whole table.
-        ipt: also measure the increase in perplexity under so many random translations, and
-            permutations, of each crystal; 20 are usual, 0 leaves it out.
-        num: rows that are printed, from the likeliest on.
-        seed: of the transformations.
+        out: CSV file for the whole table.
+        ipt: transformations for the IPT metric; measures the increase in perplexity under this many
+            random translations, and permutations, of each crystal. 20 are usual, 0 leaves it out.
+        num: rows to print, likeliest first.
+        seed: random seed of the transformations.
         overwrite: replace the CSV file.
     """
     from flowllm.errors import InputError

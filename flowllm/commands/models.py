@@ -23,16 +23,17 @@ def combine(
     """Join a language model and a flow into one folder that `generate --model` takes.
 
     Args:
-        lm: folder that "flowllm train-lm" wrote, or of another prior.
-        flow: folder that "flowllm train-flow" wrote, or of another refiner.
-        out: folder of the whole system.
-        data: mp_20, or a folder that "flowllm data" wrote; generate draws sizes of cells as often
-            as its training split has them.
-        prior: kind of the prior, as for "flowllm pair".
-        refiner: kind of the refiner.
-        start: the time, from 0 at the prior to 1 at the data, at which crystals enter the refiner.
-        share: name parts of models that ship with the package, instead of copying them.
-        half: keep the weights in float16 on disk, half the size.
+        lm: folder of the prior; "flowllm train-lm" writes one.
+        flow: folder of the refiner; "flowllm train-flow" writes one.
+        out: folder for the whole system.
+        data: data set: mp_20, or a folder that "flowllm data" wrote; generate draws cell sizes as
+            its training split has them.
+        prior: kind of prior; see "flowllm pair".
+        refiner: kind of refiner.
+        start: time of entry into the refiner; from 0, the prior, to 1, the data.
+        share: refer to shipped parts instead of copying them; these are parts of models that ship
+            with the package.
+        half: save the weights in float16; this halves their size.
     """
     from flowllm.workflows.train import combine as join
 
@@ -57,11 +58,13 @@ def bench(
     With --evaluation it is the evaluation of these crystals that is timed, not a model.
 
     Args:
-        num: crystals to generate.
-        steps: steps of the refinement.
-        threads: processor threads; 0 takes all.
-        evaluation: crystals to evaluate instead, anything that "flowllm evaluate" takes.
-        relax_num: so many of them, of 8 to 12 atoms, are relaxed by us and by chgnet alone.
+        num: number of crystals to generate.
+        steps: refinement steps.
+        threads: CPU threads; 0 uses all.
+        evaluation: time the evaluation of these crystals instead; anything that "flowllm evaluate"
+            takes.
+        relax_num: number of these crystals to relax; those of 8 to 12 atoms, by this package and by
+            chgnet alone.
     """
     from flowllm.errors import InputError
     from flowllm.settings import check_threads

@@ -42,10 +42,11 @@ def train(
     Args:
         data: mp_20, a folder that "flowllm data" wrote, a CSV file or a folder of CIF files.
         out: folder for all steps.
-        only: do this step alone; those before it are finished. The last step ends with the system.
-        half: keep the weights of the system in float16, half the size.
-        workers: processes that make pairs; by default one for each core, or one with a GPU.
-        overwrite: do steps again even if their folders hold other runs; with --only that one.
+        only: run this step alone; those before it must be finished. The last step ends with the
+            system.
+        half: save the system's weights in float16; this halves their size.
+        workers: processes that make pairs; by default one per core, or one with a GPU.
+        overwrite: redo steps even if their folders hold other runs; with --only that one.
     """
     from flowllm.runs.progress import progress_bars
     from flowllm.workflows.train.system import SystemTraining, train_system
@@ -83,8 +84,9 @@ def train_lm(
     processes share each batch.
 
     Args:
-        out: folder for the model or adapter, its checkpoints and log.jsonl.
-        data: mp_20, a folder that "flowllm data" wrote, a CSV file or a folder of CIF files.
+        out: folder for the model or adapter; its checkpoints and log.jsonl too.
+        data: data set: mp_20, a folder that "flowllm data" wrote, a CSV file or a folder of CIF
+            files.
     """
     from flowllm.runs.progress import progress_bars
     from flowllm.training.ranks import is_main
@@ -111,7 +113,7 @@ def merge_lm(
     Args:
         adapter: folder that "flowllm train-lm --lora" wrote.
         out: folder for the model.
-        base: where the base is now, if not where the adapter says.
+        base: location of the base model; by default the one that the adapter names.
     """
     from flowllm.runs.progress import waiting
     from flowllm.workflows.train.fine_tuning import merge_run
@@ -137,14 +139,15 @@ def pair(
     Args:
         lm: folder that "flowllm train-lm" wrote.
         out: folder for the pairs.
-        data: mp_20, a folder that "flowllm data" wrote, a CSV file or a folder of CIF files.
-        prior: what the samples are: "language-model", its crystals; "types", its species with
-            random positions and cells; "substitution", its species in the nearest training crystal;
+        data: data set: mp_20, a folder that "flowllm data" wrote, a CSV file or a folder of CIF
+            files.
+        prior: kind of prior: "language-model", its crystals; "types", its species with random
+            positions and cells; "substitution", its species in the nearest training crystal;
             "compositions", species of training crystals with random positions.
-        workers: processes, each with one thread; by default one for each core, or one with a GPU.
-            The pairs are the same however many there are.
-        dask: address of a Dask scheduler whose workers sample, as in tcp://10.0.0.1:8786; they must
-            find the folder of the language model at the same place.
+        workers: processes with one thread each; by default one per core, or one with a GPU. The
+            pairs are the same however many there are.
+        dask: address of a Dask scheduler; its workers sample, and must find the folder of the
+            language model at the same path. It looks like tcp://10.0.0.1:8786.
     """
     from flowllm.parallel.dask import dask_executor
     from flowllm.runs.progress import progress_bars
@@ -179,7 +182,7 @@ def train_flow(
 
     Args:
         pairs: folder that "flowllm pair" wrote.
-        out: folder for the model, its checkpoints and log.jsonl.
+        out: folder for the model; its checkpoints and log.jsonl too.
     """
     from flowllm.runs.progress import progress_bars
     from flowllm.workflows.train import train_on_pairs

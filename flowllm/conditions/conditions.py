@@ -56,7 +56,7 @@ class Conditions:
     formula: str | None = _condition(
         ConditionKind(
             "formula", "The chemical formula is",
-            "exactly this reduced formula, as in SrTiO3, with any number of formula units",
+            "reduced formula, as in SrTiO3; any number of formula units",
             "SrTiO3", share=0.15, read=reduced_formula,
         )
     )  # fmt: skip
@@ -70,7 +70,7 @@ class Conditions:
     num_atoms: int | None = _condition(
         ConditionKind(
             "number of atoms", "The number of atoms is",
-            "atoms in the primitive cell; default as often as in the training data",
+            "atoms in the primitive cell; by default drawn as in the training data",
             "5", share=0.5, number=True, read=kinds.whole, parse=int,
             check=kinds.positive("number of atoms"),
         )
@@ -89,7 +89,7 @@ class Conditions:
     composition: dict[str, int] | None = _condition(  # noqa: RUF009 - None is no mutable default
         ConditionKind(
             "unit cell", "The unit cell contains",
-            'exactly these atoms in the primitive cell, as in "Sr1 Ti1 O3"',
+            'contents of the primitive cell, as in "Sr1 Ti1 O3"',
             "Sr1 Ti1 O3", share=0.9, read=read_composition, parse=kinds.parsed_composition,
             write=kinds.written_composition, check=kinds.check_composition,
         )
@@ -97,7 +97,7 @@ class Conditions:
     space_group: int | None = _condition(
         ConditionKind(
             "space group", "The space group number is",
-            "international number, 1 to 230, or symbol, as in Fm-3m", "1 to 230 or Fm-3m",
+            "number (1 to 230) or symbol, as in Fm-3m", "1 to 230 or Fm-3m",
             share=0.85, measured=True, read=read_space_group, parse=read_space_group,
             check=kinds.between("space group", 1, 230),
         )

@@ -30,12 +30,13 @@ class ReduceSettings:
     """How structures are made unique.
 
     Attributes:
-        max_atoms: larger primitive cells are left out; the largest cell that models of the data can
-            write.
-        canonical: choose axes and origin by rule (`flowllm.crystals.canonical`), so that equal
-            crystals give equal texts; without it they stay as Niggli reduction left them.
-        tolerance: Å by which atoms may lie off a translation that makes the cell smaller. The
-            default merges no atoms that spglib at the data's symprec of 0.1 Å tells apart.
+        max_atoms: largest primitive cell kept, in atoms; also the largest that models of the data
+            can write.
+        canonical: choose axes and origin by rule; see `flowllm.crystals.canonical`. Equal crystals
+            then give equal texts; without it they stay as Niggli reduction left them.
+        tolerance: tolerance of translations, in Å; atoms may lie this far off one that makes the
+            cell smaller. The default merges no atoms that spglib at the data's symprec of 0.1 Å
+            tells apart.
     """
 
     max_atoms: int = DEFAULT_MAX_ATOMS

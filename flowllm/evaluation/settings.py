@@ -22,14 +22,14 @@ class EvaluateSettings:
     Attributes:
         composition: of the composition test.
         same: when two crystals count as one: for uniqueness, novelty and the relaxed state.
-        hull: a hull of "flowllm hull convert"; default the reference's own.
+        hull: hull of "flowllm hull convert"; by default that of the reference.
         thresholds: E_hull in eV/atom below which S.U.N. is counted.
-        known: splits whose crystals are not novel: "train", or "train+val".
+        known: splits that count as known: their crystals are not novel; "train" or "train+val".
         relaxation: how crystals are relaxed.
-        relax_num: relax a random sample of so many; 0 relaxes all.
+        relax_num: relax a random sample of this size; 0 relaxes all.
         prediction: tolerances of crystal structure prediction.
-        seconds: the longest that one crystal may take in one stage; relaxation has its own.
-        seed: of samples and intervals.
+        seconds: seconds per crystal and stage, at most; relaxation has its own limit.
+        seed: random seed of samples and intervals.
 
     Raises:
         InputError: a value that cannot be.

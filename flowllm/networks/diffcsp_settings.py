@@ -22,16 +22,18 @@ class DiffCSPConfig:
 
     Attributes:
         hidden: width of node states.
-        layers: number of message passing layers.
-        time_dim: width of the sinusoidal embedding of time, even.
-        num_frequencies: K, frequencies of the sinusoids of coordinate differences.
-        distance_features: number of Gaussians of the distance to the nearest image; 0 is DiffCSP's
-            network, which has none.
-        cell_frequencies: rates at which the cell's relations are embedded; 0 is DiffCSP's network.
-        preconditioned: the outputs are corrections of what is known without a network, see
-            `flowllm.networks.diffcsp`; False is DiffCSP's network. With this, distances and
-            relations the validation loss of coordinates was 0.852 after 300 steps, without all
-            three 0.891; that of the lattice 0.637 and 0.632.
+        layers: message-passing layers.
+        time_dim: width of the time embedding, even; a sinusoidal one.
+        num_frequencies: number of coordinate frequencies, K; of the sinusoids of coordinate
+            differences.
+        distance_features: number of distance Gaussians; they expand the distance to the nearest
+            image. 0 is DiffCSP's network, which has none.
+        cell_frequencies: number of cell frequencies; rates at which the cell's relations are
+            embedded. 0 is DiffCSP's network.
+        preconditioned: predict corrections to analytic estimates; these are what is known without a
+            network, see `flowllm.networks.diffcsp`. DiffCSP's network does not. With this,
+            distances and relations the validation loss of coordinates was 0.852 after 300 steps,
+            without all three 0.891; that of the lattice 0.637 and 0.632.
         draws_species: species are noisy one-hot vectors that move (DNG), and not given (CSP).
         cell_scale: root mean square in Å of the entries of the training crystals' lattice matrices.
 

@@ -19,16 +19,19 @@ class FlowMMConfig:
 
     Attributes:
         hidden: width of node states.
-        layers: number of message passing layers.
+        layers: message-passing layers.
         time_dim: width of the linear embedding of time.
-        count_dim: width of the sinusoidal embedding of the number of atoms, even.
-        num_frequencies: K, frequencies of the sinusoids of the logarithmic map between atoms.
-        distance_features: number of Gaussians of the distance to the nearest image; 0 leaves them
-            out, as FlowMM does. With them the coordinates' validation loss of a short run was
-            0.822, without 0.827.
-        cell_frequencies: rates at which the cell's relations are embedded; 0, as FlowMM does, not.
+        count_dim: width of the atom-count embedding; sinusoidal, so even.
+        num_frequencies: number of coordinate frequencies, K; of the sinusoids of the logarithmic
+            map between atoms.
+        distance_features: number of distance Gaussians; they expand the distance to the nearest
+            image. 0 leaves them out, as FlowMM does. With them the coordinates' validation loss of
+            a short run was 0.822, without 0.827.
+        cell_frequencies: number of cell frequencies; rates at which the cell's relations are
+            embedded. 0 leaves them out, as FlowMM does.
         draws_species: species are analog bits that move (DNG), and not given (CSP).
-        cell_map: parametrisation of the cell (`flowllm.manifolds.lattice`); "flowmm" is FlowMM's.
+        cell_map: parametrisation of the cell; see `flowllm.manifolds.lattice`. "flowmm" is
+            FlowMM's.
 
     Raises:
         InputError: a value is out of range.

@@ -20,15 +20,18 @@ class VelocityConfig:
 
     Attributes:
         hidden: width of node states.
-        layers: number of message passing layers.
-        time_dim: width of the sinusoidal embedding of time, even.
-        num_frequencies: K, frequencies of the embedding of coordinate differences.
-        distance_features: number of Gaussians of the distance to the nearest image, or 0.
-        cell_frequencies: rates at which the cell's relations are embedded, or 0.
+        layers: message-passing layers.
+        time_dim: width of the time embedding, even; a sinusoidal one.
+        num_frequencies: number of coordinate frequencies, K; of the embedding of coordinate
+            differences.
+        distance_features: number of distance Gaussians, or 0; they expand the distance to the
+            nearest image.
+        cell_frequencies: number of cell frequencies, or 0; rates at which the cell's relations are
+            embedded.
         num_types: number of atom types; type 0 is one left open.
-        cell_map: parametrisation of the cell (`flowllm.manifolds.lattice`): "log-matrix", the
-            logarithm of its metric matrix; "logit", lengths and angles mapped to the line; or
-            "flowmm", the same with the narrower bounds of FlowMM.
+        cell_map: parametrisation of the cell: "log-matrix", the logarithm of its metric matrix;
+            "logit", lengths and angles mapped to the line; or "flowmm", the same with the narrower
+            bounds of FlowMM. See `flowllm.manifolds.lattice`.
 
     Raises:
         InputError: a value is out of range.

@@ -16,18 +16,18 @@ class RelaxSettings:
     """Settings of a relaxation; the defaults are those of the literature (CHGNet, FIRE, 1,500).
 
     Attributes:
-        fmax: converged when no atom's force, and no row of the cell's generalised force, is longer,
-            in eV/Å (ASE's criterion behind `FrechetCellFilter`).
-        steps: most steps of the optimiser.
+        fmax: largest force at convergence, in eV/Å; of any atom, or of a row of the cell's
+            generalised force (ASE's criterion behind `FrechetCellFilter`).
+        steps: maximum number of optimiser steps.
         optimizer: "fire", with the constants of ASE.
         relax_cell: move the cell too, not only the atoms.
-        time_limit: most seconds that one crystal may take to relax; of a batch each crystal is
-            charged its share of atoms.
+        time_limit: time limit per crystal, in seconds; in a batch each crystal is charged its share
+            of atoms.
         max_force: a crystal leaves when an atom's force exceeds it, in eV/Å.
         max_energy: a crystal leaves when its energy is further from 0, in eV/atom.
         max_volume_ratio: a crystal leaves when its volume has grown or shrunk by this factor.
         max_batch_atoms: atoms that are evaluated together.
-        record: keep structure and energy of every step of every relaxation, as in an evaluation's
+        record: keep every step of every relaxation; structure and energy, as in an evaluation's
             stages/relaxation/relaxed.npz.
 
     Raises:

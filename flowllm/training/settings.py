@@ -26,20 +26,20 @@ class NetworkTrainSettings:
 
     Attributes:
         epochs: passes over the training crystals.
-        batch_size: crystals a step.
-        learning_rate: highest rate, after the warm-up; a cosine brings it to 0.
-        warmup_share: share of the steps in which the rate rises.
-        weight_decay: decoupled.
-        optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
-        max_grad_norm: gradients longer than this are cut.
-        ema_decay: of the moving average of the weights, which is what is kept in the end.
-        validation_rows: crystals of the validation split that are scored on the way.
+        batch_size: crystals per step.
+        learning_rate: peak learning rate; after the warm-up, a cosine brings it to 0.
+        warmup_share: share of the steps for the warm-up; the rate rises in it.
+        weight_decay: decoupled weight decay.
+        optimizer: optimiser: "muon" (AdamW for all but the matrices) or "adamw".
+        max_grad_norm: maximum gradient norm; longer gradients are clipped.
+        ema_decay: EMA decay of the weights; the averaged weights are the ones kept.
+        validation_rows: validation crystals to score; at each validation.
         eval_steps: steps between validations.
         save_steps: steps between checkpoints.
         log_steps: steps between lines of the log.
-        seed: of weights, order, times and noise.
-        threads: processor threads; 0 takes all.
-        half: final weights in float16 on disk.
+        seed: random seed; sets weights, order, times and noise.
+        threads: CPU threads; 0 uses all.
+        half: save the final weights in float16.
 
     Raises:
         InputError: a value is out of range.
@@ -86,7 +86,8 @@ class TaskTrainSettings(NetworkTrainSettings):
     """How the networks of two tasks are trained, each on its own.
 
     Attributes:
-        task: structure prediction ("csp"), generation of everything ("dng"), or both.
+        task: tasks to train: structure prediction ("csp"), generation of everything ("dng"), or
+            both.
     """
 
     task: Literal["both", "csp", "dng"] = "both"

@@ -37,10 +37,10 @@ class GenerateSettings:
         request: what they shall be.
         sampling: how the prior draws; None takes its defaults.
         refinement: how the refiner works; None takes its defaults.
-        seed: of everything random; the same seed gives the same crystals.
-        targets: crystal structure prediction: ask for the composition of each crystal of this data
-            set (mp_20, or a folder of "flowllm data"), under its id, and for nothing else.
-        split: of the targets; val for choices, so that test stays untouched.
+        seed: random seed; the same seed gives the same crystals.
+        targets: data set for crystal structure prediction; mp_20, or a folder of "flowllm data".
+            The composition of each of its crystals is requested, under its id, and nothing else.
+        split: split of the targets; use val for choices, so that test stays untouched.
         part_size: crystals that are finished, and kept, together.
 
     Raises:
@@ -67,18 +67,18 @@ class InfillSettings:
     """What is to be filled in, and how; exactly one of `sites`, `element` and `keep` is given.
 
     Attributes:
-        sites: mask these, as in 3,4; counted from 1 in the order of the file as written. A site of
-            a CIF with symmetry stands for all its atoms in the cell.
+        sites: sites to mask, as in 3,4; counted from 1 in the order of the file as written. A site
+            of a CIF with symmetry stands for all its atoms in the cell.
         element: or mask all sites of this element.
-        keep: or keep only so many atoms, the least electronegative first, and complete the crystal;
-            a model of symmetric texts keeps the space group and whole orbits.
-        num: how many proposals, or completions, are refined and kept.
+        keep: or keep this many atoms and complete the crystal; the least electronegative first. A
+            model of symmetric texts keeps the space group and whole orbits.
+        num: number of proposals to refine and keep; or of completions.
         candidates: choose only from these, as in Li,Na,K.
-        allow_present: propose elements that the other sites hold, too.
+        allow_present: also propose elements of the other sites.
         conditions: what a completed crystal shall be.
         sampling: how the prior draws, for completion; None takes its defaults.
         refinement: how the refiner works; None takes its defaults.
-        seed: of completion.
+        seed: random seed of completion.
 
     Raises:
         InputError: nothing, or more than one thing, is to be filled in.

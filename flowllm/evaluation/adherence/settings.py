@@ -52,21 +52,22 @@ class AdherenceSettings:
     """What is measured.
 
     Attributes:
-        model: a folder with weights, or the name of a model that ships with the package.
-        data: mp_20, or a folder that "flowllm data" wrote.
-        split: the split whose crystals' conditions are asked for; "val" for choices, so that "test"
-            stays untouched.
-        kinds: what is asked for, separated by commas: a condition, several joined as in
+        model: folder or name of a model; a name is that of one that ships with the package.
+        data: data set: mp_20, or a folder that "flowllm data" wrote.
+        split: split whose conditions are requested; use "val" for choices, so that "test" stays
+            untouched.
+        kinds: what to request, separated by commas: a condition, several joined as in
             formula+space-group, or all of them as in all; the conditions are formula, composition,
             elements, num-atoms, space-group, formation-energy, e-above-hull and band-gap; default
             each alone, formula+space-group, and all.
-        num: prompts of each kind, one sample each.
-        modes: with or without the constraints of the decoding, which hold the model to formula,
-            elements and number of atoms; default both.
+        num: prompts of each kind; one sample each.
+        modes: with or without constrained decoding; the constraints hold the model to formula,
+            elements and number of atoms. Default both.
         sampling: how the prior draws; None takes its defaults.
         refinement: how the refiner works; None takes its defaults.
-        relax_num: so many crystals of each kind with an energy are relaxed too, seconds a crystal.
-        seed: of everything random.
+        relax_num: crystals of each kind to relax; where an energy is requested, at seconds per
+            crystal.
+        seed: random seed.
 
     Raises:
         InputError: no such kind or split, or a number out of its range.

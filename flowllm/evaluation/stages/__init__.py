@@ -123,4 +123,4 @@ def help_text() -> str:
     """Which stages one can ask for, and which run if one does not."""
     asked = [f"{stage.name}, which {stage.on_request}" for stage in REGISTRY if stage.on_request]
     default = f"all but {' and '.join(asked)}" if asked else "all"
-    return f"stages, separated by commas: {', '.join(STAGES)}; default {default}."
+    return f"stages to run, separated by commas: {', '.join(STAGES)}; default {default}."

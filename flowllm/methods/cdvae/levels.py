@@ -13,12 +13,12 @@ class NoiseLevels:
     """Levels of noise, geometrically from the largest to the smallest.
 
     Attributes:
-        noise_levels: how many.
-        largest_noise: Å, the largest standard deviation of Cartesian coordinates.
-        smallest_noise: Å, the smallest.
-        largest_species_noise: the largest factor on the composition's probabilities, which are
-            added to 1 for the true species.
-        smallest_species_noise: the smallest.
+        noise_levels: number of noise levels.
+        largest_noise: largest coordinate noise, in Å; a standard deviation, Cartesian.
+        smallest_noise: smallest coordinate noise, in Å.
+        largest_species_noise: largest species noise; the factor on the composition's probabilities,
+            which are added to 1 for the true species.
+        smallest_species_noise: smallest species noise.
 
     Raises:
         InputError: a value is out of range.

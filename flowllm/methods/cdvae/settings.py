@@ -27,13 +27,13 @@ class CDVAESettings:
     """How the atoms are moved, by annealed Langevin dynamics.
 
     Attributes:
-        steps_per_level: of Langevin dynamics at each of the noise levels; the paper takes 100.
-        step_size: Å^2 of a step at the last level, α; those of the others rise with the square of
-            the level. With the default, one step reaches the mean that the score points to.
-        latent: where the latent vector comes from: "seed", that of the prior for the crystals that
-            it drew; "encoded", the encoder's mean for crystals of any other origin.
-        record: keep up to 100 frames, not only the first and the last; or a number of frames (2 or
-            more), spread evenly over the steps.
+        steps_per_level: Langevin steps per noise level; the paper takes 100.
+        step_size: step size at the last level, α; in Å^2. Those of the others rise with the square
+            of the level. With the default, one step reaches the mean that the score points to.
+        latent: origin of the latent vector: "seed", that of the prior for the crystals that it
+            drew; "encoded", the encoder's mean for crystals of any other origin.
+        record: keep up to 100 frames, not only the first and last; or a number of frames (2 or
+            more), evenly spaced over the steps.
         batch_size: crystals computed together.
 
     Raises:
@@ -67,16 +67,15 @@ class CDVAETrainSettings(NetworkTrainSettings):
         network: sizes.
         noise: the levels of coordinates and species.
         epochs: passes over the training crystals.
-        kl_weight: of the Kullback-Leibler divergence of the latent distribution from N(0, 1), and
-            so for the other losses.
-        number_weight: of the number of atoms.
-        cell_weight: of the cell.
-        composition_weight: of the composition.
-        coords_weight: of the score of coordinates.
-        species_weight: of the species.
-        energy_weight: of the formation energy.
-        teacher_share: share of the steps in which the noisy crystals stand in their true cells, not
-            in the predicted ones.
+        kl_weight: loss weight of the KL divergence; of the latent distribution from N(0, 1).
+        number_weight: loss weight of the number of atoms.
+        cell_weight: loss weight of the cell.
+        composition_weight: loss weight of the composition.
+        coords_weight: loss weight of the coordinate score.
+        species_weight: loss weight of the species.
+        energy_weight: loss weight of the formation energy.
+        teacher_share: share of teacher-forced steps; in these the noisy crystals have their true
+            cells, not the predicted ones.
 
     Raises:
         InputError: a value is out of range.

@@ -22,19 +22,19 @@ class DiffCSPSettings:
     """How the diffusion is run back; checks itself.
 
     Attributes:
-        steps: of the 1,000 noise levels, so many are visited, evenly; each takes two evaluations of
-            the network. Crystals that enter on the way make their share of them.
-        entry: how crystals become those of the noise level at which they enter: "raw", as they are
-            (CrysLLMGen's); "scaled", the lattice times √ᾱ; or "noised", lattice and coordinates
-            with the noise of that level. Without meaning for crystals that enter at the start.
-        csp_gamma: size γ of the corrector's steps in structure prediction; 0 is none.
-        dng_gamma: the same where species are drawn.
-        single_precision: compute the network in single precision, in two fifths of the time. The
-            dynamics enlarge its rounding until a crystal differs with the batch in which it is
-            computed: after 200 steps of weights that were trained for minutes by a quarter of a
-            cell, in double precision by 1e-9. After 1,000 such steps both differ.
-        record: keep frames on the way, spread evenly, a hundred of them; or a number of frames (2
-            to 100); or the first and the last only.
+        steps: number of noise levels visited; evenly spaced among the 1,000. Each takes two
+            evaluations of the network. Crystals that enter midway visit their share of them.
+        entry: noising of crystals on entry: "raw" (none, as in CrysLLMGen), "scaled" (the lattice
+            times √ᾱ) or "noised" (lattice and coordinates with the noise of the level of entry). It
+            does not matter for crystals that enter at the start.
+        csp_gamma: corrector step size γ; in structure prediction. 0 is off.
+        dng_gamma: the same when species are generated.
+        single_precision: compute the network in single precision; this takes two fifths of the
+            time. The dynamics enlarge its rounding until a crystal differs with the batch in which
+            it is computed: after 200 steps of weights that were trained for minutes by a quarter of
+            a cell, in double precision by 1e-9. After 1,000 such steps both differ.
+        record: keep a hundred frames, evenly spaced; or a number of frames (2 to 100); or only the
+            first and last.
         batch_size: crystals computed together; None takes what suits the device.
 
     Raises:
@@ -75,16 +75,16 @@ class DiffCSPTrainSettings(TaskTrainSettings):
     """How the two networks are trained, each on its own; checks itself.
 
     Attributes:
-        task: structure prediction ("csp"), generation of everything ("dng"), or both. A system
-            whose prior gives every species trains the first alone.
+        task: tasks to train: structure prediction ("csp"), generation of everything ("dng"), or
+            both. A system whose prior gives every species trains the first alone.
         network: size and inputs of each network.
-        epochs: passes over the training crystals, each with new noise.
-        learning_rate: highest rate, after the warm-up; a cosine brings it to 0. In short runs on
-            19,200 crystals the validation loss of structure prediction was 1.489 after 300 steps
+        epochs: passes over the training crystals; each with new noise.
+        learning_rate: peak learning rate; after the warm-up, a cosine brings it to 0. In short runs
+            on 19,200 crystals the validation loss of structure prediction was 1.489 after 300 steps
             and 1.313 after 900; at 5e-3 1.529 and 1.344; of AdamW at 1e-3 1.552 after 300.
-        coord_weight: of the normalised scores.
-        lattice_weight: of the noise in the lattice.
-        species_weight: of the noise in species.
+        coord_weight: loss weight of the normalised scores.
+        lattice_weight: loss weight of the lattice noise.
+        species_weight: loss weight of the species noise.
 
     Raises:
         InputError: a value is out of range.

@@ -12,12 +12,13 @@ class NoiseSettings:
     """How far the copies are from their targets.
 
     Attributes:
-        displacement: Å, the largest standard deviation of a coordinate.
-        volume: the largest change of the logarithm of the volume.
-        strain: the largest scale of the strain at constant volume.
-        smallest: each scale is drawn log-uniformly from this share of its maximum.
-        untouched: share of the copies that are the target itself.
-        broken: share of the copies whose noise breaks the symmetry.
+        displacement: largest displacement noise, in Å; the standard deviation of a coordinate.
+        volume: largest change of the log volume.
+        strain: largest strain at constant volume; a scale.
+        smallest: smallest relative noise scale; each scale is drawn log-uniformly, from this share
+            of its maximum up.
+        untouched: share of copies without noise; they are the target itself.
+        broken: share of symmetry-breaking copies; their noise does not keep the symmetry.
 
     Raises:
         InputError: a value is out of range.

@@ -19,9 +19,9 @@ class EquivariantSettings:
     """How crystals are refined.
 
     Attributes:
-        steps: from the prior's crystal to the refined one; each goes its share of what is left.
-        record: keep the frame of every step, not only the first and the last; or a number of frames
-            (2 or more), spread evenly over the steps.
+        steps: number of refinement steps; each covers its share of the remaining distance.
+        record: keep every frame, not only the first and last; or a number of frames (2 or more),
+            evenly spaced over the steps.
         batch_size: crystals computed together.
 
     Raises:
@@ -54,18 +54,18 @@ class EquivariantTrainSettings(NetworkTrainSettings):
     Attributes:
         network: sizes.
         noise: of the copies that it learns from.
-        epochs: passes over the training crystals, each with new noise.
-        strain_weight: Å by which the error of the strain is multiplied, to add it to that of the
-            displacements.
-        softness: Å below which an error counts by its square, above by itself (pseudo-Huber): large
-            noise, whose way back is a guess, would else drown the small one.
-        warm_share: share of the steps in which noise and softness come down to what is asked. A
-            network that begins with all scales learns to move nothing, and stays there: most copies
-            are nearer to their target than it can tell.
-        warm_smallest: the smallest share of the noise's maximum with which this begins.
-        warm_softness: Å of the softness with which it begins.
-        pairs_share: share of the copies that begin at a prediction of their crystal, where there is
-            one, not at noise; 0 trains on noise alone.
+        epochs: passes over the training crystals; each with new noise.
+        strain_weight: loss weight of the strain, in Å; multiplied by it, the error of the strain is
+            added to that of the displacements.
+        softness: pseudo-Huber threshold, in Å; smaller errors count by their square, larger ones by
+            themselves: large noise, whose way back is a guess, would otherwise drown the small one.
+        warm_share: share of the steps for annealing; noise and softness come down to their final
+            values in it. A network that begins with all scales learns to move nothing, and stays
+            there: most copies are nearer to their target than it can tell.
+        warm_smallest: smallest relative noise at the start; of this annealing.
+        warm_softness: softness at the start, in Å.
+        pairs_share: share of copies from predictions; these begin at a prediction of their crystal,
+            where there is one, not at noise. 0 trains on noise alone.
 
     Raises:
         InputError: a value is out of range.

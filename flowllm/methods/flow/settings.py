@@ -24,14 +24,15 @@ class RefineSettings:
     """How the flow is integrated; checks itself.
 
     Attributes:
-        steps: equal steps from t = 0 to 1; more are slower and more exact.
-        solver: "euler", "midpoint" (twice its time) or "rk4" (four times).
-        anti_annealing: s in the factor 1 + s t on the velocity of the coordinates; 0 is off.
-        record: keep the frame of every step, not only the first and the last; or a number of frames
-            (2 or more), spread evenly over the steps.
+        steps: integration steps from t = 0 to 1; more are slower and more accurate.
+        solver: ODE solver: "euler", "midpoint" (twice the cost) or "rk4" (four times the cost).
+        anti_annealing: anti-annealing of the coordinates, s; their velocity is multiplied by 1 + s
+            t. 0 is off.
+        record: keep every frame, not only the first and last; or a number of frames (2 or more),
+            evenly spaced over the steps.
         batch_size: crystals computed together; None takes what suits the device.
-        symprec: keep the space group that spglib finds in each crystal, before it is refined,
-            within this tolerance in Å; 0 lets the flow break it.
+        symprec: tolerance for keeping symmetry, in Å; the space group that spglib finds before the
+            refinement is kept. 0 lets the flow break it.
 
     Raises:
         InputError: a value is out of range.
@@ -87,28 +88,28 @@ class FlowTrainSettings:
         network: size and inputs of the network.
         epochs: passes over the pairs.
         batch_size: pairs per step and device.
-        learning_rate: highest rate, after the warm-up; a cosine brings it to 0.
-        warmup_share: share of the steps in which the rate rises.
-        weight_decay: decoupled.
-        optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
-        max_grad_norm: gradients longer than this are cut.
-        coord_weight: lambda_f on coordinates in fractional units.
-        cell_weight: lambda_l on the standardised cell.
-        max_distance: pairs with a larger mean squared torus distance per atom are left out; 0.25 is
-            what uniform noise has, and 1 leaves none out.
-        max_strain: pairs whose cells differ by a larger relative stretch are left out.
-        coord_noise: Gaussian noise on c0's coordinates, fractional, anew at each step.
-        cell_noise: Gaussian noise on c0's flat cell, in standard deviations.
-        ema_decay: of the moving average of the weights, which is what is kept in the end.
-        validation_share: share of the pairs held out (never of a target that is trained on).
+        learning_rate: peak learning rate; after the warm-up, a cosine brings it to 0.
+        warmup_share: share of the steps for the warm-up; the rate rises in it.
+        weight_decay: decoupled weight decay.
+        optimizer: optimiser: "muon" (AdamW for all but the matrices) or "adamw".
+        max_grad_norm: maximum gradient norm; longer gradients are clipped.
+        coord_weight: loss weight of the coordinates; lambda_f, in fractional units.
+        cell_weight: loss weight of the standardised cell; lambda_l.
+        max_distance: drop pairs farther apart than this; by the mean squared torus distance per
+            atom. 0.25 is what uniform noise has, and 1 drops none.
+        max_strain: drop pairs strained more than this; by the relative stretch between their cells.
+        coord_noise: Gaussian noise on prior coordinates; fractional, drawn anew at each step.
+        cell_noise: Gaussian noise on prior cells; on the flat cell of c0, in standard deviations.
+        ema_decay: EMA decay of the weights; the averaged weights are the ones kept.
+        validation_share: share of the pairs held out; never of a target that is trained on.
         eval_steps: steps between validations.
         save_steps: steps between checkpoints.
         log_steps: steps between lines of the log.
-        seed: of weights, order, times and noise.
+        seed: random seed; sets weights, order, times and noise.
         device: "auto", "cpu", "cuda" or "mps".
-        threads: processor threads; 0 takes all.
-        bf16: mixed precision, on CUDA only (on CPUs bf16 was measured 400 times slower).
-        half: final weights in float16 on disk.
+        threads: CPU threads; 0 uses all.
+        bf16: train in mixed precision, on CUDA only; on CPUs bf16 was measured 400 times slower.
+        half: save the final weights in float16.
 
     Raises:
         InputError: a value is out of range.
@@ -185,10 +186,11 @@ class SimpleBaseFlowSettings(FlowTrainSettings):
     """The same for pairs of a simple base and a crystal, which are far apart: none is left out.
 
     Attributes:
-        epochs: passes over the pairs, of which each crystal has several.
-        coord_weight: lambda_f on coordinates in fractional units, FlowLLM's.
-        max_distance: leaves none out.
-        max_strain: leaves none out.
+        epochs: passes over the pairs; each crystal has several of them.
+        coord_weight: loss weight of the coordinates; lambda_f, in fractional units, FlowLLM's
+            value.
+        max_distance: drop pairs farther apart than this; the default drops none.
+        max_strain: drop pairs strained more than this; the default drops none.
     """
 
     epochs: int = 5

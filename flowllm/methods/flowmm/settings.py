@@ -18,13 +18,13 @@ class FlowMMSettings:
     """How the flow is integrated; checks itself.
 
     Attributes:
-        steps: equal steps from t = 0 to 1; more are slower and more exact.
-        solver: "euler", "midpoint" (twice its time) or "rk4" (four times).
-        csp_annealing: s in the factor 1 + s t on the velocity of the coordinates, in structure
-            prediction; 0 is off.
-        dng_annealing: the same where species are drawn.
-        record: keep frames on the way, spread evenly, a hundred of them; or a number of frames (2
-            to 100); or the first and the last only.
+        steps: integration steps from t = 0 to 1; more are slower and more accurate.
+        solver: ODE solver: "euler", "midpoint" (twice the cost) or "rk4" (four times the cost).
+        csp_annealing: anti-annealing s, in prediction; the velocity of the coordinates is
+            multiplied by 1 + s t in structure prediction. 0 is off.
+        dng_annealing: the same when species are generated.
+        record: keep a hundred frames, evenly spaced; or a number of frames (2 to 100); or only the
+            first and last.
         batch_size: crystals computed together; None takes what suits the device.
 
     Raises:
@@ -71,11 +71,11 @@ class FlowMMTrainSettings(TaskTrainSettings):
 
     Attributes:
         network: size and inputs of each network.
-        epochs: passes over the training crystals, each with a new base.
-        coord_weight: of the coordinates in fractional units.
-        cell_weight: of the standardised cell.
-        species_weight: of the analog bits. The three weights are divided by their sum, without the
-            last in structure prediction.
+        epochs: passes over the training crystals; each with a new base.
+        coord_weight: loss weight of the coordinates; in fractional units.
+        cell_weight: loss weight of the standardised cell.
+        species_weight: loss weight of the analog bits. The three weights are divided by their sum,
+            without the last in structure prediction.
 
     Raises:
         InputError: a value is out of range.

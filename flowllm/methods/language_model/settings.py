@@ -28,8 +28,8 @@ class CompactConfig:
         hidden: width of the residual stream.
         layers: transformer blocks.
         heads: attention heads; must divide `hidden`.
-        feed_forward: width inside the gated feed-forward blocks.
-        context: the longest prompt and crystal together, in tokens.
+        feed_forward: width of the feed-forward blocks; these are gated.
+        context: longest text and prompt, in tokens.
     """
 
     hidden: int = 224
@@ -52,23 +52,24 @@ class LMTrainSettings:
 
     Attributes:
         epochs: passes over the training split.
-        batch_size: crystals a step, of all processes together.
-        learning_rate: peak; linear warm-up, then a cosine to a hundredth of it.
-        warmup_steps: steps of warm-up.
-        weight_decay: decoupled decay of the matrices; the more epochs, the more of it is needed.
-        dropout: share of what attention and feed-forward blocks add that is left out in training.
-        optimizer: "muon" (matrices by Muon, the rest by AdamW) or "adamw".
-        augmentation: "none"; "translation", crystals moved by random vectors; or "normalizer", a
-            random one of the equivalent descriptions of a crystal, for formats that have several.
-        text_format: in which crystals are written: gruver, cell and atoms one by one, or wyckoff,
-            space group and orbits; or a name that was added to `flowllm.text.formats.registry`.
-        seed: of weights, order and prompts.
-        validation_rows: crystals of the validation split that are scored during training.
-        checkpoint_steps: steps between validations, and between the checkpoints from which an
-            interrupted run goes on.
-        threads: processor threads; 0 takes all.
-        bfloat16: multiply matrices in bfloat16, where a processor or GPU is faster at it; weights
-            and their changes stay in float32.
+        batch_size: crystals per step; of all processes together.
+        learning_rate: peak learning rate; linear warm-up, then a cosine to a hundredth of it.
+        warmup_steps: warm-up steps.
+        weight_decay: decoupled weight decay of matrices; more epochs need more of it.
+        dropout: dropout rate; of the outputs of attention and feed-forward blocks.
+        optimizer: optimiser: "muon" (AdamW for all but the matrices) or "adamw".
+        augmentation: data augmentation: "none", "translation" (crystals moved by random vectors) or
+            "normalizer" (a random one of the equivalent descriptions of a crystal, for formats that
+            have several).
+        text_format: text format of the crystals: gruver (cell and atoms one by one), wyckoff (space
+            group and orbits), or a name that was added to `flowllm.text.formats.registry`.
+        seed: random seed; sets weights, order and prompts.
+        validation_rows: validation crystals to score; at each validation.
+        checkpoint_steps: steps between checkpoints; and between validations. An interrupted run
+            goes on from the last checkpoint.
+        threads: CPU threads; 0 uses all.
+        bfloat16: multiply matrices in bfloat16; some processors and GPUs are faster at it. Weights
+            and updates stay in float32.
 
     Raises:
         InputError: a value out of its range.
@@ -123,17 +124,17 @@ class SamplingSettings:
     """How texts are drawn.
 
     Attributes:
-        temperature: logits are divided by it; above 0, and the lower, the likelier the crystals.
-        top_p: nucleus, in (0, 1]; tokens are drawn from the likeliest that add up to this
-            probability.
-        noise: standard deviation of Gaussian noise on the sampled values, in each value's own unit
-            (fractional, Å, degrees).
-        overlap: allow atoms on top of each other; otherwise decoding keeps them apart.
-        composition_temperature: of the composition, where the model chooses it; 0 takes that of
-            the rest. A low one prefers the commonest elements and formulas.
+        temperature: sampling temperature; above 0. Lower gives likelier crystals.
+        top_p: nucleus sampling; tokens are drawn from the smallest set with this probability, in
+            (0, 1].
+        noise: Gaussian noise on the sampled values; its standard deviation, in each value's own
+            unit (fractional, Å, degrees).
+        overlap: allow overlapping atoms; otherwise decoding keeps them apart.
+        composition_temperature: temperature for the composition; where the model chooses it. 0
+            takes that of the rest. A low one prefers the commonest elements and formulas.
         batch_size: texts at a time.
-        max_new_tokens: a text that has not ended by then is cut and rejected; None gives it as many
-            as the largest cell of the model takes in its text format.
+        max_new_tokens: longest text, in tokens; longer ones are cut and rejected. By default as
+            many as the largest cell of the model needs in its text format.
 
     Raises:
         InputError: a value out of its range.

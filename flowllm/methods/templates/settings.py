@@ -18,14 +18,15 @@ class TemplateSettings:
     """How crystals are made of templates.
 
     Attributes:
-        choice: temperature at which one of the likely structures is drawn; 0 takes the likeliest.
-        exchange: temperature at which elements are exchanged where the composition is open; 0 takes
-            the most alike element.
-        confidence: share of the templates' votes that a structure must have where the composition
-            is open; other compositions are drawn again. It is about how often the structure is
-            right: of validation crystals whose likeliest structure has 30 to 50 % of the votes, 51
-            % match it.
-        same_formula: also use templates of the requested formula, not only of other formulas.
+        choice: temperature for choosing a structure; 0 takes the likeliest.
+        exchange: temperature of element exchange; where the composition is open. 0 takes the most
+            similar element.
+        confidence: minimum share of the templates' votes; where the composition is open, a
+            structure needs it, and other compositions are drawn again. It is about how often the
+            structure is right: of validation crystals whose likeliest structure has 30 to 50 % of
+            the votes, 51 % match it.
+        same_formula: use templates of the requested formula; those of other formulas are always
+            used.
         candidates: structures to choose from.
 
     Raises:
@@ -53,26 +54,28 @@ class RankedSettings(SamplingSettings):
     """How texts are drawn, and how one of them or of the templates is chosen.
 
     Attributes:
-        temperature: logits are divided by it; above 0, and the lower, the likelier the crystals.
-        top_p: nucleus, in (0, 1]; tokens are drawn from the likeliest that add up to this
-            probability.
-        noise: standard deviation of Gaussian noise on the sampled values, in each value's own unit
-            (fractional, Å, degrees).
-        overlap: allow atoms on top of each other; otherwise decoding keeps them apart.
+        temperature: sampling temperature; above 0. Lower gives likelier crystals.
+        top_p: nucleus sampling; tokens are drawn from the smallest set with this probability, in
+            (0, 1].
+        noise: Gaussian noise on the sampled values; its standard deviation, in each value's own
+            unit (fractional, Å, degrees).
+        overlap: allow overlapping atoms; otherwise decoding keeps them apart.
         batch_size: texts at a time.
-        max_new_tokens: a text that has not ended by then is cut and rejected; None gives it as many
-            as the largest cell of the model takes in its text format.
-        choice: temperature at which one of the likely structures is drawn; 0 takes the likeliest.
-        same_formula: also use templates of the requested formula, not only of other formulas.
-        candidates: structures of templates to choose from, beside the text's own.
-        likelihood: weight of the language model's log-likelihood beside that of the templates; at 0
-            it is not computed, and texts are written only where templates have no structure.
-        compositions: whose they are where nothing is asked but a number of atoms or a space group:
-            "exchange" takes a template and exchanges its elements, which gives new compounds more
-            often; "text" lets the language model write them.
-        exchange: temperature at which elements are exchanged; 0 takes the most alike element.
-        confidence: share of the templates' votes that a structure of an exchanged composition must
-            have.
+        max_new_tokens: longest text, in tokens; longer ones are cut and rejected. By default as
+            many as the largest cell of the model needs in its text format.
+        choice: temperature for choosing a structure; 0 takes the likeliest.
+        same_formula: use templates of the requested formula; those of other formulas are always
+            used.
+        candidates: template structures to choose from; the text's own comes on top.
+        likelihood: weight of the language-model likelihood; its logarithm is added to that of the
+            templates. At 0 it is not computed, and texts are written only where templates have no
+            structure.
+        compositions: source of open compositions: "exchange" takes a template and exchanges its
+            elements, which gives new compounds more often; "text" lets the language model write
+            them. It matters where only a number of atoms or a space group is requested.
+        exchange: temperature of element exchange; 0 takes the most similar element.
+        confidence: minimum share of the templates' votes; a structure of an exchanged composition
+            needs it.
 
     Raises:
         InputError: a value out of its range.

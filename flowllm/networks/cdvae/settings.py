@@ -19,14 +19,14 @@ class CDVAEConfig:
     cutoffs of 7 Å; ours are message passing with scalars and vectors, and smaller.
 
     Attributes:
-        latent: numbers of the latent vector.
-        hidden: scalars, and vectors, of an atom in encoder and decoder.
-        layers: of message passing, in each of the two.
-        basis: radial functions.
-        cutoff: Å within which atoms see each other.
-        head_hidden: width of the one hidden layer of each head.
-        level_input: whether the decoder is given the noise level of the coordinates. The paper's
-            is not: its output is only divided by the level to get the score.
+        latent: dimension of the latent vector.
+        hidden: scalars and vectors per atom; in encoder and decoder.
+        layers: message-passing layers; in each of the two.
+        basis: radial basis functions.
+        cutoff: cutoff radius of the neighbours, in Å.
+        head_hidden: width of each head's hidden layer.
+        level_input: feed the noise level to the decoder; the paper does not, and only divides the
+            output by the level to get the score.
         max_atoms: atoms of the largest cell; of the training data.
 
     Raises:

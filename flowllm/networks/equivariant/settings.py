@@ -13,11 +13,11 @@ class EquivariantConfig:
     """Sizes of the network.
 
     Attributes:
-        hidden: scalars, and vectors, of an atom.
-        layers: of message passing.
-        basis: radial functions.
-        cutoff: Å within which atoms see each other.
-        timed: whether the time is an input.
+        hidden: scalars and vectors per atom.
+        layers: message-passing layers.
+        basis: radial basis functions.
+        cutoff: cutoff radius of the neighbours, in Å.
+        timed: give the network the time as an input.
 
     Raises:
         InputError: a value is out of range.

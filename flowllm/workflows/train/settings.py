@@ -24,19 +24,21 @@ class LanguageModelSettings:
     """How a language model is trained: a compact one from scratch, or a pretrained one fine-tuned.
 
     Attributes:
-        model: fine-tune this causal language model instead of training a compact one: a folder, or
-            an id on the hub, as in meta-llama/Llama-2-7b-hf. The training is then that of the
-            paper: 10 epochs, batches of 16, a rate of 5e-4, no weight decay, AdamW.
+        model: pretrained language model to fine-tune; a folder, or an id on the hub, as in
+            meta-llama/Llama-2-7b-hf. By default a compact model is trained from scratch.
+            Fine-tuning is that of the paper: 10 epochs, batches of 16, a rate of 5e-4, no weight
+            decay, AdamW.
         sizes: of the compact model.
         training: how either is trained.
-        lora: train an adapter of the model (LoRA) and leave the model as it is.
+        lora: train a LoRA adapter and freeze the model.
         adapter: sizes of the adapter.
-        load_in_4bit: hold the model's own weights in 4 bits; needs CUDA and bitsandbytes.
-        load_in_8bit: the same in 8 bits.
-        max_steps: stop the fine-tuning after so many steps.
-        limit: fine-tune on so many crystals only.
-        patience: stop after so many validations without a new least loss; 0 never.
-        at_once: crystals that a process takes at once, where its share of a batch does not fit into
+        load_in_4bit: load the pretrained model in 4 bits; needs CUDA and bitsandbytes.
+        load_in_8bit: load the pretrained model in 8 bits; needs CUDA and bitsandbytes.
+        max_steps: stop fine-tuning after this many steps.
+        limit: fine-tune on only this many crystals.
+        patience: early-stopping patience, in validations; training stops after so many without a
+            lower loss. 0 is off.
+        at_once: micro-batch size per process; splits a share of a batch that does not fit into
             memory.
 
     Raises:
@@ -128,9 +130,9 @@ class SpeciesSettings(LanguageModelSettings):
     """The same for a language model that writes species alone, which another system may have.
 
     Attributes:
-        language_model_of: take the language model of this system, of which nothing is trained: a
-            model that ships with the package, by its name, whose language model is then named and
-            not copied, or the folder of a system.
+        language_model_of: system whose language model to use; nothing is trained. It is a model
+            that ships with the package, by its name, whose language model is then named and not
+            copied, or the folder of a system.
 
     Raises:
         InputError: settings of a training that would not take place.
@@ -156,14 +158,15 @@ class PairSettings:
 
     Attributes:
         sampling: how the prior draws.
-        num_pairs: draws of a target from the training split; default one for each of its crystals.
-        samples_per_target: samples drawn for one target.
-        keep: "closest" keeps the sample closest to its target, "all" every one.
-        perturbed: how many pairs of a noisy copy and its target are added; default num_pairs.
-        alignment: how the atoms of a sample are assigned to those of its target: "translation", by
-            element after the best common translation; "hungarian", by element; "list", in the order
-            of the text.
-        seed: of everything random.
+        num_pairs: number of targets drawn; from the training split. Default one for each of its
+            crystals.
+        samples_per_target: samples drawn for each target.
+        keep: samples kept for each target: "closest", the one closest to it, or "all".
+        perturbed: number of noisy copies to add as pairs; of a copy and its target. Default
+            num_pairs.
+        alignment: atom matching with the target: "translation", by element after the best common
+            translation; "hungarian", by element; "list", in the order of the text.
+        seed: random seed.
         chunk_size: draws that are finished, and kept, together.
 
     Raises:
@@ -210,8 +213,9 @@ class SimpleBasePairSettings(PairSettings):
     """The same for a simple base, whose samples cost next to nothing: several for each crystal.
 
     Attributes:
-        samples_per_target: samples drawn for one target.
-        perturbed: how many pairs of a noisy copy and its target are added; None adds num_pairs.
+        samples_per_target: samples drawn for each target.
+        perturbed: number of noisy copies to add as pairs; of a copy and its target. None adds
+            num_pairs.
     """
 
     samples_per_target: int = 4

@@ -15,9 +15,9 @@ class AdapterSettings:
     """Sizes of an adapter.
 
     Attributes:
-        rank: of the adapter: columns of B and rows of A.
-        alpha: of the adapter: B A is scaled by alpha / rank.
-        dropout: share of the adapter's inputs that are dropped in training.
+        rank: rank of the adapter; columns of B and rows of A.
+        alpha: scale of the adapter; B A is multiplied by alpha / rank.
+        dropout: dropout rate of the adapter's inputs.
 
     Raises:
         InputError: a value out of its range.
@@ -44,12 +44,12 @@ class LargeSettings:
         model: a local folder, or an id on the hub.
         training: as in the paper unless said otherwise; a batch is that of all processes together.
         adapter: sizes of a LoRA adapter; None trains all weights.
-        load_in: "4bit" or "8bit" holds the frozen weights in few bits; None in 16 or 32.
-        max_steps: stop there; None goes on to the end of the epochs.
-        limit: use only so many crystals of the training split; None all.
-        patience: validations without a new least loss after which training stops; 0 never.
-        at_once: crystals that a process takes at once, a divisor of its share of the batch; None
-            the whole share.
+        load_in: "4bit" or "8bit" quantises the frozen weights; None keeps 16 or 32 bits.
+        max_steps: stop after this many steps; None goes on to the end of the epochs.
+        limit: use only this many crystals of the training split; None uses all.
+        patience: validations without a lower loss after which training stops; 0 is off.
+        at_once: micro-batch size per process, a divisor of its share of the batch; None takes the
+            whole share.
         checkpointing: compute activations a second time instead of keeping them; None on GPUs only.
 
     Raises:
