@@ -9,7 +9,7 @@ import pytest
 
 from flowllm.commands import COMMANDS
 from flowllm.commands.flatten import described
-from flowllm.commands.help import clauses, page
+from flowllm.commands.help import clauses, page, value_of
 from flowllm.systems.recipes import SYSTEMS
 from flowllm.systems.record import shipped_models
 from flowllm.systems.registry import PRIORS
@@ -38,14 +38,15 @@ def test_the_help_of_an_option_is_a_whole_clause_on_one_line(words, monkeypatch)
     for parameter in inspect.signature(command).parameters.values():
         option = "for" if parameter.name == "use" else parameter.name.replace("_", "-")
         switch = "no-" if parameter.default is True else ""
-        starts = [i for i, line in enumerate(lines) if re.match(f"  --{switch}{option}( |$)", line)]
+        head = f"  --{switch}{option} {value_of(parameter)}".rstrip()
+        starts = [i for i, line in enumerate(lines) if f"{line}  ".startswith(f"{head}  ")]
         for start in starts:  # an option whose group is only named has none
-            head, _, rest = lines[start][2:].partition(" " * 2)
+            rest = lines[start][len(head) :]
             shown, after = (rest, start + 1) if rest else (lines[start + 1], start + 2)
             shown = re.sub(r" \((default: [^)]*|required)\)$", "", shown.strip())
             meant = ("do not " if switch else "") + texts[parameter.name].rstrip(".")
             assert meant == shown or meant.startswith((f"{shown};", f"{shown}:", f"{shown}. "))
-            assert not lines[after].startswith(" " * 3), head
+            assert not lines[after].startswith(" " * 3), option
 
 
 def test_help_shows_the_clauses_that_fit_and_wraps_a_first_one_that_does_not():
