@@ -90,7 +90,7 @@ def main() -> None:
     system = FlowLLM.from_pretrained(Path(model), "cpu")
     refiner = system.refiner
     if not isinstance(refiner, CDVAERefiner):
-        raise SystemExit(f"{model} is no CDVAE")
+        raise SystemExit(f"{model} is not a CDVAE model")
     torch.set_num_threads(1)
     held_out = load_dataset("mp_20", "val")[:count]
     predicted = refiner.model.formation_energies(refiner.model.encoded(held_out.crystals))

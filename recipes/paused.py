@@ -56,7 +56,7 @@ def load_state(
     found: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
     with safe_open(file, framework="pt") as content:
         counts = {name: float(value) for name, value in content.metadata().items()}
-        for key in content.keys():  # noqa: SIM118, this is no dictionary
+        for key in content.keys():  # noqa: SIM118, this is not a dictionary
             part, _, name = key.partition(".")
             found[part][name] = content.get_tensor(key)
     model.load_state_dict(found["model"])

@@ -77,7 +77,7 @@ def prepare_texts(
         text_format: in which they are written.
         wordings: prompts of each crystal.
         equivalent: all equivalent texts of a crystal, not only the canonical one.
-        given: for held-out crystals: the outline alone, of which this is no part of the loss.
+        given: for held-out crystals: the outline alone, this is not part of the loss.
     """
 
     conditions, end = known_conditions(data), tokenizer.eos_token_id

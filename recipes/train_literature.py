@@ -170,7 +170,7 @@ def go_on_from(network: torch.nn.Module, folder: Path, kind: str, task: Task | N
     """
     refiner = FlowLLM.from_pretrained(folder, "cpu").refiner
     if refiner is None or refiner.kind != kind:
-        raise InputError(f"{folder} is no system of {kind}")
+        raise InputError(f"{folder} is not a system of {kind}")
     if isinstance(refiner, CDVAERefiner):
         found: torch.nn.Module | None = refiner.model.network
     else:

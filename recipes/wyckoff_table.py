@@ -121,7 +121,7 @@ def operations(hall: int) -> list[list[int]]:
     )
     whole = np.round(rows).astype(int)
     if not np.allclose(rows, whole, atol=1e-6):
-        raise SystemExit(f"Hall number {hall}: a translation is no twenty-fourth")
+        raise SystemExit(f"Hall number {hall}: a translation is not a multiple of 1/24")
     return whole.tolist()
 
 

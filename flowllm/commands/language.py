@@ -65,7 +65,7 @@ def score(
 
     prior = language_model_in(system.prior)
     if prior is None:
-        raise InputError(f"{model} starts from no language model; there is nothing to score with")
+        raise InputError(f"{model} has no language model to score with")
     with progress_bars() as progress:
         table = rank_by_likelihood(prior, inputs, transformations=ipt, seed=seed, progress=progress)
     if out is not None:

@@ -86,7 +86,7 @@ class Conditions:
     band_gap: float | None = _energy(
         "band_gap", "band gap", "The band gap is", "band gap, in eV", "eV", "0.00"
     )
-    composition: dict[str, int] | None = _condition(  # noqa: RUF009 - None is no mutable default
+    composition: dict[str, int] | None = _condition(  # noqa: RUF009 - None is not a mutable default
         ConditionKind(
             "unit cell", "The unit cell contains",
             'contents of the primitive cell, as in "Sr1 Ti1 O3"',

@@ -35,7 +35,7 @@ def contradictions(asked: Conditions, max_atoms: int) -> dict[str, str]:
     if asked.composition is not None:
         cell = f"unit cell {written_value('composition', asked.composition)}"
         if cells is not None and asked.composition not in cells:
-            return {"composition": _mend(f"{cell} is no multiple of {name}", "composition")}
+            return {"composition": _mend(f"{cell} is not a multiple of {name}", "composition")}
         cells, name = (asked.composition,), cell
     problems = _about_elements(asked, cells, name, max_atoms)
     if cells is not None and asked.num_atoms is not None:

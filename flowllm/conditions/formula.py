@@ -19,7 +19,7 @@ def read_formula(formula: str) -> dict[str, int]:
     """The reduced composition of a formula, as {"Sr": 1, "Ti": 1, "O": 3}.
 
     Raises:
-        InputError: it is no formula; what was probably meant is named.
+        InputError: it is not a formula; what was probably meant is named.
     """
     atoms = _parsed(formula).atoms
     divisor = math.gcd(*atoms.values())
@@ -107,7 +107,7 @@ def read_elements(text: str) -> tuple[str, ...]:
         RemarkWarning: an isotope is read as its element, or an element comes twice.
     """
     if len(text) > 10 * len(NUMBER_OF):
-        raise InputError(f"{shown(text)} is no list of elements; write it as Li,Fe,O")
+        raise InputError(f"{shown(text)} is not a list of elements; write it as Li,Fe,O")
     words = [word for word in re.split(r"[\s,;-]+", text) if word]
     if not words:
         raise InputError("the list of elements is empty")
@@ -134,7 +134,7 @@ def read_composition(text: str) -> dict[str, int]:
         found = parse(text, cell=True)
     except FormulaError as error:
         why = str(error) if "twice" in str(error) else explained(text, error)
-        raise InputError(f"{shown(text)} is no unit cell: {why}; write it as Sr1 Ti1 O3") from None
+        raise InputError(f"{shown(text)} is not a unit cell: {why}; write it as Sr1 Ti1 O3") from None
     _remark_isotopes(found.isotopes)
     return found.atoms
 
@@ -143,7 +143,7 @@ def whole_composition(counts: Mapping[Any, Any]) -> dict[str, int]:
     """A composition given as a mapping, isotopes added to their element.
 
     Raises:
-        InputError: a count is no whole number of at least 1.
+        InputError: a count is not a whole number of at least 1.
 
     Warns:
         RemarkWarning: an isotope is read as its element.
@@ -153,7 +153,7 @@ def whole_composition(counts: Mapping[Any, Any]) -> dict[str, int]:
         symbol = str(key)
         whole = isinstance(count, Real) and not isinstance(count, bool) and count == count // 1
         if not whole:
-            raise InputError(f"composition: {count} atoms of {symbol} is no whole number")
+            raise InputError(f"composition: expected a whole number of {symbol} atoms, got {count}")
         element = "H" if symbol in ISOTOPES else symbol
         found[element] = found.get(element, 0) + int(count)
     _remark_isotopes([symbol for symbol in map(str, counts) if symbol in ISOTOPES])

@@ -39,7 +39,7 @@ _PLAIN = str.maketrans(
 
 
 class FormulaError(Exception):
-    """Why a text is no formula."""
+    """Why a text is not a formula."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class _Reader:
                 break
             self.place += 1
         if self.place < len(self.text):
-            raise FormulaError(f"{self.next!r} is no part of a formula")
+            raise FormulaError(f"{self.next!r} is not part of a formula")
         if led and len(parts) == 1:
             raise FormulaError(f"a number stands in front; ask for {self.text.lstrip(DIGITS)}")
         for count, part in parts:
@@ -173,8 +173,8 @@ class _Reader:
         if opening in CLOSING:
             if depth == DEEPEST:
                 raise FormulaError(f"brackets are at most {DEEPEST} deep")
-            if self.place and _ROMAN.match(self.text, self.place):  # Fe(III) is no iodide
-                raise FormulaError("oxidation states are no part of a formula")
+            if self.place and _ROMAN.match(self.text, self.place):  # Fe(III) is not an iodide
+                raise FormulaError("oxidation states are not part of a formula")
             self.place += 1
             self.groups(inner, depth + 1)
             if self.next != CLOSING[opening]:

@@ -1,4 +1,4 @@
-"""What a text that is no formula was probably meant to be: one line for the person who wrote it."""
+"""What a text that is not a formula was probably meant to be, in one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def parses(text: str) -> bool:
 
 
 def explained(text: str, error: FormulaError) -> str:
-    """Why a text is no formula, and what was probably meant, in one line.
+    """Why a text is not a formula, and what was probably meant, in one line.
 
     Args:
         text: what a person wrote.
@@ -52,7 +52,7 @@ def _element_name(text: str) -> str:
 
     names = {element.long_name.lower(): element.symbol for element in Element}
     symbol = names.get(text.lower(), "")
-    return f"a name is no formula; did you mean {symbol}?" if symbol in NUMBER_OF else ""
+    return f"a name is not a formula; did you mean {symbol}?" if symbol in NUMBER_OF else ""
 
 
 def _identifier(text: str) -> str:
@@ -78,7 +78,7 @@ def _named(text: str) -> str:
     named = re.search(r"space ?group (?:number )?(.+)", word, re.I)
     likely = [named[1]] if named else [word, *word.split()]
     group, name = next(filter(any, map(example_of, likely)), ("", ""))
-    what = f"the word {word!r} is no part of a formula"
+    what = f"the word {word!r} is not part of a formula"
     structure = f"--space-group {group} for {name}" if group else "--space-group for a structure"
     return f"{what}; ask for {rest}, with {structure}"
 
@@ -132,7 +132,7 @@ def _unknown_amount(text: str) -> str:
     found = _UNKNOWN.search(rest)
     if not found or "E" not in rest or re.search("[a-z]{2}", rest) or other_case(text):
         return ""
-    return f"{found[0]!r} is no number; write whole numbers"
+    return f"{found[0]!r} is not a number; write whole numbers"
 
 
 def _without_symbols(text: str) -> str:
@@ -164,7 +164,7 @@ def _several(text: str) -> str:
         one = joined and parses(whole) and len(set().union(*held)) == sum(map(len, held))
         return f"{line}, or write {whole} if it is one" if one else line
     if "/" in text and " " not in text:
-        return "a mixture is no formula; ask for one of its parts"
+        return "a mixture is not a formula; ask for one of its parts"
     return ""
 
 
@@ -173,13 +173,13 @@ def _dashes(text: str) -> str:
     if len(parts) < 2 or not parts[-1]:
         return ""
     if all(part in NUMBER_OF or part in ISOTOPES for part in parts):
-        return f"a chemical system is no formula; --elements {','.join(parts)} asks for it"
+        return f"a chemical system is not a formula; --elements {','.join(parts)} asks for it"
     rest = parts[-1]
     if all(map(parses, parts)):
         return f"it reads as {len(parts)} formulas; ask for one at a time"
     if parses(rest):
         head = text[: -len(rest)]
-        return f"the prefix {head!r} is no part of a formula; did you mean {rest}?"
+        return f"the prefix {head!r} is not part of a formula; did you mean {rest}?"
     return ""
 
 
@@ -187,11 +187,11 @@ def _greek(text: str) -> str:
     rest = text.lstrip("αβγδεζηθκλσω' ")
     if rest == text or not parses(rest):
         return ""
-    return f"the prefix {text[0]!r} is no part of a formula; did you mean {rest}?"
+    return f"the prefix {text[0]!r} is not part of a formula; did you mean {rest}?"
 
 
 def _charges(text: str) -> str:
-    return "charges and isotopes are no part of a formula" if _CHARGE.search(text) else ""
+    return "charges and isotopes are not part of a formula" if _CHARGE.search(text) else ""
 
 
 _CHECKS: tuple[Callable[[str], str], ...] = (

@@ -71,7 +71,7 @@ def whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InputError(f"{text!r} is no whole number") from None
+        raise InputError(f"{text!r} is not a whole number") from None
 
 
 def real(text: str) -> float:
@@ -83,7 +83,7 @@ def real(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise InputError(f"{text!r} is no number") from None
+        raise InputError(f"{text!r} is not a number") from None
 
 
 def two_decimals(value: float) -> str:
@@ -138,7 +138,7 @@ def check_composition(composition: dict[str, int]) -> None:
         if not isinstance(count, Integral) and not (
             isinstance(count, Real) and math.isfinite(count) and count == int(count)
         ):
-            raise InputError(f"composition: {count} atoms of {symbol} is no whole number")
+            raise InputError(f"composition: expected a whole number of {symbol} atoms, got {count}")
         if count < 1:
             raise InputError(f"composition: {count} atoms of {symbol}; at least 1 is needed")
     if not composition:

@@ -100,7 +100,7 @@ class TrainingRanges:
         groups = record.record("space_groups")
         unknown = [symbol for symbol in elements if symbol not in NUMBER_OF]
         if unknown:
-            raise InputError(f"{elements.where}: {unknown[0][:40]!r} is no element")
+            raise InputError(f"{elements.where}: {unknown[0][:40]!r} is not an element")
         return cls(
             record.integer("crystals", least=0),
             {name: ranges.record(name).make(Range) for name in UNITS if name in ranges},
@@ -193,7 +193,7 @@ def _numbers_of(record: JsonObject, most: int) -> list[int]:
     """The names of an object that are whole numbers from 1, as numbers."""
     for name in record:
         if not (name.isdecimal() and name.isascii() and len(name) < 10 and 1 <= int(name) <= most):
-            raise InputError(f"{record.where}: {name[:40]!r} is no number from 1 to {most}")
+            raise InputError(f"{record.where}: {name[:40]!r} is not a number from 1 to {most}")
     return [int(name) for name in record]
 
 

@@ -80,7 +80,7 @@ def example_of(word: str) -> tuple[str, str]:
 
 
 def _refusal(text: str) -> str:
-    """Why a text is no space group."""
+    """Why a text is not a space group."""
     word = text.lower()
     if not text:
         return "the space group is empty"

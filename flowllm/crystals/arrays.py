@@ -25,14 +25,14 @@ def whole_numbers(values: Any, name: str) -> np.ndarray:
     """Values as int64.
 
     Raises:
-        InputError: one is no whole number, or does not fit.
+        InputError: one is not a whole number, or does not fit.
     """
     given = np.asarray(values)
     if given.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             whole = given.astype(np.int64)
         if not (whole == given).all():
-            raise InputError(f"{name} holds a value that is no whole number")
+            raise InputError(f"{name} holds a value that is not a whole number")
         return whole
     return given.astype(np.int64)
 
@@ -185,7 +185,7 @@ class CrystalArrays:
 
         Raises:
             KeyError: one is missing.
-            InputError: they are no batch.
+            InputError: they are not a batch.
         """
         return cls(*(arrays[f.name] for f in fields(cls)))
 

@@ -44,7 +44,7 @@ class CrystalBatch(CrystalArrays):
         """From ordered pymatgen structures.
 
         Raises:
-            InputError: a site has partial occupancy or is no element.
+            InputError: a site has partial occupancy or no known element.
         """
         parts = list(structures)
         names = [str(i) for i in range(len(parts))] if ids is None else list(ids)
@@ -59,7 +59,7 @@ class CrystalBatch(CrystalArrays):
         for name, row in zip(names, symbols, strict=True):
             unknown = [s for s in row if s not in NUMBER_OF]
             if unknown:
-                raise InputError(f"{name}: {unknown[0]} is no element")
+                raise InputError(f"{name}: {unknown[0]} is not an element")
         return cls(
             np.array([NUMBER_OF[s] for row in symbols for s in row]),
             np.concatenate([s.frac_coords for s in parts]),

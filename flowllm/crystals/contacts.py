@@ -61,7 +61,7 @@ def shortest_allowed() -> np.ndarray:
     of their shortest contacts; for others the 0.5 % quantile of the contacts of all such pairs
     over the sum of the radii, times the pair's sum. At most 5 Å.
     """
-    with open_archive(TABLE, "is no table of contacts") as archive:
+    with open_archive(TABLE, "is not a table of contacts") as archive:
         quantiles, ratio = archive["quantiles"].astype(float), float(archive["ratio"])
     sums = radii()[:, None] + radii()
     return _frozen(np.where(quantiles > 0, quantiles, np.minimum(ratio * sums, CUTOFF)))

@@ -109,7 +109,7 @@ class CrystalSet:
 
         Raises:
             KeyError: one is missing.
-            InputError: they are no set of crystals.
+            InputError: they are not a set of crystals.
         """
         prefix = "property_"
         names = [name for name in arrays if name.startswith(prefix)]

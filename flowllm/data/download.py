@@ -111,7 +111,7 @@ def _length(url: str, said: str | None) -> int:
         return 0
     if not re.fullmatch(r"\s*[0-9]{1,18}\s*", said):
         raise InputError(
-            f"{url}: the server answers with a length that is no number: {said[:80]!r}"
+            f"{url}: the server answers with a length that is not a number: {said[:80]!r}"
         )
     return int(said)
 

@@ -27,8 +27,8 @@ def csv_rows(path: str | Path) -> list[dict[str, str]]:
     """The rows of a CSV file (or .csv.gz), each by the names of the columns.
 
     Raises:
-        OSError: it cannot be read, or is no file.
-        ValueError: it is no text in UTF-8.
+        OSError: it cannot be read, or is not a file.
+        ValueError: it is not UTF-8 text.
     """
     with open_regular(path) as content:
         if not str(path).endswith(".gz"):
@@ -55,7 +55,7 @@ def read_formation_energies(path: str | Path) -> tuple[list[str], np.ndarray]:
         raise InputError(f"no such file: {path}") from error
     except (KeyError, ValueError, OSError, EOFError) as error:
         raise InputError(
-            f"{path} is no table of formulas and formation energies: {error}"
+            f"{path} is not a table of formulas and formation energies: {error}"
         ) from error
 
 
@@ -85,19 +85,19 @@ def _parsed(formula: str) -> tuple[tuple[str, float], ...]:
             raise ValueError("it is empty or holds spaces")
         return tuple(pymatgen.Composition(formula).get_el_amt_dict().items())
     except Exception as error:  # pymatgen raises several kinds on a bad formula
-        raise InputError(f"{formula!r} is no chemical formula: {first_line(error)}") from error
+        raise InputError(f"{formula!r} is not a chemical formula: {first_line(error)}") from error
 
 
 def parse_formula(formula: str) -> dict[str, float]:
     """Element -> amount of a formula with parentheses, as in "Nd(Al2Cu)4".
 
     Raises:
-        InputError: it is no formula, or names an element that does not exist.
+        InputError: it is not a formula, or names an element that does not exist.
     """
     amounts = dict(_parsed(formula.strip()))
     for element in amounts:
         if element not in NUMBER_OF:
-            raise InputError(f"{formula}: {element} is no element")
+            raise InputError(f"{formula}: {element} is not an element")
     return amounts
 
 
@@ -108,5 +108,5 @@ def fractions(composition: Mapping[str, float]) -> dict[str, float]:
         raise InputError(f"no composition: {dict(composition)}")
     unknown = [element for element in composition if element not in NUMBER_OF]
     if unknown:
-        raise InputError(f"{unknown[0]} is no element")
+        raise InputError(f"{unknown[0]} is not an element")
     return {e: round(n / total, 12) for e, n in composition.items() if n > 0}

@@ -68,7 +68,7 @@ def load_prepared(folder: str | Path, split: str) -> CrystalSet:
     """One split of a folder that `prepare` filled.
 
     Raises:
-        InputError: the folder holds no finished preparation, or not this split.
+        InputError: the folder contains no finished preparation, or not this split.
     """
     folder = Path(folder)
     record = RunFolder.read(folder)

@@ -66,7 +66,7 @@ def reduce_structure(
     symbols = [site.specie.symbol for site in structure]
     unknown = [symbol for symbol in symbols if symbol not in RANK_OF]
     if unknown:
-        raise InputError(f"{name}: {unknown[0]} is no element")
+        raise InputError(f"{name}: {unknown[0]} is not an element")
     numbers = np.array([NUMBER_OF[symbol] for symbol in symbols])
     return _reduced(structure.lattice.matrix, numbers, structure.frac_coords, name, settings)
 

@@ -117,7 +117,7 @@ def rows_of(found: Listing, origin: str) -> Rows:
         InputError: there are none, or a property is not a number.
     """
     if not found.items:
-        raise InputError(f"{origin} holds no rows")
+        raise InputError(f"{origin} contains no rows")
     ids, again = unique_names([item.name for item in found.items])
     items = [
         replace(item, name=name, remarks=(f"the id {again[row]} {USED}", *item.remarks))
@@ -173,7 +173,7 @@ def data_dir() -> Path | None:
     if not value:
         return None
     if not Path(value).is_dir():
-        raise InputError(f"{DATA_DIR} is {value}, which is no folder")
+        raise InputError(f"{DATA_DIR} is {value}, which is not a folder")
     return Path(value)
 
 
@@ -231,5 +231,5 @@ def _space_groups(values: np.ndarray, origin: str) -> np.ndarray:
     wrong = (known != np.round(known)) | (known < 0) | (known > 230)
     if wrong.any():
         row = int(wrong.argmax())
-        raise InputError(f"{origin}: {known[row]:g} in row {row + 1} is no space group number")
+        raise InputError(f"{origin}: {known[row]:g} in row {row + 1} is not a space group number")
     return known

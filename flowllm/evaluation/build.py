@@ -179,7 +179,7 @@ def _write_hull(folder: Path) -> None:
 
 def _bins(test: CrystalSet) -> dict[str, list[float]]:
     if not len(test):
-        raise InputError("the test split holds no crystals")
+        raise InputError("the test split contains no crystals")
     found = histograms(test.crystals)
     energies = test.properties.get("e_above_hull")
     if energies is not None and np.isfinite(energies).any():

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-TEXTS = ("id", "formula", "reason", "remarks")  # columns that are no numbers
+TEXTS = ("id", "formula", "reason", "remarks")  # columns that are not numbers
 SUMMARY, TABLE, CRYSTALS, PAGE = "summary.json", "per_crystal.csv", "crystals.npz", "report.html"
 
 
@@ -98,13 +98,13 @@ class Report(EvaluationResult):
         """Read what `save` wrote.
 
         Raises:
-            InputError: the folder holds no evaluation.
+            InputError: the folder contains no evaluation.
         """
         import pandas as pd
 
         folder = Path(folder)
         if not (folder / SUMMARY).is_file() or not (folder / TABLE).is_file():
-            raise InputError(f"{folder} holds no evaluation: no {SUMMARY} or {TABLE}")
+            raise InputError(f"{folder} contains no evaluation: no {SUMMARY} or {TABLE}")
         summary = read_record(folder / SUMMARY)
         try:
             metrics = {
@@ -125,7 +125,7 @@ class Report(EvaluationResult):
                 CrystalBatch.load(folder / CRYSTALS), summary["data"], summary["data_name"],
             )  # fmt: skip
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{folder} holds no whole evaluation: {error}") from error
+            raise InputError(f"the evaluation in {folder} is incomplete or damaged: {error}") from error
 
 
 def csv_text(rows: pd.DataFrame) -> str:

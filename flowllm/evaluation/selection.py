@@ -69,7 +69,7 @@ def select(
     known = [str(name) for name in crystals.ids]
     for name in ids or ():
         if name not in known:
-            raise InputError(f"{source} holds no crystal {name}")
+            raise InputError(f"{source} contains no crystal {name}")
     wanted = known if ids is None else list(ids)
     chosen = [name for name in wanted if fitting is None or name in fitting]
     if not chosen:
@@ -97,7 +97,7 @@ def ids_where(table: str | Path, where: str) -> list[str]:
         where: names of columns joined by commas, as in "sun" or "stable,novel".
 
     Raises:
-        InputError: no such table or column, a column is no flag or was not computed, or no crystal
+        InputError: no such table or column, a column is not a flag or was not computed, or no crystal
             has all the flags.
     """
     import pandas as pd
@@ -119,7 +119,7 @@ def ids_where(table: str | Path, where: str) -> list[str]:
             raise InputError(f"{path} has no column {flag}; its columns are {', '.join(rows)}")
         values = rows[flag].str.strip().str.lower()
         if not values.isin(["true", "false", ""]).all():
-            raise InputError(f"{path}: column {flag} is no flag of true and false")
+            raise InputError(f"{path}: column {flag} is not a true/false flag")
         if not values.isin(["true", "false"]).any():
             raise InputError(f"{path}: {flag} was not computed")
         kept &= values == "true"

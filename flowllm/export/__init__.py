@@ -91,7 +91,7 @@ def choose(crystals: CrystalBatch, ids: Sequence[str]) -> CrystalBatch:
     """The crystals of these ids, in their order; one named twice comes once.
 
     Raises:
-        InputError: some id is no crystal's; these are named.
+        InputError: some ids belong to no crystal; they are named.
     """
     place = {str(name): row for row, name in enumerate(crystals.ids)}
     wanted = list(dict.fromkeys(str(name) for name in ids))

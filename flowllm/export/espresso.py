@@ -108,7 +108,7 @@ def _files_in(folder: Path) -> dict[str, str]:
             )
         found[symbol] = file.name
     if not found:
-        raise InputError(f"{folder} holds no .upf files")
+        raise InputError(f"{folder} contains no .upf files")
     return found
 
 

@@ -94,7 +94,7 @@ def _from_arrays(arrays: dict[str, np.ndarray], origin: str) -> Listing:
         needed += ["lengths", "angles"]
     missing = [name for name in needed if name not in arrays]
     if missing:
-        raise InputError(f"{origin} holds no {missing[0]}, so it is no archive of crystals")
+        raise InputError(f"{origin} contains no {missing[0]}, so it is not an archive of crystals")
     try:
         frac = np.array(arrays["frac_coords"], dtype=np.float64).reshape(-1, 3)
         numbers = _whole(arrays["atomic_numbers"], "atomic_numbers", origin)
@@ -143,13 +143,13 @@ def _from_arrays(arrays: dict[str, np.ndarray], origin: str) -> Listing:
 
 
 def _whole(values: np.ndarray, name: str, origin: str) -> np.ndarray:
-    """(n,) int64; zero stands for what is no whole number."""
+    """(n,) int64; zero stands for what is not a whole number."""
     flat = np.asarray(values).reshape(-1)
     if flat.dtype.kind in "US":
         return np.array([NUMBER_OF.get(str(symbol), 0) for symbol in flat], dtype=np.int64)
     sound = np.isfinite(flat) & (flat == np.round(flat))
     if name == "num_atoms" and not sound.all():
-        raise InputError(f"{origin}: num_atoms holds a value that is no whole number")
+        raise InputError(f"{origin}: num_atoms holds a value that is not a whole number")
     return np.where(sound, flat, 0).astype(np.int64)
 
 

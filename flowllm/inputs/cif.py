@@ -39,7 +39,7 @@ def crystal_from_cif(text: str) -> ReadCrystal:
     """The crystal of the CIF text in a table's cell.
 
     Raises:
-        InputError: the text holds no crystal, several, or one that cannot be read.
+        InputError: the text contains no crystal, several, or one that cannot be read.
     """
     if not text.strip():
         raise InputError("no CIF text")

@@ -71,7 +71,7 @@ def stem_of(path: PurePath) -> str:
 
 
 def printable(name: str) -> str:
-    """A file's name without bytes that are no UTF-8."""
+    """A file's name without bytes that are not UTF-8."""
     return os.fsencode(name).decode("utf-8", errors="replace")
 
 
@@ -84,7 +84,7 @@ def read_bytes(path: Path, limits: ReadLimits) -> bytes:
     """The content of a file, gzipped or not.
 
     Raises:
-        InputError: it cannot be read, is no regular file, or is larger than allowed.
+        InputError: it cannot be read, is not a regular file, or is larger than allowed.
     """
     try:
         content = read_whole(path, limits.file_bytes)
@@ -92,7 +92,7 @@ def read_bytes(path: Path, limits: ReadLimits) -> bytes:
             with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
                 content = packed.read(limits.file_bytes + 1)
         elif path.suffix.lower() == ".gz":
-            raise InputError(f"{path} cannot be read: it is no gzip file")
+            raise InputError(f"{path} cannot be read: it is not a gzip file")
     except FileNotFoundError:
         if os.path.islink(path):
             raise InputError(f"{path} cannot be read: what it links to is missing") from None
@@ -121,7 +121,7 @@ def decode(content: bytes, name: str | Path) -> tuple[str, tuple[str, ...]]:
     old programs leave there, does not matter.
 
     Raises:
-        InputError: it is no text.
+        InputError: it is not text.
     """
     encoding = next((name for mark, name in _BOMS if content.startswith(mark)), None)
     if encoding is None and len(content) > 3 and 0 in content[:4]:

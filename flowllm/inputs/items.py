@@ -130,7 +130,7 @@ def element_number(symbol: str) -> tuple[int, tuple[str, ...]]:
     """The atomic number of a symbol, and a remark where it is an isotope's.
 
     Raises:
-        InputError: it is no element's symbol.
+        InputError: it is not an element's symbol.
     """
     if symbol in ISOTOPES and symbol not in NUMBER_OF:
         return NUMBER_OF["H"], (isotope_remark(symbol),)
@@ -139,7 +139,7 @@ def element_number(symbol: str) -> tuple[int, tuple[str, ...]]:
     if symbol not in NUMBER_OF:
         right = symbol.capitalize()
         hint = f"; did you mean {right}?" if right in NUMBER_OF else ""
-        raise InputError(f"{shown(symbol, 20)!r} is no element{hint}")
+        raise InputError(f"{shown(symbol, 20)!r} is not an element{hint}")
     return NUMBER_OF[symbol], ()
 
 

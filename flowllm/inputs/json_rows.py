@@ -23,7 +23,7 @@ def load_json(text: str) -> Any:
     """The value of a JSON text, or the list of the values in its lines.
 
     Raises:
-        InputError: it is no JSON.
+        InputError: it is not JSON.
     """
     try:
         return json.loads(text)
@@ -54,7 +54,7 @@ def json_items(text: str, stem: str, place: str, max_atoms: int) -> list[Item]:
     """One item for each structure in a JSON text, read already.
 
     Raises:
-        InputError: it is no JSON, or holds no structure.
+        InputError: it is not JSON, or contains no structure.
     """
     found = list(structures_in(load_json(text)))
     items = []
@@ -78,7 +78,7 @@ def crystal_from_json(text: str, max_atoms: int) -> ReadCrystal:
     """The only structure of a JSON text.
 
     Raises:
-        InputError: it holds none, several, or one that is no crystal.
+        InputError: it holds none, several, or one that is not a crystal.
     """
     found = list(structures_in(load_json(text)))
     if len(found) != 1:
@@ -98,7 +98,7 @@ def structures_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[
         InputError: the value holds none.
     """
     if depth > DEPTH:
-        raise InputError("the JSON holds no structure in its first levels")
+        raise InputError("the JSON contains no structure in its first levels")
     if isinstance(value, InputError):
         raise value
     if isinstance(value, list):
@@ -128,7 +128,7 @@ def structures_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[
         kind = f"{shown(value['@class'])} " if "@class" in value else ""
         keys = ", ".join(shown(key, 20) for key in list(value)[:6])
         raise InputError(
-            f"the JSON {kind}holds no structure of pymatgen or ASE; its keys are {keys}"
+            f"the JSON {kind}contains no structure of pymatgen or ASE; its keys are {keys}"
         )
 
 

@@ -40,9 +40,9 @@ def python_listing(source: Any, max_atoms: int) -> Listing:
     if hasattr(source, "frac_coords") or hasattr(source, "get_atomic_numbers"):
         source = [source]  # a single structure would be taken for a list of its atoms
     if isinstance(source, (Mapping, bytes, bytearray)) or not isinstance(source, Iterable):
-        raise InputError(f"{_shown(source)} is no crystal and no list of crystals; {TAKEN}")
+        raise InputError(f"{_shown(source)} is neither a crystal nor a list of crystals; {TAKEN}")
     if type(source).__name__.endswith("Molecule"):
-        raise InputError(f"{type(source).__name__} is no crystal: it has no cell; {TAKEN}")
+        raise InputError(f"{type(source).__name__} is not a crystal: it has no cell; {TAKEN}")
     items = []
     for place, thing in enumerate(source):
         known = getattr(thing, "info", None) or getattr(thing, "properties", None) or {}
@@ -73,7 +73,7 @@ def _from_object(thing: Any, max_atoms: int) -> ReadCrystal:
         return crystal_from_value(thing, max_atoms)
     if not hasattr(thing, "frac_coords"):
         has = ": it has no cell" if hasattr(thing, "cart_coords") else ""
-        raise InputError(f"{type(thing).__name__} is no crystal{has}")
+        raise InputError(f"{type(thing).__name__} is not a crystal{has}")
     if not len(thing):
         raise InputError("no atoms")
     check_periodic([bool(flag) for flag in thing.lattice.pbc])
@@ -125,4 +125,4 @@ def _check_numbers(numbers: np.ndarray) -> None:
         raise InputError("an atom's type is open")
     wrong = numbers[(numbers < 0) | (numbers >= len(SYMBOLS))]
     if len(wrong):
-        raise InputError(f"{wrong[0]} is no atomic number")
+        raise InputError(f"{wrong[0]} is not an atomic number")

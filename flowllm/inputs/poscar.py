@@ -64,7 +64,7 @@ def crystal_from_poscar(text: str, max_atoms: int) -> ReadCrystal:
         names = [name for name in lines[at].split() if name]
         at += 1
     if not _COUNTS.fullmatch(_line(lines, at)):
-        raise InputError(f"line {at + 1} of the POSCAR holds no numbers of atoms")
+        raise InputError(f"expected numbers of atoms in line {at + 1} of the POSCAR")
     counts = [int(word) if len(word) < 12 else 10**12 for word in lines[at].split()]
     if at == 5 and not (len(names) == len(counts) and all(map(_is_symbol, names))):
         raise InputError(

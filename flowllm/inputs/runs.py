@@ -78,7 +78,7 @@ def _of_parts(parts: list[Path]) -> tuple[list[str], int]:
     prompts: list[str] = []
     rejected = 0
     for part in parts:
-        with open_archive(part, "is no part of a run") as archive:
+        with open_archive(part, "is not part of a run") as archive:
             prompts += [str(prompt).strip() for prompt in archive["prompts"]]
             rejected += int(archive["stage_counts"][:, 1].sum())
     return prompts, rejected

@@ -103,7 +103,7 @@ def _list_folder(folder: Path, limits: ReadLimits) -> Listing:
     kept = [found for file, found in parts if file not in through_tables]
     if not kept:
         held = counted_suffixes(others) or "no files"
-        raise InputError(f"{folder} holds no crystals (it holds {held}); read are {READ}")
+        raise InputError(f"{folder} contains no crystals (it holds {held}); supported are {READ}")
     whole = joined(kept)
     for file, found in parts:
         whole.hashes += found.hashes if file in through_tables else []
@@ -138,7 +138,7 @@ def _list_file(path: Path, limits: ReadLimits, name: str, inside: bool = False) 
     def of_row(file: Path) -> list[Item]:
         kind = kind_of_name(file)
         if kind in ("table", "npz"):
-            raise InputError(f"{file} is no file of a single crystal")
+            raise InputError(f"{file} is not a file of a single crystal")
         text, remarks = decode(load(file), file)
         kind = kind or kind_of_text(text)
         return _text_items(
@@ -186,7 +186,7 @@ def _text_items(
             return json_items(text, name, place, limits.atoms)
         except InputError as error:
             raise InputError(f"{place}: {error}") from error
-    raise InputError(f"{place} is of no kind that can be read; read are {READ}")
+    raise InputError(f"{place} is not of a supported kind; supported are {READ}")
 
 
 def _is_other(kind: str | None, text: str) -> bool:

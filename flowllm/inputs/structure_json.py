@@ -25,7 +25,7 @@ def crystal_from_value(value: Any, max_atoms: int) -> ReadCrystal:
     """The crystal of a dict of pymatgen's `Structure` or of ASE's atoms.
 
     Raises:
-        InputError: it is none, or is no ordered crystal.
+        InputError: it is none, or is not an ordered crystal.
     """
     try:
         if isinstance(value, dict) and "sites" in value:
@@ -36,7 +36,7 @@ def crystal_from_value(value: Any, max_atoms: int) -> ReadCrystal:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
         raise InputError("the JSON of the structure is incomplete or of another form") from None
-    raise InputError("the JSON holds no structure")
+    raise InputError("the JSON contains no structure")
 
 
 def _from_pymatgen(value: Mapping[str, Any], max_atoms: int) -> ReadCrystal:

@@ -22,7 +22,7 @@ SEPARATORS = ",;\t|"
 SPREADSHEET_CELL = 32_767  # characters, at which spreadsheets cut
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 _CIF_LINE = ("_cell_length_", "_cell_angle_")  # begins a line of a CIF, never a table's cell
-_PATH = 1_000  # characters; a longer cell is no path
+_PATH = 1_000  # characters; a longer cell is not a path
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def table_of(path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> dict[str, list[
     """The columns of a table file as text, their names in small letters.
 
     Raises:
-        InputError: it is no table.
+        InputError: it is not a table.
     """
     text, _ = decode(read_bytes(path, limits), path)
     return read_table(text, path, limits).columns
@@ -151,7 +151,7 @@ def table_listing(
     """The rows of a table; where a cell is a path it is read by `read_file`.
 
     Raises:
-        InputError: it is no table, has no column of crystals, or CIF texts without quotation marks.
+        InputError: it is not a table, has no column of crystals, or CIF texts without quotation marks.
     """
     table = read_table(text, path, limits)
     cells = table.column(crystal_column(table, path))

@@ -30,7 +30,7 @@ def xyz_items(text: str, path: str, max_atoms: int, remarks: tuple[str, ...]) ->
         count = _count(lines[at])
         reason = ""
         if count is None:
-            reason = f"the frame does not parse: line {at + 1} is no number of atoms"
+            reason = f"the frame does not parse: line {at + 1} is not a number of atoms"
         elif count > max_atoms:
             reason = (
                 f"the frame promises {lines[at].strip()[:25]} atoms; at most {max_atoms} are read"
@@ -93,12 +93,12 @@ def crystal_from_xyz(text: str, max_atoms: int) -> ReadCrystal:
 
     Raises:
         InputError: the frame does not parse, has no cell or none with a volume, is not periodic in
-            all three directions, or holds a type that is no element.
+            all three directions, or holds a type that is not an element.
     """
     lines = text.split("\n")
     count = _count(lines[0])
     if count is None or len(lines) < 2 + count:
-        raise InputError("the frame does not parse: its first line is no number of its atoms")
+        raise InputError("the frame does not parse: its first line is not the number of atoms")
     if count > max_atoms:
         raise InputError(f"the frame promises {count} atoms; at most {max_atoms} are read")
     values = {key.lower(): value for key, value in comment_values(lines[1]).items()}
@@ -116,7 +116,7 @@ def crystal_from_xyz(text: str, max_atoms: int) -> ReadCrystal:
         except InputError as error:
             raise InputError(f"the frame does not parse: {error} in {_at(row)}") from None
         except ValueError:
-            raise InputError(f"the frame does not parse: {_at(row)} holds no position") from None
+            raise InputError(f"the frame does not parse: {_at(row)} contains no position") from None
         if len(positions[-1]) < 3:
             raise InputError(f"the frame does not parse: {_at(row)} is too short")
         numbers.append(number)
@@ -131,7 +131,7 @@ def check_periodic(flags: list[bool]) -> None:
     """Refuse what does not repeat along all three vectors.
 
     Raises:
-        InputError: it is no crystal.
+        InputError: it is not a crystal.
     """
     if not all(flags):
         shown = " ".join("T" if flag else "F" for flag in flags)
@@ -146,7 +146,7 @@ def _number(word: str) -> tuple[int, tuple[str, ...]]:
     if word.isascii() and word.isdecimal():
         number = int(word[:6])
         if not 0 < number < len(SYMBOLS):
-            raise InputError(f"{word[:12]} is no atomic number")
+            raise InputError(f"{word[:12]} is not an atomic number")
         return number, ()
     return element_number(word)
 
@@ -156,7 +156,7 @@ def _lattice(value: str | None, rest: list[str]) -> np.ndarray:
     if value is None:
         vectors = [line.split()[1:4] for line in rest if line.startswith("VEC")]
         if len(vectors) != 3:
-            raise InputError("no cell: its comment line holds no Lattice")
+            raise InputError("no cell: its comment line contains no Lattice")
         value = " ".join(word for vector in vectors for word in vector)
     try:
         numbers = [float(word) for word in re.sub(r"[\[\],]", " ", value).split()]
@@ -190,7 +190,7 @@ def _columns(properties: str) -> tuple[int, int]:
                 position = at
             at += width
     except ValueError:
-        raise InputError("the frame does not parse: Properties are no triples") from None
+        raise InputError("the frame does not parse: Properties are not triples") from None
     if species is None or position is None:
-        raise InputError("the frame does not parse: Properties name no species or no pos")
+        raise InputError("the frame does not parse: Properties lack species or pos")
     return species, position

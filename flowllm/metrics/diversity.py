@@ -52,7 +52,7 @@ def diversity(
         scaler: of the compositional fingerprints.
         valid: (B,) bool; by default all that have both fingerprints.
         prototypes: (B,) labels, as `flowllm.metrics.symmetry.symmetry` gives them; an empty label
-            is no prototype.
+            is not a prototype.
 
     Raises:
         InputError: lengths disagree.

@@ -70,7 +70,7 @@ def crystal_facts(crystals: CrystalBatch) -> list[CrystalFacts]:
     formulas = iter(crystals[known].formulas if known.any() else [])
     balanced = iter(compositional_validity(crystals[known]) if known.any() else [])
     contacts = shortest_contacts(crystals)
-    # without a volume there are no distances to compare: such a cell is no sound one
+    # without a volume there are no distances to compare: such a cell is not a sound one
     unusual = ~(contacts.margin >= 0)
     groups = space_groups(crystals)
     faults, densities, volumes = structural_faults(crystals), density(crystals), crystals.volumes

@@ -57,7 +57,7 @@ class Closeness:
 
     @property
     def match_rate(self) -> Estimate:
-        """Matches over all crystals; a failed relaxation is no match."""
+        """Matches over all crystals; a failed relaxation is not a match."""
         return estimate(self.matched)
 
     @property

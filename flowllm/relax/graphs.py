@@ -92,7 +92,7 @@ def find_bonds(frac_coords: np.ndarray, lattice: np.ndarray) -> Bonds:
     first, second, images, lengths = find_points_in_spheres(
         positions, positions, ATOM_CUTOFF, periodic, lattice, 1e-8
     )
-    # of the two directions of a bond one is kept; an atom is no neighbour of itself
+    # of the two directions of a bond one is kept; an atom is not a neighbour of itself
     code = images @ np.array([IMAGE_CODE**2, IMAGE_CODE, 1.0])
     kept = (first < second) | ((first == second) & (code > 0))
     first, second, images, lengths = first[kept], second[kept], images[kept], lengths[kept]

@@ -158,7 +158,7 @@ def unsuitable(atomic_numbers: np.ndarray, frac_coords: np.ndarray, lattice: np.
     if (atomic_numbers < 1).any():
         return "an atom's type is open"
     if (atomic_numbers > HEAVIEST).any():
-        return f"CHGNet has no element {atomic_numbers.max()}"
+        return f"CHGNet does not cover element {atomic_numbers.max()}"
     if not (np.isfinite(frac_coords).all() and np.isfinite(lattice).all()):
         return "a coordinate is not finite"
     volume = abs(np.linalg.det(lattice))

@@ -243,7 +243,7 @@ def read_json(path: str | Path) -> Any:
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
     except UnicodeError as error:
-        raise InputError(f"{path} is not readable JSON: it is no text in UTF-8") from error
+        raise InputError(f"{path} is not readable JSON: it is not UTF-8 text") from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not readable JSON: {first_line(error)}") from error
 
@@ -256,7 +256,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
     """
     found = read_json(path)
     if not isinstance(found, dict):
-        raise InputError(f"{path} holds no values by name, but a {type(found).__name__}")
+        raise InputError(f"{path} must contain a JSON object, not a {type(found).__name__}")
     return found
 
 
@@ -305,10 +305,10 @@ def load_weights(folder: str | Path) -> tuple[dict[str, torch.Tensor], dict[str,
         raise InputError(f"no weights folder at {source}")
     for name in (CONFIG, WEIGHTS):
         if not (source / name).is_file():
-            raise InputError(f"{source} holds no {name}, so it is no folder of weights")
+            raise InputError(f"{source} contains no {name}, so it is not a folder of weights")
     config = read_json(source / CONFIG)
     if not isinstance(config, dict):
-        raise InputError(f"{source / CONFIG} holds no settings")
+        raise InputError(f"{source / CONFIG} contains no settings")
     try:
         with safe_open(source / WEIGHTS, "pt"):  # the header is looked at before all is read
             pass

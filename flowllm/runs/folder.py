@@ -70,7 +70,7 @@ class RunFolder:
 
         Raises:
             InputError: the folder is a file, cannot be written, holds another run, a link or files
-                that are no run's, or is in use.
+                that are not a run's, or is in use.
         """
         path = Path(out)
         if path.exists() and not path.is_dir():

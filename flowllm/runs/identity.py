@@ -149,7 +149,7 @@ def digest(*parts: bytes | str) -> str:
     """A short hash of texts and bytes."""
     total = hashlib.sha256()
     for part in parts:
-        # names of files may hold bytes that are no text
+        # names of files may hold bytes that are not text
         content = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         total.update(f"{len(content)} ".encode() + content)
     return total.hexdigest()[:12]

@@ -28,12 +28,12 @@ class JsonObject:
         where: the file, or the file and the way to this object in it.
 
     Raises:
-        InputError: it is no object.
+        InputError: it is not an object.
     """
 
     def __init__(self, values: Any, where: str | Path) -> None:
         if not isinstance(values, Mapping):
-            raise InputError(f"{where} holds no values by name, but {type_name(values)}")
+            raise InputError(f"{where} must be a JSON object, not {type_name(values)}")
         self.values: dict[str, Any] = dict(values)
         self.where = str(where)
 

@@ -64,7 +64,7 @@ class Parts(Generic[P]):
     def read(self, wanted: Wanted) -> P | None:
         """A finished part; None where it must be made, for the first time or again."""
         try:
-            arrays = read_archive(self.path(wanted.name), "is no part")
+            arrays = read_archive(self.path(wanted.name), "is not a part")
             if str(arrays.pop(PART_OF)) != wanted.of:
                 return None
             return self.from_arrays(arrays)

@@ -20,14 +20,14 @@ _PLAIN = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def open_regular(path: str | Path, most: int | None = None) -> IO[bytes]:
-    """Open a file for reading; what is no regular file is refused, and nothing waits.
+    """Open a file for reading; what is not a regular file is refused, and nothing waits.
 
     Args:
         path: the file; links are followed.
         most: bytes that it may have.
 
     Raises:
-        OSError: there is no such file, the system refuses, or it is no file or too large.
+        OSError: there is no such file, the system refuses, or it is not a file or too large.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | _PLAIN)
@@ -38,7 +38,7 @@ def open_regular(path: str | Path, most: int | None = None) -> IO[bytes]:
         if stat.S_ISDIR(about.st_mode):
             raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
         if not stat.S_ISREG(about.st_mode):
-            raise OSError(errno.EINVAL, "it is no file", str(path))
+            raise OSError(errno.EINVAL, "it is not a file", str(path))
         if most is not None and about.st_size > most:
             raise too_large(path, most)
     except OSError:

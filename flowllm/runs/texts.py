@@ -47,7 +47,7 @@ def printable(text: object, most: int | None = None) -> str:
 def safe_names(texts: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
     """A file's name for each text: allowed on Linux, macOS and Windows, and all different.
 
-    Names consist of Latin letters, digits and ``._+()=-``; they are no device of Windows, begin
+    Names consist of Latin letters, digits and ``._+()=-``; they are not device names of Windows, begin
     with no dot or hyphen, end with no dot, and differ from each other in more than case.
 
     Args:

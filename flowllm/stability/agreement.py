@@ -29,7 +29,7 @@ def read_heights(path: str | Path) -> tuple[list[str], np.ndarray]:
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
     except (KeyError, ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path} is no table of heights of a hull: {error}") from error
+        raise InputError(f"{path} is not a table of heights of a hull: {error}") from error
 
 
 def height_agreement(

@@ -97,7 +97,7 @@ def _entries(diagram: Any) -> tuple[list[dict[str, float]], np.ndarray]:
     entries = _state(diagram).get("qhull_entries") or _state(diagram).get("all_entries")
     entries = _listed(entries, MOST_ENTRIES, "entries")
     if not entries:
-        raise InputError("the phase diagram holds no entries")
+        raise InputError("the phase diagram contains no entries")
     compositions = [_composition(entry) for entry in entries]
     energies = [
         _energy(entry) / sum(amounts.values())
@@ -117,7 +117,7 @@ def _references(
     result: dict[str, float] = {}
     for pair in pairs:
         if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], str):
-            raise InputError("its elemental references are no pairs of element and entry")
+            raise InputError("its elemental references are not pairs of element and entry")
         result[str(pair[0])] = _energy(pair[1]) / sum(_composition(pair[1]).values())
     if not result:
         for amounts, energy in zip(compositions, energies.tolist(), strict=True):
@@ -171,7 +171,7 @@ def _listed(values: Any, most: int, what: str) -> Sequence[Any]:
     if found is None:
         return ()
     if not isinstance(found, (list, tuple)):
-        raise InputError(f"its {what} are no list but a {type(found).__name__}")
+        raise InputError(f"its {what} must be a list, not {type(found).__name__}")
     if len(found) > most:
         raise InputError(f"it holds {len(found):,} {what} in one place, more than {most:,}")
     return found
@@ -196,7 +196,7 @@ def _number(value: Any, what: str) -> float:
     """A number, with or without an uncertainty."""
     found = value.state.get("_nominal_value") if isinstance(value, Record) else value
     if isinstance(found, bool) or not isinstance(found, (int, float)):
-        raise InputError(f"{what} is no number")
+        raise InputError(f"{what} is not a number")
     return float(found)  # integers beyond its range are refused when they are read
 
 

@@ -57,7 +57,7 @@ class Groups:
 
 
 def first_of_each(numbers: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
-    """(B,) bool: the first crystal of each group, among those of a mask (B,); -1 is no group."""
+    """(B,) bool: the first crystal of each group, among those of a mask (B,); -1 is not a group."""
     candidates = numbers >= 0 if among is None else (numbers >= 0) & among
     positions = np.flatnonzero(candidates)
     result = np.zeros(len(numbers), dtype=bool)

@@ -146,7 +146,7 @@ class HullTable:
         Raises:
             InputError: no such file, or no such table.
         """
-        with open_archive(path, "is no hull") as archive:
+        with open_archive(path, "is not a hull") as archive:
             about = JsonObject(json.loads(_text_in(archive, "provenance")), "its provenance")
             if about.values.pop("version", None) != VERSION:
                 raise InputError("another version of flowllm wrote it")

@@ -74,7 +74,7 @@ def bounded_opcodes(file: IO[bytes], budget: Budget) -> Iterator[tuple[str, Any]
 
     Raises:
         InputError: the budget is spent, or a text or an integer is too long.
-        ValueError: the file is no pickle or ends early.
+        ValueError: the file is not a pickle or ends early.
     """
     for opcode, argument, _ in pickletools.genops(_Limited(file, budget)):  # type: ignore[arg-type]
         budget.spend(PER_OPCODE)

@@ -85,7 +85,7 @@ def checked_system(elements: Sequence[str]) -> tuple[str, ...]:
 
 
 def known_phases(system: Sequence[str], hull: HullTable) -> list[PDEntry]:
-    """The elements, and the compounds of a hull that hold no others.
+    """The elements, and the compounds of a hull that contain no others.
 
     An element is at 0, or lower where the hull has a form of it below its reference.
     """

@@ -43,7 +43,7 @@ OLDER_NAMES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
 
 OTHER_KEYS = "\0other keys"
-"""Key under which a dictionary notes that it had keys that are no texts."""
+"""Key under which a dictionary notes that it had keys that are not strings."""
 _NO_ENTRIES: dict[str, Any] = {}
 _NO_MEMBERS: list[Any] = []
 
@@ -96,7 +96,7 @@ class Record:
 
 
 def keep_entries(target: dict[str, Any], pairs: Iterable[tuple[Any, Any]]) -> None:
-    """Put entries into a dictionary; those whose keys are no texts become one of `OTHER_KEYS`.
+    """Put entries into a dictionary; those whose keys are not strings become one of `OTHER_KEYS`.
 
     Other keys would have to be hashed, which takes for ever where tuples are nested.
     """

@@ -39,7 +39,7 @@ class ElementalReferences:
     def __post_init__(self) -> None:
         for element, energy in self.energies.items():
             if element not in NUMBER_OF:
-                raise InputError(f"{element} is no element")
+                raise InputError(f"{element} is not an element")
             if not np.isfinite(energy):
                 raise InputError(f"the reference energy of {element} is {energy}")
 
@@ -54,7 +54,7 @@ class ElementalReferences:
             entries = JsonObject.read(path)
             return cls({element: _per_atom(entries, element) for element in entries})
         except InputError as error:
-            raise InputError(f"{path} holds no elemental reference entries: {error}") from None
+            raise InputError(f"{path} contains no elemental reference entries: {error}") from None
 
     def formation_energy(
         self, crystals: Compositions, energies: Sequence[float] | np.ndarray

@@ -56,7 +56,7 @@ def load_records(file: IO[bytes], size: int) -> Any:
         size: of the file on the disk in bytes, which limits what reading may take.
 
     Raises:
-        InputError: the file is no pickle, ends early, or asks for something that is refused.
+        InputError: the file is not a pickle, ends early, or asks for something that is refused.
     """
     try:
         return _Machine(Budget(size)).run(file)
@@ -139,7 +139,7 @@ class _Machine:
         elif name == "STACK_GLOBAL":
             attribute, module = stack.pop(), stack.pop()
             if not isinstance(module, str) or not isinstance(attribute, str):
-                raise ValueError("a name that is no text")
+                raise ValueError("a name that is not a string")
             self.push(named(module, attribute))
         elif name == "OBJ":
             function, *args = self.since_mark()
@@ -178,7 +178,7 @@ class _Machine:
         elif isinstance(owner, dict):
             keep_entries(owner, entries)
         else:
-            raise ValueError("entries of something that is no dictionary")
+            raise ValueError("entries of something that is not a dictionary")
 
     def add(self, values: list[Any]) -> None:
         """Members to the list, or to the record of one, on top of the stack."""
@@ -188,7 +188,7 @@ class _Machine:
         elif isinstance(owner, list):
             owner.extend(values)
         else:
-            raise ValueError("members of something that is no list")
+            raise ValueError("members of something that is not a list")
 
     def build(self, owner: Any, state: Any) -> None:
         """Attributes of a record; what they would do to anything else is refused."""
@@ -206,7 +206,7 @@ class _Machine:
                 else:
                     owner.state = part
         elif not isinstance(owner, ElementName):
-            raise InputError("it changes something that is no object of pymatgen; not read")
+            raise InputError("it changes something that is not an object of pymatgen; not read")
 
     def call(self, function: Any, args: Any) -> Any:
         """What stands for the result of a call."""

@@ -94,7 +94,7 @@ def dataset_of(crystal: CrystalBatch, symprec: float) -> spglib.SpglibDataset | 
 def _orbits(
     group: SpaceGroup, lattice: np.ndarray, coords: np.ndarray, numbers: np.ndarray
 ) -> list[tuple[int, WyckoffPosition, np.ndarray]] | None:
-    """(element, position, representative) of each orbit; None where atoms are no whole orbits."""
+    """(element, position, representative) of each orbit; None where atoms are not whole orbits."""
     waiting = np.ones(len(coords), dtype=bool)
     orbits = []
     while waiting.any():

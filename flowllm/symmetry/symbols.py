@@ -15,7 +15,7 @@ def symbol_of(number: int) -> str:
 
 
 def typeset_symbol(number: int) -> str:
-    """The same for reading, screw axes as in "P6₃/mmc"; 0, which is no group, gives ""."""
+    """The same for reading, screw axes as in "P6₃/mmc"; 0, which is not a group, gives ""."""
     return _typeset()[number] if number else ""
 
 

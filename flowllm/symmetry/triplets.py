@@ -14,29 +14,29 @@ def parse_triplet(text: str) -> tuple[np.ndarray, np.ndarray]:
     """The (3, 3) matrix M and the (3,) constant c of the position M (x, y, z) + c.
 
     Raises:
-        ValueError: it is no triplet.
+        ValueError: it is not a triplet.
     """
     parts = text.replace(" ", "").split(",")
     if len(parts) != 3:
-        raise ValueError(f"{text!r} is no coordinate triplet")
+        raise ValueError(f"{text!r} is not a coordinate triplet")
     matrix, constant = np.zeros((3, 3)), np.zeros(3)
     for row, part in enumerate(parts):
         place = 0
         while place < len(part):
             match = _TERM.match(part, place)
             if match is None or match.end() == place or not (match[2] or match[3]):
-                raise ValueError(f"{text!r} is no coordinate triplet")
+                raise ValueError(f"{text!r} is not a coordinate triplet")
             try:
                 value = float(Fraction(match[2] or 1)) * (-1.0 if match[1] == "-" else 1.0)
             except ZeroDivisionError:
-                raise ValueError(f"{text!r} is no coordinate triplet") from None
+                raise ValueError(f"{text!r} is not a coordinate triplet") from None
             if match[3]:
                 matrix[row, "xyz".index(match[3])] += value
             else:
                 constant[row] += value
             place = match.end()
         if not part:
-            raise ValueError(f"{text!r} is no coordinate triplet")
+            raise ValueError(f"{text!r} is not a coordinate triplet")
     return matrix, constant
 
 

@@ -49,7 +49,7 @@ class PartRecord:
         if model and not (
             Path(model).name == model and (PRETRAINED / model / SYSTEM_FILE).is_file()
         ):
-            raise InputError(f"{record.where}: {model} is no model that ships with the package")
+            raise InputError(f"{record.where}: {model} is not a model that ships with the package")
         return cls(record.text("kind"), record.text("folder"), model)
 
     def to_json(self) -> dict[str, str]:

@@ -25,7 +25,7 @@ class Recipe:
             do not suit this system.
 
     Raises:
-        InputError: a start that is no time of a refiner.
+        InputError: a start outside [0, 1), or one without a refiner.
     """
 
     about: str

@@ -74,7 +74,7 @@ class FlowLLM:
         except (TypeError, ValueError):
             weights = [math.nan]
         if not all(math.isfinite(w) and w >= 0 for w in weights) or not sum(weights):
-            raise InputError("the histogram of atoms per cell holds no weights")
+            raise InputError("the histogram of atoms per cell contains no weights")
         if not 0 <= start < 1:
             raise InputError(f"start must be in [0, 1), not {start}")
         seen = [] if training is None else [s for s, n in training.elements.items() if n]

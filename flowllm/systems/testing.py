@@ -136,7 +136,7 @@ class _Steps:
 def _check_about(part: Prior | Refiner) -> None:
     assert part.kind and part.label, "kind and label must not be empty"
     settings = part.Settings
-    assert dataclasses.is_dataclass(settings), "Settings is no dataclass"
+    assert dataclasses.is_dataclass(settings), "Settings is not a dataclass"
     assert settings() == settings(), "two Settings of the same values differ"
     try:
         for field in dataclasses.fields(settings):
@@ -149,10 +149,10 @@ def _check_about(part: Prior | Refiner) -> None:
 
 def _check_drawn(crystals: CrystalBatch, count: int) -> list[int]:
     names = [str(name) for name in crystals.ids]
-    assert all(name.isdigit() for name in names), f"ids are no positions: {names}"
+    assert all(name.isdigit() for name in names), f"ids are not positions: {names}"
     positions = [int(name) for name in names]
     assert positions == sorted(set(positions)), "crystals are not in the order of the conditions"
-    assert all(position < count for position in positions), "an id is no position"
+    assert all(position < count for position in positions), "an id is not a position"
     return positions
 
 

@@ -89,7 +89,7 @@ def build(prototype: dict[str, str], row: dict[str, str]) -> Structure:
     lattice = Lattice.from_parameters(a, b, c, 90, 90, 120 if 143 <= group <= 194 else 90)
     sites = [site.split() for site in prototype["sites"].split(";")]
     if len({letter for letter, *_ in sites}) != len(elements):
-        raise InputError(f"{row['prototype']} is no structure type of {len(elements)} elements")
+        raise InputError(f"{row['prototype']} is not a structure type of {len(elements)} elements")
     symbols, coords = [], []
     for letter, *words in sites:
         orbit = _orbit(group, np.array([_coordinate(word, free) for word in words]))

@@ -51,7 +51,7 @@ def read_prompts(path: str | Path, free: bool = False) -> tuple[str, ...]:
         except InputError as error:
             raise InputError(f"{path}, line {number}: {error}") from None
     if not prompts:
-        raise InputError(f"{path} holds no prompt")
+        raise InputError(f"{path} contains no prompt")
     return tuple(prompts)
 
 
@@ -80,7 +80,7 @@ def _prompt(line: str, free: bool) -> str:
         text = line.removeprefix(opening).removesuffix(REQUEST.strip()).strip()
         if free or not text or holds_sentence(line):
             return prompt
-        raise InputError(f"{shown(text)} holds no standard sentence; write as in {EXAMPLE}")
+        raise InputError(f"{shown(text)} is not a standard sentence; expected one as in {EXAMPLE}")
     if not line.endswith(".") and any(stem in line for stem in STEMS.values()):
         line += "."
     prompt = f"{OPENING}{line} {REQUEST}"
@@ -91,4 +91,4 @@ def _prompt(line: str, free: bool) -> str:
     except InputError as error:
         if free:
             return prompt
-        raise InputError(f"{error}; write as in {EXAMPLE}") from None
+        raise InputError(f"{error}; expected a formula or a sentence as in {EXAMPLE}") from None

@@ -71,7 +71,7 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
     """
     path = Path(folder) / "tokenizer.json"
     if not path.is_file():
-        raise InputError(f"{folder} holds no tokenizer.json")
+        raise InputError(f"{folder} contains no tokenizer.json")
     from transformers import PreTrainedTokenizerFast
 
     try:
@@ -88,6 +88,6 @@ def warn_about_foreign_text(prompt: str) -> None:
     sentences = " | ".join(stem + "…" for stem in STEMS.values())
     warnings.warn(
         f"the compact model was trained on these sentences only: {sentences}; "
-        f"it has no idea of {foreign[:80]!r}",
+        f"it was not trained on {foreign[:80]!r}",
         stacklevel=3,
     )

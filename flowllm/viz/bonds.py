@@ -71,7 +71,7 @@ def find_bonds(lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray
     metal, pull = _kinds(numbers)
     stronger = pull[None, :] > pull[:, None] + POLAR
     ionic = ~metal[None, :] & (metal[:, None] | stronger)
-    # of a carbonate, carbon is no anion of the metal
+    # of a carbonate, carbon is not an anion of the metal
     taken = ((ratio < METALLIC) & (~metal[:, None] & ~metal & stronger)[:, :, None]).any((1, 2))
     anions = ionic & ~taken[None, :]
     anions |= ionic & ~anions.any(1, keepdims=True)  # a metal that has nothing else

@@ -124,7 +124,7 @@ def _free_port(first: int) -> int:
     """The first free port from the wanted one on.
 
     Raises:
-        InputError: it is no port, or none is free.
+        InputError: it is not a port, or none is free.
     """
     if not 1 <= first <= 65535:
         raise InputError(f"--port must be from 1 to 65535, not {first}")

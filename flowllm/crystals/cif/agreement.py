@@ -26,7 +26,7 @@ class StatedFormula:
 
 
 def read_formula(tags: Tags) -> StatedFormula | None:
-    """The formula of a block; None where there is none or where it is no plain sum."""
+    """The formula of a block; None where there is none or where it is not a plain sum."""
     given = tags.first("_chemical_formula_sum")
     amounts = _amounts(given[1]) if given else None
     if given is None or not amounts:

@@ -112,7 +112,7 @@ def _value(tags: Tags, tag: str) -> tuple[str, float | None]:
         return raw, None
     value = number(raw)
     if value is None:
-        raise InputError(f"the CIF does not parse ({tag} is '{shown(raw)}', which is no number)")
+        raise InputError(f"the CIF does not parse ({tag} is '{shown(raw)}', which is not a number)")
     return raw, value
 
 

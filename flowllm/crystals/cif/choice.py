@@ -82,7 +82,7 @@ def _by_evidence(
     best = [t for t, verdict in zip(trials, verdicts, strict=True) if verdict == max(verdicts)]
     if len(best) == 1:
         possible.remarks.append(
-            f"the symbol names no origin; {best[0][0].name} agrees with formula and multiplicities"
+            f"the symbol does not give an origin; {best[0][0].name} agrees with formula and multiplicities"
         )
     return best
 
@@ -95,13 +95,13 @@ def _by_bonds(
     best, second = order[0], order[1]
     if min(lengths[best], USUAL) - min(lengths[second], USUAL) > DIFFERENCE:
         possible.remarks.append(
-            f"the symbol names no origin; {trials[best][0].name} is read, since in "
+            f"the symbol does not give an origin; {trials[best][0].name} is read, since in "
             f"{trials[second][0].name} atoms would be as near as {lengths[second]:.2f} of the sum "
             "of their covalent radii"
         )
         return [trials[best]]
     possible.remarks.append(
-        f"the symbol names no origin and nothing decides; {trials[0][0].name} is read"
+        f"the symbol does not give an origin and nothing decides; {trials[0][0].name} is read"
     )
     return trials[:1]
 

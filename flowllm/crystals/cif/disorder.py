@@ -16,7 +16,8 @@ def read_alternatives(sites: SiteTable, holders: list[int], agreed: bool) -> lis
 
     Args:
         sites: s sites, none of them partial.
-        holders: for each site the site that holds its atoms; parts of one atom are no alternatives.
+        holders: for each site the site that holds its atoms; parts of one atom are not
+            alternatives.
         agreed: whether the formula of the file counts all sites.
 
     Raises:

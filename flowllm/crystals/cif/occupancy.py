@@ -37,7 +37,7 @@ def read_occupancies(sites: SiteTable, cell: Cell) -> list[int]:
         value = number(raw)
         if value is None:
             label = sites.labels[row]
-            what = "unknown ('?')" if is_null(raw) else f"'{shown(raw)}', which is no number"
+            what = "unknown ('?')" if is_null(raw) else f"'{shown(raw)}', which is not a number"
             raise InputError(f"site {label}: the occupancy is {what}")
         if value == 1:
             continue

@@ -103,7 +103,7 @@ def _group(texts: tuple[str, ...], centrings: tuple[str, ...] = _IDENTITY) -> Se
     if centrings != _IDENTITY:
         turns, moves = _arrays(centrings)
         if not (turns == np.eye(3, dtype=np.int64)).all():
-            raise InputError("a magnetic centring is no translation")
+            raise InputError("a magnetic centring is not a translation")
         rotations = np.tile(rotations, (len(moves), 1, 1))
         shifts = (shifts[None, :, :] + moves[:, None, :]).reshape(-1, 3) % 24
     rows = np.concatenate([rotations.reshape(-1, 9), shifts], axis=1)
@@ -116,7 +116,7 @@ def _group(texts: tuple[str, ...], centrings: tuple[str, ...] = _IDENTITY) -> Se
     order = np.argsort(~identity, kind="stable")
     rotations, shifts = rotations[order], shifts[order]
     if not identity.any() or not _closed(rotations, shifts):
-        raise InputError(f"the {len(rotations)} symmetry operations listed are no group")
+        raise InputError(f"the {len(rotations)} symmetry operations listed do not form a group")
     name, number = _named(rotations, shifts)
     return Setting(name, number, rotations.astype(float), shifts / 24)
 

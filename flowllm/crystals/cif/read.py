@@ -37,7 +37,7 @@ def read_block(text: str, flat_cells: bool = False) -> CifCrystal:
         flat_cells: read cells that have no volume as they are (P 1 only), for those who count them.
 
     Raises:
-        InputError: the text is no CIF, or holds no crystal or several; a length, coordinate or
+        InputError: the text is not a CIF, or contains no crystal or several; a length, coordinate or
             element cannot be told; occupancies are partial; the space group is unknown, or
             contradictory and undecided. The message names what, not the crystal.
     """

@@ -16,7 +16,7 @@ from flowllm.errors import InputError
 
 MAX_ATOMS = 20_000  # of a cell; sites times operations are counted before they are applied
 LARGEST = 1e6  # of coordinates; larger ones are broken numbers
-DUMMY = "dum"  # value of _atom_site_calc_flag for sites that are no atoms
+DUMMY = "dum"  # value of _atom_site_calc_flag for sites that are not atoms
 OCCUPANCY = "_atom_site_occupancy"
 CALCULATED = "_atom_site_calc_flag"
 ATTACHED = "_atom_site_attached_hydrogens"

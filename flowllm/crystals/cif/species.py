@@ -128,6 +128,6 @@ def _refusal(type_symbol: str, label: str) -> str:
     if is_null(type_symbol) or type_symbol == label:
         if is_null(label):
             return "a site has neither label nor type symbol"
-        return f"site {shown(label)}: the label names no element{hint}"
+        return f"site {shown(label)}: the label does not name an element{hint}"
     name = shown(label) if not is_null(label) else "of the loop"
-    return f"site {name}: {shown(type_symbol)} is no element (_atom_site_type_symbol)"
+    return f"site {name}: {shown(type_symbol)} is not an element (_atom_site_type_symbol)"

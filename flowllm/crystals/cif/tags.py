@@ -102,7 +102,7 @@ def parse_blocks(text: str) -> list[Tags]:
     """Every block of a text.
 
     Raises:
-        InputError: it is no CIF; the line is named.
+        InputError: it is not a CIF; the line is named.
     """
     import gemmi
 

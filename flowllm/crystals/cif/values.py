@@ -21,7 +21,7 @@ def is_null(raw: str) -> bool:
 
 
 def number(raw: str) -> float | None:
-    """The number of a value, without its standard uncertainty; None where it is no CIF number."""
+    """The number of a value, without its standard uncertainty; None for anything else."""
     try:
         if raw[-1] in "0123456789." and "_" not in raw:
             return float(raw)

@@ -13,7 +13,7 @@ def contacts(work: Work) -> StageResult:
     """The shortest contact of each crystal over radii, and against those of known crystals."""
     found = shortest_contacts(work.crystals)
     ratio, margin = found.shortest_ratio, found.margin
-    # without a volume there are no distances to compare: such a cell is no sound one
+    # without a volume there are no distances to compare: such a cell is not a sound one
     below, unusual = ~(ratio >= SHORT), ~(margin >= 0)
     metrics = [
         Metric.rate(f"contact below {SHORT:g} of the covalent radii", below),

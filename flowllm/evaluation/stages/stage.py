@@ -30,7 +30,7 @@ class EvaluationStage:
             the stages.
 
     Raises:
-        InputError: a flag that is no column.
+        InputError: a flag that is not a column.
     """
 
     name: str
@@ -45,7 +45,7 @@ class EvaluationStage:
 
     def __post_init__(self) -> None:
         for flag in sorted(set(self.flags) - set(self.columns)):
-            raise InputError(f"the flag {flag!r} is no column of the stage {self.name}")
+            raise InputError(f"the flag {flag!r} is not a column of the stage {self.name}")
 
     def load(self) -> Callable[[Work], StageResult]:
         """The function that computes it."""

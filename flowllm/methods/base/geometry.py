@@ -195,6 +195,6 @@ def listed(composition: dict[str, int]) -> np.ndarray:
     """
     unknown = [symbol for symbol in composition if symbol not in NUMBER_OF]
     if unknown or not sum(composition.values()):
-        raise InputError(f"{composition} is no composition of a cell")
+        raise InputError(f"{composition} is not the composition of a cell")
     symbols = sorted(composition, key=RANK_OF.__getitem__)
     return np.array([NUMBER_OF[s] for s in symbols for _ in range(composition[s])])

@@ -100,7 +100,7 @@ class BasePrior:
     def limited_to(self, elements: Iterable[str]) -> BasePrior:
         """The same prior, which writes no other elements where it is not asked for them.
 
-        Compositions of training crystals hold no others anyway.
+        Compositions of training crystals contain no others anyway.
         """
         if not isinstance(self.species, WrittenSpecies):
             return self

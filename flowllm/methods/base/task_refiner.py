@@ -123,5 +123,5 @@ class TaskRefiner(ABC, Generic[Network]):
         """
         found = [task for task in TASKS if (folder / task / CONFIG).is_file()]
         if not found:
-            raise InputError(f"{folder} holds no network of {cls.label}, in {' or '.join(TASKS)}/")
+            raise InputError(f"{folder} contains no network of {cls.label}, in {' or '.join(TASKS)}/")
         return cls({task: cls.load_network(folder / task, task) for task in found}, device)

@@ -14,7 +14,7 @@ def to_nearest_image(start: Tensor, end: Tensor, lattices: Tensor, crystal: Tens
     """(N, 3) in Å: from atoms to the nearest images of others, each with its partner.
 
     The nearest of the 27 images around the one of wrapped coordinates; in strongly skewed cells,
-    which are no reduced ones, it may lie farther out.
+    which are not reduced ones, it may lie farther out.
 
     Args:
         start: (N, 3) fractional coordinates.

@@ -18,7 +18,7 @@ from flowllm.methods.equivariant.targets import SymmetricTargets
 from flowllm.runs.archive import open_archive, write_archive
 
 NAMES = ("row", "displacement", "strain")
-OTHERS = "holds no pairs of predictions and crystals"
+OTHERS = "contains no pairs of predictions and crystals"
 
 
 @dataclass(frozen=True)

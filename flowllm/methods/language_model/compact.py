@@ -54,11 +54,11 @@ def load_compact(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokeniz
     """A compact model from a folder, in float32 whatever it was stored in, and its tokenizer.
 
     Raises:
-        InputError: the folder holds no such model, or a damaged one.
+        InputError: the folder contains no such model, or a damaged one.
     """
     for name in ("config.json", "model.safetensors"):
         if not (Path(folder) / name).is_file():
-            raise InputError(f"{folder} is not a language model: it holds no {name}")
+            raise InputError(f"{folder} is not a language model: it contains no {name}")
     check_config(folder, [Path(folder) / "model.safetensors"])
     from transformers import AutoModelForCausalLM
 

@@ -100,7 +100,7 @@ class CrystalExamples(Dataset):
         seed: of the order and of the prompts.
         batch_size: examples of like length are put together in batches of this many.
         fixed: conditions that every example states (for validation), instead of a random part.
-        given: conditions that are no part of the loss, wherever they stand.
+        given: conditions that are not part of the loss, wherever they stand.
         augmentation: "none" writes each crystal in its canonical setting; "translation" moves its
             atoms together by a random vector, another one in every example (CrystalLLM);
             "normalizer" draws one of the format's equivalent texts.

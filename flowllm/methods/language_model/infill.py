@@ -3,7 +3,7 @@
 Gruver et al. train a language model to name the masked element. Here no such training is needed:
 the model gives every whole crystal a probability, so each element is put in the place of the mask
 and the crystals that come out are compared, p(e | rest) = p(crystal with e) / sum over e'. That is
-exact for the model, cannot name what is no element, and ranks all of them.
+exact for the model, cannot name what is not an element, and ranks all of them.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def masked_sites(
         found = [place for place, symbol in enumerate(present) if symbol == element]
         if not found:
             held = ", ".join(dict.fromkeys(present))
-            raise InputError(f"the structure holds no {element}; it has {held}")
+            raise InputError(f"the structure contains no {element}; it has {held}")
         return found
     assert sites is not None
     if not sites:

@@ -291,7 +291,7 @@ class LanguageModelPrior:
         A folder with an adapter, or with a model that has its own tokenizer, gives a `LargePrior`.
 
         Raises:
-            InputError: the folder holds no such model, or a damaged one.
+            InputError: the folder contains no such model, or a damaged one.
         """
         if is_large(folder):
             return load_large(folder, device)

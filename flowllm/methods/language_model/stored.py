@@ -55,7 +55,7 @@ class StoredPrior(LanguageModelPrior):
         self.stored, self.format, self.constrained = model, text_format, True
 
     def __getattr__(self, name: str) -> Any:
-        """`model` and `tokenizer`, which are no attributes before their first use."""
+        """`model` and `tokenizer`, which are not attributes before their first use."""
         if name not in ("model", "tokenizer"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         self.model, self.tokenizer = self.stored.loaded

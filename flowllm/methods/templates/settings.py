@@ -106,7 +106,7 @@ class RankedSettings(SamplingSettings):
 
 
 def check_exchange(exchange: float, confidence: float) -> None:
-    """Refuse what is no temperature and no share.
+    """Refuse temperatures and shares that are out of range.
 
     Raises:
         InputError: names it.

@@ -88,7 +88,7 @@ class Similarity:
         Raises:
             InputError: it is damaged or something else; the file is named.
         """
-        with open_archive(path, "is no similarity of elements") as archive:
+        with open_archive(path, "is not a table of element similarities") as archive:
             points, volumes = archive["points"], archive.typed("volumes", "f")
             power, scale = archive.typed("weights", "f").tolist()
         try:

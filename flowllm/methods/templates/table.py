@@ -21,7 +21,7 @@ WHOLE = 65536  # steps of a free coordinate from 0 to 1
 PER_UNIT = 500.0, 100.0
 """Steps of 1 Å and of 1°."""
 LARGEST = 65535
-NO_TABLE = "is no table of templates"
+NO_TABLE = "is not a table of templates"
 
 
 class TemplateTable:

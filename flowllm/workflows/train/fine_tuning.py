@@ -76,7 +76,7 @@ def merge_run(
     from flowllm.methods.language_model.finetune.load import merge_into
 
     if not (adapter / ADAPTER).is_file():
-        raise InputError(f"{adapter} is no adapter: it holds no {ADAPTER}")
+        raise InputError(f"{adapter} is not an adapter: it contains no {ADAPTER}")
     identity = {"adapter": digest((adapter / ADAPTER).read_bytes()), "base": base}
     inputs: list[str | Path] = [adapter] if base is None else [adapter, base]
     with open_run(out, "merge-lm", identity, overwrite, inputs=inputs) as run:

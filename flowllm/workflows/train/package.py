@@ -58,7 +58,7 @@ def combine(
         overwrite: replace the system in `out`.
 
     Raises:
-        InputError: as `package`; no such kind, or a start that is no time of a refiner.
+        InputError: as `package`; no such kind, or a start outside [0, 1).
     """
     made_of = Recipe("", prior_kind, refiner_kind, start=start)
     return package(made_of, lm, flow, data, out, share=share, half=half, overwrite=overwrite)
@@ -130,7 +130,7 @@ def package(
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; the output needs a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / SYSTEM_FILE).is_file():
-        raise InputError(f"{out} holds files that are no system; choose another output folder")
+        raise InputError(f"{out} contains files that are not part of a system; choose another folder")
     named = {role: part for role, part in places.items() if share and part is not None}
     for part in (*named.values(), _language_model_of(drawn_by)):
         if part is not None and os.path.realpath(PRETRAINED / part.model) == os.path.realpath(out):

@@ -139,7 +139,7 @@ def train_system(
 def _training(kind: Kind, name: str) -> Training:
     """The training function of a kind."""
     if kind.training is None:
-        raise InputError(f"{name} cannot be trained: its kind in the registry names no training")
+        raise InputError(f"{name} cannot be trained: its kind is registered without a training function")
     found: Training = load_class(kind.training)
     return found
 
@@ -153,7 +153,7 @@ def _finished(folder: Path, step: str) -> None:
     """See whether a step before has been done."""
     done = (folder / RUN).is_file() and RunFolder.read(folder)["status"] == "finished"
     if not done:
-        raise InputError(f"{folder} holds no finished {step}; train it first (--only {step})")
+        raise InputError(f"{folder} contains no finished {step}; train it first (--only {step})")
 
 
 def _step(progress: Progress | None, step: str) -> Callable[[int, int], None] | None:

@@ -40,7 +40,7 @@ def read_brought(source: Brought) -> Inputs:
             return read_file(PASTED, source.encode())
         source = Path(source.strip())
     if isinstance(source, CrystalBatch) and not len(source):
-        raise InputError("the batch holds no crystal")
+        raise InputError("the batch contains no crystal")
     return _readable(read_inputs(source, workers=1, limits=LIMITS, large=None))
 
 

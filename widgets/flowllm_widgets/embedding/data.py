@@ -120,7 +120,7 @@ def read_points(systems: Mapping[str, Source], limit: int | None, seed: int) -> 
     for name, source in systems.items():
         batch, rows, missing = _read(source)
         if not len(batch):
-            raise InputError(f"{name} holds no crystals")
+            raise InputError(f"{name} contains no crystals")
         chosen: np.ndarray = np.arange(len(batch))
         if limit is not None and limit < len(batch):
             chosen = np.sort(np.random.default_rng(seed).permutation(len(batch))[:limit])

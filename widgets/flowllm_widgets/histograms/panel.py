@@ -59,7 +59,7 @@ class HistogramPanel(Panel):
         self.message = MessageLine()
         name = behind.data_name or "data" if behind else ""
         self.figure = Plot(histogram(self.systems, data, name, threshold))
-        # a line can be moved at once; the parts of a figure that are no line have no handles
+        # a line can be moved at once; the parts of a figure that are not lines have no handles
         self.figure._config = {
             **self.figure._config,
             "edits": {"shapePosition": threshold is not None},

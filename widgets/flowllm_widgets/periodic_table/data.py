@@ -83,9 +83,9 @@ def checked_elements(symbols: Sequence[str]) -> tuple[str, ...]:
     """Symbols of elements, each once, by atomic number.
 
     Raises:
-        InputError: names one that is no element.
+        InputError: names one that is not an element.
     """
     for symbol in symbols:
         if symbol not in NUMBER_OF:
-            raise InputError(f"{symbol!r} is no element")
+            raise InputError(f"{symbol!r} is not an element")
     return tuple(sorted(set(symbols), key=NUMBER_OF.__getitem__))

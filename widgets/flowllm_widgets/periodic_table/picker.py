@@ -39,7 +39,7 @@ class ElementPicker(ipywidgets.Accordion):
         self._room.children = (self.table,)
 
     def _written(self) -> list[str]:
-        """The elements that stand in the field; what is no element does not count."""
+        """The elements that stand in the field; what is not an element does not count."""
         return [word for word in re.findall(r"[A-Za-z]+", self._field.value) if word in NUMBER_OF]
 
     def _choose(self, change: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ class PeriodicTable(Panel):
         shares: {name: {symbol: share of the crystals}}.
 
     Raises:
-        InputError: a symbol is no element, a set is empty, or there are too many sets.
+        InputError: a symbol is not an element, a set is empty, or there are too many sets.
     """
 
     selected: Any = traitlets.Tuple()

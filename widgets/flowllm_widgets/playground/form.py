@@ -36,7 +36,7 @@ class PromptForm(ipywidgets.VBox):
 
     Attributes:
         prompt: the text.
-        valid: whether nothing is wrong with it; a warning is no fault.
+        valid: whether nothing is wrong with it; a warning is not a fault.
     """
 
     prompt = traitlets.Unicode()

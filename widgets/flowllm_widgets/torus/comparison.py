@@ -42,7 +42,7 @@ def measure(learner: Learner, fresh: Pairs) -> Outcome:
     Args:
         learner: trained, at least a step.
         fresh: starts to flow from and ends to compare with; the first half of the starts is flown
-            and the second half of the ends is compared with, so that matched pairs are no help.
+            and the second half of the ends is compared with, so that matched pairs do not help.
     """
     half = len(fresh) // 2
     start, target = fresh.start[:half], fresh.end[half:]

@@ -71,7 +71,7 @@ class Source:
             prior = trajectory.prior  # type: ignore[union-attr]
         count = moving.num_crystals
         if not count:
-            raise InputError("the trajectory holds no crystal")
+            raise InputError("the trajectory contains no crystal")
         check_position(crystal, count)
         first, last = moving.first, moving.last
         return cls(
@@ -133,7 +133,7 @@ def _references(
     if reference is None:
         return (None,) * len(last)
     if not len(reference):
-        raise InputError(f"{name}: it holds no crystal")
+        raise InputError(f"{name}: it contains no crystal")
     formulas = [_formula(one) for one in last]
     places = {str(i): place for place, i in enumerate(reference.ids)}
     found = [places.get(str(i)) for i in last.ids]

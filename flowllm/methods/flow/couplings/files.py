@@ -92,6 +92,6 @@ def write_perturbed(targets: CrystalBatch, num_pairs: int, seed: int, folder: Pa
 
 
 def _array(file: Path, name: str) -> np.ndarray:
-    with open_archive(file, "holds no pairs") as archive:
+    with open_archive(file, "contains no pairs") as archive:
         found: np.ndarray = archive[name]
         return found

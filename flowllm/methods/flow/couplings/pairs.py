@@ -111,7 +111,7 @@ class PairSet:
     # ---- files -----------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write an .npz of both batches that holds no pickle."""
+        """Write an .npz of both batches that contains no pickle."""
         write_archive(path, self.arrays())
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -130,7 +130,7 @@ class PairSet:
 
         Raises:
             KeyError: one is missing.
-            InputError: they are no pairs.
+            InputError: they are not pairs.
         """
         c0, c1 = (
             CrystalBatch(*(arrays[f"{side}_{f.name}"] for f in fields(CrystalBatch)))
@@ -143,9 +143,9 @@ class PairSet:
         """Read what `save` wrote.
 
         Raises:
-            InputError: the file is missing or holds no pairs.
+            InputError: the file is missing or contains no pairs.
         """
-        with open_archive(path, "holds no pairs") as archive:
+        with open_archive(path, "contains no pairs") as archive:
             return cls.from_arrays(archive)
 
 

@@ -34,7 +34,7 @@ def perturbed_pairs(targets: CrystalBatch, num_pairs: int, seed: int, start: int
         rng = generator(Stream.PERTURBED, seed, start + index)
         scale, strain = (np.exp(rng.uniform(*np.log(ends))) for ends in (COORD_NOISE, STRAIN))
         noise = scale * rng.standard_normal(frac.shape)
-        coords.append(frac + noise - noise.mean(0))  # a common shift is no error
+        coords.append(frac + noise - noise.mean(0))  # a common shift is not an error
         lengths.append(chosen.lengths[index] * np.exp(strain * rng.standard_normal(3)))
         angles.append(chosen.angles[index] + np.degrees(strain) * rng.standard_normal(3))
     noisy = chosen.replace(

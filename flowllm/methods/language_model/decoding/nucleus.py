@@ -21,7 +21,7 @@ class Draw:
     Attributes:
         tokens: (B,) the tokens.
         choices: (B, K) tokens that may stand there, padded.
-        allowed: (B, K) which of them are no padding.
+        allowed: (B, K) which of them are not padding.
         probabilities: (B, K) likeliest first, 0 outside the nucleus.
         places: (B, K) which of the choices these probabilities belong to.
         place: (B,) which choice was drawn.
@@ -94,7 +94,7 @@ def uniform_numbers(seed: int | list[int], count: int) -> np.ndarray:
 
 
 def _choices(states: Sequence[DecodingState], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Allowed tokens (B, K) of each text, padded, and where they are no padding (B, K) bool."""
+    """Allowed tokens (B, K) of each text, padded, and where they are not padding (B, K) bool."""
     allowed = [state.allowed() for state in states]
     counts = np.array([len(tokens) for tokens in allowed])
     filled = np.arange(counts.max()) < counts[:, None]

@@ -67,7 +67,7 @@ def find_base(name: str) -> Path:
     folder = Path(name)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise InputError(f"{name} is not a language model: it holds no config.json")
+            raise InputError(f"{name} is not a language model: it contains no config.json")
         return folder
     if folder.exists() or not _HUB_ID.fullmatch(name):
         raise InputError(f"{name} is neither a folder with a language model nor a hub id")
@@ -85,7 +85,7 @@ def _download(name: str) -> Path:
             "download the model where there is a network and give its folder"
         ) from error
     if not (folder / "config.json").is_file():
-        raise InputError(f"{name} is not a language model: it holds no config.json")
+        raise InputError(f"{name} is not a language model: it contains no config.json")
     return folder
 
 
@@ -147,7 +147,7 @@ def load_base_model(
         device_map: as transformers takes it.
 
     Raises:
-        InputError: it is no causal language model, or weights are missing or damaged.
+        InputError: it is not a causal language model, or weights are missing or damaged.
     """
     check_config(folder, weight_files(folder, name))
     options: dict[str, object] = {}
@@ -203,14 +203,14 @@ def weight_files(folder: Path, name: str) -> list[Path]:
     if (folder / "model.safetensors").is_file():
         return [folder / "model.safetensors"]
     if not index.is_file():
-        raise InputError(f"{name} holds no weights: neither model.safetensors nor {index.name}")
+        raise InputError(f"{name} contains no weights: neither model.safetensors nor {index.name}")
     try:
         names = sorted(set(read_json(index)["weight_map"].values()))
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{index} is damaged") from error
     for file in names:
         if not (folder / file).is_file():
-            raise InputError(f"{name} holds no {file}, which {index.name} names")
+            raise InputError(f"{name} contains no {file}, which {index.name} names")
     return [folder / file for file in names]
 
 
@@ -225,7 +225,7 @@ def base_digest(folder: Path, name: str) -> str:
     try:
         for file in weight_files(folder, name):
             with safe_open(file, "pt") as content:
-                for key in content.keys():  # noqa: SIM118 - it is no dictionary
+                for key in content.keys():  # noqa: SIM118 - it is not a dictionary
                     part = content.get_slice(key)
                     shape = part.get_shape()
                     middle = shape[0] // 2 if len(shape) > 1 else 0

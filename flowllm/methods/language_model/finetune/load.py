@@ -159,7 +159,7 @@ def _base_name(folder: Path) -> str:
     name = read_record(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
     if not name:
         raise InputError(
-            f"{folder} is an adapter that names no base; write the base's folder as "
+            f"{folder} is an adapter that does not name its base model; write the base's folder as "
             f"base_model_name_or_path into its {ADAPTER_CONFIG}"
         )
     return str(name)
@@ -168,7 +168,7 @@ def _base_name(folder: Path) -> str:
 def _base_of(folder: Path, name: str) -> tuple[Path, str | None]:
     """The folder of an adapter's base, and in how many bits it was held."""
     if not (folder / ADAPTER).is_file():
-        raise InputError(f"{folder} is no adapter: it holds no {ADAPTER}")
+        raise InputError(f"{folder} is not an adapter: it contains no {ADAPTER}")
     try:
         source = find_base(name)
     except InputError as error:
@@ -199,10 +199,10 @@ def merge_into(folder: str | Path, out: Path, *, base: str | None = None) -> Non
         base: look for the base there instead of where `adapter_config.json` says.
 
     Raises:
-        InputError: as `load_model`, or the folder holds no adapter.
+        InputError: as `load_model`, or the folder contains no adapter.
     """
     if not (Path(folder) / ADAPTER_CONFIG).is_file():
-        raise InputError(f"{folder} is no adapter: it holds no {ADAPTER_CONFIG}")
+        raise InputError(f"{folder} is not an adapter: it contains no {ADAPTER_CONFIG}")
     model, tokenizer, source, _ = load_model(folder, as_stored=True, base=base)
     merged = model.merge_and_unload()
     with friendly_os_errors(out):

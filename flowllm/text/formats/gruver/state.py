@@ -169,7 +169,7 @@ class GruverState:
     def _coords(self, place: int) -> np.ndarray:
         """Coordinates that keep the atom's site between `low` and `high`, and off other atoms.
 
-        Where the line left to the last coordinate holds no free place, its roomiest is taken.
+        Where the line left to the last coordinate contains no free place, its roomiest is taken.
         """
         choices = self.table.next_coords if place else self.table.first_coords
         first = self.low[place] if self.atom == self.low[:place] else 0

@@ -29,7 +29,7 @@ from flowllm.errors import InputError
 from flowllm.text.formats.base import TextError
 
 MIN_LENGTH, MAX_LENGTH = 0.5, 100.0  # Å; outside nothing is physical
-MIN_VOLUME_FRACTION = 0.05  # of a*b*c: flatter cells are no crystals
+MIN_VOLUME_FRACTION = 0.05  # of a*b*c: flatter cells are not crystals
 _RANKS = np.array([-1, *(RANK_OF[s] for s in SYMBOLS[1:])])
 _NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]+)?")
 
@@ -94,7 +94,7 @@ def parse_text(text: str, name: str = "text") -> CrystalBatch:
     for index in range(2, len(lines), 2):
         symbol = lines[index].strip()
         if symbol not in NUMBER_OF:
-            raise TextError(f"{name}, line {index + 1}: {symbol!r} is no element")
+            raise TextError(f"{name}, line {index + 1}: {symbol!r} is not an element")
         numbers.append(NUMBER_OF[symbol])
         coords.append(_numbers(lines[index + 1], f"{name}, line {index + 2} (coordinates)"))
     return CrystalBatch(
@@ -108,5 +108,5 @@ def _numbers(line: str, where: str) -> list[float]:
         raise TextError(f"{where}: {len(words)} numbers instead of 3")
     for word in words:
         if not _NUMBER.fullmatch(word):
-            raise TextError(f"{where}: {word!r} is no number")
+            raise TextError(f"{where}: {word!r} is not a number")
     return [float(word) for word in words]

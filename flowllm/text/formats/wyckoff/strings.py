@@ -41,7 +41,7 @@ CELL_PARAMETERS: dict[Family, tuple[int, ...]] = {
 }
 """Which of a, b, c, α, β, γ are written."""
 MIN_LENGTH, MAX_LENGTH = 0.5, 100.0  # Å; outside nothing is physical
-MIN_VOLUME_FRACTION = 0.05  # of a*b*c: flatter cells are no crystals
+MIN_VOLUME_FRACTION = 0.05  # of a*b*c: flatter cells are not crystals
 _NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]+)?")
 _POSITION = re.compile(r"([0-9]{1,3})([a-zA])")
 
@@ -146,14 +146,14 @@ def whole_cell(
 def _space_group(line: str, name: str) -> int:
     text = line.strip()
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= 230:
-        raise TextError(f"{name}: line 1: {text[:40]!r} is no space group, 1 to 230")
+        raise TextError(f"{name}: line 1: {text[:40]!r} is not a space group number (1 to 230)")
     return int(text)
 
 
 def _orbit(line: str, number: int, where: str) -> tuple[int, str]:
     parts = line.split()
     if len(parts) != 2 or parts[0] not in NUMBER_OF:
-        raise TextError(f"{where}: {line[:40]!r} is no element and Wyckoff position")
+        raise TextError(f"{where}: expected an element and a Wyckoff position, got {line[:40]!r}")
     match = _POSITION.fullmatch(parts[1])
     position = space_group(number).positions.get(match[2]) if match else None
     if match is None or position is None or position.multiplicity != int(match[1]):
@@ -181,5 +181,5 @@ def _numbers(line: str, count: int, where: str) -> list[float]:
         raise TextError(f"{where}: {len(parts)} numbers instead of {count}")
     wrong = next((part for part in parts if not _NUMBER.fullmatch(part)), None)
     if wrong is not None:
-        raise TextError(f"{where}: {wrong[:40]!r} is no number")
+        raise TextError(f"{where}: {wrong[:40]!r} is not a number")
     return [float(part) for part in parts]
