@@ -60,7 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
         finally:
             sys.stdout.flush()  # that nobody reads shows here, not when the process ends: code 120
     except KeyboardInterrupt:
-        print("\ninterrupted; finished parts stay, the same command goes on", file=sys.stderr)
+        print(
+            "\ninterrupted; finished parts are kept, and the same command resumes", file=sys.stderr
+        )
         return 130
     except BrokenPipeError:  # whoever read the output, as in "| head", has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -82,9 +84,9 @@ def message_of(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno is not None:
         return f"{error.filename or 'the system'}: {error.strerror}"
     if isinstance(error, MemoryError):
-        return "this machine has too little memory for it; ask for less at once"
+        return "this machine has too little memory; request less at once"
     if any(words in str(error) for words in FULL_DISK):
-        return "a file could not be written to its end; the disk is full"
+        return "a file could not be written completely; the disk is full"
     return None
 
 

@@ -116,7 +116,7 @@ def preset(settings: type[Any], name: str = "compact") -> Any:
         InputError: there is no such preset.
     """
     if name not in get_args(Preset):
-        raise InputError(f"no preset {name!r}; there are {', '.join(get_args(Preset))}")
+        raise InputError(f"unknown preset {name!r}; choose from {', '.join(get_args(Preset))}")
     return getattr(settings, name, settings)()
 
 

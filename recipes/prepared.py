@@ -106,7 +106,7 @@ class PreparedTexts:
     ) -> tuple[np.ndarray, np.ndarray]:
         """(B, width) tokens and labels of crystals (B,), in wordings drawn by `rng` or the first.
 
-        With `canonical` always each crystal's first text. What is not a token is 0, and has no label.
+        With `canonical` always each crystal's first text. Padding is 0, and has no label.
         """
         drawn = np.zeros((2, len(rows))) if rng is None else rng.random((2, len(rows)))
         prompt = rows * self.wordings + (drawn[0] * self.wordings).astype(int)

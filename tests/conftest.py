@@ -31,7 +31,7 @@ def data_dir() -> Path:
         where = "CI must have the data; " if os.environ.get("CI") == "true" else ""
         pytest.fail(where + HOW)
     folder = Path(value)
-    assert (folder / "mp_20" / "val.csv.gz").is_file(), f"{folder} holds no mp_20/val.csv.gz"
+    assert (folder / "mp_20" / "val.csv.gz").is_file(), f"{folder} contains no mp_20/val.csv.gz"
     return folder
 
 

@@ -91,7 +91,7 @@ def adherence(
             settings, out, device=device, workers=workers, overwrite=overwrite, progress=progress
         )
     print_adherence(summary)
-    say(f"the same in Markdown: {out / 'table.md'}")
+    say(f"the same table in Markdown: {out / 'table.md'}")
 
 
 def reference(
@@ -190,7 +190,7 @@ def export(
 
     named = None if ids is None else [word.strip() for word in ids.split(",") if word.strip()]
     if named == []:
-        raise InputError("--ids names no crystal")
+        raise InputError("--ids lists no crystal")
     selected = select(source, where, named, relaxed)
     with progress_bars() as progress:
         done = export_crystals(

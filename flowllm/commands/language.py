@@ -55,9 +55,9 @@ def score(
     if out is not None and out.is_dir():
         raise InputError(f"{out} is a folder; the table needs a file")
     if out is not None and out.exists() and source.exists() and out.samefile(source):
-        raise InputError(f"{out} is what is read; choose another file for the table")
+        raise InputError(f"{out} is the input; choose another file for the table")
     if out is not None and out.exists() and not overwrite:
-        raise InputError(f"{out} is there already; use --overwrite to replace it")
+        raise InputError(f"{out} already exists; use --overwrite to replace it")
     inputs = read_inputs(source)
     system = load_system(model, device)
     from flowllm.methods.language_model.within import language_model_in

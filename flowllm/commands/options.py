@@ -59,7 +59,7 @@ def check_repeated(words: Sequence[str]) -> None:
             given = " and ".join(shown(value) for value in values if value)
             times = "twice" if len(values) == 2 else f"{len(values)} times"
             line = f"{name} is given {times}" + (f": {given}" if given else "")
-            more = "; several formulas go into a file for --prompt-file, one a line"
+            more = "; put several formulas into a file for --prompt-file, one per line"
             raise InputError(line + (more if name == "--formula" else "; give it once"))
 
 
@@ -79,8 +79,8 @@ def check_empty(words: Sequence[str]) -> None:
         if equals and name.startswith("--") and not value.strip():
             raise InputError(f"{name} is given without a value")
         if not word.strip():
-            where = f" behind {before}" if before else ""
-            raise InputError(f"an empty word{where}; is a variable of the shell not set?")
+            where = f" after {before}" if before else ""
+            raise InputError(f"an empty argument{where}; is a shell variable unset?")
 
 
 def parts_of_model(given: Mapping[str, str], words: Sequence[str]) -> Classes:

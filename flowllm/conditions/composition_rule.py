@@ -48,7 +48,7 @@ class CompositionRule:
         if self.compositions is not None:
             kept = tuple(c for c in self.compositions if self.allows(c))
             if not kept:
-                raise InputError("no composition fits what is asked together")
+                raise InputError("no composition satisfies all the conditions together")
             object.__setattr__(self, "compositions", kept)
         elif self.elements is not None and len(self.elements) > most:
             raise InputError(f"{len(self.elements)} elements do not fit in {most} atoms")

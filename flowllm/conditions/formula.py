@@ -134,7 +134,9 @@ def read_composition(text: str) -> dict[str, int]:
         found = parse(text, cell=True)
     except FormulaError as error:
         why = str(error) if "twice" in str(error) else explained(text, error)
-        raise InputError(f"{shown(text)} is not a unit cell: {why}; write it as Sr1 Ti1 O3") from None
+        raise InputError(
+            f"{shown(text)} is not a unit cell: {why}; write it as Sr1 Ti1 O3"
+        ) from None
     _remark_isotopes(found.isotopes)
     return found.atoms
 

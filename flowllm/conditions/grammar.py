@@ -75,7 +75,7 @@ def parse(text: str, cell: bool = False) -> Formula:
         FormulaError: it is none; the message says what is wrong, not in which formula.
     """
     if len(text) > LONGEST:
-        raise FormulaError(f"a formula has at most {LONGEST} characters")
+        raise FormulaError(f"a formula may have at most {LONGEST} characters")
     words = _words(plain(text))
     if not words:
         raise FormulaError("it is empty")
@@ -114,10 +114,10 @@ def _read_words(readers: list[_Reader], cell: bool) -> None:
     for reader in readers:
         (reader.groups if cell else reader.group)(reader.atoms, 0)
         if reader.place < len(reader.text):
-            raise FormulaError("blanks stand between single elements only, as in Sr1 Ti1 O3")
+            raise FormulaError("spaces may only separate single elements, as in Sr1 Ti1 O3")
         if seen & reader.symbols:
             twice = ", ".join(sorted(seen & reader.symbols))
-            raise FormulaError(f"{twice} stands there twice")
+            raise FormulaError(f"{twice} appears twice")
         seen |= reader.symbols
 
 
@@ -155,7 +155,7 @@ class _Reader:
         if self.place < len(self.text):
             raise FormulaError(f"{self.next!r} is not part of a formula")
         if led and len(parts) == 1:
-            raise FormulaError(f"a number stands in front; ask for {self.text.lstrip(DIGITS)}")
+            raise FormulaError(f"it begins with a number; ask for {self.text.lstrip(DIGITS)}")
         for count, part in parts:
             for symbol, number in part.items():
                 self.atoms[symbol] = self.atoms.get(symbol, 0) + count * number
@@ -172,7 +172,7 @@ class _Reader:
         opening = self.next
         if opening in CLOSING:
             if depth == DEEPEST:
-                raise FormulaError(f"brackets are at most {DEEPEST} deep")
+                raise FormulaError(f"brackets may be nested at most {DEEPEST} deep")
             if self.place and _ROMAN.match(self.text, self.place):  # Fe(III) is not an iodide
                 raise FormulaError("oxidation states are not part of a formula")
             self.place += 1
@@ -200,7 +200,7 @@ class _Reader:
             raise FormulaError("element symbols begin with a capital letter")
         if not self.next:
             raise FormulaError("an element is missing at its end")
-        raise FormulaError(f"{self.next!r} stands where an element is needed")
+        raise FormulaError(f"expected an element, got {self.next!r}")
 
     def _count(self) -> int:
         """The whole number that stands here, 1 where there is none."""
@@ -211,13 +211,13 @@ class _Reader:
             return 1
         self.place += len(number)
         if not number.strip("0"):
-            raise FormulaError("an amount of zero; a number is at least 1")
+            raise FormulaError("an amount is zero; it must be at least 1")
         if number[0] == "0":
             raise FormulaError(
-                f"the number {number[:8]} begins with a zero; is the letter O meant?"
+                f"the number {number[:8]} begins with a zero; did you mean the letter O?"
             )
         if len(number) > MOST_DIGITS:
-            raise FormulaError(f"a number has at most {MOST_DIGITS} digits")
+            raise FormulaError(f"a number may have at most {MOST_DIGITS} digits")
         return int(number)
 
     def _at_dot(self) -> bool:

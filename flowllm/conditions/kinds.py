@@ -97,9 +97,9 @@ def finite(name: str) -> Callable[[float], None]:
 
     def check(value: float) -> None:
         if not math.isfinite(value):
-            raise InputError(f"{name} {value} is not finite")
+            raise InputError(f"{name} must be finite, not {value}")
         if abs(value) > LARGEST:
-            raise InputError(f"{name} {value:g} is beyond {LARGEST:,}, more than any crystal has")
+            raise InputError(f"{name} must be at most {LARGEST:,} in size, not {value:g}")
 
     return check
 
@@ -109,7 +109,7 @@ def between(title: str, low: int, high: int) -> Callable[[int], None]:
 
     def check(value: int) -> None:
         if not low <= value <= high:
-            raise InputError(f"{title} {value} is not between {low} and {high}")
+            raise InputError(f"{title} must be from {low} to {high}, not {value}")
 
     return check
 
@@ -119,7 +119,7 @@ def positive(title: str) -> Callable[[int], None]:
 
     def check(value: int) -> None:
         if value < 1:
-            raise InputError(f"{title} {value} is not at least 1")
+            raise InputError(f"{title} must be at least 1, not {value}")
 
     return check
 
@@ -140,7 +140,7 @@ def check_composition(composition: dict[str, int]) -> None:
         ):
             raise InputError(f"composition: expected a whole number of {symbol} atoms, got {count}")
         if count < 1:
-            raise InputError(f"composition: {count} atoms of {symbol}; at least 1 is needed")
+            raise InputError(f"composition: expected at least 1 atom of {symbol}, got {count}")
     if not composition:
         raise InputError("the composition has no atoms")
 

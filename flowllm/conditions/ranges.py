@@ -158,7 +158,9 @@ class TrainingRanges:
         middle = f"98 % of the training crystals have {span(seen.q01, seen.q99)}"
         tolerance = 0.5 * 10**-digits  # prompts round
         if not seen.min - tolerance <= value <= seen.max + tolerance:
-            return f"{asked} is out of the range of training, {span(seen.min, seen.max)} ({middle})"
+            return (
+                f"{asked} is outside the range of training, {span(seen.min, seen.max)} ({middle})"
+            )
         if not seen.q01 - tolerance <= value <= seen.q99 + tolerance:
             return f"{asked} is rare in training: {middle}"
         return ""
@@ -168,9 +170,11 @@ class TrainingRanges:
             return ""
         strange = [s for s in symbols if not self.elements.get(s)]
         if strange:
-            return f"no training crystal holds {', '.join(strange)}; they have {self._kinds()}"
+            return f"no training crystal contains {', '.join(strange)}; they have {self._kinds()}"
         rare = [f"{s} ({self.elements[s]})" for s in symbols if self.elements[s] < FEW]
-        return f"few of {self.crystals:,} training crystals hold {', '.join(rare)}" if rare else ""
+        return (
+            f"few of {self.crystals:,} training crystals contain {', '.join(rare)}" if rare else ""
+        )
 
     def _about_group(self, group: int) -> str:
         count = sum(self.space_groups.get(group, {}).values())

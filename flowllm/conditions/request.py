@@ -51,7 +51,7 @@ class Request(Conditions):
     def __post_init__(self) -> None:
         asked = self.known()
         if self.prompts and asked:
-            raise InputError(f"prompts say all that is asked; leave out {', '.join(asked)}")
+            raise InputError(f"prompts already state every condition; leave out {', '.join(asked)}")
         if self.elements is not None:
             object.__setattr__(self, "elements", read_elements(",".join(self.elements)))
         if self.composition is not None:
@@ -81,7 +81,7 @@ class Request(Conditions):
         """
         unknown = [name for name in conditions if name not in KINDS]
         if unknown:
-            raise TypeError(f"no condition {unknown[0]!r}; there are {', '.join(KINDS)}")
+            raise TypeError(f"unknown condition {unknown[0]!r}; choose from {', '.join(KINDS)}")
         cell = read_composition(composition) if isinstance(composition, str) else composition
         listed = read_elements(elements) if isinstance(elements, str) else elements
         return cls(

@@ -59,7 +59,7 @@ def read_space_group(text: str | int) -> int:
     if number is None:
         raise InputError(_refusal(given))
     if not 1 <= number <= 230:
-        raise InputError(f"space group {number} is not between 1 and 230")
+        raise InputError(f"space group must be from 1 to 230, not {number}")
     return number
 
 
@@ -87,12 +87,12 @@ def _refusal(text: str) -> str:
     if word in SYSTEMS:
         first, last, usual = SYSTEMS[word]
         groups = f"{first} to {last}, as in --space-group {usual} ({symbol_of(usual)})"
-        return f"{word} is a crystal system, no space group; its groups are {groups}"
+        return f"{word} is a crystal system, not a space group; its groups are {groups}"
     if word in STRUCTURES:
         usual = STRUCTURES[word]
         about = f"its usual crystals have {usual} ({symbol_of(usual)})"
-        return f"{word} is a structure, no space group; {about}"
-    hint = "write a number from 1 to 230 or a symbol as Fm-3m"
+        return f"{word} is a structure, not a space group; {about}"
+    hint = "write a number from 1 to 230 or a symbol such as Fm-3m"
     symbols = {_key(symbol): number for number, symbol in short_symbols().items()}
     near = difflib.get_close_matches(_key(text), symbols, 3, 0.6) if len(text) <= LONGEST else []
     if near:

@@ -51,7 +51,7 @@ class CrystalBatch(CrystalArrays):
         for name, structure in zip(names, parts, strict=True):
             if not structure.is_ordered:
                 raise InputError(
-                    f"{name}: partial occupancy; only ordered structures are crystals here"
+                    f"{name}: partial occupancy; only ordered structures are supported"
                 )
         if not parts:
             return cls.empty()
@@ -84,7 +84,7 @@ class CrystalBatch(CrystalArrays):
                 place = int(np.flatnonzero(numbers < 1)[0]) + 1
                 raise InputError(f"{self.ids[index]}: the species of atom {place} is open (X)")
             if self.volumes[index] <= 0:
-                raise InputError(f"{self.ids[index]}: the cell spans no volume")
+                raise InputError(f"{self.ids[index]}: the cell has zero volume")
             lattice = Lattice(
                 lattice_matrices(self.lengths[index : index + 1], self.angles[index : index + 1])[0]
             )

@@ -34,7 +34,7 @@ def lattice_matrices(lengths: np.ndarray, angles: np.ndarray) -> np.ndarray:
         InputError: three angles that span no volume.
     """
     if (cell_volumes(lengths, angles) <= 0).any():
-        raise InputError("the angles of a cell span no volume")
+        raise InputError("the angles of a cell give zero volume")
     a, b, c = lengths.T
     cos_alpha, cos_beta, cos_gamma = np.cos(np.radians(angles)).T
     sin_alpha, sin_beta, _ = np.sin(np.radians(angles)).T

@@ -111,7 +111,7 @@ def _length(url: str, said: str | None) -> int:
         return 0
     if not re.fullmatch(r"\s*[0-9]{1,18}\s*", said):
         raise InputError(
-            f"{url}: the server answers with a length that is not a number: {said[:80]!r}"
+            f"{url}: the server answered with a length that is not a number: {said[:80]!r}"
         )
     return int(said)
 
@@ -120,7 +120,7 @@ def _check_size(url: str, size: int, partial: Path) -> None:
     if size > LARGEST:
         partial.unlink(missing_ok=True)
         raise InputError(
-            f"{url} is larger than {LARGEST / 1e6:.0f} MB, which no file of MP-20 is; not kept"
+            f"{url} is larger than {LARGEST / 1e6:.0f} MB, the limit for a file of MP-20; not kept"
         )
 
 
@@ -148,15 +148,17 @@ def _download(
     except urllib.error.HTTPError as error:
         if error.code == 416:  # nothing is left to bring; the check decides
             return
-        raise InputError(f"{url}: the server answers {error.code} {error.reason}") from error
+        raise InputError(f"{url}: the server answered {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise InputError(
             f"{url} cannot be reached ({error.reason}); "
             "set FLOWLLM_DATA_DIR to a folder that holds the data"
         ) from error
     except (HTTPException, TimeoutError, ConnectionError) as error:
-        raise InputError(f"{url}: the download broke off ({error}); run again to go on") from error
+        raise InputError(
+            f"{url}: the download was interrupted ({error}); run again to resume"
+        ) from error
     if there < total:
         raise InputError(
-            f"{url}: the download broke off at {there} of {total} bytes; run again to go on"
+            f"{url}: the download was interrupted at {there} of {total} bytes; run again to resume"
         )

@@ -51,7 +51,7 @@ def load_dataset(
         return load_shipped(source, split)[: limit if limit else None]
     if str(source) not in SPLITS and split != "train":
         raise InputError(
-            f"{source} is one split, train; prepare it with random_split for val and test"
+            f"{source} has one split, train; prepare it with random_split for val and test"
         )
     prepared = prepare_folder(
         source, settings=settings, limit=limit, workers=workers, progress=progress
@@ -75,7 +75,7 @@ def load_prepared(folder: str | Path, split: str) -> CrystalSet:
     if record["command"] != COMMAND:
         raise InputError(f"{folder} holds a run of {record['command']}, no prepared data")
     if record["status"] != "finished":
-        raise InputError(f"the preparation in {folder} is not finished; run it again to go on")
+        raise InputError(f"the preparation in {folder} is not finished; run it again to resume")
     file = folder / f"{split}.npz"
     if not file.is_file():
         names = sorted(f.stem for f in folder.glob("*.npz"))

@@ -183,7 +183,7 @@ def _split_names(
             raise InputError(f"{source} has its own splits; random_split is for your own data")
         return tuple(splits or SPLITS[str(source)])
     if splits not in (None, ("train",)):
-        raise InputError(f"{source} is one split, train; random_split makes three of it")
+        raise InputError(f"{source} has one split, train; random_split makes three of it")
     return ("train", "val", "test") if random_split else ("train",)
 
 

@@ -62,7 +62,7 @@ def reduce_structure(
         InputError: partial occupancy, too many atoms, or a cell that cannot be reduced.
     """
     if not structure.is_ordered:
-        raise InputError(f"{name}: partial occupancy; only ordered structures are crystals here")
+        raise InputError(f"{name}: partial occupancy; only ordered structures are supported")
     symbols = [site.specie.symbol for site in structure]
     unknown = [symbol for symbol in symbols if symbol not in RANK_OF]
     if unknown:
@@ -80,7 +80,7 @@ def reduce_crystal(
         InputError: too many atoms, or a cell that cannot be reduced.
     """
     if crystal.volumes[0] <= 0:
-        raise InputError(f"{name}: the cell spans no volume")
+        raise InputError(f"{name}: the cell has zero volume")
     return _reduced(
         crystal.lattices[0], crystal.atomic_numbers, crystal.frac_coords, name, settings
     )

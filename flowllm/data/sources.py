@@ -104,7 +104,7 @@ def list_rows(
         return list_source(named_file(str(source), split or "train"), limits)
     path = Path(source)
     if split not in (None, "train"):
-        raise InputError(f"{path} has no split {split}; your own data are one split, train")
+        raise InputError(f"{path} has no split {split}; your own data have one split, train")
     if not path.exists():
         raise InputError(_unknown(source))
     return list_source(path, limits)

@@ -45,9 +45,9 @@ class SystemMap:
         }
         count = len(self.formulas)
         if cast["coords"].shape != (count, 2):
-            raise InputError(f"{count} crystals have places of shape {cast['coords'].shape}")
+            raise InputError(f"{count} crystals have positions of shape {cast['coords'].shape}")
         if not np.isfinite(cast["coords"]).all():
-            raise InputError("a place on the map is not finite")
+            raise InputError("a position on the map is not finite")
         for name, most in (("system", len(self.names) - 1), ("space_groups", LARGEST_GROUP)):
             values = cast[name]
             if len(values) != count:
@@ -68,7 +68,7 @@ class SystemMap:
             InputError: no such system.
         """
         if name not in self.names:
-            raise InputError(f"no system {name!r} on the map; there are {', '.join(self.names)}")
+            raise InputError(f"no system {name!r} on the map; choose from {', '.join(self.names)}")
         return np.flatnonzero(self.system == self.names.index(name))
 
     @property

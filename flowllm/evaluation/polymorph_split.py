@@ -92,7 +92,9 @@ def write_polymorph_split(
     parts = split_by_composition(whole, seed)
     empty = [split for split, crystals in parts.items() if not len(crystals)]
     if empty:
-        raise InputError(f"the split {empty[0]} would contain no crystals; the data are too few")
+        raise InputError(
+            f"the split {empty[0]} would contain no crystals; there are too few crystals"
+        )
     identity = {"data": whole.crystals.digest(), "split": "by composition", "seed": seed}
     with open_run(out, COMMAND, identity, overwrite, [data]) as run:
         for split, crystals in parts.items():

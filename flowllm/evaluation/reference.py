@@ -60,22 +60,23 @@ class Reference:
             folder = Path(str(files(SHIPPED))) / str(source)
         if not (folder / RECORD).is_file():
             raise InputError(
-                f"no reference {str(source)!r}; there are {', '.join(shipped())}, and the folders "
+                f"unknown reference {str(source)!r}; choose from {', '.join(shipped())}, and the "
+                "folders "
                 "that `flowllm reference` writes"
             )
         record = read_json(folder / RECORD)
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             found = record.get("format") if isinstance(record, dict) else None
             raise InputError(
-                f"{folder} is a reference of version {found}, this package reads {FORMAT}; build "
-                "it anew with `flowllm reference`"
+                f"{folder} is a reference of version {found}, but this package reads {FORMAT}; "
+                "rebuild it with `flowllm reference`"
             )
         kinds = {"name": str, "version": str, "splits": dict}
         more = {"floor": dict, "bins": dict, "source": str}  # which may be missing
         if not all(isinstance(record.get(name), kind) for name, kind in kinds.items()) or not all(
             isinstance(record.get(name, kind()), kind) for name, kind in more.items()
         ):
-            raise InputError(f"{folder / RECORD} is damaged; build the reference anew")
+            raise InputError(f"{folder / RECORD} is damaged; rebuild the reference")
         reference = cls(folder, record)
         reference.fingerprints()  # a damaged file shall be noticed before hours are spent
         return reference

@@ -125,7 +125,9 @@ class Report(EvaluationResult):
                 CrystalBatch.load(folder / CRYSTALS), summary["data"], summary["data_name"],
             )  # fmt: skip
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"the evaluation in {folder} is incomplete or damaged: {error}") from error
+            raise InputError(
+                f"the evaluation in {folder} is incomplete or damaged: {error}"
+            ) from error
 
 
 def csv_text(rows: pd.DataFrame) -> str:

@@ -53,7 +53,7 @@ def _of_rows(inputs: Inputs, values: list[Any], otherwise: Any) -> list[Any]:
 
 
 def _reasons(inputs: Inputs, results: Mapping[str, StageResult]) -> list[str]:
-    """Per row why it is not what it should be: unreadable, and what the stages found."""
+    """Per row what is wrong with it: unreadable, and what the stages found."""
     texts = []
     for row, place in enumerate(inputs.position.tolist()):
         said = [str(inputs.reasons[row])]

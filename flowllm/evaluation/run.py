@@ -167,7 +167,7 @@ def _kept(file: Path, crystals: int) -> StageResult | InputError | None:
     except InputError as error:
         return error
     lengths = {len(values) for values in result.columns.values()}
-    return result if lengths <= {crystals} else InputError(f"{file} is of other crystals")
+    return result if lengths <= {crystals} else InputError(f"{file} is of different crystals")
 
 
 @contextmanager

@@ -97,8 +97,8 @@ def ids_where(table: str | Path, where: str) -> list[str]:
         where: names of columns joined by commas, as in "sun" or "stable,novel".
 
     Raises:
-        InputError: no such table or column, a column is not a flag or was not computed, or no crystal
-            has all the flags.
+        InputError: no such table or column, a column is not a flag or was not computed, or no
+            crystal has all the flags.
     """
     import pandas as pd
 
@@ -112,7 +112,7 @@ def ids_where(table: str | Path, where: str) -> list[str]:
         raise InputError(f"{path} is not a readable table: {first_line(error)}") from error
     flags = [name.strip() for name in where.split(",") if name.strip()]
     if not flags or "id" not in rows:
-        raise InputError(f"{path} has no column id" if flags else "no flag is named")
+        raise InputError(f"{path} has no column id" if flags else "no flag is given")
     kept = pd.Series(True, index=rows.index)
     for flag in flags:
         if flag not in rows:

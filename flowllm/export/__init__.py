@@ -56,7 +56,7 @@ def export_crystals(
         InputError: an unknown kind or id, no crystal that can be exported, or `out` is refused.
     """
     if kind not in KINDS:
-        raise InputError(f"no export to {kind}; there are {', '.join(KINDS)}")
+        raise InputError(f"cannot export to {kind}; choose from {', '.join(KINDS)}")
     chosen = crystals if ids is None else choose(crystals, ids)
     if not len(chosen):
         raise InputError("no crystals to export")

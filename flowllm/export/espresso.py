@@ -103,8 +103,8 @@ def _files_in(folder: Path) -> dict[str, str]:
             continue
         if symbol in found:
             raise InputError(
-                f"{folder} holds two pseudopotentials of {symbol}: "
-                f"{found[symbol]} and {file.name}; name one for each element"
+                f"{folder} contains two pseudopotentials for {symbol}: "
+                f"{found[symbol]} and {file.name}; keep one per element"
             )
         found[symbol] = file.name
     if not found:
@@ -157,7 +157,7 @@ def espresso_files(crystal: CrystalBatch, settings: EspressoSettings) -> tuple[F
     """pw.in of a batch of one, and what to look at before the calculation.
 
     Raises:
-        InputError: an element's pseudopotential is not known, or the cell spans no volume.
+        InputError: an element's pseudopotential is not known, or the cell has zero volume.
     """
     from ase.io.espresso import write_espresso_in
 
@@ -166,7 +166,7 @@ def espresso_files(crystal: CrystalBatch, settings: EspressoSettings) -> tuple[F
     elements = list(dict.fromkeys(atoms.get_chemical_symbols()))
     missing = [symbol for symbol in elements if symbol not in settings.files]
     if missing:
-        raise InputError(f"{crystal.ids[0]}: no pseudopotential of {', '.join(missing)} is given")
+        raise InputError(f"{crystal.ids[0]}: no pseudopotential for {', '.join(missing)} is given")
     moments = magnetic_moments()
     start = {s: moments[s] / valence_electrons(s, settings) for s in elements if s in moments}
     atoms.set_initial_magnetic_moments(

@@ -110,7 +110,7 @@ def structure_of(crystal: CrystalBatch) -> Any:
     """The pymatgen structure of a batch of one.
 
     Raises:
-        InputError: it has no atoms, a type is open, or the cell spans no volume.
+        InputError: it has no atoms, a type is open, or the cell has zero volume.
     """
     if not crystal.num_atoms[0]:
         raise InputError(f"{crystal.ids[0]}: no atoms")

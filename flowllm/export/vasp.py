@@ -73,7 +73,7 @@ def vasp_files(crystal: CrystalBatch) -> tuple[Files, list[str]]:
     """The input files of a batch of one, and what to look at before the calculation.
 
     Raises:
-        InputError: an element has no pseudopotential in the set, or the cell spans no volume.
+        InputError: an element has no pseudopotential in the set, or the cell has zero volume.
     """
     from pymatgen.io.vasp.sets import MPRelaxSet
 
@@ -82,7 +82,7 @@ def vasp_files(crystal: CrystalBatch) -> tuple[Files, list[str]]:
     missing = sorted({e.symbol for e in structure.composition if e.symbol not in known})
     if missing:
         raise InputError(
-            f"{crystal.ids[0]}: no Materials Project pseudopotential of {', '.join(missing)}"
+            f"{crystal.ids[0]}: no Materials Project pseudopotential for {', '.join(missing)}"
         )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

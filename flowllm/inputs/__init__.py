@@ -110,8 +110,8 @@ def read_inputs(
             primitive ones.
 
     Raises:
-        InputError: the source is missing, contains no crystals, or is not of a kind that can be read.
-            A single crystal that cannot be read is not an error but a row.
+        InputError: the source is missing, contains no crystals, or is not of a supported kind. A
+            single crystal that cannot be read is not an error but a row.
     """
     reader = Reader(executor, workers, progress, limits, primitive)
     if isinstance(source, (str, Path)):

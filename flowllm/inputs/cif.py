@@ -48,7 +48,7 @@ def crystal_from_cif(text: str) -> ReadCrystal:
         if len(blocks) == 1:
             return crystal_from_block(blocks[0][1])
     except InputError as error:
-        cut = "; is the cell of the table cut?" if "does not parse" in str(error) else ""
+        cut = "; is the cell of the table cut?" if "cannot be parsed" in str(error) else ""
         raise InputError(f"{error}{cut}") from error
     raise InputError("several structures in one CIF text")
 

@@ -95,7 +95,7 @@ def read_bytes(path: Path, limits: ReadLimits) -> bytes:
             raise InputError(f"{path} cannot be read: it is not a gzip file")
     except FileNotFoundError:
         if os.path.islink(path):
-            raise InputError(f"{path} cannot be read: what it links to is missing") from None
+            raise InputError(f"{path} cannot be read: its link target is missing") from None
         raise InputError(f"no such file: {path}") from None
     except OSError as error:
         if error.errno == errno.EFBIG:

@@ -172,7 +172,7 @@ def crystal_from_lattice(
         raise InputError("the cell is longer than 1e6 Å")
     determinant = float(np.linalg.det(lattice))
     if not abs(determinant) > FLAT * np.prod(np.linalg.norm(lattice, axis=1)):
-        raise InputError("no cell, or one that spans no volume")
+        raise InputError("no cell, or one of zero volume")
     if frac is None:
         positions = np.asarray(positions, dtype=np.float64)
         if not np.isfinite(positions).all():

@@ -40,14 +40,14 @@ def load_json(text: str) -> Any:
                 "a dict in Python's notation, not JSON; write it by json.dumps"
             ) from None
         where = f" in line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise InputError(f"the JSON does not parse{where}") from None
+        raise InputError(f"the JSON cannot be parsed{where}") from None
 
 
 def _of_line(number: int, line: str) -> Any:
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
-        return InputError(f"the JSON does not parse in line {number}")
+        return InputError(f"the JSON cannot be parsed in line {number}")
 
 
 def json_items(text: str, stem: str, place: str, max_atoms: int) -> list[Item]:

@@ -86,7 +86,7 @@ def _from_structure(structure: Any) -> ReadCrystal:
     for site in structure:
         if not site.is_ordered:
             raise InputError(
-                f"partial occupancy on site {site.label}; only ordered structures are crystals here"
+                f"partial occupancy on site {site.label}; only ordered structures are supported"
             )
         symbol = site.specie.symbol
         if symbol in ISOTOPES:
@@ -114,7 +114,7 @@ def from_atoms(atoms: Atoms) -> CrystalBatch:
     numbers = atoms.get_atomic_numbers()
     lattice = np.asarray(atoms.cell)
     if not lattice.any():
-        raise InputError("no cell, or one that spans no volume")
+        raise InputError("no cell, or one of zero volume")
     check_periodic([bool(flag) for flag in atoms.pbc])
     _check_numbers(numbers)
     return crystal_from_lattice(numbers, lattice, positions=atoms.get_positions())

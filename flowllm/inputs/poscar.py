@@ -74,7 +74,7 @@ def crystal_from_poscar(text: str, max_atoms: int) -> ReadCrystal:
     if len(names) != len(counts):
         raise InputError(f"the POSCAR has {len(names)} elements but {len(counts)} numbers of atoms")
     if not 0 < sum(counts) <= max_atoms:
-        raise InputError(f"the POSCAR promises {sum(counts)} atoms; 1 to {max_atoms} are read")
+        raise InputError(f"the POSCAR declares {sum(counts)} atoms; 1 to {max_atoms} are read")
     numbers, remarks = [], list[str]()
     for name, count in zip(names, counts, strict=True):
         found = _NAME.fullmatch(name)
@@ -96,7 +96,7 @@ def crystal_from_poscar(text: str, max_atoms: int) -> ReadCrystal:
     if len(scale) == 1 and scale[0] < 0:  # the cell's volume
         volume = abs(np.linalg.det(lattice))
         if not volume > 0:
-            raise InputError("no cell, or one that spans no volume")
+            raise InputError("no cell, or one of zero volume")
         factors = np.full(3, (-scale[0] / volume) ** (1 / 3))
     elif min(scale) <= 0:
         raise InputError("the scale of the POSCAR is not positive")

@@ -95,7 +95,7 @@ def parse_item(
         begins = shown(item.text)
         if begins.startswith(("Full Formula", "Structure Summary")):
             raise InputError("a printed Structure, which lacks digits; write it as CIF or JSON")
-        raise InputError(f"no crystal that can be read: {begins!r}")
+        raise InputError(f"no readable crystal: {begins!r}")
     read = _PARSERS[item.kind](item.text, limits.atoms)
     fault = too_many(len(read.crystal.atomic_numbers), limits)
     if fault:

@@ -36,7 +36,7 @@ def run_listing(folder: Path, read_folder: Callable[[Path], Listing]) -> Listing
     record = RunFolder.read(folder)
     if record["command"] not in RUNS_OF_CRYSTALS:
         raise InputError(
-            f"{folder} is a run of `flowllm {record['command']}`; give the folder of one of "
+            f"{folder} contains a run of `flowllm {record['command']}`; give the folder of one of "
             f"generate or refine, or a folder of CIF files"
         )
     finished = record["status"] == "finished"

@@ -59,7 +59,7 @@ def list_sources(sources: Sequence[str | Path], limits: ReadLimits = DEFAULT_LIM
         InputError: none is given, or some cannot be read; all of these are named.
     """
     if not sources:
-        raise InputError("no file of crystals is given")
+        raise InputError("no crystal file is given")
     parts, faults = [], []
     for source in sources:
         try:

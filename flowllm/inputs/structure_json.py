@@ -17,7 +17,7 @@ from flowllm.inputs.limits import shown
 from flowllm.inputs.xyz import check_periodic
 
 FULL = 0.01  # an occupancy is one within this
-ORDERED = "only ordered structures are crystals here"
+ORDERED = "only ordered structures are supported"
 _SYMBOL = re.compile(r"([A-Z][a-z]?)(\d*(\.\d+)?[+-])?")
 
 
@@ -35,7 +35,7 @@ def crystal_from_value(value: Any, max_atoms: int) -> ReadCrystal:
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
-        raise InputError("the JSON of the structure is incomplete or of another form") from None
+        raise InputError("the JSON of the structure is incomplete or in another format") from None
     raise InputError("the JSON contains no structure")
 
 
@@ -78,7 +78,7 @@ def _from_ase(value: Mapping[str, Any], max_atoms: int) -> ReadCrystal:
     if not ((numbers >= 1) & (numbers <= 118) & (numbers == np.round(numbers))).all():
         raise InputError("an atom's type is open or unknown")
     if value.get("cell") is None:
-        raise InputError("no cell, or one that spans no volume")
+        raise InputError("no cell, or one of zero volume")
     check_periodic([bool(flag) for flag in _array(value.get("pbc", [1, 1, 1])).reshape(-1)])
     positions = _array(value["positions"]).reshape(-1, 3)
     if len(positions) != len(numbers):

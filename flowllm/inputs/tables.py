@@ -151,7 +151,7 @@ def table_listing(
     """The rows of a table; where a cell is a path it is read by `read_file`.
 
     Raises:
-        InputError: it is not a table, has no column of crystals, or CIF texts without quotation marks.
+        InputError: it is not a table, has no column of crystals, or has unquoted CIF texts.
     """
     table = read_table(text, path, limits)
     cells = table.column(crystal_column(table, path))

@@ -30,15 +30,15 @@ def xyz_items(text: str, path: str, max_atoms: int, remarks: tuple[str, ...]) ->
         count = _count(lines[at])
         reason = ""
         if count is None:
-            reason = f"the frame does not parse: line {at + 1} is not a number of atoms"
+            reason = f"the frame cannot be parsed: line {at + 1} is not a number of atoms"
         elif count > max_atoms:
             reason = (
-                f"the frame promises {lines[at].strip()[:25]} atoms; at most {max_atoms} are read"
+                f"the frame declares {lines[at].strip()[:25]} atoms; at most {max_atoms} are read"
             )
         elif at + 2 + count > len(lines) - (not lines[-1]):
             there = max(len(lines) - (not lines[-1]) - at - 2, 0)
             reason = (
-                f"the frame does not parse: it promises {count} atoms, and {there} lines follow"
+                f"the frame cannot be parsed: it declares {count} atoms, but {there} lines follow"
             )
         if reason or count is None:
             left = len(lines) if count is None else min(at + 2 + count, len(lines))
@@ -92,15 +92,15 @@ def crystal_from_xyz(text: str, max_atoms: int) -> ReadCrystal:
     """The crystal of one frame.
 
     Raises:
-        InputError: the frame does not parse, has no cell or none with a volume, is not periodic in
-            all three directions, or holds a type that is not an element.
+        InputError: the frame cannot be parsed, has no cell or none with a volume, is not periodic
+            in all three directions, or contains a type that is not an element.
     """
     lines = text.split("\n")
     count = _count(lines[0])
     if count is None or len(lines) < 2 + count:
-        raise InputError("the frame does not parse: its first line is not the number of atoms")
+        raise InputError("the frame cannot be parsed: its first line is not the number of atoms")
     if count > max_atoms:
-        raise InputError(f"the frame promises {count} atoms; at most {max_atoms} are read")
+        raise InputError(f"the frame declares {count} atoms; at most {max_atoms} are read")
     values = {key.lower(): value for key, value in comment_values(lines[1]).items()}
     lattice = _lattice(values.get("lattice"), lines[2 + count :])
     check_periodic(_flags(values.get("pbc", "T T T")))
@@ -112,13 +112,15 @@ def crystal_from_xyz(text: str, max_atoms: int) -> ReadCrystal:
             positions.append([float(word) for word in words[first : first + 3]])
             number, said = _number(words[species])
         except IndexError:
-            raise InputError(f"the frame does not parse: {_at(row)} is too short") from None
+            raise InputError(f"the frame cannot be parsed: {_at(row)} is too short") from None
         except InputError as error:
-            raise InputError(f"the frame does not parse: {error} in {_at(row)}") from None
+            raise InputError(f"the frame cannot be parsed: {error} in {_at(row)}") from None
         except ValueError:
-            raise InputError(f"the frame does not parse: {_at(row)} contains no position") from None
+            raise InputError(
+                f"the frame cannot be parsed: {_at(row)} contains no position"
+            ) from None
         if len(positions[-1]) < 3:
-            raise InputError(f"the frame does not parse: {_at(row)} is too short")
+            raise InputError(f"the frame cannot be parsed: {_at(row)} is too short")
         numbers.append(number)
         remarks += said
     crystal = crystal_from_lattice(
@@ -163,7 +165,7 @@ def _lattice(value: str | None, rest: list[str]) -> np.ndarray:
     except ValueError:
         numbers = []
     if len(numbers) != 9:
-        raise InputError("the frame does not parse: Lattice does not hold 9 numbers")
+        raise InputError("the frame cannot be parsed: Lattice does not hold 9 numbers")
     return np.array(numbers).reshape(3, 3)
 
 
@@ -171,7 +173,7 @@ def _flags(value: str) -> list[bool]:
     words = re.sub(r"[\[\],]", " ", value).lower().split()
     words = words * 3 if len(words) == 1 else words
     if len(words) != 3 or any(word not in _TRUE + _FALSE for word in words):
-        raise InputError(f"the frame does not parse: pbc is {shown(value, 20)!r}")
+        raise InputError(f"the frame cannot be parsed: pbc is {shown(value, 20)!r}")
     return [word in _TRUE for word in words]
 
 
@@ -190,7 +192,7 @@ def _columns(properties: str) -> tuple[int, int]:
                 position = at
             at += width
     except ValueError:
-        raise InputError("the frame does not parse: Properties are not triples") from None
+        raise InputError("the frame cannot be parsed: Properties are not triples") from None
     if species is None or position is None:
-        raise InputError("the frame does not parse: Properties lack species or pos")
+        raise InputError("the frame cannot be parsed: Properties lack species or pos")
     return species, position

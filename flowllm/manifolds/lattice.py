@@ -126,7 +126,9 @@ def cell_map(name: str) -> CellMap:
         InputError: there is none.
     """
     if name not in CELL_MAPS:
-        raise InputError(f"no cell parametrisation {name!r}; there are {', '.join(CELL_MAPS)}")
+        raise InputError(
+            f"unknown cell parametrisation {name!r}; choose from {', '.join(CELL_MAPS)}"
+        )
     return CELL_MAPS[name]
 
 

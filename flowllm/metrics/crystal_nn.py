@@ -61,7 +61,7 @@ def _weighted_faces(crystal: CrystalBatch) -> tuple[VoronoiFaces, np.ndarray]:
     """
     numbers = crystal.atomic_numbers
     if not len(numbers) or crystal.volumes[0] <= 0:
-        raise InputError("no atoms" if not len(numbers) else "the cell spans no volume")
+        raise InputError("no atoms" if not len(numbers) else "the cell has zero volume")
     radii, negativities = _element_tables()
     if (numbers == 0).any():
         raise InputError("an atom's type is open")

@@ -31,7 +31,7 @@ class CrystalFacts:
         volume: of the cell, in Å^3.
         num_atoms: in the cell.
         contact: the shortest contact over the sum of the covalent radii (Cordero et al.); NaN
-            where the cell spans no volume, infinite beyond 5 Å.
+            where the cell has zero volume, infinite beyond 5 Å.
         unusual: whether two atoms are nearer than in 99.5 % of the known crystals with both.
     """
 

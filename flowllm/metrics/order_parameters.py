@@ -125,7 +125,7 @@ def _value(kind: str, p: dict, frames: _Frames, ties: np.ndarray) -> np.ndarray:
         limit = 0.75 * np.pi if kind == "see_saw_rect" else np.inf
         pole = _bell(share - 1.0, p["IGW_SPP"])
         return _best_frame(frames, score, p["fac_AA"], south, pole, limit)
-    raise ValueError(f"pymatgen has an order parameter that is not known here: {kind}")
+    raise ValueError(f"pymatgen has an unknown order parameter: {kind}")
 
 
 def _best_frame(

@@ -157,8 +157,8 @@ def targets_from_ids(
     if lost:
         shown = ", ".join(lost[:NAMED]) + (", …" if len(lost) > NAMED else "")
         raise InputError(
-            f"{len(lost)} of {len(names)} predictions belong to no test structure by their ids "
-            f"({shown}); call them <id of the structure> or <id>-<number of the try>"
+            f"{len(lost)} of {len(names)} predictions have ids that match no test structure "
+            f"({shown}); name them <id of the structure> or <id>-<number of the try>"
         )
     return target, _attempts(target, number)
 
@@ -237,7 +237,7 @@ def _places(values: np.ndarray, name: str, size: int, below: int | None = None) 
     """(size,) int64 of whole numbers from 0 on."""
     given = np.asarray(values)
     if given.shape != (size,) or given.dtype.kind not in "iu":
-        raise InputError(f"{name} must be {size} whole numbers, one a prediction")
+        raise InputError(f"{name} must be {size} whole numbers, one per prediction")
     if size and (given.min() < 0 or (below is not None and given.max() >= below)):
         raise InputError(f"{name} must lie in 0 to {'…' if below is None else below - 1}")
     return given.astype(np.int64)

@@ -11,7 +11,7 @@ GRAMS_PER_CM3 = 1.66053906660  # 1 u/Å^3 in g/cm^3 (CODATA 2018)
 
 
 def density(crystals: CrystalBatch) -> np.ndarray:
-    """(B,) densities in g/cm^3; NaN where the cell spans no volume; an open type weighs nothing."""
+    """(B,) densities in g/cm^3; NaN where the cell has zero volume; an open type weighs nothing."""
     masses = np.array(ATOMIC_MASSES)[crystals.atomic_numbers]
     total = np.bincount(crystals.crystal_of_atom, masses, minlength=len(crystals))
     volumes = crystals.volumes

@@ -55,7 +55,7 @@ def structural_faults(crystals: CrystalBatch, self_images: bool = True) -> list[
         if not count:
             faults.append("no atoms")
         elif volume <= 0 or np.isnan(distance):
-            faults.append("the cell spans no volume")
+            faults.append("the cell has zero volume")
         elif volume <= MIN_VOLUME:
             faults.append(f"volume {volume:.3f} Å^3")
         elif distance <= MIN_DISTANCE:

@@ -60,7 +60,7 @@ class FlowMMConfig:
                 raise InputError(f"{name} must be 0 or more, not {value!r}")
         if self.cell_map not in get_args(CellMapName):
             known = ", ".join(get_args(CellMapName))
-            raise InputError(f"no cell parametrisation {self.cell_map!r}; there are {known}")
+            raise InputError(f"unknown cell parametrisation {self.cell_map!r}; choose from {known}")
 
     @classmethod
     def paper(cls) -> FlowMMConfig:

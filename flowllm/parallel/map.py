@@ -245,7 +245,7 @@ def _results(chunk: Batched, future: Future, pool: WorkerPool | Executor) -> lis
         return future.result()
     except BrokenProcessPool as error:
         raise RuntimeError(
-            "a worker process died, perhaps of too little memory; try fewer workers"
+            "a worker process died, perhaps for lack of memory; try fewer workers"
         ) from error
     except CancelledError:
         raise
@@ -259,9 +259,9 @@ def _results(chunk: Batched, future: Future, pool: WorkerPool | Executor) -> lis
 def _lost(chunk: Batched, error: Exception) -> Failure:
     """Why the worker of a single item never answered."""
     if isinstance(error, TimeoutError):
-        message = f"took longer than {chunk.seconds:g} s; its process had to be ended"
+        message = f"took longer than {chunk.seconds:g} s; its process was killed"
         return Failure(chunk.names[0], "TimeLimitError", message)
-    message = "its worker process died, perhaps of too little memory"
+    message = "its worker process died, perhaps for lack of memory"
     return Failure(chunk.names[0], type(error).__name__, message, str(error))
 
 

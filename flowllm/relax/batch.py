@@ -58,7 +58,7 @@ class Row:
         try:
             return cls(crystal, Deformable(crystal, relax_cell), crystal)
         except InputError:
-            return cls(crystal, None, crystal, reason="its cell spans no volume")
+            return cls(crystal, None, crystal, reason="its cell has zero volume")
 
     def fail(self, reason: str) -> bool:
         """Give up on it; its energy is unknown."""

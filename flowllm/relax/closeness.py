@@ -124,7 +124,7 @@ def closeness(
         InputError: the ids differ.
     """
     if not np.array_equal(before.ids, relaxation.crystals.ids):
-        raise InputError("the relaxation is of other crystals: their ids differ")
+        raise InputError("the relaxation is of different crystals: their ids differ")
     relaxed = ~relaxation.failed
     rows = np.flatnonzero(relaxed)
     found = match(

@@ -65,7 +65,7 @@ class Deformable:
         relax_cell: whether the cell may move.
 
     Raises:
-        InputError: the cell spans no volume.
+        InputError: the cell has zero volume.
     """
 
     def __init__(self, crystal: CrystalBatch, relax_cell: bool = True):

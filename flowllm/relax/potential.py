@@ -167,7 +167,7 @@ def unsuitable(atomic_numbers: np.ndarray, frac_coords: np.ndarray, lattice: np.
     sides = np.cross(np.roll(lattice, -1, axis=0), np.roll(lattice, -2, axis=0))
     heights = volume / np.linalg.norm(sides, axis=1)
     if np.prod(2 * np.ceil(ATOM_CUTOFF / heights) + 1) > MAX_IMAGES:
-        return f"its cell is {heights.min():.2g} Å thin"
+        return f"its cell is {heights.min():.2g} Å thick"
     return ""
 
 

@@ -108,20 +108,22 @@ class Archive(Mapping[str, np.ndarray]):
         if about.flag_bits & 0x1:
             raise InputError(f"{name} is encrypted")
         if about.file_size > MOST + PER_BYTE * self._size:
-            raise InputError(f"{name} is said to hold {about.file_size:.3g} bytes")
+            raise InputError(f"{name} declares {about.file_size:.3g} bytes")
         with archive.open(member) as handle:
             version = np.lib.format.read_magic(handle)
             read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
             if version[0] not in read:  # of structured arrays, which are none of ours
-                raise InputError(f"{name} is of a kind that is not read here")
+                raise InputError(f"{name} has an unsupported type")
             shape, _, dtype = read[version[0]](handle)
             if dtype.kind not in "biufcSUO":
-                raise InputError(f"{name} is of a kind that is not read here")
+                raise InputError(f"{name} has an unsupported type")
             promised = math.prod(shape) * dtype.itemsize
             if not dtype.hasobject and (
                 min(shape, default=0) < 0 or promised != about.file_size - handle.tell()
             ):
-                raise InputError(f"{name} promises {promised:.3g} bytes, and other are there")
+                raise InputError(
+                    f"{name} declares {promised:.3g} bytes, but contains a different number"
+                )
         return shape, dtype
 
 

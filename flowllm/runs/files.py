@@ -44,9 +44,9 @@ def friendly_os_errors(path: str | Path) -> Iterator[None]:
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             what = "no permission to write there"
         elif error.errno in (errno.ENOTDIR, errno.EEXIST):
-            what = "a file is in the way of a folder"
+            what = "a file is where a folder is needed"
         elif error.errno == errno.ELOOP:
-            what = "it is a link, or lies behind a loop of links; links are not followed there"
+            what = "it is a link or in a loop of links; links are not followed there"
         else:
             what = error.strerror or str(error)
         raise InputError(f"{path}: {what}") from error

@@ -81,7 +81,7 @@ class RunFolder:
             names = [p.name for p in path.iterdir() if not _is_leftover(p.name)]
         if names and RUN not in names:
             raise InputError(
-                f"{path} holds files that no run of flowllm wrote ({min(names)}); "
+                f"{path} contains files that flowllm did not write ({min(names)}); "
                 "choose another output folder"
             )
         _refuse_links(path, overwrite)
@@ -109,7 +109,7 @@ class RunFolder:
                 different = _differences(old, fresh)
                 if different:
                     raise InputError(
-                        f"{self.path} holds another run ({'; '.join(different)}); "
+                        f"{self.path} contains another run ({'; '.join(different)}); "
                         "use --overwrite to replace it, or another output folder"
                     )
                 self.record = old

@@ -139,7 +139,7 @@ class JsonObject:
 
     def _no(self, name: str, wanted: str) -> Any:
         found = type_name(self.values[name])
-        raise InputError(f"{self.where}: {name} is {found}, and not {wanted}")
+        raise InputError(f"{self.where}: {name} must be {wanted}, not {found}")
 
 
 def type_name(value: Any) -> str:

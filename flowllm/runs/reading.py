@@ -14,7 +14,7 @@ from typing import IO
 
 MOST = 1 << 28
 """Bytes of a file of ours that is read at once, such as JSON; none comes near it."""
-NO_NAME = "no name of a file holds a NUL"
+NO_NAME = "a file name cannot contain a NUL byte"
 _PLAIN = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """A pipe opens at once; Windows has none, but changes line ends without the second."""
 

@@ -47,8 +47,9 @@ def printable(text: object, most: int | None = None) -> str:
 def safe_names(texts: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
     """A file's name for each text: allowed on Linux, macOS and Windows, and all different.
 
-    Names consist of Latin letters, digits and ``._+()=-``; they are not device names of Windows, begin
-    with no dot or hyphen, end with no dot, and differ from each other in more than case.
+    Names consist of Latin letters, digits and ``._+()=-``; they are not device names of
+    Windows, do not begin with a dot or hyphen, do not end with a dot, and differ from each other in
+    more than case.
 
     Args:
         texts: ids, say.

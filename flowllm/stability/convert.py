@@ -143,7 +143,7 @@ def _composition(entry: Any) -> dict[str, float]:
     amounts = composition.state.get("_data") or composition.items
     usable = isinstance(amounts, dict) and 0 < len(amounts) <= MOST_PARTS
     if not usable or OTHER_KEYS in amounts:
-        raise InputError(f"a {entry.kind} of something else than elements")
+        raise InputError(f"a {entry.kind} of something other than elements")
     result = {
         str(element): _number(amount, f"an amount of a {entry.kind}")
         for element, amount in amounts.items()

@@ -154,7 +154,9 @@ class NumberKind:
             return None
         letter = letters.get((kind, size))
         if letter is None or not isinstance(raw, bytes) or len(raw) != size:
-            raise InputError(f"it holds a number of the type {self.code} that is none; not read")
+            raise InputError(
+                f"it holds a number of the type {self.code} , which is unknown; not read"
+            )
         found: float | int | bool = struct.unpack(self.order + letter, raw)[0]
         return found
 

@@ -216,7 +216,7 @@ class _Machine:
         first = args[0] if args else None
         if full in (RECONSTRUCTOR, GETATTR):
             if not isinstance(first, Name) or first.full in (RECONSTRUCTOR, GETATTR):
-                raise InputError(f"it asks for {full} of something else than a class; not read")
+                raise InputError(f"it asks for {full} of something other than a class; not read")
             if full == GETATTR and first.full.startswith(("builtins.", "numpy.", "collections.")):
                 raise InputError(f"it asks for an attribute of {first.full}; not read")
             return self.call(first, args[1:2] if full == GETATTR else ())

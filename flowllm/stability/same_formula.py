@@ -73,7 +73,7 @@ def unmatchable(crystals: CrystalBatch) -> list[str]:
         elif number < 1:
             result.append("an atom's type is open")
         elif volume <= 0:
-            result.append("the cell spans no volume")
+            result.append("the cell has zero volume")
         elif volume <= MIN_VOLUME:
             result.append(f"volume {volume:.3f} Å^3")
         elif not count < MAX_CELLS:

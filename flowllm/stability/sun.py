@@ -73,7 +73,7 @@ class SunRates:
             if part.threshold == threshold:
                 return part
         known = ", ".join(f"{part.threshold:g}" for part in self.below)
-        raise InputError(f"no rates at {threshold:g} eV/atom; there are {known}")
+        raise InputError(f"no rates at {threshold:g} eV/atom; available are {known}")
 
 
 def is_stable(

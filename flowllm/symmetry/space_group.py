@@ -159,7 +159,7 @@ def space_group(number: int) -> SpaceGroup:
         InputError: the number is not between 1 and 230.
     """
     if not 1 <= number <= 230:
-        raise InputError(f"space group {number} is not between 1 and 230")
+        raise InputError(f"space group must be from 1 to 230, not {number}")
     entry = _table()[str(number)]
     rotations, translations = _turns_and_shifts(entry["operations"])
     centring = entry["centring"]

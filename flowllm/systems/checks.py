@@ -70,11 +70,13 @@ def check_asked(prior: Prior, asked: Conditions, max_atoms: int) -> None:
             check_together(asked, max_atoms)
         foreign = [n for n in asked.known() if n not in prior.exact | prior.heeded]
         if foreign:
-            raise InputError(f"a prior of kind {prior.kind} knows no condition {foreign[0]}")
+            raise InputError(
+                f"a prior of kind {prior.kind} does not support the condition {foreign[0]}"
+            )
         prior.check(asked)
         text = asked.prompt or ""
         if prior.exact and foreign_text(text) and not holds_sentence(text):
-            raise InputError(f"no standard sentence, as in {EXAMPLE!r}")
+            raise InputError(f"expected a standard sentence, as in {EXAMPLE!r}")
     except InputError as error:
         if asked.prompt is None or str(error).startswith("prompt "):
             raise

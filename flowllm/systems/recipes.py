@@ -131,7 +131,7 @@ def recipe(name: str) -> Recipe:
         InputError: there is none.
     """
     if name not in SYSTEMS:
-        raise InputError(f"no system {name!r}; there are {', '.join(SYSTEMS)}")
+        raise InputError(f"unknown system {name!r}; choose from {', '.join(SYSTEMS)}")
     return SYSTEMS[name]
 
 

@@ -120,7 +120,7 @@ def find_model(name: str | Path) -> Path:
     names = ", ".join(f"{model} ({made_by})" for model, made_by in shipped.items())
     raise InputError(
         f"{name} is not a model: no folder of that name with a {SYSTEM_FILE}; "
-        f"with the package comes {names or 'none'}"
+        f"the package ships {names or 'none'}"
     )
 
 

@@ -252,7 +252,7 @@ def training_settings(system: Recipe, step: str) -> Any:
 def _register(known: dict[str, Kind], name: str, kind: Kind) -> None:
     before = known.get(name)
     if before is not None and before.part != kind.part:
-        raise InputError(f"the kind {name!r} is registered already")
+        raise InputError(f"the kind {name!r} is already registered")
     known[name] = kind
 
 
@@ -261,7 +261,7 @@ def _find(known: dict[str, Kind], group: str, role: str, name: str) -> Kind:
         for kind, part in _from_elsewhere(group):
             known.setdefault(kind, Kind(f"of {part.partition('.')[0]}", part))
     if name not in known:
-        raise InputError(f"no {role} {name!r}; there are {', '.join(known)}")
+        raise InputError(f"unknown {role} {name!r}; choose from {', '.join(known)}")
     return known[name]
 
 

@@ -60,7 +60,7 @@ def check_prior(
     for crystal, place in zip(crystals, positions, strict=True):
         _check_exact(prior, crystal, asked[place])
     again = prior.sample(asked, settings, seeds)
-    _check_same(again, crystals, "the same seeds give other crystals")
+    _check_same(again, crystals, "the same seeds give different crystals")
     for place in range(len(asked)):
         alone = prior.sample([asked[place]], settings, [seeds[place]])
         expected = crystals[np.array([position == place for position in positions], dtype=bool)]
@@ -68,9 +68,11 @@ def check_prior(
     _check_stop(lambda w: prior.sample(asked, settings, seeds, w))
     prior.save(folder)
     loaded = type(prior).load(folder, "cpu")
-    assert loaded.kind == prior.kind, "it is loaded as another kind"
-    assert loaded.digest() == prior.digest(), "saved and loaded it has another digest"
-    _check_same(loaded.sample(asked, settings, seeds), crystals, "loaded it draws other crystals")
+    assert loaded.kind == prior.kind, "it is loaded as a different kind"
+    assert loaded.digest() == prior.digest(), "its digest changes when it is saved and loaded"
+    _check_same(
+        loaded.sample(asked, settings, seeds), crystals, "it draws different crystals after loading"
+    )
     if different is not None:
         assert different.digest() != prior.digest(), "two priors that differ share a digest"
 
@@ -106,19 +108,19 @@ def check_refiner(
     assert steps.count, "watch.step was never called"
     _check_path(refiner, path, crystals, 0.0)
     again = refiner.refine(crystals, settings, seeds)
-    _check_same(again.last, path.last, "the same seeds give other crystals", TOLERANCE)
+    _check_same(again.last, path.last, "the same seeds give different crystals", TOLERANCE)
     alone = refiner.refine(crystals[1:2], settings, seeds[1:2])
     _check_same(alone.last, path.last[1:2], "a crystal depends on its neighbours", TOLERANCE)
     _check_path(refiner, refiner.refine(crystals, settings, seeds, Watch(), 0.5), crystals, 0.5)
     _check_stop(lambda w: refiner.refine(crystals, settings, seeds, w))
     empty = refiner.refine(CrystalBatch.empty(), settings, [])
-    assert empty.num_crystals == 0, "no crystals in, some out"
+    assert empty.num_crystals == 0, "it makes crystals out of an empty batch"
     refiner.save(folder)
     loaded = type(refiner).load(folder, "cpu")
-    assert loaded.kind == refiner.kind, "it is loaded as another kind"
-    assert loaded.digest() == refiner.digest(), "saved and loaded it has another digest"
+    assert loaded.kind == refiner.kind, "it is loaded as a different kind"
+    assert loaded.digest() == refiner.digest(), "its digest changes when it is saved and loaded"
     same = loaded.refine(crystals, settings, seeds).last
-    _check_same(same, path.last, "loaded it gives other crystals", TOLERANCE)
+    _check_same(same, path.last, "it gives different crystals after loading", TOLERANCE)
     if different is not None:
         assert different.digest() != refiner.digest(), "two refiners that differ share a digest"
 
@@ -159,11 +161,11 @@ def _check_drawn(crystals: CrystalBatch, count: int) -> list[int]:
 def _check_exact(prior: Prior, crystal: CrystalBatch, asked: Conditions) -> None:
     composition = crystal.compositions[0] if (crystal.atomic_numbers > 0).all() else None
     if "num_atoms" in prior.exact and asked.num_atoms is not None:
-        assert int(crystal.num_atoms[0]) == asked.num_atoms, "num_atoms is not kept to"
+        assert int(crystal.num_atoms[0]) == asked.num_atoms, "num_atoms is not respected"
     if "composition" in prior.exact and asked.composition is not None:
-        assert composition == asked.composition, "the composition is not kept to"
+        assert composition == asked.composition, "the composition is not respected"
     if "elements" in prior.exact and asked.elements is not None:
-        assert set(composition or ()) == set(asked.elements), "the elements are not kept to"
+        assert set(composition or ()) == set(asked.elements), "the elements are not respected"
 
 
 def _check_path(refiner: Refiner, path: Trajectory, crystals: CrystalBatch, start: float) -> None:
@@ -176,7 +178,7 @@ def _check_path(refiner: Refiner, path: Trajectory, crystals: CrystalBatch, star
     last = path.last
     if "species" not in refiner.moves:
         same = np.array_equal(last.atomic_numbers, crystals.atomic_numbers)
-        assert same, "species moved, which `moves` does not name"
+        assert same, "species changed, which `moves` does not list"
     if "coords" not in refiner.moves:
         assert np.allclose(last.frac_coords, crystals.frac_coords), "coordinates moved"
     if "lattice" not in refiner.moves:

@@ -46,7 +46,7 @@ class Training(Protocol):
     def __call__(self, task: TrainingTask) -> None:
         """Train it, or go on where it stopped; what the part's `load` reads is in `out` or `MODEL`.
 
-        The folder is a run of `flowllm.runs.identity.open_run`, finished when the part is.
+        The folder contains a run of `flowllm.runs.identity.open_run`, finished when the part is.
 
         Raises:
             InputError: no such data, or `out` holds another run.

@@ -58,7 +58,7 @@ def save_miniature(
     if hidden < 32 or hidden % 32 or layers < 1 or vocabulary < 300:
         raise InputError("hidden must be a multiple of 32, layers 1 and vocabulary 300 or more")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"{target} is there already and not empty")
+        raise InputError(f"{target} already exists and is not empty")
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=byte_pairs([build_prompt() + t for t in to_text(crystals)], vocabulary),
         eos_token=END,

@@ -53,7 +53,7 @@ class Systems(Mapping[str, FlowLLM]):
         if missing:
             there = ", ".join(shipped) or "none"
             raise InputError(
-                f"no model of {missing[0]!r} ships with the package; there are {there}"
+                f"no model of {missing[0]!r} ships with the package; choose from {there}"
             )
         if not self.names:
             raise InputError("name at least one system")

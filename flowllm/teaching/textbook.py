@@ -50,7 +50,7 @@ def textbook_structures(split: str | None = None) -> CrystalSet:
         InputError: no such split.
     """
     if split is not None and split not in SPLITS:
-        raise InputError(f"no split {split}; there are {', '.join(SPLITS)}")
+        raise InputError(f"unknown split {split}; choose from {', '.join(SPLITS)}")
     known = _all_structures()
     if split is None:
         return known

@@ -23,7 +23,7 @@ class MeasuredWay:
         shares: (K,) of the way that has been gone, 0 to 1.
         volume_per_atom: (K,) Å^3.
         contact: (K,) the shortest contact over the sum of the covalent radii of its atoms; about 1
-            in a crystal. NaN where the cell spans no volume.
+            in a crystal. NaN where the cell has zero volume.
         energy: (K,) eV/atom; NaN where the potential refuses the frame, or none was asked.
     """
 
@@ -40,7 +40,7 @@ def even_frames(trajectory: Trajectory, count: int) -> np.ndarray:
         InputError: fewer than 2 frames are wanted.
     """
     if count < 2:
-        raise InputError(f"a way needs at least 2 frames, not {count}")
+        raise InputError(f"a path needs at least 2 frames, not {count}")
     times = trajectory.times
     wanted = np.linspace(times[0], times[-1], count)
     return np.abs(times[None] - wanted[:, None]).argmin(1)
@@ -84,7 +84,7 @@ def measure_way(
         InputError: the trajectory holds another number of crystals than one, or `count` is below 2.
     """
     if trajectory.num_crystals != 1:
-        raise InputError(f"one crystal is needed, the trajectory holds {trajectory.num_crystals}")
+        raise InputError(f"expected one crystal, but the trajectory has {trajectory.num_crystals}")
     chosen = np.unique(even_frames(trajectory, count))
     frames = CrystalBatch.concatenate(
         trajectory.frame(int(k)).replace(ids=[str(k)]) for k in chosen

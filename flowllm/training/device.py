@@ -42,7 +42,7 @@ def resolve_device(name: str) -> torch.device:
         "mps": torch.backends.mps.is_available(),
     }
     if kind not in usable:
-        raise InputError(f"no device {name!r}; there are auto, cpu, cuda and mps")
+        raise InputError(f"unknown device {name!r}; choose from auto, cpu, cuda and mps")
     if not usable[kind]:
         raise InputError(f"this machine or this build of torch has no {kind}; use --device cpu")
     return torch.device(name)

@@ -77,7 +77,7 @@ def shared_batch(size: int, at_once: int | None = None) -> tuple[int, int]:
     at_once = share if at_once is None else at_once
     if at_once < 1 or share % at_once:
         raise InputError(
-            f"{at_once} texts at once do not divide the {share} that a process takes of a batch"
+            f"micro-batches of {at_once} do not divide the {share} crystals per process evenly"
         )
     return at_once, share // at_once
 

@@ -94,7 +94,7 @@ class TaskTrainSettings(NetworkTrainSettings):
 
     def __post_init__(self) -> None:
         if self.task not in ("both", *TASKS):
-            raise InputError(f"no task {self.task!r}; there are both, {', '.join(TASKS)}")
+            raise InputError(f"unknown task {self.task!r}; choose from both, {', '.join(TASKS)}")
         super().__post_init__()
 
     @property

@@ -35,7 +35,7 @@ KNOWN = (
     ),
     Column(
         "e_above_hull_shifted", "E above hull, shifted", "eV/atom",
-        "the same, CHGNet's mean error of the class of anions taken off",
+        "the same, less CHGNet's mean error for the class of anions",
     ),
     Column("nearest", "nearest known", "",
            "the same known crystal, or the nearest of the same kind and space group", True),
@@ -78,9 +78,9 @@ KNOWN = (
     Column("matched", "matches target"),
     Column("rms", "RMS to target"),
     Column("as_asked", "as asked"),
-    Column("reason", "remark", "", "why it is not what it should be", True),
+    Column("reason", "remark", "", "what is wrong with it", True),
     Column("remarks", "remarks on the file"),
-    Column("prompt", "asked", "", "what was asked of the model"),
+    Column("prompt", "asked", "", "conditions given to the model"),
 )  # fmt: skip
 """Columns with names of their own, in the order in which a page shows them."""
 

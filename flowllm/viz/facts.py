@@ -17,7 +17,7 @@ def facts_in_words(facts: CrystalFacts) -> list[tuple[str, str]]:
         ("cell", f"{lengths} Å, {angles} °"),
         ("atoms", f"{facts.num_atoms} in the primitive cell"),
         ("density", f"{facts.density:.2f} g/cm³"),
-        ("volume", f"{facts.volume_per_atom:.1f} Å³ an atom"),
+        ("volume", f"{facts.volume_per_atom:.1f} Å³ per atom"),
         ("shortest contact", contact_in_words(facts)),
         ("charges", "can balance (SMACT)" if facts.charge_balanced else "cannot balance (SMACT)"),
     ]

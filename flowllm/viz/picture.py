@@ -62,7 +62,7 @@ def picture_of(
         repeats: of the cell along a, b and c.
 
     Raises:
-        InputError: the cell spans no volume.
+        InputError: the cell has zero volume.
     """
     source, shift, home = _of_cells(lattice, frac_coords, repeats)
     bonds = find_bonds(lattice, frac_coords, numbers)

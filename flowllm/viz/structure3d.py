@@ -40,7 +40,7 @@ def draw(crystal: CrystalBatch) -> Drawing:
     """The drawing of a batch of one crystal.
 
     Raises:
-        InputError: the cell spans no volume.
+        InputError: the cell has zero volume.
     """
     lattice = crystal.lattices[0]
     picture = picture_of(lattice, crystal.frac_coords, crystal.atomic_numbers)

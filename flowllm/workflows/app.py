@@ -100,12 +100,12 @@ def serve_app(server: AppServer, browser: bool = True) -> None:
     try:
         _wait_until_up(server.address, process)
         say(f"The app is at {server.address}")
-        say("Press Ctrl+C to end it.")
+        say("Press Ctrl+C to stop it.")
         sys.stdout.flush()  # whoever reads it through a pipe waits for the address
         if browser:
             webbrowser.open(server.address)
         if code := process.wait():
-            raise InputError(f"the app's server ended with code {code}; its messages stand above")
+            raise InputError(f"the app's server exited with code {code}; its messages are above")
     finally:
         signal.signal(signal.SIGTERM, usual)
         if process.poll() is None:
@@ -140,12 +140,12 @@ def _free_port(first: int) -> int:
 
 
 def _wait_until_up(address: str, process: subprocess.Popen[bytes]) -> None:
-    """Until the server answers; its static files, since the page itself starts a kernel."""
+    """Until the server answered; its static files, since the page itself starts a kernel."""
     probe = address.split("?")[0] + "login"
     limit = time.monotonic() + START
     while time.monotonic() < limit:
         if process.poll() is not None:
-            raise InputError("the app's server ended at once; its messages stand above")
+            raise InputError("the app's server exited at once; its messages are above")
         try:
             with urllib.request.urlopen(probe, timeout=5):
                 return

@@ -1,4 +1,5 @@
-"""A run of generation or refinement on disk: finished parts stay, the same command goes on."""
+"""A run of generation or refinement on disk: finished parts are kept, and the same command "
+"resumes."""
 
 from __future__ import annotations
 
@@ -105,7 +106,7 @@ def refine_run(
         on_read: called with what was read, before it is refined.
 
     Returns:
-        The crystals, and one message for each that was left out: it does not parse, has partial
+        The crystals, and one message for each that was left out: it cannot be parsed, has partial
         occupancy, or more atoms in the primitive cell than the system allows.
 
     Raises:
@@ -177,7 +178,7 @@ def read_crystals(files: Sequence[Path], max_atoms: int) -> FoundCrystals:
         InputError: no file is given, or some cannot be read; all of these are named.
     """
     if not files:
-        raise InputError("no file of crystals is given")
+        raise InputError("no crystal file is given")
     inputs = read_inputs([Path(file) for file in files], large=None)
     crystals, remarks, refused = [], [], []
     limit = ReduceSettings(max_atoms=max_atoms)

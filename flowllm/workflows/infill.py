@@ -146,7 +146,7 @@ def _completed(
             prior, partial, settings.conditions, settings=settings.sampling, seeds=seeds
         )
     if not len(found):
-        raise InputError(f"{name}: no completion came to its end")
+        raise InputError(f"{name}: no completion finished")
     asked = without_frame(build_prompt(settings.conditions)) or "nothing asked"
     return found, [f"the first {settings.keep} atoms of {name}; {asked}"] * len(found)
 

@@ -27,7 +27,7 @@ def with_targets(settings: GenerateSettings) -> tuple[GenerateSettings, tuple[st
         InputError: something else is asked for too, no such data, or no such split.
     """
     if settings.request.known() or settings.request.prompts:
-        raise InputError("with targets their compositions are asked for, and nothing else")
+        raise InputError("targets set their own compositions; leave out other conditions")
     truth = load_dataset(settings.targets, settings.split).crystals
     chosen = generator(Stream.MATCHED, settings.seed).permutation(len(truth))
     some = truth[np.sort(chosen[: settings.num])]

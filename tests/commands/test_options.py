@@ -130,7 +130,7 @@ def test_the_presets_of_the_paper():
     assert preset(RefineSettings, "paper").steps == 250
     assert preset(SamplingSettings, "paper") == SamplingSettings()  # it has no other
     assert preset(LMTrainSettings, "compact") == LMTrainSettings()
-    with pytest.raises(InputError, match="no preset 'huge'; there are compact, paper"):
+    with pytest.raises(InputError, match="unknown preset 'huge'; choose from compact, paper"):
         preset(FlowTrainSettings, "huge")
 
 
@@ -320,7 +320,9 @@ def test_the_text_format_is_chosen_by_text_or_by_its_former_name():
     for words in ([], ["--text", "wyckoff"], ["--text-format", "wyckoff"]):
         tyro.cli(made, args=words)
     assert got == ["gruver", "wyckoff", "wyckoff"]
-    with pytest.raises(InputError, match="no text format 'runes'; there are gruver, wyckoff"):
+    with pytest.raises(
+        InputError, match="unknown text format 'runes'; choose from gruver, wyckoff"
+    ):
         tyro.cli(made, args=["--text", "runes"])
 
 

@@ -97,8 +97,8 @@ def test_a_unit_cell_may_have_blanks_anywhere_and_no_element_twice():
         assert read_composition(text) == {"Sr": 1, "Ti": 1, "O": 3}
     assert read_composition("(NH4)2 SO4") == {"N": 2, "H": 8, "S": 1, "O": 4}
     for text, said in (
-        ("Sr1 Ti1 Sr2", "Sr stands there twice"),
-        ("SrTiO3 (cubic)", "'cubic' is no part"),
+        ("Sr1 Ti1 Sr2", "Sr appears twice"),
+        ("SrTiO3 (cubic)", "'cubic' is not part"),
         ("2NaCl", "ask for NaCl"),
         ("sr1 ti1 o3", "did you mean Sr1 Ti1 O3"),
         ("Sr0.5", "whole numbers only"),
@@ -106,7 +106,7 @@ def test_a_unit_cell_may_have_blanks_anywhere_and_no_element_twice():
         with pytest.raises(InputError, match=said):
             read_composition(text)
     for counts in ({"Na": float("nan")}, {"Na": float("inf")}, {"Na": "2"}, {"Na": None}):
-        with pytest.raises(InputError, match="of Na is no whole number"):
+        with pytest.raises(InputError, match="whole number of Na atoms"):
             whole_composition(counts)
 
 

@@ -69,7 +69,7 @@ def test_what_is_asked_stands_in_the_prompt():
         ),
         ({"composition": {"Na": 2}, "space_group": 229}, ["unit cell Na2", "space group 229"]),
         ({"space_group": 231}, ["231"]),
-        ({"composition": {"Na": 1.5}}, ["1.5 atoms of Na is no whole number"]),
+        ({"composition": {"Na": 1.5}}, ["expected a whole number of Na atoms, got 1.5"]),
         ({"band_gap": float("nan")}, ["nan"]),
     ],
 )
@@ -91,7 +91,7 @@ def test_prompt_files(tmp_path):
     )
     assert all(prompt.endswith(REQUEST) for prompt in read_prompts(file))
     file.write_text("\n \n")
-    with pytest.raises(InputError, match=r"prompts\.txt holds no prompt"):
+    with pytest.raises(InputError, match=r"prompts\.txt contains no prompt"):
         read_prompts(file)
     with pytest.raises(InputError, match=r"absent\.txt"):
         read_prompts(tmp_path / "absent.txt")

@@ -271,9 +271,9 @@ def test_partial_occupancy_is_refused_by_name():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "the CIF does not parse (no data_ block)"),
-        ("hello", "the CIF does not parse (no data_ block)"),
-        (HEAD, "the CIF does not parse (no atom sites)"),
+        ("", "the CIF cannot be parsed (no data_ block)"),
+        ("hello", "the CIF cannot be parsed (no data_ block)"),
+        (HEAD, "the CIF cannot be parsed (no atom sites)"),
         (HEAD[:45], "_cell_length_c is missing"),
         ("data_x\nloop_\n_a _b\n1 2 3\n", "line 2: the loop of _a has a wrong number of values"),
     ],

@@ -88,7 +88,7 @@ def test_the_file_is_brought_once_and_verified(fetch, server):
 @pytest.mark.parametrize("ranges", [True, False], ids=["ranges", "no ranges"])
 def test_a_download_that_breaks_off_goes_on_next_time(fetch, server, tmp_path, ranges):
     server.break_at, server.ranges = 300000, ranges
-    with pytest.raises(InputError, match=r"broke off.*run again to go on"):
+    with pytest.raises(InputError, match=r"broke off.*run again to resume"):
         fetch()
     assert not (tmp_path / "mp_20" / "val.csv").exists()
     server.break_at = None
@@ -119,7 +119,7 @@ def test_a_part_that_is_too_long_is_refused_then_brought_anew(fetch, tmp_path):
 
 
 def test_no_such_file_on_the_server(fetch):
-    with pytest.raises(InputError, match=r"test.csv: the server answers 404"):
+    with pytest.raises(InputError, match=r"test.csv: the server answered 404"):
         fetch("test")
 
 
@@ -131,7 +131,7 @@ def test_no_network(tmp_path):
 @pytest.mark.parametrize("length", ["abc", "-5", "1e3", "9" * 40, "12, 13"])
 def test_a_length_that_is_no_number_is_one_line(fetch, server, length):
     server.length = length
-    with pytest.raises(InputError, match="length that is no number"):
+    with pytest.raises(InputError, match="length that is not a number"):
         fetch()
 
 

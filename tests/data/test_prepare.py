@@ -60,7 +60,7 @@ def test_every_row_is_kept_or_listed(own_table, mp20_rows, tmp_path):
         rejected = list(csv.DictReader(handle))
     assert [row["id"] for row in rejected] == mp20_rows.material_id[[2, 4]].tolist()
     assert [row["row"] for row in rejected] == ["2", "4"]
-    assert rejected[0]["reason"].startswith("the CIF does not parse")
+    assert rejected[0]["reason"].startswith("the CIF cannot be parsed")
     assert rejected[1]["reason"] == "no CIF text"
     summary = summary_of(tmp_path / "out")["splits"]["train"]
     assert (summary["read"], summary["kept"], summary["rejected"]) == (40, 38, 2)
@@ -285,7 +285,7 @@ def test_a_set_refuses_what_does_not_fit():
 def test_a_part_comes_back_with_its_rejected_rows(tmp_path):
     for rejected in ([(3, "mp-1", "no CIF text"), (5, "mp-2", "Å")], []):
         write_archive(tmp_path / "part.npz", PreparedChunk(small_set(), rejected).arrays())
-        back = PreparedChunk.from_arrays(read_archive(tmp_path / "part.npz", "is no part"))
+        back = PreparedChunk.from_arrays(read_archive(tmp_path / "part.npz", "is not a part"))
         assert back.rejected == rejected
         assert back.kept.crystals.ids.tolist() == ["a", "b", "c"]
 
@@ -293,9 +293,9 @@ def test_a_part_comes_back_with_its_rejected_rows(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("[1]", "holds no values by name, but a list"),
+        ("[1]", "must contain a JSON object, not a list"),
         ("{}", "splits is missing"),
-        ('{"splits": {"train": 3}}', "splits: train holds no values by name, but 3"),
+        ('{"splits": {"train": 3}}', "splits: train must be a JSON object, not 3"),
         ('{"splits": {"train": {"kept": "x", "rejected": 0}}}', "train: kept is 'x', and not"),
         ('{"splits": {"train": {"kept": 1, "rejected": 0, "remarks": {"a": null}}}}', "a is null"),
     ],

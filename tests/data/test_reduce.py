@@ -183,12 +183,12 @@ def test_what_cannot_be_reduced_is_refused_by_name():
     with pytest.raises(InputError, match=r"alloy: partial occupancy"):
         reduce_structure(alloy, "alloy")
     vacancy = Structure(Lattice.cubic(3), [DummySpecies("X")], [[0, 0, 0]])
-    with pytest.raises(InputError, match=r"hole: X is no element"):
+    with pytest.raises(InputError, match=r"hole: X is not an element"):
         reduce_structure(vacancy, "hole")
     flat = Structure(Lattice([[3, 0, 0], [0, 3, 0], [3, 3, 0]]), ["Fe"], [[0, 0, 0]])
     with pytest.raises(InputError, match=r"flat: the cell cannot be reduced"):
         reduce_structure(flat, "flat")
-    with pytest.raises(InputError, match=r"bad: the CIF does not parse"):
+    with pytest.raises(InputError, match=r"bad: the CIF cannot be parsed"):
         reduce_cif("no crystal", "bad")
 
 

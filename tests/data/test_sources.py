@@ -33,7 +33,7 @@ def test_a_named_set_that_is_not_there(monkeypatch, tmp_path):
     with pytest.raises(InputError, match=r"no such file: .*perov_5/val.csv.gz"):
         load_rows("perov_5", "val")
     monkeypatch.setenv("FLOWLLM_DATA_DIR", str(tmp_path / "nowhere"))
-    with pytest.raises(InputError, match=r"FLOWLLM_DATA_DIR is .*nowhere, which is no folder"):
+    with pytest.raises(InputError, match=r"FLOWLLM_DATA_DIR is .*nowhere, which is not a folder"):
         load_rows("perov_5", "val")
     monkeypatch.delenv("FLOWLLM_DATA_DIR")
     with pytest.raises(InputError, match=r"set FLOWLLM_DATA_DIR"):
@@ -75,10 +75,10 @@ def test_a_folder_of_cifs(tmp_path):
     ("content", "message"),
     [
         ("", "own.csv is empty"),
-        ("cif\n", "own.csv holds no rows"),
+        ("cif\n", "own.csv contains no rows"),
         ("id,formula\na,b\n", "has no column cif or structure; its columns are id, formula"),
         ("cif,band_gap\nx,wide\n", "column band_gap holds 'wide' in row 1, not a number"),
-        ("cif,spacegroup.number\nx,231\n", "231 in row 1 is no space group number"),
+        ("cif,spacegroup.number\nx,231\n", "231 in row 1 is not a space group number"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_named(tmp_path, content, message):
@@ -89,12 +89,12 @@ def test_a_table_that_cannot_be_used_is_named(tmp_path, content, message):
 
 def test_a_broken_archive_a_missing_file_and_an_empty_folder_are_named(tmp_path):
     (tmp_path / "own.csv.gz").write_bytes(b"not gzip at all")
-    with pytest.raises(InputError, match=r"own.csv.gz cannot be read: it is no gzip file"):
+    with pytest.raises(InputError, match=r"own.csv.gz cannot be read: it is not a gzip file"):
         load_rows(tmp_path / "own.csv.gz")
     with pytest.raises(InputError, match=r"no such data set: .*none.csv"):
         load_rows(tmp_path / "none.csv")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty holds no crystals"):
+    with pytest.raises(InputError, match=r"empty contains no crystals"):
         load_rows(tmp_path / "empty")
 
 

@@ -67,6 +67,6 @@ def known_faults(parts, tmp_path_factory):
     }
     for name, crystal in kinds.items():
         (folder / f"{name}.cif").write_text(crystal.replace(ids=["x"]).to_cif()[0])
-    (folder / "garbage.cif").write_text("this is no CIF\n")
+    (folder / "garbage.cif").write_text("this is not a CIF\n")
     (folder / "empty.cif").write_text("")
     return folder

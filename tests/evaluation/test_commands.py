@@ -66,9 +66,12 @@ def test_export_takes_the_relaxed_crystals_that_have_a_flag(folder, tmp_path):
     ("words", "message"),
     [
         (["evaluate", "{nowhere}", "--out", "{out}"], "no such file or folder"),
-        (["evaluate", "{empty}", "--out", "{out}"], "holds no crystals"),
-        (["evaluate", "{cif}", "--out", "{out}", "--only", "spin"], "no stage 'spin'"),
-        (["evaluate", "{cif}", "--out", "{out}", "--reference", "mp_21"], "no reference 'mp_21'"),
+        (["evaluate", "{empty}", "--out", "{out}"], "contains no crystals"),
+        (["evaluate", "{cif}", "--out", "{out}", "--only", "spin"], "unknown stage 'spin'"),
+        (
+            ["evaluate", "{cif}", "--out", "{out}", "--reference", "mp_21"],
+            "unknown reference 'mp_21'",
+        ),
         (["evaluate", "{cif}", "--out", "{out}", "--reference", "{old}"], "version 0"),
         (["evaluate", "{cif}", "--out", "{out}", "--relax-num", "-2"], "relax_num"),
         (["evaluate", "{cif}", "--out", "{out}", "--fmax", "0"], "fmax"),

@@ -424,7 +424,7 @@ def test_novelty_needs_nothing_but_the_reference(parts, reference_folder, tmp_pa
     (moved / CRYSTALS).unlink()
     record = json.loads((moved / "reference.json").read_text())
     (moved / "reference.json").write_text(json.dumps({**record, "source": "nowhere"}))
-    with pytest.raises(InputError, match="needs the train split of tiny.*build the reference anew"):
+    with pytest.raises(InputError, match="needs the train split of tiny.*rebuild the reference"):
         evaluate(some, moved, only=["novelty"], workers=1)
 
 

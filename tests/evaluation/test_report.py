@@ -37,7 +37,7 @@ def report_of(name: str, energies, rate: float = 0.5) -> Report:
             "stable": pd.array([True, False, None, None], dtype="boolean"),
             "density": [2.1, 8.9, np.nan, np.nan],
             "e_above_hull": [*energies, np.nan],
-            "reason": ["", "", "the cell spans no volume", "<b>does not parse</b>"],
+            "reason": ["", "", "the cell has zero volume", "<b>does not parse</b>"],
         }
     )
     metrics = {
@@ -145,7 +145,7 @@ def test_the_page_needs_no_network_and_trusts_no_text(report, tmp_path):
 def test_a_folder_that_is_no_whole_evaluation(report, tmp_path, spoil):
     report.save(tmp_path)
     (tmp_path / spoil).unlink()
-    with pytest.raises(InputError, match="holds no evaluation"):
+    with pytest.raises(InputError, match="contains no evaluation"):
         Report.load(tmp_path)
 
 

@@ -23,7 +23,7 @@ from flowllm.evaluation.stages.stage import EvaluationStage
 def test_stages_bring_along_what_they_need():
     assert chosen_stages(["stability"]) == ("validity", "relaxation", "stability")
     assert chosen_stages(None) == DEFAULT_STAGES == STAGES[:-2]
-    with pytest.raises(InputError, match="no stage 'spin'"):
+    with pytest.raises(InputError, match="unknown stage 'spin'"):
         chosen_stages(["spin"])
 
 
@@ -48,7 +48,7 @@ def test_large_figures_and_rates_follow_the_stages():
 
 
 def test_a_flag_must_be_a_column():
-    with pytest.raises(InputError, match="'spin' is no column of the stage magnetism"):
+    with pytest.raises(InputError, match="'spin' is not a column of the stage magnetism"):
         EvaluationStage("magnetism", "module:function", columns=("moment",), flags=("spin",))
 
 

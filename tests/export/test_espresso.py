@@ -174,7 +174,7 @@ def test_bad_settings(tmp_path):
         EspressoSettings(ecutrho=200)
     with pytest.raises(InputError, match="has no {symbol} in it"):
         EspressoSettings(pattern="all.upf")
-    with pytest.raises(InputError, match="holds no .upf files"):
+    with pytest.raises(InputError, match="contains no .upf files"):
         EspressoSettings(tmp_path)
     with pytest.raises(InputError, match="no such folder of pseudopotentials"):
         EspressoSettings(tmp_path / "nowhere")

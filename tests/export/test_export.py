@@ -68,9 +68,9 @@ def test_flags_of_an_evaluation_select(table):
     ("where", "message"),
     [
         ("sum", "no column sum; its columns are id, formula, sun"),
-        ("formula", "column formula is no flag"),
+        ("formula", "column formula is not a true/false flag"),
         ("unique", "unique was not computed"),
-        ("", "no flag is named"),
+        ("", "no flag is given"),
     ],
 )
 def test_flags_that_select_nothing_say_why(table, where, message):
@@ -113,7 +113,7 @@ def test_one_that_cannot_be_exported_is_named_and_the_rest_goes_on(kind, tmp_pat
     problems = {each.id: each.problem for each in done if each.problem}
     assert sorted(problems) == ["flat", "hot"]
     assert "pseudopotential of Po" in problems["hot"]
-    assert problems["flat"] == "the cell spans no volume"
+    assert problems["flat"] == "the cell has zero volume"
     folders = sorted(p.name for p in (tmp_path / "out").iterdir() if p.is_dir())
     assert folders == ["iron", "large", "rare", "salt"]
     notes = {each.id: " ".join(each.notes) for each in done}
@@ -191,7 +191,9 @@ def test_an_export_that_comes_to_nothing_leaves_nothing(tmp_path):
         export_crystals("vasp", ALL, tmp_path / "a", ["x"])
     with pytest.raises(InputError, match="no crystals to export"):
         export_crystals("vasp", CrystalBatch.empty(), tmp_path / "a")
-    with pytest.raises(InputError, match="no export to castep; there are vasp, quantum-espresso"):
+    with pytest.raises(
+        InputError, match="cannot export to castep; choose from vasp, quantum-espresso"
+    ):
         export_crystals("castep", ALL, tmp_path / "a")
     assert not (tmp_path / "a").exists()
 

@@ -36,7 +36,7 @@ RIGHT = {  # source -> id -> (formula, atoms, shortest distance in Å), or a par
         "frames-4": "no cell",
         "frames-5": SALT,
         "frames-6": SALT,
-        "molecule": "no cell: its comment line holds no Lattice",
+        "molecule": "no cell: its comment line contains no Lattice",
     },
     "18_poscar": dict.fromkeys(
         ["CONTCAR", "POSCAR", "hash/POSCAR", "sto.json", "sto.poscar", "vasp4/POSCAR", "volume"],
@@ -94,7 +94,7 @@ def test_a_table_and_the_files_that_it_names_are_counted_once():
 
 
 def test_a_folder_without_crystals_says_what_it_holds_and_what_is_read():
-    held = r"holds no crystals \(it holds 1 × README, 1 × .py\); read are CIF"
+    held = r"contains no crystals \(it holds 1 × README, 1 × .py\); supported are CIF"
     with pytest.raises(InputError, match=held):
         read_inputs(CASES / "46_python_objects")
 
@@ -116,15 +116,15 @@ def test_python_objects_of_every_kind():
     assert inputs.readable.tolist() == [True, *[False] * 5, True]
     assert inputs.crystals.formulas == ["MgO", "MgO"]
     assert sound == before
-    expected = ["partial occupancy on site", "pbc T T F", "Molecule is no crystal: it has no cell",
-                "no cell", "str is no crystal"]  # fmt: skip
+    expected = ["partial occupancy on site", "pbc T T F", "Molecule is not a crystal: it has no cell",
+                "no cell", "str is not a crystal"]  # fmt: skip
     for reason, part in zip(inputs.reasons[1:6], expected, strict=True):
         assert part in reason
     for thing, message in (
-        (None, "None is no crystal"),
-        (5, "5 of type int is no crystal"),
-        ({"a": 1}, "dict is no crystal"),
-        (molecules[0], "Molecule is no crystal: it has no cell"),
+        (None, "None is neither a crystal"),
+        (5, "5 of type int is neither a crystal"),
+        ({"a": 1}, "dict is neither a crystal"),
+        (molecules[0], "Molecule is not a crystal: it has no cell"),
         ([], "no crystals in it"),
     ):
         with pytest.raises(InputError, match=message):

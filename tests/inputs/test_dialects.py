@@ -65,7 +65,7 @@ def test_a_broken_line_of_json_lines_is_an_unreadable_row(tmp_path):
     line = json.dumps(ROWS[0])
     inputs = read(tmp_path, "rows.jsonl", f"{line}\n\n{line[:99]}\n{line}")
     assert inputs.readable.tolist() == [True, False, True]
-    assert inputs.reasons[1] == "the JSON does not parse in line 3"
+    assert inputs.reasons[1] == "the JSON cannot be parsed in line 3"
 
 
 @pytest.mark.parametrize("value", [ROWS[1:], {"data": [{"id": 1}]}, {"structure": None}, [None]])
@@ -81,7 +81,7 @@ def test_a_table_is_known_by_its_header_though_its_cells_are_cif(tmp_path, name)
 
 
 def test_cif_texts_without_quotation_marks_are_named(tmp_path):
-    with pytest.raises(InputError, match="CIF texts, .*, stand in it without quotation marks"):
+    with pytest.raises(InputError, match="CIF texts, .*, are not in quotation marks"):
         read(tmp_path, "table.csv", f"id,cif\nsalt,{CIF}\n")
 
 

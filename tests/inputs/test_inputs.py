@@ -103,7 +103,7 @@ def test_a_folder_is_read_at_any_depth_in_the_given_cells(tmp_path):
 FAULTS = {
     "disordered": (cif("Fe", occupancy="0.5"), "partial occupancy"),
     "nan": (cif(x="nan"), "does not parse"),
-    "element": (cif("Qq"), "site A1: Qq is no element"),
+    "element": (cif("Qq"), "site A1: Qq is not an element"),
     "empty": ("", "no CIF text"),
     "words": ("once upon a time", "does not parse"),
     "no-atoms": (cif().split("loop_\n _atom_site")[0], "does not parse"),
@@ -355,7 +355,7 @@ def test_structures_and_atoms_in_memory():
     assert inputs.ids.tolist() == ["0", "large", "2", "3", "4", "5"]
     same(inputs.crystals, CrystalBatch.concatenate([SALT, LARGE]), ids=False)
     assert "partial occupancy" in inputs.reasons[2] and "no cell" in inputs.reasons[3]
-    assert inputs.reasons.tolist()[4:] == ["str is no crystal", "no atoms"]
+    assert inputs.reasons.tolist()[4:] == ["str is not a crystal", "no atoms"]
     assert read_inputs([iron], ids=["mine"]).ids.tolist() == ["mine"]
     assert len(read_inputs(salt)) == 1
     with pytest.raises(InputError, match="2 ids for 1 crystals"):
@@ -478,7 +478,7 @@ def test_a_run_of_which_only_the_cif_files_are_left(runs, tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("[1]", "holds no values by name, but a list"),
+        ("[1]", "must contain a JSON object, not a list"),
         ('{"stages": 3}', "stages is 3, and not a list"),
         ('{"stages": [{"rejected": Infinity}]}', "rejected is inf, and not a whole number"),
     ],
@@ -507,7 +507,7 @@ def test_folders_that_hold_runs_are_not_taken_for_crystals(runs, tmp_path):
     (tmp_path / "run.json").write_text(
         json.dumps({"command": "measure", "settings": {}, "status": "finished"})
     )
-    with pytest.raises(InputError, match="is a run of `flowllm measure`; give"):
+    with pytest.raises(InputError, match="contains a run of `flowllm measure`; give"):
         read_inputs(tmp_path)
     (tmp_path / "a.cif").write_text(cif())
     (tmp_path / "run.json").write_text('{"program": "another"}')
@@ -527,14 +527,14 @@ def test_sources_without_crystals_are_one_clear_message(tmp_path):
     (tmp_path / "a.pdf").write_text("x")
     (tmp_path / "short.csv.gz").write_bytes(gzip.compress(b"cif\n" * 1000)[:-9])
     faults = {
-        "empty": "holds no crystals",
+        "empty": "contains no crystals",
         "nowhere": "no such file or folder",
         "no.csv": "has no column cif or structure; its columns are id, formula",
         "none.csv": "no crystals in it",
         "nothing.csv": "is empty",
         "ragged.csv": "is not a readable CSV file",
         "blank.xyz": "no crystals in it",
-        "a.pdf": r"is of no kind that can be read; read are CIF \(.cif",
+        "a.pdf": r"is not of a supported kind; supported are CIF \(.cif",
         "short.csv.gz": "cannot be read",
     }
     for name, message in faults.items():
@@ -565,7 +565,7 @@ def test_damaged_and_foreign_archives_are_one_clear_message(tmp_path):
         "cut": "is not an archive",
         "words": "is not an archive",
         "single": "is not an archive",
-        "less": "holds no angles",
+        "less": "contains no angles",
         "sum": "num_atoms adds up to 27, but there are 24 types and 24 coordinates",
         "cells": "3 crystals, but 2 cells",
         "ids": "3 crystals, but 2 ids",

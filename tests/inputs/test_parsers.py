@@ -76,12 +76,12 @@ def test_headers_of_every_version_are_read(text, volume):
         (changed(POSCAR, "Sr Ti O\n1 1", "1 1", "Sr Ti O", "my best cell"), "VASP 4 without"),
         (changed(POSCAR, "Sr Ti O\n1 1", "1 1", "Sr Ti O", "Sr Ti"), "VASP 4 without elements"),
         (changed(POSCAR, "Sr Ti O\n1 1", "Sr Ti\n1 1"), "2 elements but 3 numbers"),
-        (changed(POSCAR, "Sr Ti O\n1 1", "Sr Vac O\n1 1"), "'Vac' is no element"),
-        (changed(POSCAR, "Sr Ti O\n1 1", "Sr TI O\n1 1"), "'TI' is no element; did you mean Ti?"),
+        (changed(POSCAR, "Sr Ti O\n1 1", "Sr Vac O\n1 1"), "'Vac' is not an element"),
+        (changed(POSCAR, "Sr Ti O\n1 1", "Sr TI O\n1 1"), "'TI' is not an element; did you mean Ti?"),
         (changed(POSCAR, "Direct", "Wherever"), "neither Direct nor Cartesian"),
         (changed(POSCAR, "1 1 3", "1 1 4"), "a coordinate in line 14 of the POSCAR is not 3 num"),
         (changed(POSCAR, "1 1 3", "1 1 1000000000000000000000"), "promises"),
-        (changed(POSCAR, "1 1 3", "1 one 3"), "holds no numbers of atoms"),
+        (changed(POSCAR, "1 1 3", "1 one 3"), "expected numbers of atoms in line"),
         (changed(POSCAR, "\n1.0\n", "\n0\n"), "scale of the POSCAR is not positive"),
         (changed(POSCAR, "\n1.0\n", "\nnan\n"), "the scale in line 2"),
         (changed(POSCAR, "0.0 3.905 0.0", "0.0 3.905"), "a vector of the cell in line 4"),
@@ -142,12 +142,12 @@ def test_comment_lines_of_every_writer_are_read(text):
         (changed(FRAME, '"T T T"', '"maybe"'), "pbc is 'maybe'"),
         (changed(FRAME, "Lattice", "Cell"), "no cell"),
         (changed(FRAME, "0 0 0 6", "0 0 6"), "Lattice does not hold 9 numbers"),
-        (changed(FRAME, "species:S:1", "species:S:-1"), "Properties are no triples"),
+        (changed(FRAME, "species:S:1", "species:S:-1"), "Properties are not triples"),
         (changed(FRAME, "pos:R:3", "velo:R:3"), "Properties name no species or no pos"),
         (changed(FRAME, "Cl 2 2.5 3", "Cl 2 2.5"), "line 4 is too short"),
-        (changed(FRAME, "Cl 2", "Vac 2"), "'Vac' is no element in line 4"),
-        (changed(FRAME, "2\n", "²\n"), "its first line is no number"),
-        (changed(FRAME, "2\n", "300\n"), "its first line is no number of its atoms"),
+        (changed(FRAME, "Cl 2", "Vac 2"), "'Vac' is not an element in line 4"),
+        (changed(FRAME, "2\n", "²\n"), "its first line is not the number"),
+        (changed(FRAME, "2\n", "300\n"), "its first line is not the number of atoms"),
     ],
 )
 def test_a_frame_that_cannot_be_read_says_where(text, message):
@@ -229,7 +229,7 @@ def test_json_of_other_shapes_and_of_none():
     ordered = json.dumps(salt)
     faults = {
         json.dumps(Molecule(["C"], [[0] * 3]).as_dict()): "Molecule has no cell",
-        ordered.replace('"Na"', '"Vac"', 1): "'Vac' is no element",
+        ordered.replace('"Na"', '"Vac"', 1): "'Vac' is not an element",
         ordered.replace('"occu": 1', '"occu": 0.5', 1): "partial occupancy 0.5 on site Na+",
         ordered.replace('"abc"', '"abd"').replace('"xyz"', '"xyy"'): "incomplete",
         ordered.replace("[true, true, true]", "[true, true, false]"): "pbc T T F",
@@ -289,7 +289,7 @@ def test_paths_in_a_table_are_relative_to_it_and_single(tmp_path):
     inputs = read_inputs(tmp_path / "a.csv")
     assert inputs.crystals.formulas == ["SrTiO3"]
     expected = ["no such file", "holds 2 crystals; a row is one", "no crystal that can be read",
-                "is no file of a single crystal"]  # fmt: skip
+                "is not a file of a single crystal"]  # fmt: skip
     for reason, part in zip(inputs.reasons[1:], expected, strict=True):
         assert part in reason
 
@@ -318,7 +318,7 @@ def test_an_item_beyond_a_limit_is_named_and_the_rest_goes_on(tmp_path, monkeypa
     inputs = read_inputs(tmp_path, workers=1, limits=ReadLimits(seconds=0.5, text_bytes=2_000))
     assert inputs.readable.tolist() == [True, False, False, False]
     assert inputs.reasons[1] == "reading took longer than 0.5 s"
-    assert inputs.reasons[2].startswith("the POSCAR promises 3000002 atoms; 1 to 10000 are read")
+    assert inputs.reasons[2].startswith("the POSCAR declares 3000002 atoms; 1 to 10000 are read")
     assert inputs.reasons[3] == "its text is longer than 2,000 characters"
     with pytest.raises(InputError, match="is larger than 100 bytes"):
         read_inputs(tmp_path / "a.vasp", limits=ReadLimits(file_bytes=100))

@@ -133,7 +133,7 @@ def test_a_batch_equals_its_crystals_and_survives_the_hopeless():
     values, reasons = site_fingerprints(CrystalBatch.concatenate(parts))
     assert reasons == [
         "",
-        "the cell spans no volume",
+        "the cell has zero volume",
         "an atom's type is open",
         "",
         "Og has no radius",

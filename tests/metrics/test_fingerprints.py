@@ -40,7 +40,7 @@ def test_crystals_without_fingerprints_say_why():
     found = fingerprint_crystals(MIXED, workers=1)
     assert found.complete.tolist() == [True, False, False, True, False]
     assert found.reasons[1].startswith("atoms 0.2") and found.reasons[0] == ""
-    assert found.reasons[2] == "the cell spans no volume"
+    assert found.reasons[2] == "the cell has zero volume"
     assert found.reasons[4] == "an atom's type is open"
     assert np.isnan(found.structure[1]).all() and np.isfinite(found.composition[1]).all()
     assert np.isnan(found.composition[4]).all()

@@ -49,13 +49,13 @@ CASES = {
         crystal(["Na"], [(0, 0, 0)], angles=(60, 60, 120)),
         False,
         False,
-        "the cell spans no volume",
+        "the cell has zero volume",
     ),
     "impossible angles": (
         crystal(["Na"], [(0, 0, 0)], angles=(30, 30, 120)),
         False,
         False,
-        "the cell spans no volume",
+        "the cell has zero volume",
     ),
     "no atoms": (crystal([], np.zeros((0, 3))), False, False, "no atoms"),
     "one on the other": (

@@ -144,8 +144,8 @@ def test_a_process_that_dies_or_hangs_costs_its_own_item_only(monkeypatch):
     words = ["a", "die", "b", "c", "hang", "d", "e"]
     results = map_crystals(troublesome, words, workers=2, chunk_size=3, seconds=1.0, names=words)
     assert [r for r in results if isinstance(r, str)] == ["A", "B", "C", "D", "E"]
-    assert str(results[1]) == "die: its worker process died, perhaps of too little memory"
-    assert str(results[4]) == "hang: took longer than 1 s; its process had to be ended"
+    assert str(results[1]) == "die: its worker process died, perhaps for lack of memory"
+    assert str(results[4]) == "hang: took longer than 1 s; its process was killed"
 
 
 def louder(words: list[str]) -> list[str]:

@@ -202,5 +202,5 @@ def test_a_training_goes_on_from_the_weights_of_another(
 
 def test_weights_of_another_system_are_refused(trained, arrays, tmp_path, monkeypatch):
     begin = trained / "cdvae" / "model"
-    with pytest.raises(InputError, match="is no system of flowmm"):
+    with pytest.raises(InputError, match="is not a system of flowmm"):
         run(monkeypatch, f"flowmm {arrays} {tmp_path} {TINY} --begin-with {begin}")

@@ -117,7 +117,7 @@ BAD = {
     "atoms have no neighbours within 6 Å": cubic(20, [11, 17, 18], [*CENTRED, (0.6, 0.5, 0.5)]),
     "atoms lie on top of each other": cubic(4, [11, 17], [(0.2, 0, 0), (0.2, 0, 0)]),
     "its cell has only 0.032 Å^3 per atom": cubic(0.4, [11, 17], CENTRED),
-    "its cell is 0.01 Å thin": CrystalBatch(
+    "its cell is 0.01 Å thick": CrystalBatch(
         [11, 17], CENTRED, [(0.01, 0.01, 1e6)], [(90, 90, 90)], [2], ["needle"]
     ),
 }

@@ -75,7 +75,7 @@ def test_with_chgnet_one_bad_crystal_stops_no_other(shaken_crystals, relaxed):
     result = relax(CrystalBatch.concatenate([gas, flat, good, nothing, heavy]), workers=1)
     assert result.reasons.tolist() == [
         "atoms have no neighbours within 6 Å",
-        "its cell spans no volume",
+        "its cell has zero volume",
         "",
         "it has no atoms",
         "CHGNet has no element 100",

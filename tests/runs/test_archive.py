@@ -69,8 +69,8 @@ def test_what_is_no_archive_is_named(file, tmp_path):
     with pytest.raises(InputError, match=r"pickled\.npz is none: Object arrays cannot be loaded"):
         read_archive(tmp_path / "pickled.npz", "is none")
     with (
-        pytest.raises(InputError, match=r"a\.npz holds no pairs: .*lengths"),
-        open_archive(file, "holds no pairs") as archive,
+        pytest.raises(InputError, match=r"a\.npz contains no pairs: .*lengths"),
+        open_archive(file, "contains no pairs") as archive,
     ):
         archive["lengths"]
 

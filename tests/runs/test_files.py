@@ -48,10 +48,10 @@ def test_half_precision_halves_the_file_and_keeps_three_digits(tmp_path):
 def test_a_folder_without_weights_is_named(tmp_path):
     with pytest.raises(InputError, match=r"no weights folder at .*nowhere"):
         load_weights(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"holds no config.json"):
+    with pytest.raises(InputError, match=r"contains no config.json"):
         load_weights(tmp_path)
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(InputError, match=r"holds no model.safetensors"):
+    with pytest.raises(InputError, match=r"contains no model.safetensors"):
         load_weights(tmp_path)
 
 

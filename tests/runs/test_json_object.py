@@ -39,7 +39,7 @@ def test_a_dataclass_comes_from_its_fields():
     ("change", "message"),
     [
         ({"name": None}, "a.json: name is null, and not text"),
-        ({"inner": [1]}, "a.json: inner holds no values by name, but a list"),
+        ({"inner": [1]}, "a.json: inner must be a JSON object, not a list"),
         ({"inner": {}}, "a.json: inner: size is missing"),
         ({"inner": {"size": True}}, "a.json: inner: size is true, and not a whole number"),
         ({"inner": {"size": 2.5}}, "a.json: inner: size is 2.5, and not a whole number"),

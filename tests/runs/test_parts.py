@@ -66,7 +66,7 @@ def damages(folder):
     """Name -> what is done to the file of the third part."""
     file, other = folder / "part-2.npz", folder / "part-1.npz"
     whole = file.read_bytes()
-    arrays = read_archive(file, "is no part")
+    arrays = read_archive(file, "is not a part")
     flags = bytearray(whole)
     flags[whole.rindex(b"PK\x01\x02") + 8] ^= 0x01  # "encrypted", which zipfile does not read
     return {
@@ -122,5 +122,5 @@ def test_writes_that_were_killed_leave_nothing(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "parts").write_text("a file")
-    with pytest.raises(InputError, match="parts: a file is in the way of a folder"):
+    with pytest.raises(InputError, match="parts: a file is where a folder is needed"):
         parts_in(tmp_path / "parts")

@@ -45,7 +45,7 @@ def place(request, tmp_path, monkeypatch):
         read_json,
         read_prompts,
         convert_hull,
-        lambda path: read_archive(path, "is no archive"),
+        lambda path: read_archive(path, "is not an archive"),
     ],
     ids=["json", "prompts", "hull", "archive"],
 )
@@ -57,7 +57,7 @@ def test_what_is_no_file_ends_with_a_line(read, place):
 
 def test_a_log_and_crystals_are_read_as_bounded(place):
     if place.is_dir():
-        with pytest.raises(InputError, match="holds no crystals"):
+        with pytest.raises(InputError, match="contains no crystals"):
             read_inputs(place)
     else:
         with pytest.raises(InputError, match="cannot be read|is larger than"):

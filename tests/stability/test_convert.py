@@ -358,11 +358,11 @@ def shaped(state):
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ({"qhull_entries": 5}, "its entries are no list but a int"),
-        ({"qhull_entries": {"a": 1}}, "its entries are no list but a dict"),
+        ({"qhull_entries": 5}, "its entries must be a list, not int"),
+        ({"qhull_entries": {"a": 1}}, "its entries must be a list, not dict"),
         ({"qhull_entries": [1, "a"]}, "an entry is a int"),
         ({"qhull_entries": [[]]}, "an entry is a list"),
-        ({}, "holds no entries"),
+        ({}, "contains no entries"),
     ],
 )
 def test_a_diagram_of_something_else_is_named(write, state, words):
@@ -383,11 +383,11 @@ def test_entries_of_something_else_are_named(write):
 
     adjustment = CompositionEnergyAdjustment(-0.25, 4, name="oxide")
     del adjustment.__dict__["n_atoms"]
-    refused("n_atoms is no number", energy_adjustments=[adjustment])
+    refused("n_atoms is not a number", energy_adjustments=[adjustment])
     refused("a correction|an energy correction is a int", energy_adjustments=[3])
-    refused("its corrections are no list", energy_adjustments=7)
+    refused("its corrections must be a list", energy_adjustments=7)
     refused("holds 300 corrections", energy_adjustments=[adjustment] * 300)
-    refused("the energy of a ComputedEntry is no number", _energy="low")
+    refused("the energy of a ComputedEntry is not a number", _energy="low")
     refused("more digits than any quantity", _energy=10**400)
     refused("something else than elements", _composition=Composition({Species("Na", 1): 1}))
     huge = Composition("NaCl")

@@ -100,7 +100,7 @@ def test_what_cannot_be_compared_is_named_and_stops_nobody(polymorphs, again, fa
     found = group_crystals(batch)
     assert found.numbers.tolist() == [-1] * 5 + [0, 1, 2, 0, 1, 2]
     assert found.faults[:5] == (
-        "the cell spans no volume",
+        "the cell has zero volume",
         "volume 0.008 Å^3",
         "the cell is too long for its volume",
         "an atom's type is open",

@@ -246,15 +246,15 @@ def test_files_that_cannot_be_used_are_named(tmp_path):
     with pytest.raises(InputError, match=r"no such file: .*none.npz"):
         HullTable.load(tmp_path / "none.npz")
     (tmp_path / "text.npz").write_text("formulas")
-    with pytest.raises(InputError, match=r"text.npz is no hull"):
+    with pytest.raises(InputError, match=r"text.npz is not a hull"):
         load_hull(tmp_path / "text.npz")
     np.savez(tmp_path / "other.npz", energies=np.zeros(3))
-    with pytest.raises(InputError, match=r"other.npz is no hull"):
+    with pytest.raises(InputError, match=r"other.npz is not a hull"):
         load_hull(tmp_path / "other.npz")
     SMALL.save(tmp_path / "cut.npz")
     data = (tmp_path / "cut.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(data[: len(data) // 2])
-    with pytest.raises(InputError, match=r"cut.npz is no hull"):
+    with pytest.raises(InputError, match=r"cut.npz is not a hull"):
         load_hull(tmp_path / "cut.npz")
 
 

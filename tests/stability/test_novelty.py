@@ -82,7 +82,7 @@ def test_a_training_crystal_that_cannot_be_compared_is_told_of(polymorphs, fault
     broken = faulty(polymorphs[0])[:1]
     found = novelty(polymorphs[:2], broken)
     assert found.novel.tolist() == [True, True]
-    assert found.faults == ("not compared with flat: the cell spans no volume", "")
+    assert found.faults == ("not compared with flat: the cell has zero volume", "")
     # a match with another one settles the question
     known = novelty(polymorphs[:1], CrystalBatch.concatenate([broken, polymorphs[:1]]))
     assert not known.novel[0] and known.faults == ("",)

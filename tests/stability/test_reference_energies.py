@@ -74,7 +74,7 @@ def test_an_energy_that_is_missing_stays_missing():
 def test_bad_input_is_named(tmp_path):
     with pytest.raises(InputError, match=r"2 energies for 1 crystals"):
         SMALL.formation_energy(crystal([11]), [1.0, 2.0])
-    with pytest.raises(InputError, match=r"Xx is no element"):
+    with pytest.raises(InputError, match=r"Xx is not an element"):
         ElementalReferences({"Xx": 1.0})
     with pytest.raises(InputError, match=r"reference energy of Na is nan"):
         ElementalReferences({"Na": float("nan")})
@@ -82,7 +82,7 @@ def test_bad_input_is_named(tmp_path):
         ElementalReferences.from_json(tmp_path / "none.json")
     for text in ("[1]", "{", '{"Na": {"energy": 1}}'):
         (tmp_path / "bad.json").write_text(text)
-        with pytest.raises(InputError, match=r"bad.json holds no elemental reference entries"):
+        with pytest.raises(InputError, match=r"bad.json contains no elemental reference entries"):
             ElementalReferences.from_json(tmp_path / "bad.json")
     (tmp_path / "bad.json").write_text('{"Na": {"energy": 1, "composition": {"Cl": 1}}}')
     with pytest.raises(InputError, match=r"the entry of Na is not made of Na"):

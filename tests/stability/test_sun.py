@@ -118,5 +118,5 @@ def test_bad_input_is_named():
         sun_rates([0.0, 0.0], [0, 1], [True, True], [2, 2], total=1)
     with pytest.raises(InputError, match=r"a threshold is given twice"):
         sun_rates([0.0], [0], [True], [2], thresholds=(0.1, 0.1))
-    with pytest.raises(InputError, match=r"no rates at 0.2 eV/atom; there are 0, 0.08, 0.1"):
+    with pytest.raises(InputError, match=r"no rates at 0.2 eV/atom; available are 0, 0.08, 0.1"):
         sun_rates([0.0], [0], [True], [2]).at(0.2)

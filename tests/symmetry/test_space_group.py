@@ -207,7 +207,7 @@ def test_triplets_are_read_as_written(rows):
     "text", ["", "x,y", "x,y,z,x", "x,,z", "x,y,w", "x,y,z+", "x,y,1/", "x y", "x,y,1/0"]
 )
 def test_what_is_no_triplet(text):
-    with pytest.raises(ValueError, match="is no coordinate triplet"):
+    with pytest.raises(ValueError, match="is not a coordinate triplet"):
         parse_triplet(text)
 
 
@@ -216,6 +216,6 @@ def test_any_text_is_a_triplet_or_a_value_error(text):
     try:
         matrix, constant = parse_triplet(text)
     except ValueError as error:
-        assert "is no coordinate triplet" in str(error)
+        assert "is not a coordinate triplet" in str(error)
     else:
         assert matrix.shape == (3, 3) and constant.shape == (3,)

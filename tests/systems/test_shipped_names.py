@@ -46,5 +46,5 @@ def test_a_part_lies_in_a_shipped_model_or_nowhere(tmp_path, model):
     content = json.loads((PRETRAINED / "mp20-crystalllm" / "system.json").read_text())
     content["parts"]["prior"]["model"] = model
     (tmp_path / "system.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match="is no model that ships with the package"):
+    with pytest.raises(InputError, match="is not a model that ships with the package"):
         FlowLLM.from_pretrained(tmp_path)

@@ -314,7 +314,7 @@ def changed(**values):
 @pytest.mark.parametrize(
     ("file", "damage", "named"),
     [
-        ("system.json", lambda path: path.unlink(), "is no model"),
+        ("system.json", lambda path: path.unlink(), "is not a model"),
         ("system.json", text("{"), "system.json"),
         ("system.json", text("[1, 2]"), "system.json"),
         ("system.json", changed(num_atoms_histogram=[]), "system.json"),
@@ -323,10 +323,14 @@ def changed(**values):
         ("system.json", changed(training={}), "training data: ranges is missing"),
         ("system.json", changed(start="soon"), "start is 'soon', and not a finite number"),
         ("system.json", changed(start=1.5), r"start must be in \[0, 1\)"),
-        ("system.json", changed(parts=[]), "parts holds no values by name, but a list"),
+        ("system.json", changed(parts=[]), "parts must be a JSON object, not a list"),
         ("system.json", changed(parts={}), "has a prior"),
         ("system.json", changed(parts={"prior": {"kind": "x", "folder": "../x"}}), "outside"),
-        ("system.json", changed(parts={"prior": {"kind": "x", "folder": "x"}}), "no prior 'x'"),
+        (
+            "system.json",
+            changed(parts={"prior": {"kind": "x", "folder": "x"}}),
+            "unknown prior 'x'",
+        ),
         ("prior/model.safetensors", cut, "prior"),
         ("prior/model.safetensors", lambda path: path.unlink(), "prior"),
         ("prior/model.safetensors", without_a_weight, "prior"),
@@ -356,7 +360,7 @@ def test_language_model_and_flow_in_each_others_place_are_refused(system_folder,
 
 
 def test_a_model_that_is_nowhere_is_named(tmp_path):
-    with pytest.raises(InputError, match="nothing-here is no model"):
+    with pytest.raises(InputError, match="nothing-here is not a model"):
         find_model(tmp_path / "nothing-here")
 
 

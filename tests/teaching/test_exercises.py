@@ -68,7 +68,7 @@ def test_a_wrong_answer_is_shown_without_the_lines_that_led_to_it():
 
 
 def test_an_unknown_exercise_is_refused():
-    with pytest.raises(InputError, match=r"no exercise '99\.1'"):
+    with pytest.raises(InputError, match=r"unknown exercise '99\.1'"):
         check("99.1", 1)
 
 

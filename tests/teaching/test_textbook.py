@@ -86,7 +86,7 @@ def test_a_row_that_does_not_fit_its_structure_type_is_refused():
     assert len(build(rutile, row | {"free": "x=0.305"})) == 6
     with pytest.raises(InputError, match="the coordinate x is missing"):
         build(rutile, row | {"free": ""})
-    with pytest.raises(InputError, match="rutile is no structure type of 1 elements"):
+    with pytest.raises(InputError, match="rutile is not a structure type of 1 elements"):
         build(rutile, row | {"free": "x=0.305", "elements": "Ti"})
 
 
@@ -97,7 +97,7 @@ def test_splits_part_the_whole_and_share_no_formula(known):
     formulas = [set(part.reduced_formulas) for part in splits.values()]
     assert not (formulas[0] & formulas[1] or formulas[0] & formulas[2] or formulas[1] & formulas[2])
     assert min(len(part) for part in splits.values()) > 30
-    with pytest.raises(InputError, match="no split valid"):
+    with pytest.raises(InputError, match="unknown split valid"):
         textbook_structures("valid")
 
 

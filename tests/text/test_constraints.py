@@ -55,7 +55,7 @@ def walk(rule, choose) -> list[int]:
 def check(tokens: list[int], rule: CompositionRule) -> None:
     """The text of the tokens parses, is in order, and has the composition asked for."""
     text = COMPACT.decode(tokens, skip_special_tokens=True)
-    crystal = parse_text(text)  # raises where the form is wrong or the cell spans no volume
+    crystal = parse_text(text)  # raises where the form is wrong or the cell has zero volume
     assert to_text(crystal) == [text]  # elements in order, and inside each element its atoms
     assert COMPACT(text)["input_ids"] == tokens[:-1]
     sites = np.round(crystal.frac_coords * 100).astype(int)

@@ -101,7 +101,7 @@ def test_words_up_to_ninety_nine_atoms_are_those_of_twenty():
 
 
 def test_the_registry_names_what_is_missing(monkeypatch):
-    with pytest.raises(InputError, match="no text format 'runes'; there are gruver"):
+    with pytest.raises(InputError, match="unknown text format 'runes'; choose from gruver"):
         make_format("runes")
     with pytest.raises(InputError, match="max_atoms must be at least 1"):
         make_format("gruver", 0)

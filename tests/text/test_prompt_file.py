@@ -67,7 +67,7 @@ def test_encodings_with_a_mark(written):
         ("make it shiny", "line 2: "),
         ("srtio3", "did you mean SrTiO3?"),
         ("LiFePO4 LiMn2O4", "2 formulas"),
-        (OPENING + "Make it glow.", "'Make it glow.' holds no standard sentence"),
+        (OPENING + "Make it glow.", "'Make it glow.' is not a standard sentence"),
         ("<b>\x1b[31m", r"\x1b"),
     ],
 )

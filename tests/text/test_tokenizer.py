@@ -104,7 +104,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path, reduced):
 
 
 def test_a_folder_without_a_sound_tokenizer_is_named(tmp_path):
-    with pytest.raises(InputError, match=re.escape(f"{tmp_path} holds no tokenizer.json")):
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path} contains no tokenizer.json")):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text('{"version": "1.0", "model"')
     with pytest.raises(InputError, match=r"tokenizer\.json is damaged"):

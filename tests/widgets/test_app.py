@@ -63,7 +63,7 @@ def test_the_periodic_table_chooses_the_phase_diagram(app):
 
 def test_a_run_that_cannot_be_read_is_said_in_its_tab(tmp_path):
     tab = BrowserTab(tmp_path)
-    assert "holds no crystals" in tab.message.text and tab.browser is None
+    assert "contains no crystals" in tab.message.text and tab.browser is None
     (tmp_path / "salt.cif").write_text(SALT.to_cif()[0])
     tab.folder.value = f"{tmp_path}/"
     assert tab.browser.catalogue.crystals.formulas == ["NaCl"] and not tab.message.text

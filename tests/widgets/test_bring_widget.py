@@ -76,7 +76,7 @@ def test_pasted_text_is_no_path():
     bring = Bring()
     bring.source.text.value = "nowhere.cif"
     bring.source.read.click()
-    assert bring.source.drop.fault and "no kind that can be read" in bring.source.drop.note
+    assert bring.source.drop.fault and "not of a supported kind" in bring.source.drop.note
     bring.source.text.value = POSCAR
     bring.source.read.click()
     assert not bring.source.drop.fault and bring.given.formulas == ["NaBr"]
@@ -131,5 +131,5 @@ def test_what_has_no_score_says_why(brought):
 
 
 def test_a_system_that_is_not_there_is_named():
-    with pytest.raises(InputError, match="no system 'cdvea'"):
+    with pytest.raises(InputError, match="unknown system 'cdvea'"):
         Bring(start="cdvea")

@@ -110,7 +110,7 @@ def test_nothing_to_write_or_nowhere_or_in_no_known_way_is_refused(found, tmp_pa
         export_picks("cif", CrystalBatch.empty(), found.rows.head(0), tmp_path / "out")
     with pytest.raises(InputError, match="name a folder"):
         export_picks("cif", found.crystals, found.rows, "  ")
-    with pytest.raises(InputError, match="no export as pdf"):
+    with pytest.raises(InputError, match="cannot export as pdf"):
         export_picks("pdf", found.crystals, found.rows, tmp_path / "out")
     assert set(WRITTEN) < set(FORMATS.values())
 

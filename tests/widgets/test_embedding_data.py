@@ -90,9 +90,9 @@ def test_systems_that_cannot_be_shown_are_refused(known):
         read_points([known], None, 0)
     with pytest.raises(InputError, match="give the systems by name"):
         read_points({}, None, 0)
-    with pytest.raises(InputError, match="10 systems; there are colours for 9"):
+    with pytest.raises(InputError, match="10 systems, but colours for only 9"):
         read_points({str(k): known for k in range(10)}, None, 0)
-    with pytest.raises(InputError, match="none holds no crystals"):
+    with pytest.raises(InputError, match="none contains no crystals"):
         read_points({"none": CrystalBatch.empty()}, None, 0)
     with pytest.raises(InputError, match="limit_per_system must be at least 1, not 0"):
         read_points({"a": known}, 0, 0)
@@ -116,7 +116,7 @@ def test_both_parts_weigh_the_same(prints):
     structure = features.feature_matrix(prints, "structure")
     assert both.shape == (40, 193)
     assert np.allclose(both, np.hstack([composition, structure]) / np.sqrt(2))
-    with pytest.raises(InputError, match='no features "colour"'):
+    with pytest.raises(InputError, match='unknown features "colour"'):
         features.feature_matrix(prints, "colour")
 
 

@@ -217,8 +217,8 @@ def test_closing_ends_the_work(known, monkeypatch):
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"features": "x"}, 'no features "x"; there are composition'),
-        ({"method": "tsne"}, 'no method "tsne"; there are umap, pca'),
+        ({"features": "x"}, 'unknown features "x"; choose from composition'),
+        ({"method": "tsne"}, 'unknown method "tsne"; choose from umap, pca'),
         ({"colour": "band_gap"}, 'no colour "band_gap"'),
         ({"limit_per_system": 0}, "limit_per_system must be at least 1"),
     ],

@@ -90,7 +90,7 @@ def test_a_curve_passes_through_the_cells_own_coordinate(cell, name, which):
 
 
 def test_another_map_is_refused():
-    with pytest.raises(InputError, match="no cell parametrisation"):
+    with pytest.raises(InputError, match="unknown cell parametrisation"):
         flat("polar", CUBE)
 
 

@@ -66,7 +66,7 @@ def test_a_choice_is_kept_in_order_and_can_be_observed():
     table.tables[0].selected = ["Li", "O", "Fe"]  # as the page does
     assert table.selected == ("Li", "O", "Fe") and seen == [("Li", "O", "Fe")]
     assert "Li, O, Fe" in table._said.value
-    with pytest.raises(InputError, match="'Xx' is no element"):
+    with pytest.raises(InputError, match="'Xx' is not an element"):
         table.selected = ("Xx",)
 
 

@@ -126,6 +126,6 @@ def test_what_ships_is_offered_and_can_be_named():
     parts = {part for part, _ in widget.playground.settings.controls}
     assert parts == {"sampling"}  # it has no refiner
     assert "CrystalLLM" in widget._about.value
-    with pytest.raises(InputError, match="no system 'gnome' here"):
+    with pytest.raises(InputError, match="unknown system 'gnome'"):
         SystemPlayground(start="gnome")
     assert PromptPlayground("crystalllm", num=1).crystals.num_atoms.tolist() == []

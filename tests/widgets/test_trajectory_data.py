@@ -256,7 +256,7 @@ def test_a_frame_without_volume_has_no_energy_and_says_why():
     flat = Trajectory(way.times, way.frac_coords, way.lengths, angles, [11, 17], [2], ["flat"])
     curve = energy_curve(flat, potential=Springs())
     assert np.isfinite(curve.energies).tolist() == [True, False, True]
-    assert curve.fault == "no energy for frame 2: its cell spans no volume"
+    assert curve.fault == "no energy for frame 2: its cell has zero volume"
 
 
 def test_frames_that_the_potential_refuses_are_named_by_the_first():

@@ -106,7 +106,7 @@ def test_a_file_in_the_way_of_the_folder_is_named(way, curves, tmp_path):
 
 
 def test_an_unknown_format_is_named(way, curves):
-    with pytest.raises(InputError, match="no format 'mp4'; there are extxyz"):
+    with pytest.raises(InputError, match="unknown format 'mp4'; choose from extxyz"):
         export(way, "mp4", curves)
 
 

@@ -107,7 +107,7 @@ def test_something_else_is_refused_by_its_type():
 
 
 def test_a_trajectory_of_no_crystal_is_refused():
-    with pytest.raises(InputError, match="holds no crystal"):
+    with pytest.raises(InputError, match="contains no crystal"):
         TrajectoryViewer(two_crystals().select(np.array([], dtype=int)))
 
 
@@ -131,7 +131,7 @@ def test_references_of_which_none_belongs_are_refused():
     strangers = two_crystals().last.replace(ids=["x", "y"])
     with pytest.raises(InputError, match=r"none of its ids .* \(x, …\)"):
         TrajectoryViewer(two_crystals(), reference=strangers)
-    with pytest.raises(InputError, match="it holds no crystal"):
+    with pytest.raises(InputError, match="it contains no crystal"):
         TrajectoryViewer(two_crystals(), reference=CrystalBatch.empty())
 
 
@@ -362,7 +362,7 @@ def test_no_folder_and_no_such_format_are_told(viewer):
     viewer.export_control.folder.value = "  "
     viewer.export_control.button.click()
     assert viewer.message.kind == "error" and "name a folder" in viewer.message.text
-    with pytest.raises(InputError, match="no format 'mp4'"):
+    with pytest.raises(InputError, match="unknown format 'mp4'"):
         viewer.export("mp4")
 
 

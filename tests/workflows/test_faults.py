@@ -113,7 +113,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_nothing(
     [
         ("file", "file is a file; the output needs a folder"),
         ("file/below", "file"),
-        ("others", "holds files that no run of flowllm wrote (thesis.tex)"),
+        ("others", "contains files that flowllm did not write (thesis.tex)"),
         ("/proc/nowhere", "/proc/nowhere"),
         ("x" * 300, "x" * 300),
     ],

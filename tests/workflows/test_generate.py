@@ -256,7 +256,7 @@ def test_a_damaged_part_is_made_again(system, finished, tmp_path, no_page, damag
     (out / "crystals.csv").unlink()
     generate_run(system, SETTINGS, out)
     same_results(out, finished[0])
-    arrays = read_archive(part, "is no part")
+    arrays = read_archive(part, "is not a part")
     assert arrays["ids"].tolist() == ["c000002", "c000003"]
 
 
@@ -343,7 +343,7 @@ def test_of_several_files_the_bad_ones_are_named_and_the_rest_goes_on(
     assert np.allclose(generation.prior.angles, 60, atol=1e-3)
     assert generation.prompts == [f"refined from {cifs / 'salt.cif'}"]
     assert [path.name for path in (out / "crystals").iterdir()] == ["c000000.cif"]
-    reasons = {"broken": "does not parse", "disordered": "partial occupancy", "large": "21 atoms"}
+    reasons = {"broken": "cannot be parsed", "disordered": "partial occupancy", "large": "21 atoms"}
     assert len(refused) == 3
     for name, reason in reasons.items():
         assert any(m.startswith(f"{cifs / name}.cif") and reason in m for m in refused), name
@@ -386,10 +386,10 @@ def test_refinement_of_many_files_goes_on_where_it_stopped(
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], "no file of crystals is given"),
+        ([], "no crystal file is given"),
         (["nowhere.cif"], "no such file or folder: .*nowhere.cif"),
         (["salt.cif", "nowhere.cif"], "no such file or folder: .*nowhere.cif"),
-        (["broken.cif"], "nothing to refine: .*broken.cif.*does not parse"),
+        (["broken.cif"], "nothing to refine: .*broken.cif.*cannot be parsed"),
         (["disordered.cif", "large.cif"], "disordered.cif.*partial occupancy.*large.cif: 21 atoms"),
     ],
 )

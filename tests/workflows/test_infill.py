@@ -49,7 +49,7 @@ def test_a_crystal_is_completed_from_its_first_atoms(file, tmp_path):
     [
         (["--sites", "7"], "site 7 is outside the structure; its sites are 1 to 5"),
         (["--sites", "two"], "--sites takes numbers"),
-        (["--element", "Fe"], "holds no Fe; it has Sr, Ti, O"),
+        (["--element", "Fe"], "contains no Fe; it has Sr, Ti, O"),
         (["--keep", "9"], "choose 1 to 5"),
         ([], "say what to fill in"),
         (["--sites", "1", "--keep", "2"], "say what to fill in"),

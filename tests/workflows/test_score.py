@@ -90,7 +90,7 @@ def test_the_command_prints_the_best_and_writes_all(folder, tmp_path, capsys):
     [
         (["nowhere"], "nowhere"),
         (["SOURCE", "--ipt", "1"], "at least 2 transformations"),
-        (["SOURCE", "--model", "nothing"], "nothing is no model"),
+        (["SOURCE", "--model", "nothing"], "nothing is not a model"),
     ],
 )
 def test_what_cannot_be_scored_is_said(folder, capsys, words, message):

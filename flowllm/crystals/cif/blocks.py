@@ -41,16 +41,16 @@ def split_blocks(text: str) -> list[tuple[str, str]]:
     headers = _HEADER.finditer(text)
     first = next(headers, None)
     if first is None:
-        raise InputError("the CIF does not parse (no data_ block)")
+        raise InputError("the CIF cannot be parsed (no data_ block)")
     blocks = _scan(text)
     if not blocks:
-        raise InputError("the CIF does not parse (no data_ block)")
+        raise InputError("the CIF cannot be parsed (no data_ block)")
     ends = [*(block.start for block in blocks[1:]), len(text)]
     chosen = [pair for pair in zip(blocks, ends, strict=True) if pair[0].sites]
     if not chosen:
         chosen = [pair for pair in zip(blocks, ends, strict=True) if pair[0].cell]
     if not chosen:
-        raise InputError("the CIF does not parse (no atom sites)")
+        raise InputError("the CIF cannot be parsed (no atom sites)")
     return [(block.name, text[block.start : end]) for block, end in chosen]
 
 
@@ -73,7 +73,7 @@ def _scan(text: str) -> list[_Block]:
         if not blocks:
             if line.lstrip()[0] != "#":
                 raise InputError(
-                    f"the CIF does not parse (line {number} stands before the first data_ block)"
+                    f"the CIF cannot be parsed (line {number} stands before the first data_ block)"
                 )
             continue
         if "_atom_site" in low and _SITES.search(low):
@@ -82,6 +82,6 @@ def _scan(text: str) -> list[_Block]:
             blocks[-1].cell = True
     if in_field and not any(block.sites for block in blocks):
         raise InputError(
-            f"the CIF does not parse (the text field that begins in line {opened} is not closed)"
+            f"the CIF cannot be parsed (the text field that begins in line {opened} is not closed)"
         )
     return blocks

@@ -85,7 +85,7 @@ def read_cell(tags: Tags, flat_cells: bool = False) -> Cell:
             unknown or not between 0 and 180°; there is no volume.
     """
     if not any(tag in tags for tag in LENGTHS):
-        raise InputError("the CIF does not parse (no unit cell)")
+        raise InputError("the CIF cannot be parsed (no unit cell)")
     assumed: list[str] = []
     lengths = [_length(tags, tag) for tag in LENGTHS]
     angles = [_angle(tags, tag, assumed) for tag in ANGLES]
@@ -112,7 +112,9 @@ def _value(tags: Tags, tag: str) -> tuple[str, float | None]:
         return raw, None
     value = number(raw)
     if value is None:
-        raise InputError(f"the CIF does not parse ({tag} is '{shown(raw)}', which is not a number)")
+        raise InputError(
+            f"the CIF cannot be parsed ({tag} is '{shown(raw)}', which is not a number)"
+        )
     return raw, value
 
 

@@ -82,7 +82,8 @@ def _by_evidence(
     best = [t for t, verdict in zip(trials, verdicts, strict=True) if verdict == max(verdicts)]
     if len(best) == 1:
         possible.remarks.append(
-            f"the symbol does not give an origin; {best[0][0].name} agrees with formula and multiplicities"
+            f"the symbol does not give an origin; {best[0][0].name} agrees with formula and "
+            "multiplicities"
         )
     return best
 
@@ -101,7 +102,7 @@ def _by_bonds(
         )
         return [trials[best]]
     possible.remarks.append(
-        f"the symbol does not give an origin and nothing decides; {trials[0][0].name} is read"
+        f"the symbol does not give an origin and nothing decides it; {trials[0][0].name} is read"
     )
     return trials[:1]
 

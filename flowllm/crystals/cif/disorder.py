@@ -37,7 +37,7 @@ def read_alternatives(sites: SiteTable, holders: list[int], agreed: bool) -> lis
         f"{label} ({shown(group)})" for group, label in list(alternatives.items())[:4]
     )
     if agreed:
-        return [f"disorder groups that the formula counts as atoms beside each other: {named}"]
+        return [f"disorder groups that the formula counts as separate atoms: {named}"]
     raise InputError(
         f"alternatives with full occupancy, by their disorder groups: {named}; keep one group"
     )

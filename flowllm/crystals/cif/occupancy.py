@@ -12,7 +12,7 @@ LARGEST = 0.1  # a larger uncertainty says that the occupancy is not known
 MAX_PARTIAL = 1_000  # sites; of more not even the parts of one element are looked for
 SAME_PLACE = 0.01  # Å
 HINT = (
-    "only ordered structures are crystals here: make an ordered approximant first, for example by "
+    "only ordered structures are supported: make an ordered approximant first, for example by "
     "pymatgen's OrderDisorderedStructureTransformation"
 )
 
@@ -77,6 +77,6 @@ def _share(
         merged.append(" + ".join(sites.labels[other] for other in place))
     more = f" and {len(merged) - 3} more" if len(merged) > 3 else ""
     sites.remarks.append(
-        f"parts of one element on one place are one atom: {'; '.join(merged[:3])}{more}"
+        f"parts of one element on one site are one atom: {'; '.join(merged[:3])}{more}"
     )
     return holders

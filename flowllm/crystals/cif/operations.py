@@ -72,7 +72,7 @@ def listed_operations(tags: Tags) -> Setting | None:
     """
     for tag in MODULATED if tags.known(_MODULATED) else ():
         if tag in tags and not set(tags.column(tag)) <= {"0", ".", "?"}:
-            raise InputError(f"a modulated structure ({tag}); only ordinary ones are read")
+            raise InputError(f"a modulated structure ({tag}); only unmodulated ones are supported")
     for tag in OPERATIONS:
         texts = _texts(tags, tag)
         if texts:
@@ -136,7 +136,7 @@ def _arrays(texts: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
             raise InputError(f"the symmetry operation '{shown(text)}' cannot be read") from error
         turn = np.array(operation.rot)
         if abs(operation.det_rot()) != gemmi.Op.DEN**3 or (turn % gemmi.Op.DEN).any():
-            raise InputError(f"the symmetry operation '{shown(text)}' is none")
+            raise InputError(f"'{shown(text)}' is not a symmetry operation")
         rotations.append(turn // gemmi.Op.DEN)
         shifts.append(np.array(operation.tran) * 24 // gemmi.Op.DEN % 24)
     return np.array(rotations, dtype=np.int64), np.array(shifts, dtype=np.int64)

@@ -37,8 +37,8 @@ def read_block(text: str, flat_cells: bool = False) -> CifCrystal:
         flat_cells: read cells that have no volume as they are (P 1 only), for those who count them.
 
     Raises:
-        InputError: the text is not a CIF, or contains no crystal or several; a length, coordinate or
-            element cannot be told; occupancies are partial; the space group is unknown, or
+        InputError: the text is not a CIF, or contains no crystal or several; a length, coordinate
+            or element cannot be determined; occupancies are partial; the space group is unknown, or
             contradictory and undecided. The message names what, not the crystal.
     """
     tags = _crystal_block(text)
@@ -114,7 +114,7 @@ def _overlap(sites: SiteTable, expanded: Expanded, cell: Cell) -> list[str]:
     if sites.elements[one] != sites.elements[two] and distance < ONE_PLACE:
         return [
             f"{sites.labels[one]} and {sites.labels[two]} are two elements on one place "
-            f"({distance:.2f} Å apart): disorder that the occupancies do not tell"
+            f"({distance:.2f} Å apart): disorder that the occupancies do not show"
         ]
     return [f"overlapping atoms {sites.labels[one]} and {sites.labels[two]} at {distance:.2f} Å"]
 

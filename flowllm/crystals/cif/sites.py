@@ -63,7 +63,7 @@ def read_sites(tags: Tags, cell: Cell, formula: frozenset[str] | None) -> SiteTa
     axes = SITE_TAGS[:3] if SITE_TAGS[0] in tags else SITE_TAGS[3:]
     size = max(map(tags.count, axes))
     if not size:
-        raise InputError("the CIF does not parse (no atom sites)")
+        raise InputError("the CIF cannot be parsed (no atom sites)")
     if size > MAX_ATOMS:
         raise InputError(f"{size} atom sites; at most {MAX_ATOMS} are read")
     table = {
@@ -74,7 +74,7 @@ def read_sites(tags: Tags, cell: Cell, formula: frozenset[str] | None) -> SiteTa
         if len(values) != size:
             raise InputError(f"{tag} has {len(values)} values for {size} sites")
         if tag in axes and tag not in tags:
-            raise InputError(f"the CIF does not parse ({tag} is missing)")
+            raise InputError(f"the CIF cannot be parsed ({tag} is missing)")
     for tag in (OCCUPANCY, CALCULATED, ATTACHED):
         if tags.count(tag) not in (0, size):
             raise InputError(f"{tag} has {tags.count(tag)} values for {size} sites")
@@ -166,7 +166,7 @@ def _place(written: Sequence[str], label: str) -> list[float]:
             if is_null(raw):
                 raise InputError(f"site {label}: the coordinate {axis} is unknown ('{raw}')")
             raise InputError(
-                f"the CIF does not parse (site {label}: coordinate {axis} is '{shown(raw)}')"
+                f"the CIF cannot be parsed (site {label}: coordinate {axis} is '{shown(raw)}')"
             )
         if not abs(value) < LARGEST:
             raise InputError(f"site {label}: coordinate {axis} is {value:g}")

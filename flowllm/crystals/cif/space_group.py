@@ -65,8 +65,8 @@ def read_space_group(tags: Tags, cell: Cell) -> Possible:
     The first of them that is there counts; one that contradicts it is named.
 
     Raises:
-        InputError: the symbol is unknown and nothing else is said; operations do not form a group; the
-            cell has not the shape that the space group demands.
+        InputError: the symbol is unknown and nothing else is given; operations do not form a group;
+            the cell does not have the shape that the space group demands.
     """
     remarks: list[str] = []
     statements = _statements(tags, remarks)

@@ -110,9 +110,9 @@ def parse_blocks(text: str) -> list[Tags]:
     try:
         document = gemmi.cif.read_string(text, check_level=0)
     except (ValueError, RuntimeError) as error:
-        raise InputError(f"the CIF does not parse ({_reason(str(error), text)})") from error
+        raise InputError(f"the CIF cannot be parsed ({_reason(str(error), text)})") from error
     if not len(document):
-        raise InputError("the CIF does not parse (no data_ block)")
+        raise InputError("the CIF cannot be parsed (no data_ block)")
     return [Tags(block) for block in document]
 
 

@@ -31,7 +31,9 @@ def names_of(kind: str) -> tuple[str, ...]:
     for name in names:
         if name not in KINDS:
             known = ", ".join(n.replace("_", "-") for n in KINDS)
-            raise InputError(f"no condition {name.replace('_', '-')!r}; there are {known}, {ALL}")
+            raise InputError(
+                f"unknown condition {name.replace('_', '-')!r}; choose from {known}, {ALL}"
+            )
     if len(set(names)) < len(names):
         raise InputError(f"{kind!r} names a condition twice")
     return names
@@ -89,12 +91,12 @@ class AdherenceSettings:
     def __post_init__(self) -> None:
         check_num(self.num, self.seed)
         if not self.kinds:
-            raise InputError("no kind of prompt is named")
+            raise InputError("no kind of prompt is given")
         for kind in self.kinds:
             names_of(kind)
         if self.split not in SPLITS:
-            raise InputError(f"no split {self.split!r}; there are {', '.join(SPLITS)}")
+            raise InputError(f"unknown split {self.split!r}; choose from {', '.join(SPLITS)}")
         if not self.modes or not set(self.modes) <= set(MODES):
-            raise InputError(f"modes {self.modes} are not of {', '.join(MODES)}")
+            raise InputError(f"modes must be among {', '.join(MODES)}, not {self.modes}")
         if self.relax_num < 0:
             raise InputError(f"relax_num must be at least 0, not {self.relax_num}")

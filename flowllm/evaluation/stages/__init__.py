@@ -110,9 +110,9 @@ def chosen_stages(only: Sequence[str] | None) -> tuple[str, ...]:
     """
     wanted = set(DEFAULT_STAGES if only is None else only)
     if not wanted:
-        raise InputError(f"no stage is named; there are {', '.join(STAGES)}")
+        raise InputError(f"no stage is given; choose from {', '.join(STAGES)}")
     for name in sorted(wanted - set(STAGES)):
-        raise InputError(f"no stage {name!r}; there are {', '.join(STAGES)}")
+        raise InputError(f"unknown stage {name!r}; choose from {', '.join(STAGES)}")
     for stage in reversed(REGISTRY):  # the later ones first: what they need may need more
         if stage.name in wanted:
             wanted |= set(stage.needs)

@@ -64,7 +64,8 @@ def adherence(work: Work) -> StageResult:
     all_kept = np.all([np.ones(len(asked), bool), *hits], axis=0)
     columns = {"as_asked": [bool(all_kept[row]) if states[row] else None for row in rows]}
     protocol = {
-        "adherence": "of inputs whose prompts state the condition; unreadable ones keep to nothing",
+        "adherence": "of inputs whose prompts state the condition; unreadable ones meet no "
+        "condition",
     }
     work.report(len(rows), len(rows))
     return StageResult(columns, metrics, protocol)

@@ -84,7 +84,7 @@ def compare(work: Work, crystals: CrystalBatch) -> Comparison:
     if missing:
         raise InputError(
             f"novelty against {settings.known} needs the {' and '.join(missing)} split of "
-            f"{work.reference.name}, whose structures are not at hand: build the reference anew "
+            f"{work.reference.name}, whose structures are not available: rebuild the reference "
             "with `flowllm reference`"
         )
     groups = group_crystals(

@@ -56,7 +56,7 @@ class SimpleBase:
             InputError: there are none.
         """
         if not len(crystals):
-            raise InputError("a simple base needs crystals to be fitted to")
+            raise InputError("a simple base needs crystals to fit")
         logs = np.log(crystals.lengths)
         mean, std = logs.mean(0).tolist(), logs.std(0).tolist()
         return cls((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
@@ -81,7 +81,7 @@ class SimpleBase:
             )
             if crystal.volumes[0] > FLATTEST * lengths.prod():
                 return crystal
-        raise InputError("no angles that span a volume were drawn")  # chance below 1e-80
+        raise InputError("no valid cell angles were drawn")  # chance below 1e-80
 
     def put_many(
         self, numbers: np.ndarray, num_atoms: np.ndarray, rng: np.random.Generator

@@ -61,7 +61,7 @@ class OpenPrior:
             InputError: no such kind, or no crystals.
         """
         if kind not in (FLOWMM, DIFFCSP):
-            raise InputError(f"no prior {kind!r}; there are {FLOWMM}, {DIFFCSP}")
+            raise InputError(f"unknown prior {kind!r}; choose from {FLOWMM}, {DIFFCSP}")
         return cls(SimpleBase.fit(training) if kind == FLOWMM else NormalLattice())
 
     @property
@@ -126,7 +126,9 @@ class OpenPrior:
         if kind == DIFFCSP:
             return cls(NormalLattice())
         if kind != FLOWMM:
-            raise InputError(f"{folder / FILE}: no prior {kind!r}; there are {FLOWMM}, {DIFFCSP}")
+            raise InputError(
+                f"{folder / FILE}: unknown prior {kind!r}; choose from {FLOWMM}, {DIFFCSP}"
+            )
         stored = about.record("base")
         mean, std = (stored.numbers(name, length=3) for name in ("log_mean", "log_std"))
         return cls(SimpleBase((mean[0], mean[1], mean[2]), (std[0], std[1], std[2])))

@@ -63,7 +63,7 @@ class BasePrior:
             InputError: no such kind, or a part that it needs is missing.
         """
         if kind not in KINDS:
-            raise InputError(f"no prior {kind!r}; there are {', '.join(KINDS)}")
+            raise InputError(f"unknown prior {kind!r}; choose from {', '.join(KINDS)}")
         if kind != "compositions" and language_model is None:
             raise InputError(f"the prior {kind!r} needs a language model")
         if training is None:
@@ -181,14 +181,14 @@ class BasePrior:
         except InputError as error:
             raise InputError(f"{file}: {error}") from None
         if kind not in KINDS:
-            raise InputError(f"{file}: no prior {kind!r}; there are {', '.join(KINDS)}")
+            raise InputError(f"{file}: unknown prior {kind!r}; choose from {', '.join(KINDS)}")
         if kind == "compositions":
             return cls(TrainingSpecies(CrystalBatch.load(folder / TRAINING)), base)
         shipped = None
         if LANGUAGE_MODEL in about:
             shipped = PartRecord.read(about.record(LANGUAGE_MODEL))
             if not shipped.model or shipped.kind != LanguageModelPrior.kind:
-                raise InputError(f"{file}: {LANGUAGE_MODEL} is none of a model that ships")
+                raise InputError(f"{file}: {LANGUAGE_MODEL} does not belong to a model that ships")
         place = folder / LM if shipped is None else shipped.place(folder)
         species = WrittenSpecies(LanguageModelPrior.load(place, device), shipped)
         if kind == "types":

@@ -30,14 +30,14 @@ def check_shapes(
     """
     largest = max((max(value.shape, default=0) for value in weights.values()), default=0)
     if layers > len(weights) or max(widths) > largest:
-        raise InputError(f"{CONFIG} names a larger network than {WEIGHTS} holds")
+        raise InputError(f"{CONFIG} describes a larger network than {WEIGHTS} contains")
     with torch.device("meta"):  # shapes without memory
         expected = {name: tuple(value.shape) for name, value in build().state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise InputError(
-                f"{WEIGHTS}: {name} is {found.get(name)}, by {CONFIG} {expected.get(name)}"
+                f"{WEIGHTS}: {name} is {found.get(name)}, but {expected.get(name)} by {CONFIG}"
             )
     broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
     if broken:

@@ -110,7 +110,7 @@ class TrainingSpecies:
 
     def __init__(self, crystals: CrystalBatch) -> None:
         if not len(crystals):
-            raise InputError("there is no crystal whose composition could be drawn")
+            raise InputError("there is no crystal to draw a composition from")
         self.crystals = crystals
         self._known = crystals.compositions
         self._counts = crystals.num_atoms

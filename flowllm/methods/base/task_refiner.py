@@ -77,7 +77,7 @@ class TaskRefiner(ABC, Generic[Network]):
         """
         flat = np.flatnonzero(crystals.volumes <= 0)
         if len(flat):
-            raise InputError(f"{crystals.ids[flat[0]]}: the cell spans no volume")
+            raise InputError(f"{crystals.ids[flat[0]]}: the cell has zero volume")
         return rows_by_task(crystals, self.networks, self.label)
 
     def batches(
@@ -123,5 +123,7 @@ class TaskRefiner(ABC, Generic[Network]):
         """
         found = [task for task in TASKS if (folder / task / CONFIG).is_file()]
         if not found:
-            raise InputError(f"{folder} contains no network of {cls.label}, in {' or '.join(TASKS)}/")
+            raise InputError(
+                f"{folder} contains no network of {cls.label}, in {' or '.join(TASKS)}/"
+            )
         return cls({task: cls.load_network(folder / task, task) for task in found}, device)

@@ -61,6 +61,6 @@ def check_task(task: Task, trained: Collection[str], label: str) -> None:
         InputError: as said.
     """
     if task not in trained and task == CSP:
-        raise InputError(f"{label} was trained to draw species: a composition cannot be asked for")
+        raise InputError(f"{label} was trained to draw species: a composition cannot be requested")
     if task not in trained:
         raise InputError(f"{label} was trained for structure prediction: it needs a composition")

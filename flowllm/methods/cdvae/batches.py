@@ -52,7 +52,7 @@ class CrystalsInBatches(Dataset[dict[str, Tensor]]):
         teacher_share: float,
     ) -> None:
         if not len(crystals):
-            raise InputError("CDVAE needs crystals to learn from")
+            raise InputError("CDVAE needs crystals to train on")
         check_species(crystals)
         self.crystals, self.statistics = crystals, statistics
         self.energies = (energies - statistics.energy_mean) / statistics.energy_std
@@ -118,7 +118,7 @@ def check_species(crystals: CrystalBatch) -> None:
     foreign = np.flatnonzero((numbers < 1) | (numbers > SPECIES))
     if len(foreign):
         name = crystals.ids[crystals.crystal_of_atom[foreign[0]]]
-        raise InputError(f"{name}: CDVAE knows no species {numbers[foreign[0]]}")
+        raise InputError(f"{name}: CDVAE does not support the species {numbers[foreign[0]]}")
 
 
 def tensor(values: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -67,7 +67,7 @@ class CDVAEModel:
         check_species(crystals)
         flat = np.flatnonzero(crystals.volumes <= 0)
         if len(flat):
-            raise InputError(f"{crystals.ids[flat[0]]}: the cell spans no volume")
+            raise InputError(f"{crystals.ids[flat[0]]}: the cell has zero volume")
         kind = precision(self.network)
         means = [torch.zeros(0, self.network.config.latent, device=self.device, dtype=kind)]
         for first in range(0, len(crystals), MOST_TOGETHER):

@@ -60,7 +60,7 @@ def optimise(
             an open or unknown species.
     """
     if property not in get_args(Property):
-        raise InputError(f"no head for {property!r}; there is {', '.join(get_args(Property))}")
+        raise InputError(f"no head for {property!r}; choose from {', '.join(get_args(Property))}")
     if steps < 0 or not rate > 0:
         raise InputError(f"steps must be 0 or more and rate above 0, not {steps} and {rate}")
     model = refiner.model

@@ -55,10 +55,12 @@ class CDVAEPrior:
         """
         most = self.heads.config.max_atoms
         if asked.num_atoms is not None and not 1 <= asked.num_atoms <= most:
-            raise InputError(f"CDVAE has cells of 1 to {most} atoms, not {asked.num_atoms}")
+            raise InputError(f"CDVAE supports cells of 1 to {most} atoms, not {asked.num_atoms}")
         other = [name for name in asked.known() if name != "num_atoms"]
         if other:
-            raise InputError(f"CDVAE draws its species itself: it knows no condition {other[0]}")
+            raise InputError(
+                f"CDVAE draws its species itself: it does not support the condition {other[0]}"
+            )
 
     def sample(
         self,

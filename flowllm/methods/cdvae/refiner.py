@@ -115,7 +115,7 @@ class CDVAERefiner:
         check_species(crystals)
         flat = np.flatnonzero(crystals.volumes <= 0)
         if len(flat):
-            raise InputError(f"{crystals.ids[flat[0]]}: the cell spans no volume")
+            raise InputError(f"{crystals.ids[flat[0]]}: the cell has zero volume")
         steps = self.model.levels.noise_levels * settings.steps_per_level
         first = int(start * steps)
         kept = _kept(settings, steps - first)

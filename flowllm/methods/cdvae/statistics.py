@@ -58,7 +58,7 @@ class CDVAEStatistics:
             InputError: there are no crystals, or one has an element beyond `SPECIES`.
         """
         if not len(crystals):
-            raise InputError("CDVAE needs crystals to learn from")
+            raise InputError("CDVAE needs crystals to train on")
         raw = _raw(crystals.lengths, crystals.angles, crystals.num_atoms)
         known = energies[np.isfinite(energies)]
         return cls(

@@ -135,5 +135,5 @@ def check_species(crystals: CrystalBatch) -> None:
     if len(foreign):
         name = crystals.ids[crystals.crystal_of_atom[foreign[0]]]
         raise InputError(
-            f"{name}: DiffCSP knows the elements 1 to {NUM_SPECIES}, not {numbers[foreign[0]]}"
+            f"{name}: DiffCSP supports the elements 1 to {NUM_SPECIES}, not {numbers[foreign[0]]}"
         )

@@ -40,7 +40,7 @@ def load_network(folder: Path, task: Task) -> DiffCSPNet:
             raise InputError(f"{CONFIG} does not describe a network of DiffCSP")
         sizes = JsonObject(config, CONFIG).record("network").make(DiffCSPConfig)
         if sizes.draws_species != (task == DNG):
-            raise InputError(f"{CONFIG} describes a network of the other task, not of {task}")
+            raise InputError(f"{CONFIG} describes a network for the other task, not for {task}")
         widths = (sizes.hidden, sizes.time_dim, sizes.edge_features, sizes.cell_inputs)
         check_shapes(weights, sizes.layers, widths, lambda: DiffCSPNet(sizes))
         network = DiffCSPNet(sizes)

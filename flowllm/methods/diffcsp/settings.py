@@ -55,7 +55,7 @@ class DiffCSPSettings:
             raise InputError(f"steps must be from 1 to {MOST_STEPS}, not {self.steps!r}")
         if self.entry not in get_args(Entry):
             known = ", ".join(get_args(Entry))
-            raise InputError(f"no entry {self.entry!r}; there are {known}")
+            raise InputError(f"unknown entry {self.entry!r}; choose from {known}")
         for name in ("csp_gamma", "dng_gamma"):
             if not 0 <= getattr(self, name) <= MOST_GAMMA:
                 raise InputError(

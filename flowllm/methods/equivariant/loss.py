@@ -106,7 +106,7 @@ class NoisyBatches(Dataset[dict[str, Tensor]]):
         pairs_share: of the copies whose crystal has a pair.
 
     Raises:
-        InputError: the pairs belong to other crystals.
+        InputError: the pairs belong to different crystals.
     """
 
     def __init__(

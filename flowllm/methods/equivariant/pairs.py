@@ -65,9 +65,9 @@ class PredictedPairs:
         ordered = bool((np.diff(row) >= 0).all())
         inside = not len(row) or (row.min() >= 0 and row.max() < len(targets))
         if not (shapes and ordered and inside):
-            raise InputError("the pairs belong to other crystals")
+            raise InputError("the pairs belong to different crystals")
         if targets.num_atoms[row].sum() != len(self.displacement):
-            raise InputError("the pairs belong to crystals with other numbers of atoms")
+            raise InputError("the pairs belong to crystals with different numbers of atoms")
 
     def of(self, chosen: np.ndarray, num_atoms: np.ndarray) -> PredictedPairs:
         """The pairs of the targets at the places (K,), which count anew as in `targets[chosen]`.

@@ -100,12 +100,12 @@ class EquivariantRefiner:
     def _check(self, crystals: CrystalBatch) -> None:
         flat = np.flatnonzero(crystals.volumes <= 0)
         if len(flat):
-            raise InputError(f"{crystals.ids[flat[0]]}: the cell spans no volume")
+            raise InputError(f"{crystals.ids[flat[0]]}: the cell has zero volume")
         numbers = crystals.atomic_numbers
         foreign = np.flatnonzero((numbers < 1) | (numbers >= ELEMENTS))
         if len(foreign):
             name = crystals.ids[crystals.crystal_of_atom[foreign[0]]]
-            raise InputError(f"{name}: the flow knows no species {numbers[foreign[0]]}")
+            raise InputError(f"{name}: the flow does not support the species {numbers[foreign[0]]}")
 
     @torch.inference_mode()
     def _follow(

@@ -51,7 +51,7 @@ def train_equivariant(
     """
     share = settings.pairs_share
     if share and pairs is None:
-        raise InputError(f"pairs_share is {share}, and there are no pairs")
+        raise InputError(f"pairs_share is {share}, but there are no pairs")
     place = resolve_device(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)

@@ -66,7 +66,7 @@ def integrate(
         InputError: no such solver, or fewer than one step.
     """
     if solver not in SOLVERS:
-        raise InputError(f"no solver {solver!r}; there are {', '.join(SOLVERS)}")
+        raise InputError(f"unknown solver {solver!r}; choose from {', '.join(SOLVERS)}")
     if steps < 1:
         raise InputError(f"steps must be 1 or more, not {steps}")
     step, x, span = SOLVERS[solver], manifold.projx(start), 1.0 - begin

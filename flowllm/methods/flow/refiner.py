@@ -105,12 +105,12 @@ class FlowRefiner:
     def _check(self, crystals: CrystalBatch) -> None:
         flat = np.flatnonzero(crystals.volumes <= 0)
         if len(flat):
-            raise InputError(f"{crystals.ids[flat[0]]}: the cell spans no volume")
+            raise InputError(f"{crystals.ids[flat[0]]}: the cell has zero volume")
         numbers = crystals.atomic_numbers
         foreign = np.flatnonzero((numbers < 0) | (numbers >= self.config.num_types))
         if len(foreign):
             name = crystals.ids[crystals.crystal_of_atom[foreign[0]]]
-            raise InputError(f"{name}: the network knows no type {numbers[foreign[0]]}")
+            raise InputError(f"{name}: the network does not support the type {numbers[foreign[0]]}")
 
     def _batches(self, num_atoms: np.ndarray, batch_size: int | None) -> Iterator[np.ndarray]:
         """Positions of crystals, like sizes together, so that little is padded."""

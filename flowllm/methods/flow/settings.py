@@ -54,7 +54,7 @@ class RefineSettings:
             raise InputError(f"steps must be a whole number above 0, not {self.steps!r}")
         if self.solver not in get_args(Solver):
             known = ", ".join(get_args(Solver))
-            raise InputError(f"no solver {self.solver!r}; there are {known}")
+            raise InputError(f"unknown solver {self.solver!r}; choose from {known}")
         if self.steps > MOST_STEPS:
             raise InputError(f"steps must be at most {MOST_STEPS}, not {self.steps}")
         if not (math.isfinite(self.anti_annealing) and self.anti_annealing >= 0):

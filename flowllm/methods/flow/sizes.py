@@ -27,12 +27,12 @@ def check_sizes(config: VelocityConfig, shapes: Mapping[str, Shape]) -> None:
     largest = max((size for shape in shapes.values() for size in shape), default=0)
     sizes = (config.hidden, config.time_dim, config.num_types, config.edge_features)
     if config.layers > len(shapes) or max(*sizes, config.cell_inputs) > largest:
-        raise InputError(f"{NOT}: config.json names a larger network than the weights are of")
+        raise InputError(f"{NOT}: config.json describes a larger network than the weights")
     with torch.device("meta"):  # shapes without memory
         expected = {n: tuple(v.shape) for n, v in VelocityNet(config).state_dict().items()}
     for name in sorted(expected.keys() ^ shapes.keys()):
-        where = "lack" if name in expected else "hold besides"
-        raise InputError(f"{NOT}: the weights {where} {name}, by what config.json says")
+        fault = "lack" if name in expected else "have an unexpected"
+        raise InputError(f"{NOT}: by config.json the weights {fault} {name}")
     for name, shape in expected.items():
         if shapes[name] != shape:
-            raise InputError(f"{NOT}: {name} is {shapes[name]}, by config.json {shape}")
+            raise InputError(f"{NOT}: {name} is {shapes[name]}, but {shape} by config.json")

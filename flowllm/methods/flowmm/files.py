@@ -47,7 +47,7 @@ def load_velocity(folder: Path, task: Task) -> OpenCrystalVelocity:
             raise InputError(f"{CONFIG} does not describe a network of FlowMM")
         sizes = JsonObject(config, CONFIG).record("network").make(FlowMMConfig)
         if sizes.draws_species != (task == DNG):
-            raise InputError(f"{CONFIG} describes a network of the other task, not of {task}")
+            raise InputError(f"{CONFIG} describes a network for the other task, not for {task}")
         statistics = FlowStatistics.from_dict(config.get("statistics"))
         widths = (
             sizes.hidden,

@@ -45,7 +45,7 @@ class FlowMMSettings:
             raise InputError(f"steps must be at most {MOST_STEPS}, not {self.steps}")
         if self.solver not in get_args(Solver):
             known = ", ".join(get_args(Solver))
-            raise InputError(f"no solver {self.solver!r}; there are {known}")
+            raise InputError(f"unknown solver {self.solver!r}; choose from {known}")
         for name in ("csp_annealing", "dng_annealing"):
             if not 0 <= getattr(self, name) <= MOST_ANNEALING:
                 raise InputError(

@@ -90,11 +90,11 @@ def _joined(beginning: str, rest: str) -> str:
 def _contradiction(partial: CrystalBatch, place: int, prompt: str) -> str:
     """Which part of the given crystal the conditions, or the form of a text, leave no room for."""
     if place < 9:
-        return f"{partial.ids[0]}: the cell is none that the model knows"
+        return f"{partial.ids[0]}: the cell is outside the model's range"
     asked = without_frame(prompt) or "nothing"
     atom = (place - 9) // 4 + 1
     where = f"{partial.ids[0]}: atom {atom} in the order of the text"
-    return f"{where} contradicts what is asked ({asked})"
+    return f"{where} contradicts the conditions ({asked})"
 
 
 def complete_orbits(
@@ -127,7 +127,7 @@ def complete_orbits(
             model writes other texts.
     """
     if not (prior.constrained and isinstance(prior.format, WyckoffText)):
-        raise InputError("orbits are completed by a compact model of the text format wyckoff")
+        raise InputError("completing orbits needs a compact model with the text format wyckoff")
     settings, asked = settings or SamplingSettings(), prior.read(conditions or Conditions())
     most = prior.format.max_atoms
     kept = kept_text(prior.format.to_text(crystal)[0], num, str(crystal.ids[0]))
@@ -145,7 +145,7 @@ def complete_orbits(
             if token not in state.allowed():
                 part = f"orbit {kept.orbits[(place - 1) // 2]}" if place else "the space group"
                 wanted = without_frame(prompt) or "nothing"
-                raise InputError(f"{crystal.ids[0]}: {part} contradicts what is asked ({wanted})")
+                raise InputError(f"{crystal.ids[0]}: {part} contradicts the conditions ({wanted})")
             state.advance(token)
         assert isinstance(state, WyckoffState)
         states.append(KeptState(state, list(tail)))

@@ -148,7 +148,7 @@ class CrystalExamples(Dataset):
         if self.augmentation != "normalizer":
             return None
         if not isinstance(self.text_format, HasEquivalents):
-            raise InputError(f"the text format {self.text_format.name} knows no equivalent texts")
+            raise InputError(f"the text format {self.text_format.name} has no equivalent texts")
         return self.text_format.equivalent_texts(self.data.crystals)
 
     def _arrange(self) -> np.ndarray:

@@ -125,7 +125,7 @@ def propose_elements(
     present = {site.specie.symbol for k, site in enumerate(structure) if k not in hidden}
     chosen = [s for s in dict.fromkeys(candidates) if allow_present or s not in present]
     if not chosen:
-        raise InputError("no candidate is left; the other sites hold all that are given")
+        raise InputError("no candidate is left; the other sites contain all the given elements")
     filled, limit = [], ReduceSettings(max_atoms=prior.format.max_atoms)
     with warnings.catch_warnings():  # pymatgen sorts by it, and misses that of the noble gases
         warnings.filterwarnings("ignore", "No Pauling electronegativity")

@@ -85,7 +85,9 @@ def invariance(
         InputError: no such kind, or fewer than two transformations.
     """
     if kind not in TRANSFORMATIONS:
-        raise InputError(f"no transformation {kind!r}; there are {', '.join(TRANSFORMATIONS)}")
+        raise InputError(
+            f"unknown transformation {kind!r}; choose from {', '.join(TRANSFORMATIONS)}"
+        )
     if num < 2:
         raise InputError(f"an increase needs 2 transformations or more, not {num}")
     chosen = text_format or make_format()

@@ -213,7 +213,7 @@ class LanguageModelPrior:
             named |= set(read_formula(asked.formula or ""))
         strange = [s for s in crystal.compositions[0] if s not in named and s not in self.pool]
         if strange:
-            raise TextError(f"no training crystal holds {', '.join(strange)}")
+            raise TextError(f"no training crystal contains {', '.join(strange)}")
 
     def complete(
         self,

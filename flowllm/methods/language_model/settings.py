@@ -100,10 +100,10 @@ class LMTrainSettings:
             raise InputError(f"optimizer {self.optimizer!r} is neither muon nor adamw")
         if self.text_format not in FORMATS:
             known = ", ".join(FORMATS)
-            raise InputError(f"no text format {self.text_format!r}; there are {known}")
+            raise InputError(f"unknown text format {self.text_format!r}; choose from {known}")
         if self.augmentation not in get_args(Augmentation):
             known = ", ".join(get_args(Augmentation))
-            raise InputError(f"no augmentation {self.augmentation!r}; there are {known}")
+            raise InputError(f"unknown augmentation {self.augmentation!r}; choose from {known}")
         if self.warmup_steps < 0 or not 0 <= self.weight_decay < math.inf:
             raise InputError("warmup_steps and weight_decay must be at least 0 and finite")
         if not 0 <= self.dropout < 1:

@@ -58,7 +58,7 @@ def check_config(folder: str | Path, files: Iterable[Path]) -> None:
             most = LONGEST if name in LENGTHS else most
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
                 raise InputError(
-                    f"{path}: {name} is {str(value)[:40]}, and the weights are of at most {most}"
+                    f"{path}: {name} is {str(value)[:40]}, but the weights allow at most {most}"
                 )
         for name in POSITIVE:
             value = about.get(name)

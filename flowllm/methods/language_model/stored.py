@@ -95,7 +95,7 @@ class StoredModel:
         """
         model, tokenizer = load_compact(self.folder)
         if tensors_digest(model.state_dict()) != self.weights_digest:
-            raise InputError(f"{self.folder / WEIGHTS} is another since it was first looked at")
+            raise InputError(f"{self.folder / WEIGHTS} has changed since it was first read")
         return model.to(self.device).eval(), tokenizer
 
 
@@ -186,7 +186,7 @@ def _words(folder: Path) -> list[str]:
 
     about = read_record(folder / "tokenizer_config.json")
     if (about.get("pad_token"), about.get("eos_token")) != (PAD, END):
-        raise InputError(f"{folder} holds another tokenizer")
+        raise InputError(f"{folder} contains a different tokenizer")
     try:
         found = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # the parser raises bare exceptions
@@ -194,5 +194,5 @@ def _words(folder: Path) -> list[str]:
     vocabulary = found.get_vocab()
     words = sorted(vocabulary, key=vocabulary.__getitem__)
     if sorted(vocabulary.values()) != [*range(len(words))] or words[:2] != [PAD, END]:
-        raise InputError(f"{folder} holds another tokenizer")
+        raise InputError(f"{folder} contains a different tokenizer")
     return words

@@ -32,7 +32,7 @@ def build_table(
     )
     kept = [crystal for crystal in found if not isinstance(crystal, Failure)]
     if not kept:
-        raise InputError("in none of the crystals a space group was found")
+        raise InputError("no space group was found in any of the crystals")
     return TemplateTable.build(kept)
 
 

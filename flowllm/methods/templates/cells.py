@@ -30,7 +30,7 @@ def cells_of(asked: Conditions, max_atoms: int) -> list[Composition] | None:
     if asked.num_atoms is not None:
         cells = [cell for cell in cells if sum(cell.values()) == asked.num_atoms]
     if not cells:
-        raise InputError("no composition fits what is asked together")
+        raise InputError("no composition satisfies all the conditions together")
     return [{NUMBER_OF[s]: n for s, n in cell.items()} for cell in cells]
 
 

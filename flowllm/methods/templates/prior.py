@@ -31,7 +31,7 @@ from flowllm.text.formats.wyckoff.contacts import CLOSEST, closest
 
 TABLE, SIMILARITY = "templates.npz", "similarity.npz"
 STRUCTURE = "template"
-UNSURE = "no template that the votes are sure of and that keeps the atoms apart"
+UNSURE = "no template has enough votes and atoms far enough apart"
 
 
 class TemplatePrior:
@@ -57,7 +57,7 @@ class TemplatePrior:
 
     def __init__(self, table: TemplateTable, similarity: Similarity) -> None:
         if not len(table):
-            raise InputError("there is no template")
+            raise InputError("there are no templates")
         self.table, self.similarity = table, similarity
         self.ranking = TemplateRanking(table, similarity)
         self.open = OpenCompositions(self.ranking, Exchange(table, similarity))

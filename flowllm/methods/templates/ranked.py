@@ -58,7 +58,7 @@ class RankedPrior:
 
     def __init__(self, language_model: LanguageModelPrior, templates: TemplatePrior) -> None:
         if not isinstance(language_model.format, WyckoffText) or not language_model.constrained:
-            raise InputError("templates are ranked by a compact model of the text format wyckoff")
+            raise InputError("ranking templates needs a compact model with the text format wyckoff")
         self.language_model, self.templates = language_model, templates
         self.proposer = Proposer(language_model, templates)
 

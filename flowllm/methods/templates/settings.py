@@ -96,7 +96,7 @@ class RankedSettings(SamplingSettings):
             raise InputError(f"likelihood must be at least 0 and finite, not {self.likelihood}")
         if self.compositions not in get_args(Compositions):
             known = ", ".join(get_args(Compositions))
-            raise InputError(f"no compositions {self.compositions!r}; there are {known}")
+            raise InputError(f"unknown compositions {self.compositions!r}; choose from {known}")
         check_exchange(self.exchange, self.confidence)
 
     @classmethod

@@ -49,7 +49,7 @@ class Similarity:
             values = getattr(self, name)
             sized = values.dtype.kind == "f" and values.ndim == ndim and len(values) == len(SYMBOLS)
             if not sized or not np.isfinite(values).all():
-                raise InputError(f"the {name} of a similarity need one for each of the elements")
+                raise InputError(f"the {name} of a similarity must have one value per element")
 
     def between_elements(self) -> np.ndarray:
         """(119, 119) distances of elements."""

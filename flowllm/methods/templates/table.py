@@ -212,9 +212,9 @@ class TemplateTable:
             raise InputError("the orbits of the templates are incomplete")
         known = ((self.numbers >= 1) & (self.numbers <= 230)).all() and (self.orbits > 0).all()
         if not known or not ((self.elements >= 1) & (self.elements < len(SYMBOLS))).all():
-            raise InputError("a template's space group or element is none")
+            raise InputError("a template has an invalid space group or element")
         if (self.letters >= len(LETTERS)).any() or (self.atoms < 1).any():
-            raise InputError("a template has a Wyckoff position that its space group has not")
+            raise InputError("a template has a Wyckoff position that its space group lacks")
         whole = self._first_cell[-1] == len(self.cells) and (self.cells > 0).all()
         if not whole or self._first_value[-1] != len(self.values):
             raise InputError("cells or coordinates of the templates are incomplete")

@@ -29,7 +29,7 @@ def check(name: str, yours: Any) -> None:
         InputError: there is no such exercise.
     """
     if name not in EXERCISES:
-        raise InputError(f"no exercise {name!r}; there are {', '.join(EXERCISES)}")
+        raise InputError(f"unknown exercise {name!r}; choose from {', '.join(EXERCISES)}")
     exercise = EXERCISES[name]
     if not exercise.is_given(yours):
         print("Not yet: put your answer in place of None and run the cell again.")

@@ -29,7 +29,7 @@ def register_format(name: str, place: str | Callable[[int], TextFormat]) -> None
         InputError: another class has the name.
     """
     if FORMATS.get(name, place) != place:
-        raise InputError(f"the text format {name!r} is registered already")
+        raise InputError(f"the text format {name!r} is already registered")
     FORMATS[name] = place
 
 
@@ -40,7 +40,7 @@ def make_format(name: str = DEFAULT_FORMAT, max_atoms: int = DEFAULT_MAX_ATOMS) 
         InputError: there is none of this name, or fewer than one atom.
     """
     if name not in FORMATS:
-        raise InputError(f"no text format {name!r}; there are {', '.join(FORMATS)}")
+        raise InputError(f"unknown text format {name!r}; choose from {', '.join(FORMATS)}")
     if max_atoms < 1:
         raise InputError(f"max_atoms must be at least 1, not {max_atoms}")
     place = FORMATS[name]

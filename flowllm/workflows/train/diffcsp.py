@@ -33,7 +33,9 @@ def train_refiner(task: TrainingTask) -> None:
     settings = task.settings or DiffCSPTrainSettings()
     if task.prior is not None and not _leaves_open(task.prior):
         if settings.task == "dng":
-            raise InputError(f"the prior in {task.prior} gives all species; task dng draws them")
+            raise InputError(
+                f"the prior in {task.prior} fixes all species; the task dng would draw them"
+            )
         settings = replace(settings, task="csp")
     train_on_crystals(
         task.data, task.out, settings, device=task.device, overwrite=task.overwrite,

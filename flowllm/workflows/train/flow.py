@@ -46,7 +46,9 @@ def train_on_pairs(
     if not (pairs / PAIRS).is_file() or (
         (pairs / RUN).is_file() and RunFolder.read(pairs)["status"] != "finished"
     ):
-        raise InputError(f"{pairs} contains no {PAIRS}; `flowllm pair` writes it when it is finished")
+        raise InputError(
+            f"{pairs} contains no {PAIRS}; `flowllm pair` writes it when it is finished"
+        )
     resolve_device(settings.device)
     content = PairSet.load(pairs / PAIRS)
     if len(content) < 2:

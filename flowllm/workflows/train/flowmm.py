@@ -27,10 +27,10 @@ def train_refiner(task: TrainingTask) -> None:
         InputError: the recipe's prior is not the base that FlowMM begins with.
     """
     if task.prior is None:
-        raise InputError("FlowMM is trained from the base that its prior draws from; it has none")
+        raise InputError("FlowMM is trained from the base of its prior; this prior has none")
     base = OpenPrior.load(task.prior).geometry
     if not isinstance(base, SimpleBase):
-        raise InputError(f"{task.prior} holds another base than FlowMM's")
+        raise InputError(f"{task.prior} contains a base other than FlowMM's")
     train_on_crystals(
         task.data, base, task.out, task.settings, device=task.device, overwrite=task.overwrite,
         progress=task.progress,

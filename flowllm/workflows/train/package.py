@@ -130,7 +130,9 @@ def package(
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; the output needs a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / SYSTEM_FILE).is_file():
-        raise InputError(f"{out} contains files that are not part of a system; choose another folder")
+        raise InputError(
+            f"{out} contains files that are not part of a system; choose another folder"
+        )
     named = {role: part for role, part in places.items() if share and part is not None}
     for part in (*named.values(), _language_model_of(drawn_by)):
         if part is not None and os.path.realpath(PRETRAINED / part.model) == os.path.realpath(out):
@@ -146,7 +148,7 @@ def package(
         if (out / SYSTEM_FILE).is_file() and not overwrite:
             if _same_system(out, partial):
                 return system
-            raise InputError(f"{out} holds another system; use --overwrite to replace it")
+            raise InputError(f"{out} contains another system; use --overwrite to replace it")
         with friendly_os_errors(out):
             out.mkdir(parents=True, exist_ok=True)
             for entry in PARTS:

@@ -105,7 +105,7 @@ def make_pairs(
                 run=run,
             )
             if not summary["pairs"]:
-                raise InputError(f"{lm} gave no crystal of the composition asked for; no pairs")
+                raise InputError(f"{lm} produced no crystal of a requested composition: no pairs")
             files = chunk_files(run.path / "chunks", plan)
             noisy = write_perturbed(
                 targets, settings.perturbed or 0, settings.seed, files[0].parent

@@ -64,11 +64,14 @@ class LanguageModelSettings:
             if any(getattr(self, name) for name in own):
                 raise InputError(
                     "--lora, --load-in-4bit, --load-in-8bit, --patience, --max-steps, --limit and "
-                    "--at-once go with --model"
+                    "--at-once need --model"
                 )
             return
         if self.sizes != type(self)().sizes:
-            raise InputError("--hidden, --layers, --heads and --feed-forward: --model has its own")
+            raise InputError(
+                "--hidden, --layers, --heads and --feed-forward do not apply to --model, which has "
+                "its own"
+            )
         if self.load_in_4bit and self.load_in_8bit:
             raise InputError("--load-in-4bit or --load-in-8bit, not both")
 
@@ -148,7 +151,7 @@ class SpeciesSettings(LanguageModelSettings):
         ):
             raise InputError(
                 f"the language model of {self.language_model_of} is trained; other settings of its "
-                "training go without --language-model-of"
+                "training do not apply"
             )
 
 
@@ -193,7 +196,7 @@ class PairSettings:
             raise InputError(f"keep must be closest or all, not {self.keep!r}")
         if self.alignment not in get_args(Alignment):
             known = ", ".join(get_args(Alignment))
-            raise InputError(f"no alignment {self.alignment!r}; there are {known}")
+            raise InputError(f"unknown alignment {self.alignment!r}; choose from {known}")
         check_seed(self.seed)
 
     @classmethod

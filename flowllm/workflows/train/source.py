@@ -126,5 +126,7 @@ def load_prior(
 def _load(source: PriorSource) -> Prior:
     prior = load_prior(source.kind, source.lm, source.data, source.device)
     if prior.digest() != source.digest:
-        raise InputError(f"{source.lm} holds another model here than where the work was planned")
+        raise InputError(
+            f"{source.lm} contains a different model here than where the run was planned"
+        )
     return prior

@@ -139,7 +139,9 @@ def train_system(
 def _training(kind: Kind, name: str) -> Training:
     """The training function of a kind."""
     if kind.training is None:
-        raise InputError(f"{name} cannot be trained: its kind is registered without a training function")
+        raise InputError(
+            f"{name} cannot be trained: its kind is registered without a training function"
+        )
     found: Training = load_class(kind.training)
     return found
 

@@ -113,7 +113,7 @@ def test_a_text_that_is_no_cif_is_refused_in_one_line_of_ours(text):
     with pytest.raises(InputError) as caught:
         read_block(text)
     message = str(caught.value)
-    assert BROKEN[text] in message and "the CIF does not parse" in message
+    assert BROKEN[text] in message and "the CIF cannot be parsed" in message
     assert message.isprintable() and len(message) < 200 and "string:" not in message
 
 

@@ -87,7 +87,7 @@ def test_letters_of_other_languages_are_shown_as_written():
     crystal = read_block(cif("Na\u03b1 Na 0 0 0\nO1\u2032 O .5 .5 .5", name="\u03b2-Phase"))
     assert [site.label for site in crystal.sites] == ["Na\u03b1", "O1\u2032"]
     assert crystal.name == "\u03b2-Phase"
-    with pytest.raises(InputError, match="_cell_length_a is '4.0\u00c5', which is no number"):
+    with pytest.raises(InputError, match="_cell_length_a is '4.0\u00c5', which is not a number"):
         read_block(cif("Na1 Na 0 0 0").replace("length_a 4.0", "length_a 4.0\u00c5"))
 
 

@@ -98,7 +98,7 @@ def test_every_element_is_known_by_type_and_by_label(symbol):
     ],
 )
 def test_a_type_symbol_that_is_no_element_is_refused_with_label_and_symbol(kind):
-    with pytest.raises(InputError, match=f"site Q7: {kind} is no element"):
+    with pytest.raises(InputError, match=f"site Q7: {kind} is not an element"):
         read_block(cif(f"Na1 Na 0 0 0\nQ7 {kind} 0.5 0.5 0.5"))
 
 
@@ -154,7 +154,7 @@ def test_dummies_are_left_out_and_said_and_nothing_else_ever_is():
     crystal = read_block(cif(rows, columns=columns))
     assert [site.label for site in crystal.sites] == ["Na1", "Cl1"]
     assert crystal.remarks == ("X1, X2 are marked as dummy and left out",)
-    with pytest.raises(InputError, match="site X1: X is no element"):
+    with pytest.raises(InputError, match="site X1: X is not an element"):
         read_block(cif(rows.replace("dum\nX2", "d\nX2"), columns=columns))
     columns = f"label type_symbol {XYZ} attached_hydrogens"
     assert len(read_block(cif("O1 O 0 0 0 0", columns=columns)).sites) == 1
@@ -197,9 +197,9 @@ CELLS = {
     "_cell_length_b .\n": "_cell_length_b is unknown",
     "_cell_length_b 0\n": "_cell_length_b is 0 Å",
     "_cell_length_b -4\n": "length or angle is negative: _cell_length_b is -4",
-    "_cell_length_b four\n": "_cell_length_b is 'four', which is no number",
+    "_cell_length_b four\n": "_cell_length_b is 'four', which is not a number",
     "_cell_length_b 1e300\n": "_cell_length_b is 1e.300 Å",
-    "_cell_length_b nan\n": "'nan', which is no number",
+    "_cell_length_b nan\n": "'nan', which is not a number",
     "loop_\n_cell_length_b\n4.0\n5.0\n": "_cell_length_b has 2 values",
 }
 

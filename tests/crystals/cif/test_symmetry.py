@@ -361,7 +361,7 @@ def test_an_operation_that_is_none_is_refused_by_name(operation):
 
 def test_operations_that_are_no_group_are_refused():
     head = "loop_\n_symmetry_equiv_pos_as_xyz\n'x,y,z'\n'-y,x,z'"
-    with pytest.raises(InputError, match="2 symmetry operations listed are no group"):
+    with pytest.raises(InputError, match="2 symmetry operations listed do not form a group"):
         read_block(cif("Na1 Na 0 0 0", head=head))
 
 

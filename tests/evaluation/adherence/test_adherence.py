@@ -223,7 +223,7 @@ def test_kinds_name_conditions():
     assert names_of("formula+space-group") == ("formula", "space_group")
     assert len(names_of("all")) == 8
     assert needs_places("all") and needs_places("band-gap") and not needs_places("formula")
-    for kind, said in (("colour", "no condition 'colour'"), ("formula+formula", "twice")):
+    for kind, said in (("colour", "unknown condition 'colour'"), ("formula+formula", "twice")):
         with pytest.raises(InputError, match=said):
             names_of(kind)
 
@@ -235,7 +235,7 @@ def test_kinds_name_conditions():
         ({"seed": -1}, "seed"),
         ({"kinds": ()}, "no kind"),
         ({"kinds": ("colour",)}, "colour"),
-        ({"split": "rest"}, "no split 'rest'"),
+        ({"split": "rest"}, "unknown split 'rest'"),
         ({"modes": ("maybe",)}, "maybe"),
         ({"relax_num": -1}, "relax_num"),
     ],

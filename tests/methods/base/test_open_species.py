@@ -47,7 +47,7 @@ def test_the_base_of_flowmm_is_fitted_to_the_training_lengths():
     training = load_shipped("mp_20", "val").crystals[:200]
     prior = OpenPrior.fit("flowmm-base", training)
     assert prior.geometry.log_mean == pytest.approx(np.log(training.lengths).mean(0).tolist())
-    with pytest.raises(InputError, match="no prior 'types'"):
+    with pytest.raises(InputError, match="unknown prior 'types'"):
         OpenPrior.fit("types", training)
 
 

@@ -172,7 +172,7 @@ def test_drawn_compositions_are_those_of_the_data_and_heed_the_number_of_atoms(t
     with pytest.raises(InputError, match="7 atoms"):
         source.check(Conditions(num_atoms=7))
     prior = BasePrior(source, SimpleBase.fit(training))
-    with pytest.raises(InputError, match="knows no condition space_group"):
+    with pytest.raises(InputError, match="does not support the condition space_group"):
         FlowLLM(prior, None, [0, 1]).generate(1, space_group=225)
 
 
@@ -215,7 +215,7 @@ def test_each_prior_has_a_fingerprint_of_its_own(system, training):
 
 
 def test_a_prior_that_lacks_a_part_says_which(system, training):
-    with pytest.raises(InputError, match="no prior 'magic'; there are types"):
+    with pytest.raises(InputError, match="unknown prior 'magic'; choose from types"):
         make_prior("magic", system.prior, training)
     with pytest.raises(InputError, match="needs a language model"):
         make_prior("types", None, training)
@@ -236,7 +236,7 @@ def test_a_damaged_prior_is_named(system, training, tmp_path):
     with pytest.raises(InputError, match=r"base\.json: base: log_mean is 'x', and not a list"):
         FlowLLM.from_pretrained(tmp_path, "cpu")
     file.write_text(json.dumps({**about, "prior": "magic"}))
-    with pytest.raises(InputError, match="no prior 'magic'"):
+    with pytest.raises(InputError, match="unknown prior 'magic'"):
         FlowLLM.from_pretrained(tmp_path, "cpu")
 
 

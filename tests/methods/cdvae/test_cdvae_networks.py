@@ -251,7 +251,7 @@ def test_values_out_of_range_are_refused(make, said):
 def test_an_element_without_a_place_is_refused_by_name(crystals):
     strange = CrystalBatch([8, 103], np.zeros((2, 3)), [[4.0] * 3], [[90.0] * 3], [2], ["lawr"])
     statistics = CDVAEStatistics.fit(crystals.crystals, energies_of(crystals))
-    with pytest.raises(InputError, match="lawr: CDVAE knows no species 103"):
+    with pytest.raises(InputError, match="lawr: CDVAE does not support the species 103"):
         CrystalsInBatches(
             strange, np.zeros(1), statistics, batch_size=1, epochs=1, seed=0, latent=4, levels=8,
             teacher_share=0.0,

@@ -96,7 +96,7 @@ def test_the_system_is_trained_packaged_and_asked(prepared, tmp_path):
     assert np.array_equal(alone.refined.atomic_numbers, made.refined[:2].atomic_numbers)
     assert system.generate(2, num_atoms=3).refined.num_atoms.tolist() == [3, 3]
     for asked in ({"composition": "Na1 Cl1"}, {"elements": "Na,Cl"}, {"band_gap": 1.0}):
-        with pytest.raises(InputError, match="cdvae knows no condition"):
+        with pytest.raises(InputError, match="cdvae does not support the condition"):
             system.generate(1, **asked)
     # again: nothing is left to do, and the system stays the same
     before = system.digest()

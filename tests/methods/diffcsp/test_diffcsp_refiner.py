@@ -230,12 +230,14 @@ def test_a_task_without_a_network_is_refused(crystals, networks):
 def test_an_element_beyond_the_hundredth_is_named(crystals, networks):
     start = drawn(crystals[:2], False)
     start = start.replace(atomic_numbers=np.full(len(start.atomic_numbers), 103))
-    with pytest.raises(InputError, match=f"{crystals.ids[0]}: DiffCSP knows the elements 1 to 100"):
+    with pytest.raises(
+        InputError, match=f"{crystals.ids[0]}: DiffCSP supports the elements 1 to 100"
+    ):
         DiffCSPRefiner(networks).refine(start)
 
 
 def test_weights_of_another_kind_or_task_are_refused(networks, tmp_path):
-    with pytest.raises(InputError, match="holds no network of DiffCSP, in csp or dng/"):
+    with pytest.raises(InputError, match="contains no network of DiffCSP, in csp or dng/"):
         DiffCSPRefiner.load(tmp_path)
     DiffCSPRefiner({"csp": networks["csp"]}).save(tmp_path)
     (tmp_path / "csp").rename(tmp_path / "dng")
@@ -264,7 +266,8 @@ def test_sizes_that_are_not_those_of_the_weights_are_refused(networks, tmp_path)
 @pytest.mark.parametrize(
     ("change", "message"),
     [({"steps": 0}, "steps"), ({"steps": 1001}, "steps"), ({"steps": True}, "steps"),
-     ({"entry": "late"}, "no entry"), ({"record": 1}, "record"), ({"csp_gamma": -1.0}, "csp_gamma"),
+     ({"entry": "late"}, "unknown entry"), ({"record": 1}, "record"),
+     ({"csp_gamma": -1.0}, "csp_gamma"),
      ({"dng_gamma": float("nan")}, "dng_gamma"), ({"batch_size": 0}, "batch_size")],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(change, message):

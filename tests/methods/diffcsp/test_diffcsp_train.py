@@ -239,8 +239,9 @@ def test_after_a_prior_that_gives_all_species_the_other_network_is_not_trained(
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"task": "all"}, "no task 'all'"), ({"epochs": 0}, "epochs"), ({"ema_decay": 1.0}, "ema"),
-     ({"learning_rate": 0.0}, "learning_rate"), ({"optimizer": "sgd"}, "neither muon nor adamw"),
+    [({"task": "all"}, "unknown task 'all'"), ({"epochs": 0}, "epochs"),
+     ({"ema_decay": 1.0}, "ema"), ({"learning_rate": 0.0}, "learning_rate"),
+     ({"optimizer": "sgd"}, "neither muon nor adamw"),
      ({"coord_weight": 0.0, "lattice_weight": 0.0}, "must not both be 0")],
 )  # fmt: skip
 def test_training_settings_out_of_range_are_refused(change, message):

@@ -143,7 +143,7 @@ def test_pairs_come_back_from_a_file(noisy_pairs, tmp_path):
     noisy_pairs.save(tmp_path / "pairs.npz")
     assert same(PairSet.load(tmp_path / "pairs.npz"), noisy_pairs)
     (tmp_path / "bad.npz").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="bad.npz holds no pairs"):
+    with pytest.raises(InputError, match="bad.npz contains no pairs"):
         PairSet.load(tmp_path / "bad.npz")
     with pytest.raises(InputError, match="no such file"):
         PairSet.load(tmp_path / "absent.npz")

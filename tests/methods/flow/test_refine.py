@@ -156,13 +156,13 @@ def cut_weights(folder):
 
 
 BREAKS = {
-    "no config": (lambda f: (f / "config.json").unlink(), "holds no config.json"),
-    "no weights": (lambda f: (f / "model.safetensors").unlink(), "holds no model.safetensors"),
+    "no config": (lambda f: (f / "config.json").unlink(), "contains no config.json"),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "contains no model.safetensors"),
     "cut weights": (cut_weights, "model.safetensors is corrupt"),
     "not JSON": (lambda f: (f / "config.json").write_text("{"), "not readable JSON"),
     "foreign": (lambda f: break_config(f, format="llama"), "does not describe a flow"),
     "version": (lambda f: break_config(f, version=9), "version 9"),
-    "list": (lambda f: (f / "config.json").write_text("[]"), "holds no settings"),
+    "list": (lambda f: (f / "config.json").write_text("[]"), "contains no settings"),
     "bad size": (lambda f: break_config(f, network={"hidden": -3}), "hidden"),
     "other size": (lambda f: break_config(f, network={"hidden": 8}), "not a flow"),
     "unknown key": (lambda f: break_config(f, network={"depth": 8}), "network: depth is not known"),

@@ -144,12 +144,14 @@ def test_a_task_without_a_network_is_refused(crystals, networks, base):
 def test_an_element_without_bits_is_named(crystals, networks, base):
     start = drawn(base, crystals[:2], False)
     start = start.replace(atomic_numbers=np.full(len(start.atomic_numbers), 103))
-    with pytest.raises(InputError, match=f"{crystals.ids[0]}: FlowMM knows the elements 1 to 100"):
+    with pytest.raises(
+        InputError, match=f"{crystals.ids[0]}: FlowMM supports the elements 1 to 100"
+    ):
         FlowMMRefiner(networks).refine(start)
 
 
 def test_weights_of_another_kind_or_task_are_refused(networks, tmp_path):
-    with pytest.raises(InputError, match="holds no network of FlowMM, in csp or dng/"):
+    with pytest.raises(InputError, match="contains no network of FlowMM, in csp or dng/"):
         FlowMMRefiner.load(tmp_path)
     FlowMMRefiner({"csp": networks["csp"]}).save(tmp_path)
     (tmp_path / "csp").rename(tmp_path / "dng")
@@ -177,7 +179,7 @@ def test_sizes_that_are_not_those_of_the_weights_are_refused(networks, tmp_path)
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"steps": 0}, "steps"), ({"solver": "heun"}, "no solver"), ({"record": 1}, "record"),
+    [({"steps": 0}, "steps"), ({"solver": "heun"}, "unknown solver"), ({"record": 1}, "record"),
      ({"csp_annealing": -1.0}, "csp_annealing"), ({"dng_annealing": float("nan")}, "dng_annealing"),
      ({"batch_size": 0}, "batch_size")],
 )  # fmt: skip

@@ -167,7 +167,7 @@ def test_a_damaged_adapter_or_none_is_refused(base, adapted, tmp_path):
     base.save_pretrained(folder)
     place.mkdir()
     (place / "adapter_config.json").write_bytes((out / "adapter_config.json").read_bytes())
-    with pytest.raises(InputError, match="holds no adapter_model"):
+    with pytest.raises(InputError, match="contains no adapter_model"):
         load_large(place, base=folder)
     (place / "adapter_model.safetensors").write_bytes(b"damaged")
     base.tokenizer.save_pretrained(place)

@@ -94,7 +94,7 @@ def test_without_a_file_it_is_that_of_gruver(tiny, tokenizer, tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"name": "runes", "max_atoms": 20}', "no text format 'runes'"),
+        ('{"name": "runes", "max_atoms": 20}', "unknown text format 'runes'"),
         ('{"name": "gruver"}', "does not name a text format"),
         ("[]", "does not name a text format"),
     ],
@@ -109,5 +109,5 @@ def test_a_damaged_file_is_named(tiny, tokenizer, tmp_path, content, said):
 
 def test_settings_name_a_format_that_there_is():
     assert LMTrainSettings(text_format="backward").text_format == "backward"
-    with pytest.raises(InputError, match="no text format 'runes'"):
+    with pytest.raises(InputError, match="unknown text format 'runes'"):
         LMTrainSettings(text_format="runes")

@@ -44,7 +44,7 @@ def test_sites_are_counted_from_one(perovskite):
         ({"sites": [0]}, "site 0 is outside the structure; its sites are 1 to 5"),
         ({"sites": [6]}, "site 6 is outside"),
         ({"sites": []}, "empty"),
-        ({"element": "S"}, "holds no S; it has Sr, Ti, O"),
+        ({"element": "S"}, "contains no S; it has Sr, Ti, O"),
         ({}, "either sites or an element"),
         ({"sites": [1], "element": "O"}, "either sites or an element"),
     ],
@@ -146,7 +146,7 @@ def test_what_cannot_be_completed_is_explained(shipped, sample_crystals):
     with pytest.raises(InputError, match="salt: atom 1 .* contradicts what is asked"):
         complete_crystal(shipped, salt, Conditions(elements=("K", "Cl")))
     flat = salt.replace(angles=[[20.0, 20.0, 20.0]])
-    with pytest.raises(InputError, match="the cell is none that the model knows"):
+    with pytest.raises(InputError, match="the cell is outside the model's range"):
         complete_crystal(shipped, flat)
     free = shipped.unconstrained()
     with pytest.raises(InputError, match="compact model"):

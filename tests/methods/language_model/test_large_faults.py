@@ -106,7 +106,7 @@ def missing_shard(folder):
         (other_type, "cannot be loaded"),
         (no_causal_model, "cannot be loaded"),
         (one_weight_missing, "model.layers.1.mlp.up_proj.weight"),
-        (missing_shard, "holds no model-00001"),
+        (missing_shard, "contains no model-00001"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"half"), "cannot be loaded"),
         (lambda folder: (folder / "tokenizer.json").write_text("[]"), "tokenizer"),
     ],
@@ -264,7 +264,7 @@ def test_a_base_that_has_moved_can_be_named(adapter, tmp_path, capsys):
 
 def test_what_is_no_adapter_is_not_merged(base_folders, adapter, tmp_path, capsys):
     code, said = run(capsys, "merge-lm", base_folders["llama"], "--out", tmp_path / "out")
-    assert code == 2 and "is no adapter" in said
+    assert code == 2 and "is not an adapter" in said
     about = json.loads((adapter / "adapter_config.json").read_text())
     (adapter / "adapter_config.json").write_text(
         json.dumps({**about, "base_model_name_or_path": None})

@@ -142,7 +142,10 @@ def test_permuted_texts_hold_the_same_atoms(some):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"kind": "rotation"}, "no transformation 'rotation'"), ({"num": 1}, "2 transformations")],
+    [
+        ({"kind": "rotation"}, "unknown transformation 'rotation'"),
+        ({"num": 1}, "2 transformations"),
+    ],
 )
 def test_what_makes_no_sense_is_refused(shipped, some, changes, message):
     with pytest.raises(InputError, match=message):

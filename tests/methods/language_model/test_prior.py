@@ -130,7 +130,7 @@ def tokenizer_of_another_model(folder):
         (spoil_config, "config.json is not readable JSON"),
         (unknown_model_type, "cannot be loaded"),
         (cut_weights, "cannot be loaded"),
-        (weights_of_another_network, "num_hidden_layers is 2, and the weights are of at most 1"),
+        (weights_of_another_network, "num_hidden_layers is 2, but the weights allow at most 1"),
         (one_weight_missing, "model.layers.1.mlp.up_proj.weight"),
         (other_sizes, "(32, 64) instead of (32, 48)"),
         (spoil_tokenizer, "tokenizer.json is damaged"),

@@ -59,7 +59,7 @@ def test_it_saves_what_it_was_read_from(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_a_missing_file_is_named_at_once(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(InputError, match=f"{folder}.* holds no {name}"):
+    with pytest.raises(InputError, match=f"{folder}.* contains no {name}"):
         load_stored(folder)
 
 

@@ -164,7 +164,7 @@ def test_a_system_is_replaced_only_on_request_and_its_card_stays(trained, prepar
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "system").rglob("*")}
     again = combine(*parts, tmp_path / "system")  # the same: it is done
     assert again.training == FlowLLM.from_pretrained(tmp_path / "system", "cpu").training
-    with pytest.raises(InputError, match="holds another system; use --overwrite"):
+    with pytest.raises(InputError, match="contains another system; use --overwrite"):
         combine(*parts, tmp_path / "system", half=False)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "system").rglob("*")} == before
     combine(*parts, tmp_path / "system", half=False, overwrite=True)
@@ -174,7 +174,7 @@ def test_a_system_is_replaced_only_on_request_and_its_card_stays(trained, prepar
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("years of work")
     (tmp_path / "file").write_text("")
-    for name, message in (("other", "no system"), ("file", "is a file")):
+    for name, message in (("other", "not part of a system"), ("file", "is a file")):
         with pytest.raises(InputError, match=message):
             combine(*parts, tmp_path / name, overwrite=True)
     assert (tmp_path / "other" / "thesis.tex").read_text() == "years of work"
@@ -367,14 +367,14 @@ def test_errors_found_before_work_leave_no_folder(trained, prepared, tmp_path):
         make_pairs(tmp_path, prepared, out, PAIRS, device="cpu")
     with pytest.raises(InputError, match="nowhere"):
         make_pairs(trained[0] / "lm", tmp_path / "nowhere", out, PAIRS, device="cpu")
-    with pytest.raises(InputError, match=r"holds no pairs\.npz"):
+    with pytest.raises(InputError, match=r"contains no pairs\.npz"):
         train_on_pairs(tmp_path, out, FLOW)
-    with pytest.raises(InputError, match="no device 'tpu'"):
+    with pytest.raises(InputError, match="unknown device 'tpu'"):
         make_pairs(trained[0] / "lm", prepared, out, PAIRS, device="tpu")
     with pytest.raises(InputError, match="no weights folder"):
         combine(trained[0] / "lm", tmp_path / "nowhere", prepared, out)
     (tmp_path / "pairs.npz").write_bytes(b"PK no archive")
-    with pytest.raises(InputError, match="holds no pairs"):
+    with pytest.raises(InputError, match="contains no pairs"):
         train_on_pairs(tmp_path, out, FLOW)
     PairSet.load(trained[0] / "pairs" / "pairs.npz")[:1].save(tmp_path / "pairs.npz")
     with pytest.raises(InputError, match="at least 2"):

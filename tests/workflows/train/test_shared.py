@@ -99,7 +99,7 @@ def test_the_language_model_of_a_folder_is_copied(prepared, system_folder, tmp_p
 def test_what_is_no_language_model_is_named(prepared, tmp_path, capsys):
     for name, words in (
         ("mp20-templates", "the prior of mp20-templates is of kind templates, not a language"),
-        ("mp20-none", "mp20-none is no model"),
+        ("mp20-none", "mp20-none is not a model"),
     ):
         assert trained(prepared, tmp_path / "out", "--prior-language-model-of", name) == 2
         assert words in capsys.readouterr().err

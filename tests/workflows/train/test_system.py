@@ -123,11 +123,11 @@ def test_an_interrupted_walk_goes_on_to_the_same_system(
 def test_a_walk_in_single_steps_gives_the_same_system(walked, prepared, tmp_path):
     out = tmp_path / "out"
     for step, missing in (("pairs", "prior"), ("refiner", "prior")):
-        with pytest.raises(InputError, match=f"{missing} holds no finished {missing}"):
+        with pytest.raises(InputError, match=f"{missing} contains no finished {missing}"):
             train_system("flowllm", prepared, out, TINY, only=step, **OPTIONS)
     assert not out.exists()
     assert train_system("flowllm", prepared, out, TINY, only="prior", **OPTIONS) is None
-    with pytest.raises(InputError, match="pairs holds no finished pairs"):
+    with pytest.raises(InputError, match="pairs contains no finished pairs"):
         train_system("flowllm", prepared, out, TINY, only="refiner", **OPTIONS)
     assert train_system("flowllm", prepared, out, TINY, only="pairs", **OPTIONS) is None
     made = train_system("flowllm", prepared, out, TINY, only="refiner", **OPTIONS)
@@ -168,7 +168,7 @@ def test_the_command_walks_and_says_how_to_go_on(prepared, tmp_path, capsys):
 
 def test_what_cannot_be_walked_is_named(prepared, tmp_path, capsys):
     out = tmp_path / "out"
-    with pytest.raises(InputError, match="no system 'magic'; there are flowllm, crystalllm"):
+    with pytest.raises(InputError, match="unknown system 'magic'; choose from flowllm, crystalllm"):
         train_system("magic", prepared, out)
     with pytest.raises(InputError, match="crystalllm has no step pairs; it has prior"):
         train_system("crystalllm", prepared, out, only="pairs")

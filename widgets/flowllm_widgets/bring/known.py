@@ -55,7 +55,7 @@ class KnownPanel(ipywidgets.VBox):
 
     @shows_errors
     def _open(self, _: object) -> None:
-        self.message.say("looking …")
+        self.message.say("searching …")
         found = self.find()
         if not found:
             self.message.say(f"None with its formula, or of its type and space group, in {WHERE}.")

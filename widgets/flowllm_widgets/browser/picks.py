@@ -62,7 +62,7 @@ def export_picks(kind: str, crystals: CrystalBatch, rows: pd.DataFrame, out: str
         text = f"{_counted(len(done) - len(left_out))} written to {target}"
         return text + "".join(f"; left out {each.id}: {each.problem}" for each in left_out)
     if kind not in FORMATS.values():
-        raise InputError(f"no export as {kind}; there are {', '.join(FORMATS.values())}")
+        raise InputError(f"cannot export as {kind}; choose from {', '.join(FORMATS.values())}")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} exists and is not empty: name another folder")
     with friendly_os_errors(target):

@@ -135,7 +135,7 @@ class CrystalBrowser(Panel):
             return [name for name in COLUMNS if name in rows and rows[name].notna().any()]
         unknown = [name for name in self._wanted if name not in rows]
         if unknown:
-            raise InputError(f"no column {unknown[0]}; there are {', '.join(rows.columns)}")
+            raise InputError(f"no column {unknown[0]}; the columns are {', '.join(rows.columns)}")
         return list(self._wanted)
 
     # ---- what a person does ----------------------------------------------------------------

@@ -113,7 +113,7 @@ def read_points(systems: Mapping[str, Source], limit: int | None, seed: int) -> 
     if not isinstance(systems, Mapping) or not systems:
         raise InputError('give the systems by name, as in EmbeddingMap({"FlowLLM": crystals})')
     if len(systems) > MAX_SYSTEMS:
-        raise InputError(f"{len(systems)} systems; there are colours for {MAX_SYSTEMS}")
+        raise InputError(f"{len(systems)} systems, but colours for only {MAX_SYSTEMS}")
     if limit is not None and limit < 1:
         raise InputError(f"limit_per_system must be at least 1, not {limit}")
     crystals, tables, sizes, unreadable = [], [], [], []

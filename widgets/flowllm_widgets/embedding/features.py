@@ -91,7 +91,7 @@ def feature_matrix(prints: Fingerprints, features: str) -> np.ndarray:
         InputError: no such features.
     """
     if features not in FEATURES:
-        raise InputError(f'no features "{features}"; there are {", ".join(FEATURES)}')
+        raise InputError(f'unknown features "{features}"; choose from {", ".join(FEATURES)}')
     parts = features.split("+")
     scaler, spread = _scales()
     values = {

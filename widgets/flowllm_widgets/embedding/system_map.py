@@ -30,7 +30,7 @@ def map_figure(made: SystemMap, shown: str | None = None) -> go.Figure:
     import plotly.graph_objects as go
 
     if len(made.names) > len(COLOURS) + 1:
-        raise InputError(f"{len(made.names)} systems; there are colours for {len(COLOURS)}")
+        raise InputError(f"{len(made.names)} systems, but colours for only {len(COLOURS)}")
     if shown is not None:
         made.members(shown)
     figure = themed(go.Figure(), HEIGHT)

@@ -77,7 +77,7 @@ class EmbeddingMap(Panel):
             ("colour", colour, COLOURINGS.values()),
         ):
             if value not in known:
-                raise InputError(f'no {name} "{value}"; there are {", ".join(known)}')
+                raise InputError(f'unknown {name} "{value}"; choose from {", ".join(known)}')
         self.points = read_points(systems, limit_per_system, seed)
         self.coords = np.full((len(self.points), 2), np.nan)
         self.chosen: int | None = None

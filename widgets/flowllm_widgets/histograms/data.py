@@ -112,7 +112,7 @@ def systems_of(reports: Sequence[Report], column: str) -> list[System]:
     if not reports:
         raise InputError("no report to show")
     if len(reports) > MAX_SYSTEMS:
-        raise InputError(f"{len(reports)} reports; there are colours for {MAX_SYSTEMS}")
+        raise InputError(f"{len(reports)} reports, but colours for only {MAX_SYSTEMS}")
     names = _distinct([report.name for report in reports])
     found = []
     for place, (name, report) in enumerate(zip(names, reports, strict=True)):

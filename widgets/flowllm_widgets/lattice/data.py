@@ -174,7 +174,7 @@ def interpolate(name: str, start: Cell, target: Cell, times: np.ndarray) -> Cell
 
 def _map(name: str) -> CellMap:
     if name not in MAPS:
-        raise InputError(f"no cell parametrisation {name!r}; there are {', '.join(MAPS)}")
+        raise InputError(f"unknown cell parametrisation {name!r}; choose from {', '.join(MAPS)}")
     return MAPS[name]
 
 

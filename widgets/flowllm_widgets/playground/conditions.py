@@ -157,10 +157,10 @@ def _asked(values: dict[str, str]) -> Conditions:
 def _strangeness(prompt: str) -> str:
     """What the compact model has not seen in training."""
     if not prompt.startswith(OPENING):
-        return f"The compact model knows prompts that begin with “{OPENING.strip()}”."
+        return f"The compact model expects prompts that begin with “{OPENING.strip()}”."
     if not prompt.endswith(REQUEST):
         ending = "“Generate a description … within the lattice:” and a line break"
-        return f"The compact model knows prompts that end with {ending}."
+        return f"The compact model expects prompts that end with {ending}."
     foreign = foreign_text(prompt)
     if not foreign:
         return ""

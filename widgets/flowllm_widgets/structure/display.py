@@ -52,7 +52,7 @@ class Display(ipywidgets.VBox):
 
     def __init__(self, height: int, renderer: str = "auto", controls: bool = True) -> None:
         if renderer not in RENDERERS:
-            raise InputError(f'renderer "{renderer}": choose among {", ".join(RENDERERS)}')
+            raise InputError(f'renderer "{renderer}": choose from {", ".join(RENDERERS)}')
         self.message = MessageLine()
         self._slot = ipywidgets.VBox()
         self._renderer = renderer

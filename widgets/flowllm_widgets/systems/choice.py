@@ -20,5 +20,5 @@ def first_system(systems: Mapping[str, Any], start: str | None = None) -> str:
     names = list(systems)
     first = start or (USUAL if USUAL in names else names[0])
     if first not in names:
-        raise InputError(f"no system {first!r} here; there are {', '.join(names)}")
+        raise InputError(f"unknown system {first!r}; choose from {', '.join(names)}")
     return first

@@ -91,7 +91,7 @@ def frames_as_batch(trajectory: Trajectory) -> CrystalBatch:
         InputError: the trajectory holds another number of crystals than one.
     """
     if trajectory.num_crystals != 1:
-        raise InputError(f"one crystal is needed, but the trajectory has {trajectory.num_crystals}")
+        raise InputError(f"expected one crystal, but the trajectory has {trajectory.num_crystals}")
     count = len(trajectory)
     return CrystalBatch(
         trajectory.atomic_numbers.reshape(-1),
@@ -178,7 +178,7 @@ def energy_curve(
     energies, reasons = np.full(len(frames), np.nan), [""] * len(frames)
     flat = frames.volumes <= 0
     for index in np.flatnonzero(flat):
-        reasons[index] = "its cell spans no volume"
+        reasons[index] = "its cell has zero volume"
     solid = np.flatnonzero(~flat)
     for begin in range(0, len(solid), FRAMES_TOGETHER):
         part = solid[begin : begin + FRAMES_TOGETHER]

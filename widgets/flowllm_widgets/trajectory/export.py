@@ -85,7 +85,7 @@ def export(
             that a CIF should hold.
     """
     if kind not in FORMATS:
-        raise InputError(f"no format {kind!r}; there are {', '.join(FORMATS)}")
+        raise InputError(f"unknown format {kind!r}; choose from {', '.join(FORMATS)}")
     shown = trajectory.frame(frame) if kind == "cif" else trajectory.last
     name = file_stem(f"{trajectory.ids[0]}_{shown.formulas[0]}")
     if kind == "extxyz":

@@ -63,7 +63,7 @@ class ExportControl(ipywidgets.HBox):
             InputError: no such format, or no folder.
         """
         if kind not in FORMATS:
-            raise InputError(f"no format {kind!r}; there are {', '.join(FORMATS)}")
+            raise InputError(f"unknown format {kind!r}; choose from {', '.join(FORMATS)}")
         if not folder.strip():
             raise InputError('name a folder to write into; "." is that of the notebook')
         self.button.disabled = True

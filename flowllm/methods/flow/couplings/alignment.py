@@ -41,7 +41,7 @@ def align(c0: CrystalBatch, c1: CrystalBatch, method: str = "translation") -> Cr
         InputError: sizes differ, no such method, or a composition differs; its id is named.
     """
     if method not in METHODS:
-        raise InputError(f"no alignment {method!r}; there are {', '.join(METHODS)}")
+        raise InputError(f"unknown alignment {method!r}; choose from {', '.join(METHODS)}")
     if len(c0) != len(c1):
         raise InputError(f"{len(c0)} samples cannot be paired with {len(c1)} targets")
     coords = np.empty_like(c1.frac_coords)

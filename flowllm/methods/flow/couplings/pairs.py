@@ -70,7 +70,9 @@ class PairSet:
         other = np.flatnonzero(self.c0.atomic_numbers != self.c1.atomic_numbers)
         if len(other):
             name = self.c1.ids[self.c1.crystal_of_atom[other[0]]]
-            raise InputError(f"{name}: sample and target differ in species, which stay here")
+            raise InputError(
+                f"{name}: sample and target differ in species, which this flow does not change"
+            )
 
     @property
     def mean_squared_torus_distance(self) -> float:
@@ -157,7 +159,7 @@ def flat_cells(crystals: CrystalBatch, cell_map_name: str) -> np.ndarray:
     """
     flat = np.flatnonzero(crystals.volumes <= 0)
     if len(flat):
-        raise InputError(f"{crystals.ids[flat[0]]}: the cell spans no volume")
+        raise InputError(f"{crystals.ids[flat[0]]}: the cell has zero volume")
     parametrisation = cell_map(cell_map_name)
     lengths, angles = torch.from_numpy(crystals.lengths), torch.from_numpy(crystals.angles)
     return parametrisation.to_flat(lengths, angles).numpy()

@@ -245,7 +245,7 @@ def _make(
         if isinstance(outcome, Failure):
             raise InputError(
                 f"chunk {number} of the pairs failed twice ({outcome.kind}: {outcome.message}); "
-                "the finished ones are kept, and the same command goes on"
+                "the finished ones are kept; run the same command to resume"
             )
         yield number, outcome
 

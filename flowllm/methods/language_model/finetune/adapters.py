@@ -74,7 +74,9 @@ def attach_adapter(
         try:
             return get_peft_model(base, config, autocast_adapter_dtype=in_float32)
         except ValueError as error:
-            raise InputError(f"this model does not support adapters: {first_line(error)}") from error
+            raise InputError(
+                f"this model does not support adapters: {first_line(error)}"
+            ) from error
 
 
 def adapt_lm(

@@ -43,10 +43,12 @@ def check_quantisation(load_in: str | None) -> None:
     if load_in is None:
         return
     if load_in not in QUANTISATIONS:
-        raise InputError(f"no quantisation {load_in!r}; there are {', '.join(QUANTISATIONS)}")
+        raise InputError(
+            f"unknown quantisation {load_in!r}; choose from {', '.join(QUANTISATIONS)}"
+        )
     if not torch.cuda.is_available():
         raise InputError(
-            f"weights in {load_in[0]} bits need an NVIDIA GPU with CUDA, and torch sees none; "
+            f"weights in {load_in[0]} bits need an NVIDIA GPU with CUDA, but torch finds none; "
             f"leave out --load-in-{load_in}"
         )
     if importlib.util.find_spec("bitsandbytes") is None:
@@ -81,8 +83,8 @@ def _download(name: str) -> Path:
         folder = Path(snapshot_download(name, allow_patterns=_FILES))
     except Exception as error:  # of the network, of the hub, of the disk
         raise InputError(
-            f"{name} is neither a local folder nor reachable on the hub ({first_line(error)}); "
-            "download the model where there is a network and give its folder"
+            f"{name} is neither a local folder nor available on the hub ({first_line(error)}); "
+            "download the model elsewhere and give its folder"
         ) from error
     if not (folder / "config.json").is_file():
         raise InputError(f"{name} is not a language model: it contains no config.json")
@@ -210,7 +212,7 @@ def weight_files(folder: Path, name: str) -> list[Path]:
         raise InputError(f"{index} is damaged") from error
     for file in names:
         if not (folder / file).is_file():
-            raise InputError(f"{name} contains no {file}, which {index.name} names")
+            raise InputError(f"{name} contains no {file}, which {index.name} lists")
     return [folder / file for file in names]
 
 

@@ -151,7 +151,7 @@ def _check_rank(folder: Path) -> None:
         or not 1 <= rank <= max(sizes, default=0)
     ):
         raise InputError(
-            f"{folder / ADAPTER_CONFIG}: r is {str(rank)[:40]}, beyond all its weights"
+            f"{folder / ADAPTER_CONFIG}: r is {str(rank)[:40]}, larger than its weights allow"
         )
 
 

@@ -68,9 +68,9 @@ class LargeSettings:
 
     def __post_init__(self) -> None:
         if self.load_in is not None and self.load_in not in QUANTISATIONS:
-            raise InputError(f"no quantisation {self.load_in!r}; there are 4bit and 8bit")
+            raise InputError(f"unknown quantisation {self.load_in!r}; choose from 4bit and 8bit")
         if self.load_in is not None and self.adapter is None:
-            raise InputError("weights in few bits cannot be trained themselves; use --lora too")
+            raise InputError("quantised weights cannot be trained directly; add --lora")
         for name in ("max_steps", "limit", "at_once"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")

@@ -89,7 +89,7 @@ def parse_text(text: str, name: str = "text") -> CrystalBatch:
         raise TextError(f"{name}, line 2: angles {lines[1]!r} are not between 0 and 180")
     cell = np.array([lengths]), np.array([angles])
     if cell_volumes(*cell)[0] < MIN_VOLUME_FRACTION * np.prod(lengths):
-        raise TextError(f"{name}, line 2: angles {lines[1]!r} span no volume")
+        raise TextError(f"{name}, line 2: angles {lines[1]!r} give zero volume")
     numbers, coords = [], []
     for index in range(2, len(lines), 2):
         symbol = lines[index].strip()

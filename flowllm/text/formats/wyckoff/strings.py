@@ -102,12 +102,12 @@ def read(text: str, name: str = "text") -> SymmetricCrystal:
         letters.append(letter)
         place += 1
     if not letters:
-        raise TextError(f"{name}: no orbit stands behind the space group")
+        raise TextError(f"{name}: no orbit follows the space group")
     fixed = [x for x in letters if not group.positions[x].free]
     twice = next((x for x in fixed if fixed.count(x) > 1), None)
     if twice is not None:
         label = group.positions[twice].label
-        raise TextError(f"{name}: position {label} has no free coordinate and is taken twice")
+        raise TextError(f"{name}: position {label} has no free coordinate and is used twice")
     lengths, angles = _cell(lines[place : place + 1], group.family, name)
     coords = []
     place += 1
@@ -122,7 +122,7 @@ def read(text: str, name: str = "text") -> SymmetricCrystal:
             place += 1
         coords.append(position.place(values))
     if place < len(lines):
-        raise TextError(f"{name}: line {place + 1}: {lines[place][:40]!r} stands behind the end")
+        raise TextError(f"{name}: line {place + 1}: {lines[place][:40]!r} comes after the end")
     return SymmetricCrystal(
         number, lengths, angles, np.array(elements), tuple(letters), np.array(coords)
     )
