@@ -1,4 +1,4 @@
-"""The command line: reads the arguments, calls a command, turns errors into a line and a code."""
+"""The command line: parse arguments, call a command, turn errors into a message and exit code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LONGEST_MESSAGE = 2000
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; 0 when it succeeded, 2 for bad input, 130 when interrupted, 141 unread.
+    """Run a command; 0 on success, 2 for bad input, 130 when interrupted, 141 for a closed pipe.
 
     Args:
         arguments: the words after "flowllm"; default those of this process.
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def message_of(error: Exception) -> str | None:
-    """A line for a person where the input or the machine is at fault; None for a bug of ours."""
+    """A one-line message if the input or the machine is at fault; None for a bug here."""
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:
@@ -91,7 +91,7 @@ def message_of(error: Exception) -> str | None:
 
 
 def quiet_libraries() -> None:
-    """No messages or bars of other libraries; warnings of our own as one line each."""
+    """Silence messages and progress bars of libraries; show our own warnings as one line each."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("SPGLIB_WARNING", "OFF")  # it would write into the progress bars

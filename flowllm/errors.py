@@ -1,4 +1,4 @@
-"""The one error that is meant for a person: its message names the culprit and what to do."""
+"""The one user-facing error: its message names the cause and the remedy."""
 
 import re
 
@@ -11,7 +11,7 @@ _CLASS = re.compile(r"(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Warning)(?::|\(\)?|\b
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or what happened where it has none.
+    """The first line of an error's message, or a description if it has none.
 
     Names of classes, which say nothing to a person, are left out.
     """

@@ -1,4 +1,4 @@
-"""Packages whose names are imported on first use (PEP 562), so that they load in no time."""
+"""Packages whose names are imported on first use (PEP 562), so that they load quickly."""
 
 from __future__ import annotations
 

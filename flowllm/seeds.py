@@ -17,7 +17,7 @@ COUNTER = None  # the place of a number that is given with each draw
 
 @unique
 class Stream(Enum):
-    """What random numbers are drawn for: whose seed comes first, and what follows it.
+    """The random streams, with the owner of their seed and the layout of their keys.
 
     Seeds of different owners never meet in one run, so only streams of one owner need different
     keys. Streams of child seeds may share a key with one that numbers are drawn from: the former
@@ -75,12 +75,12 @@ class Stream(Enum):
 
     @property
     def owner(self) -> str:
-        """Whose seed stands first in the keys."""
+        """The owner of the seed that comes first in the keys."""
         return str(self.value[0])
 
     @property
     def places(self) -> tuple[int | None, ...]:
-        """What follows the seed: fixed numbers, and `COUNTER` where one is given with each draw."""
+        """The key after the seed: fixed numbers, and `COUNTER` for one given with each draw."""
         return self.value[1:]
 
 
@@ -104,7 +104,7 @@ def key(stream: Stream, seed: int, *counters: int) -> list[int]:
 
 
 def generator(stream: Stream, seed: int, *counters: int) -> np.random.Generator:
-    """A new generator that stands at the beginning of a stream of numbers.
+    """A new generator at the beginning of a stream of numbers.
 
     Args:
         stream: what is drawn.
@@ -120,7 +120,7 @@ def generator(stream: Stream, seed: int, *counters: int) -> np.random.Generator:
 
 
 def child_seed(stream: Stream, seed: int, *counters: int, bits: int = 32) -> int:
-    """A seed made of the key of a stream of seeds.
+    """A seed derived from the key of a stream of seeds.
 
     Args:
         stream: what the seed is for.

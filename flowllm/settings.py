@@ -1,4 +1,4 @@
-"""Settings classes: what the command line and forms need to know of a field, and presets by name.
+"""Settings classes: field metadata for the command line and forms, and named presets.
 
 A settings class is a frozen dataclass whose docstring describes its fields under `Attributes` and
 whose `__post_init__` refuses values out of range. Its defaults are the measured recipe of the
@@ -37,7 +37,7 @@ def setting(
     written: str = "",
     zero: str = "",
 ) -> Any:
-    """A field of a settings class with what is said of it beside its type; all of it is optional.
+    """A field of a settings class with optional metadata.
 
     Args:
         default: its default.
@@ -96,7 +96,7 @@ def check_workers(workers: int | None) -> None:
 
 
 def check_threads(threads: int) -> None:
-    """Refuse a number of threads that no machine has; 0 takes all.
+    """Refuse an unreasonable number of threads; 0 means all.
 
     Raises:
         InputError: names it.

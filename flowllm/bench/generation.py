@@ -1,4 +1,4 @@
-"""How fast the stages are, and how near each network comes to the machine's matrix products."""
+"""How fast the stages are, and how close each network comes to the machine's matrix throughput."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def bench_model(
 
 
 def matmul_rate(size: int, device: torch.device | str = "cpu", seconds: float = SECONDS) -> float:
-    """Billions of operations a second in the fastest fp32 product of two square matrices.
+    """Billions of operations per second in the fastest fp32 product of two square matrices.
 
     Args:
         size: rows and columns.
@@ -194,7 +194,7 @@ def count_operations(system: FlowLLM, num: int, settings: Any) -> dict[str, floa
 
 
 def units_of(system: FlowLLM, label: str, crystals: CrystalBatch, settings: Any) -> tuple[str, int]:
-    """What the network of a stage was called for, and how often; crystals where it does not say."""
+    """The unit of a stage's network calls, and their number; crystals where it gives none."""
     of_prior = label == system.prior.label
     part = system.prior if of_prior else system.refiner
     if isinstance(part, Counted):
@@ -204,7 +204,7 @@ def units_of(system: FlowLLM, label: str, crystals: CrystalBatch, settings: Any)
 
 
 def refinement_of(system: FlowLLM, steps: int) -> Any:
-    """The refiner's settings, with so many steps where it knows of steps."""
+    """The refiner's settings, with this many steps if it has steps."""
     if system.refiner is None:
         return None
     chosen = system.refiner.Settings()

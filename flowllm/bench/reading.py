@@ -48,7 +48,7 @@ def bench_reading(crystals: CrystalBatch, texts: int = TEXTS) -> ReadingBench:
 
 
 def cif_text(crystal: CrystalBatch) -> str:
-    """A batch of one as data sets write it: every atom of the cell, in P 1."""
+    """A batch of one as a CIF text in P 1, with every atom of the cell, as data sets write it."""
     names = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
     values = np.concatenate([crystal.lengths[0], crystal.angles[0]])
     cell = [f"_cell_{name} {value:.6f}" for name, value in zip(names, values, strict=True)]

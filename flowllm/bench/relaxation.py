@@ -20,7 +20,7 @@ STEPS = 500
 
 @lru_cache(maxsize=1)
 def struct_optimizer() -> Any:
-    """chgnet's StructOptimizer with FIRE, loaded once a process."""
+    """chgnet's StructOptimizer with FIRE, loaded once per process."""
     from chgnet.model import StructOptimizer
 
     with redirect_stdout(StringIO()):

@@ -28,7 +28,7 @@ class WritingBench:
 
 
 def bench_writing(generation: Generation) -> WritingBench:
-    """Time the writing of all files once; what is imported for it counts, as in a run.
+    """Time the writing of all files once, imports included, as in a run.
 
     Args:
         generation: its crystals are written to a folder that is gone afterwards.

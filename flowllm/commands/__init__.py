@@ -1,4 +1,4 @@
-"""The commands: one typed function each, a thin call into the package.
+"""The commands: one typed function each, a thin wrapper around the package.
 
 The command line makes its options of their arguments, of the settings classes among these, and of
 the docstrings of both. Nothing is imported for that but what the command called needs.
@@ -23,7 +23,7 @@ from flowllm.systems.registry import load_class
 
 @dataclass(frozen=True)
 class Command:
-    """A command, and what its options depend on.
+    """A command and what its options depend on.
 
     Attributes:
         function: with a settings class as the type of a parameter, perhaps.
@@ -40,7 +40,7 @@ class Command:
     uses: bool = False
 
     def flat(self, words: Sequence[str] = ()) -> Callable[..., None]:
-        """The command with plain options, those that fit the words of a command line.
+        """The command with plain options, as determined by the words of a command line.
 
         Raises:
             InputError: the words name a model or a kind that does not exist.
@@ -93,7 +93,7 @@ COMMANDS: dict[str, Command] = {
 
 
 def commands_for(words: Sequence[str]) -> dict[str, Callable[..., None]]:
-    """All commands; the one that is called has the options that fit its words.
+    """All commands; the one called has the options that its words determine.
 
     Args:
         words: those behind "flowllm".

@@ -78,7 +78,7 @@ def refine(
     device: Device = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Refine structures from anywhere with the Riemannian flow.
+    """Refine structures from any source with the Riemannian flow.
 
     Each is reduced to its primitive Niggli cell first; cells that are too large are named and left
     out, as are crystals that do not parse or have partial occupancy.

@@ -30,7 +30,7 @@ def evaluate(
     workers: int | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Evaluate crystals of any program as the papers do; everything with its protocol beside it.
+    """Evaluate crystals from any program as in the papers, with the protocol of every metric.
 
     Relaxing takes by far the longest (a few seconds a crystal); look at the rest first with --only
     contacts,distributions,coverage,diversity,novelty and call again without it: what is done stays.
@@ -77,7 +77,7 @@ def adherence(
     device: Device = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Measure how well a model keeps to what is asked: conditions of real crystals, one try each.
+    """Measure how well a model follows its conditions: those of real crystals, one try each.
 
     Args:
         out: folder for the results: summary.json, per_crystal.csv and table.md.
@@ -102,7 +102,7 @@ def reference(
     workers: int | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Make what "flowllm evaluate" compares with out of a data set of your own.
+    """Build the reference for "flowllm evaluate" from a data set of your own.
 
     Args:
         out: output folder; pass it to evaluate --reference.
@@ -163,7 +163,7 @@ def export(
     conventional: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Write the input files of density functional theory, which alone decides on stability.
+    """Write input files for density functional theory, which alone decides stability.
 
     Args:
         source: an evaluation's folder, or anything that "flowllm evaluate" reads.

@@ -1,4 +1,4 @@
-"""Two examples of each command, which end its help; each is a command line that can be typed."""
+"""Two examples for each command, shown at the end of its help."""
 
 from __future__ import annotations
 

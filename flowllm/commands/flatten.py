@@ -1,4 +1,4 @@
-"""Commands from settings: a function that takes settings classes becomes one that takes options.
+"""Commands from settings: turn a function of settings classes into one of plain options.
 
 A parameter whose type is a settings class is replaced by an option for each of its fields, with the
 help that the class's docstring has under `Attributes`. A field that holds the settings of a part
@@ -37,7 +37,7 @@ SHARED = {
 
 @dataclass(frozen=True)
 class FromPart:
-    """In an annotation: a parameter that takes the settings of a part.
+    """Annotation of a parameter that takes the settings of a part.
 
     Attributes:
         part: name of the part in `Classes`.
@@ -72,7 +72,7 @@ class Option:
 
     @property
     def topic(self) -> str:
-        """The field whose settings it is one of, which help groups options by; "" for none.
+        """The field whose settings it belongs to, by which the help groups options; "" for none.
 
         Of a parameter that takes the settings of a part, as those of `flowllm train`, that part.
         """
@@ -81,7 +81,7 @@ class Option:
 
     @property
     def annotation(self) -> Any:
-        """The type, with the further names for tyro."""
+        """The type, with its aliases for tyro."""
         if not self.also:
             return self.type
         aliases = [f"--{name.replace('_', '-')}" for name in self.also]
@@ -141,7 +141,7 @@ def flat(
 
 
 def _told_apart(options: Sequence[Option], taken: set[str]) -> list[Option]:
-    """Options of different names: a second one is preceded by the field that its settings are."""
+    """Options with distinct names: a repeated name is prefixed with the field of its settings."""
     named: list[Option] = []
     for option in options:
         name = option.name
@@ -249,7 +249,7 @@ def _function(
     about: Mapping[str, str],
     classes: Classes,
 ) -> Callable[..., None]:
-    """The function of options, with a signature and a docstring as if it had been written out."""
+    """The function of plain options, with its signature and docstring."""
     keyword, positional = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_ONLY
     required = [p for p in parameters if p.default is p.empty]
     others = [
@@ -294,7 +294,7 @@ def _function(
 
 
 def attributes(settings: type) -> dict[str, str]:
-    """Field -> what the docstrings of a class and of those that it is derived from say of it."""
+    """Field -> its text in the docstrings of a class and its bases."""
     texts: dict[str, str] = {}
     for one in reversed(settings.__mro__):
         texts.update(described(one.__doc__))

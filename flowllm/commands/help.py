@@ -88,20 +88,20 @@ def page(words: Sequence[str], command: Callable[..., None]) -> str:
 
 
 def summary_of(command: Callable[..., None]) -> str:
-    """What a docstring says before its sections, its paragraphs on one line each."""
+    """The text of a docstring before its sections, one line per paragraph."""
     text = inspect.cleandoc(command.__doc__ or "").partition("\nArgs:")[0]
     return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n") if part.strip())
 
 
 def dashed(parameter: inspect.Parameter) -> str:
-    """The name of an option, without what begins it."""
+    """The name of an option without its leading dashes."""
     marks = getattr(parameter.annotation, "__metadata__", ())
     name = next((m.name for m in marks if getattr(m, "name", None)), parameter.name)
     return name.replace("_", "-")
 
 
 def value_of(parameter: inspect.Parameter) -> str:
-    """What stands behind an option; nothing behind a switch."""
+    """The placeholder of an option's value; empty for a switch."""
     return _kind(parameter.annotation)
 
 
@@ -175,7 +175,7 @@ def clauses(text: str, room: int) -> str:
 
 
 def shown_default(value: Any) -> str:
-    """A default as one would write it."""
+    """A default as it is typed on the command line."""
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The commands around what the language model knows: score and infill."""
+"""The commands that query the language model: score and infill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands for a whole model: combine its parts, time it."""
+"""The commands for a whole model: combine its parts, benchmark it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def bench(
     relax_num: int = 100,
     device: Device = "auto",
 ) -> None:
-    """Time the stages, and compare each network with the machine's own matrix products.
+    """Time the stages, and compare each network with the machine's peak matrix throughput.
 
     With --evaluation it is the evaluation of these crystals that is timed, not a model.
 

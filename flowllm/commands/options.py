@@ -28,7 +28,7 @@ PAPERS_MODEL = "mp20-compact"  # whose flow has options that the default model's
 
 
 def given_options(words: Sequence[str]) -> dict[str, str]:
-    """The options of a command line, by their names as parameters, with the word behind each."""
+    """The options of a command line by parameter name, with the word after each."""
     given = {}
     for word, following in zip_longest(words, words[1:], fillvalue=""):
         name, equals, value = word.removeprefix("--").partition("=")
@@ -38,7 +38,7 @@ def given_options(words: Sequence[str]) -> dict[str, str]:
 
 
 def check_repeated(words: Sequence[str]) -> None:
-    """Refuse an option that is given twice: only the last would count, in silence.
+    """Refuse an option that is given twice: only the last would silently count.
 
     Args:
         words: those behind "flowllm".
@@ -64,7 +64,7 @@ def check_repeated(words: Sequence[str]) -> None:
 
 
 def check_empty(words: Sequence[str]) -> None:
-    """Refuse an empty word, what the shell makes of a variable that is not set.
+    """Refuse an empty argument, which is what the shell makes of an unset variable.
 
     As a path it would be the folder one is in, and as a choice everything.
 
@@ -134,7 +134,7 @@ def parts_of_prior(given: Mapping[str, str], words: Sequence[str]) -> Classes:
 
 
 def parts_of_system(given: Mapping[str, str], words: Sequence[str]) -> Classes:
-    """Settings of training the parts of the system that a word names; without one, FlowLLM's.
+    """Training settings for the parts of the named system; by default FlowLLM's.
 
     Raises:
         InputError: a kind of the system is not registered.
@@ -152,7 +152,7 @@ def parts_of_system(given: Mapping[str, str], words: Sequence[str]) -> Classes:
 
 
 def writes_freely(model: str) -> bool:
-    """Whether a model's prior is a fine-tuned pretrained one, which takes prompts of any words.
+    """Whether a model's prior is a fine-tuned pretrained one, which takes free-form prompts.
 
     Raises:
         InputError: there is no such model.
@@ -168,7 +168,7 @@ def writes_freely(model: str) -> bool:
 
 
 def load_system(model: str, device: str) -> FlowLLM:
-    """A model from a folder or by its name; a line says so while it loads."""
+    """Load a model from a folder or by its name, with a status line."""
     from flowllm.runs.progress import waiting
 
     with waiting("loading the model"):
@@ -178,7 +178,7 @@ def load_system(model: str, device: str) -> FlowLLM:
 
 
 def print_remarks(notes: Iterable[str], summary: str) -> None:
-    """What is to be said of crystals that were read: notes on the whole, and remarks counted."""
+    """Print the notes and the summary of remarks on crystals that were read."""
     from flowllm.runs.terminal import say
 
     for line in (*notes, summary):
@@ -187,7 +187,7 @@ def print_remarks(notes: Iterable[str], summary: str) -> None:
 
 
 def print_stages(stages: Sequence[Stage], out: Path) -> None:
-    """What each stage did, and where the report is."""
+    """Print what each stage did and where the report is."""
     from rich.console import Console
     from rich.table import Table
 

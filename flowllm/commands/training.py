@@ -108,7 +108,7 @@ def train_lm(
 def merge_lm(
     adapter: Input, /, out: Path, base: str | None = None, overwrite: bool = False
 ) -> None:
-    """Merge an adapter into its base, so that a plain model results.
+    """Merge an adapter into its base to obtain a plain model.
 
     Args:
         adapter: folder that "flowllm train-lm --lora" wrote.
@@ -178,7 +178,7 @@ def train_flow(
     device: Device = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Train the Riemannian flow on pairs; an interrupted run goes on.
+    """Train the Riemannian flow on pairs; an interrupted run is resumed.
 
     Args:
         pairs: folder that "flowllm pair" wrote.

@@ -1,1 +1,1 @@
-"""What is asked of a crystal: conditions, how people write them, and whether they can be met."""
+"""Conditions on a crystal: how they are written, and whether they can be met."""

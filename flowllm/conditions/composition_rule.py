@@ -54,7 +54,7 @@ class CompositionRule:
             raise InputError(f"{len(self.elements)} elements do not fit in {most} atoms")
 
     def allows(self, composition: dict[str, int]) -> bool:
-        """Whether a composition has the elements and the number of atoms asked for."""
+        """Whether a composition has the requested elements and number of atoms."""
         count = sum(composition.values())
         return (
             0 < count <= self.max_atoms
@@ -69,7 +69,7 @@ class CompositionRule:
         )
 
     def any_size(self) -> CompositionRule:
-        """The same with up to as many atoms as are asked for."""
+        """The same with up to the requested number of atoms."""
         if self.num_atoms is None or self.compositions is not None:
             return self
         return replace(self, max_atoms=self.num_atoms, num_atoms=None)
@@ -95,10 +95,10 @@ class CompositionRule:
 
     @cached_property
     def ranks(self) -> tuple[int, ...] | None:
-        """The elements asked for, in the order of the text."""
+        """The requested elements, in the order of the text."""
         return None if self.elements is None else tuple(sorted(RANK_OF[s] for s in self.elements))
 
     @cached_property
     def open_ranks(self) -> tuple[int, ...]:
-        """The elements that may come where they are left open, in the order of the text."""
+        """The elements allowed where none are requested, in the order of the text."""
         return tuple(sorted(RANK_OF[s] for s in self.pool or RANK_OF))

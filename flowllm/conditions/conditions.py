@@ -1,4 +1,4 @@
-"""What is asked of a crystal: the conditions, each written down once."""
+"""The conditions on a crystal, each defined once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _energy(name: str, title: str, sentence: str, about: str, unit: str, example
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What is asked of a crystal; None leaves it open.
+    """Conditions on a crystal; None leaves one open.
 
     The fields stand in the order in which their sentences stand in a prompt. To add a condition,
     add a field.
@@ -113,7 +113,7 @@ class Conditions:
                 kind.check(value)
 
     def known(self) -> list[str]:
-        """The names of what is asked, in the order of the sentences."""
+        """The names of the conditions that are set, in the order of the sentences."""
         return [name for name in KINDS if getattr(self, name) is not None]
 
     def only(self, names: Collection[str]) -> Conditions:
@@ -128,5 +128,5 @@ KINDS: dict[str, ConditionKind] = {
 
 
 def written_value(name: str, value: Any) -> str:
-    """The value of a condition as its sentence has it, as in "Sr1 Ti1 O3" or "-1.50"."""
+    """The value of a condition as written in its sentence, as in "Sr1 Ti1 O3" or "-1.50"."""
     return KINDS[name].write(value)

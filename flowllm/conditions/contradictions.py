@@ -1,4 +1,4 @@
-"""What conditions, each fine by itself, say against each other."""
+"""Contradictions between conditions that are each valid by themselves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Cells = Sequence[dict[str, int]]
 
 
 def contradictions(asked: Conditions, max_atoms: int) -> dict[str, str]:
-    """{condition: which other it contradicts, and what to change}; empty where all can be met.
+    """{condition: what it contradicts and how to mend it}; empty if all can be met.
 
     The condition named is the one that a person would change: the more detailed of the two. One
     that asks for more atoms than a cell may have contradicts the system that is asked.
@@ -52,7 +52,7 @@ def contradictions(asked: Conditions, max_atoms: int) -> dict[str, str]:
 
 
 def check_together(asked: Conditions, max_atoms: int) -> None:
-    """Refuse conditions that contradict each other, or ask for more atoms than a cell may have.
+    """Refuse conditions that contradict each other or request more atoms than a cell may have.
 
     Args:
         asked: what is asked of one crystal.
@@ -66,7 +66,7 @@ def check_together(asked: Conditions, max_atoms: int) -> None:
 
 
 def _too_many(asked: Conditions, max_atoms: int) -> dict[str, str]:
-    """Conditions that ask for larger cells than there are."""
+    """Conditions that request larger cells than the model has."""
     problems = {}
     size = sum((asked.composition or {}).values())
     if asked.composition is not None and size > max_atoms:
@@ -99,7 +99,7 @@ def _about_elements(
 def _about_sites(
     asked: Conditions, group: int, cells: Cells | None, name: str, max_atoms: int
 ) -> str:
-    """Why no primitive cell of the space group is as asked; "" where one is."""
+    """Why no primitive cell of the space group meets the conditions; "" if one does."""
     if cells is not None:
         if any(has_sites(group, cell.values()) for cell in cells):
             return ""

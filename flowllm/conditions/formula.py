@@ -51,7 +51,7 @@ def reduced_formula(formula: str) -> str:
 
 
 def multiple_remark(formula: str, max_atoms: int) -> str:
-    """That a formula as usually written is itself a multiple, as H2O2 of HO; "" for any other.
+    """A remark that a formula as usually written is a multiple, as H2O2 of HO; else "".
 
     Args:
         formula: as `reduced_formula` gives it, or a prompt has it.
@@ -74,7 +74,7 @@ def multiple_remark(formula: str, max_atoms: int) -> str:
 
 
 def too_large(what: str, max_atoms: int) -> str:
-    """That something is larger than the cells of a data set, and which option raises the limit."""
+    """The message that something exceeds the cells of a data set; names the option to raise it."""
     return (
         f"{what}; a cell holds at most {max_atoms} atoms, the limit of the model's data set "
         "(--max-atoms of flowllm data)"

@@ -44,7 +44,7 @@ class FormulaError(Exception):
 
 @dataclass(frozen=True)
 class Formula:
-    """What a formula says.
+    """A parsed formula.
 
     Attributes:
         atoms: {element: atoms}, in the order of the text; not reduced.

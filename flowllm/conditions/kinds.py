@@ -1,4 +1,4 @@
-"""What a condition is: its names, unit and sentence, how its value is read, written and checked.
+"""Kinds of condition: names, unit, sentence, and how values are read, written and checked.
 
 A condition is written down once, as a field of `flowllm.conditions.conditions.Conditions` with one
 of these beside it; prompts, commands, ranges, adherence and forms are made of them.
@@ -63,7 +63,7 @@ class ConditionKind:
 
 
 def whole(text: str) -> int:
-    """A whole number as a person types it.
+    """A whole number as typed by a user.
 
     Raises:
         InputError: it is none.
@@ -75,7 +75,7 @@ def whole(text: str) -> int:
 
 
 def real(text: str) -> float:
-    """A number as a person types it.
+    """A number as typed by a user.
 
     Raises:
         InputError: it is none.
@@ -93,7 +93,7 @@ def two_decimals(value: float) -> str:
 
 
 def finite(name: str) -> Callable[[float], None]:
-    """Checks that a value is finite, and no more than anything that was ever measured."""
+    """A check that a value is finite and within a physical range."""
 
     def check(value: float) -> None:
         if not math.isfinite(value):
@@ -105,7 +105,7 @@ def finite(name: str) -> Callable[[float], None]:
 
 
 def between(title: str, low: int, high: int) -> Callable[[int], None]:
-    """Checks that a whole number lies in a range, ends included."""
+    """A check that a whole number lies in a range, ends included."""
 
     def check(value: int) -> None:
         if not low <= value <= high:
@@ -115,7 +115,7 @@ def between(title: str, low: int, high: int) -> Callable[[int], None]:
 
 
 def positive(title: str) -> Callable[[int], None]:
-    """Checks that a whole number is at least 1."""
+    """A check that a whole number is at least 1."""
 
     def check(value: int) -> None:
         if value < 1:

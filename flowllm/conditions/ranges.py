@@ -1,4 +1,4 @@
-"""What the training data have of each condition, and warnings of what lies outside."""
+"""The range of each condition in the training data, and warnings for values outside it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FEW = 10  # a space group or an element that fewer training crystals have is cal
 
 
 class OutOfRangeWarning(UserWarning):
-    """A condition asks for what the training data do not have, or hardly have."""
+    """A condition is outside, or at the edge of, the training data."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Range:
 
 @dataclass(frozen=True)
 class TrainingRanges:
-    """What a model has seen of each condition.
+    """The values of each condition in a model's training data.
 
     Attributes:
         crystals: in the training split.
@@ -90,7 +90,7 @@ class TrainingRanges:
 
     @classmethod
     def from_json(cls, value: Any) -> TrainingRanges:
-        """From what `to_json` gave.
+        """Inverse of `to_json`.
 
         Raises:
             InputError: it is something else.
@@ -109,7 +109,7 @@ class TrainingRanges:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """As JSON values."""
         return {
             "crystals": self.crystals,
             "ranges": {name: asdict(found) for name, found in self.ranges.items()},
@@ -129,7 +129,7 @@ class TrainingRanges:
         return weights
 
     def outside(self, asked: Conditions) -> dict[str, str]:
-        """{condition: that training had no such value, or few, and the range it had}."""
+        """{condition: a warning that its value is rare or absent in training, with the range}."""
         found = {
             name: self._about_number(name, float(getattr(asked, name)))
             for name in self.ranges
@@ -194,7 +194,7 @@ class TrainingRanges:
 
 
 def _numbers_of(record: JsonObject, most: int) -> list[int]:
-    """The names of an object that are whole numbers from 1, as numbers."""
+    """The keys of an object that are whole numbers from 1, as numbers."""
     for name in record:
         if not (name.isdecimal() and name.isascii() and len(name) < 10 and 1 <= int(name) <= most):
             raise InputError(f"{record.where}: {name[:40]!r} is not a number from 1 to {most}")

@@ -1,4 +1,4 @@
-"""Remarks: how something that a person wrote was read, where that is not plain from the result."""
+"""Remarks: how user input was read, where that is not obvious from the result."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ SHOWN = 60  # characters of a person's own text that a message repeats
 
 
 class RemarkWarning(UserWarning):
-    """What a person wrote was read as something else, as D as H."""
+    """User input was read as something else, as D as H."""
 
 
 def remark(text: str) -> None:
-    """Warn of how something was read, at the line outside of the package that led here.
+    """Warn how something was read, at the calling line outside the package.
 
     The command line prints it as a note.
 
@@ -30,6 +30,6 @@ def remark(text: str) -> None:
 
 
 def shown(text: str) -> str:
-    """A person's own text for a message: quoted, cut, and without control characters."""
+    """User text for a message: quoted, shortened, and without control characters."""
     cut = text[:SHOWN]
     return repr(cut) + (f"… ({len(text):,} characters)" if len(text) > SHOWN else "")

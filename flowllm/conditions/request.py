@@ -1,4 +1,4 @@
-"""What a person asks for, turned into one prompt for each crystal."""
+"""A user's request, turned into one prompt per crystal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Request(Conditions):
-    """What crystals are wanted, in any subset of the conditions; empty, any.
+    """A request for crystals by any subset of the conditions; empty for unconditional.
 
     Where the number of atoms is left open and nothing fixes it, it is drawn from how often the
     training data have it, with the space group if one is asked: left to itself at a low
@@ -93,7 +93,7 @@ class Request(Conditions):
 
     @property
     def conditions(self) -> Conditions:
-        """All that is asked but whole prompts."""
+        """All conditions, without whole prompts."""
         return self.only(tuple(KINDS))
 
     def of_crystal(
@@ -103,7 +103,7 @@ class Request(Conditions):
         histogram: Sequence[float],
         training: TrainingRanges | None = None,
     ) -> Conditions:
-        """What is asked of crystal `index`; a request of whole prompts is read elsewhere.
+        """The conditions of crystal `index`; whole prompts are read elsewhere.
 
         Args:
             index: its position in the run.
@@ -129,7 +129,7 @@ class Request(Conditions):
         return replace(known, composition=cell, formula=None, elements=None, num_atoms=None)
 
     def _weights(self, histogram: Sequence[float], training: TrainingRanges | None) -> np.ndarray:
-        """(max_atoms,) weights of 1, 2, … atoms in the cell, 0 where it cannot be as asked."""
+        """(max_atoms,) weights of 1, 2, … atoms in the cell, 0 where the conditions exclude it."""
         weights, most = np.array(histogram, dtype=float), len(histogram)
         fewest = 1
         if self.composition is None and self.formula is None:

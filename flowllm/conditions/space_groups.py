@@ -101,7 +101,7 @@ def _refusal(text: str) -> str:
 
 
 def _number_of(symbol: str) -> int | None:
-    """The number of a symbol, None for what is none."""
+    """The number of a symbol; None if it is not one."""
     if len(symbol) > LONGEST:
         return None
     key, table = _key(symbol), _table()
@@ -117,7 +117,7 @@ def _number_of(symbol: str) -> int | None:
 
 
 def _key(symbol: str) -> str:
-    """A symbol without what people write in different ways: blanks, case, signs."""
+    """A symbol normalised for spelling: blanks, case, signs."""
     plain = re.sub("([0-9])[\u0304\u0305]", r"-\1", symbol.translate(_PLAIN))
     return re.sub("[\u0304\u0305]([0-9])", r"-\1", plain).lower()
 

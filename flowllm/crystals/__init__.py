@@ -1,1 +1,1 @@
-"""Crystals as arrays: the batch that every room shares, trajectories, elements, CIF, distances."""
+"""Crystals as arrays: the shared batch type, trajectories, elements, CIF, distances."""

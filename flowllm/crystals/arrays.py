@@ -39,7 +39,7 @@ def whole_numbers(values: Any, name: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CrystalArrays:
-    """A `flowllm.crystals.batch.CrystalBatch` without its conversions; the shapes stand there."""
+    """A `flowllm.crystals.batch.CrystalBatch`, which documents shapes, without its conversions."""
 
     atomic_numbers: np.ndarray
     frac_coords: np.ndarray
@@ -100,7 +100,7 @@ class CrystalArrays:
 
     @classmethod
     def concatenate(cls, batches: Iterable[Self]) -> Self:
-        """One batch out of several, in their order; of none, the empty batch."""
+        """Concatenate batches in order; none give the empty batch."""
         parts = list(batches)
         if not parts:
             return cls.empty()
@@ -130,7 +130,7 @@ class CrystalArrays:
 
     @property
     def volumes(self) -> np.ndarray:
-        """(B,) cell volumes in Å^3; 0 where the three angles span no volume."""
+        """(B,) cell volumes in Å^3; 0 where the three angles give no volume."""
         return cell_volumes(self.lengths, self.angles)
 
     @property
@@ -162,7 +162,7 @@ class CrystalArrays:
         return types, coords, mask
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with some fields exchanged."""
+        """A copy with some fields replaced."""
         return type(self)(
             **{f.name: changes.get(f.name, getattr(self, f.name)) for f in fields(self)}
         )
@@ -181,7 +181,7 @@ class CrystalArrays:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """From what `arrays` gave; others beside them do not count.
+        """Inverse of `arrays`; other entries are ignored.
 
         Raises:
             KeyError: one is missing.

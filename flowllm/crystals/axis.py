@@ -1,4 +1,4 @@
-"""Axis: what the frames of a trajectory are counted by, where that is not the time t of a flow."""
+"""Axis: the coordinate of a trajectory's frames, where it is not the time t of a flow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flowllm.errors import InputError
 
 
 def place(times: np.ndarray, axis: Axis | None, frame: int) -> str:
-    """Where a frame is: its time, as in "t = 0.50", or its place on the axis where there is one."""
+    """The label of a frame: its time, as in "t = 0.50", or its value on the axis if any."""
     return f"t = {times[frame]:.2f}" if axis is None else axis.text(frame)
 
 
@@ -45,7 +45,7 @@ class Axis:
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
     def number(self, frame: int) -> str:
-        """The value of a frame, to three digits behind the largest."""
+        """The value of a frame, to three significant digits of the largest."""
         return f"{self.values[frame]:.4g}"
 
     def text(self, frame: int) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class CrystalBatch(CrystalArrays):
-    """B crystals with N atoms in all, atoms of one crystal beside each other.
+    """B crystals with N atoms in all, the atoms of each crystal contiguous.
 
     Attributes:
         atomic_numbers: (N,) int64; 0 marks a type that a prior left open.
@@ -70,7 +70,7 @@ class CrystalBatch(CrystalArrays):
         )
 
     def to_pymatgen(self) -> list[Structure]:
-        """pymatgen structures, one a crystal.
+        """pymatgen structures, one per crystal.
 
         Raises:
             InputError: a species is open, or a cell spans no volume; the crystal is named.
@@ -123,7 +123,7 @@ class CrystalBatch(CrystalArrays):
         )
 
     def to_cif(self) -> list[str]:
-        """CIF texts in P1, one a crystal.
+        """CIF texts in P1, one per crystal.
 
         Raises:
             InputError: a species is open, which CIF cannot say, or a cell spans no volume.
@@ -180,7 +180,7 @@ class CrystalBatch(CrystalArrays):
 
     @classmethod
     def from_pyg(cls, graphs: Iterable[Data]) -> Self:
-        """From what `to_pyg` made."""
+        """Inverse of `to_pyg`."""
         parts = [
             cls(
                 g.x.cpu().numpy(),

@@ -90,7 +90,7 @@ def text_steps(frac: np.ndarray) -> np.ndarray:
 
 
 def off_the_fence(frac: np.ndarray) -> np.ndarray:
-    """Coordinates in [0, 1) with none so near a rounding boundary that noise decides its text.
+    """Coordinates in [0, 1), none so close to a rounding boundary that noise decides its text.
 
     Special positions such as 1/8 lie right on one. Whatever lies within 3e-5 of a boundary is set
     5e-6 off it, towards the middle of the cell, so that x and -x stay opposite; that moves an atom
@@ -144,7 +144,7 @@ def canonical_setting(
 
 
 def order_and_set(crystal: CrystalBatch, canonical: bool) -> CrystalBatch:
-    """One crystal with its atoms in the order of the text, in the canonical setting if asked."""
+    """One crystal with its atoms in text order, in the canonical setting if requested."""
     ranks = ranks_of(crystal.atomic_numbers)
     frac, lattice = crystal.frac_coords, crystal.lattices[0]
     if canonical:

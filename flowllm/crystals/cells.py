@@ -1,4 +1,4 @@
-"""Cells as lengths, angles and matrices, and the arrays in which atoms of several cells lie."""
+"""Cells as lengths, angles and matrices, and concatenated arrays of the atoms of several cells."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class Contacts:
 
 
 def shortest_contacts(crystals: CrystalBatch, cutoff: float = CUTOFF) -> Contacts:
-    """The shortest contact of every pair of elements that a crystal holds, in all crystals.
+    """The shortest contact of every pair of elements in each crystal.
 
     Args:
         crystals: B crystals.
@@ -137,7 +137,7 @@ def shortest_contacts(crystals: CrystalBatch, cutoff: float = CUTOFF) -> Contact
 
 
 def _own_images(lattices: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """(b,) the shortest translation of each lattice; `inf` where none is among the images."""
+    """(b,) the shortest translation of each lattice; `inf` if none is among the images."""
     others = images[(images != 0).any(-1)]
     return np.linalg.norm(others @ lattices, axis=-1).min(-1, initial=np.inf)
 

@@ -24,7 +24,7 @@ CHUNK = 2_000_000  # distances held in memory at a time
 def shortest_distances(
     crystals: CrystalBatch, cutoff: float, self_images: bool = True
 ) -> np.ndarray:
-    """The shortest distance between atoms of each crystal, as far as it is below a cutoff.
+    """The shortest distance between atoms of each crystal, if below a cutoff.
 
     Args:
         crystals: B crystals.

@@ -1,4 +1,4 @@
-"""The primitive cell: pure translations found and divided out, then Niggli's reduction."""
+"""The primitive cell: find and divide out pure translations, then Niggli-reduce."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FEW = 4  # atoms at either end of the list that are looked at before all the oth
 def primitive_cell(
     lattice: np.ndarray, kinds: np.ndarray, frac: np.ndarray, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The smallest cell that repeats to the same crystal; merged atoms stand at their mean.
+    """The smallest cell that repeats to the same crystal; merged atoms take their mean position.
 
     Args:
         lattice: (3, 3) in Å, rows are vectors.
@@ -95,7 +95,7 @@ def _cyclic_translation(
 def _few_have_images(
     lattice: np.ndarray, same: np.ndarray, frac: np.ndarray, shift: np.ndarray, tolerance: float
 ) -> bool:
-    """Whether the first and the last few atoms, moved by `shift`, stand on others of their kind."""
+    """Whether the first and last few atoms, moved by `shift`, coincide with others of a kind."""
     few = np.unique([*range(min(FEW, len(frac))), *range(max(0, len(frac) - FEW), len(frac))])
     gaps = frac[few, None] + shift - frac[None]
     gaps -= np.round(gaps)
@@ -106,7 +106,7 @@ def _few_have_images(
 def _images(
     lattice: np.ndarray, same: np.ndarray, frac: np.ndarray, shift: np.ndarray, tolerance: float
 ) -> np.ndarray | None:
-    """(n,) int: the atom at each atom's place moved by `shift`; None unless it is one to one."""
+    """(n,) int: the atom at each atom's position plus `shift`; None unless it is one to one."""
     gaps = frac[:, None] + shift - frac[None]
     gaps -= np.round(gaps)
     squared = np.where(same, ((gaps @ lattice) ** 2).sum(-1), np.inf)

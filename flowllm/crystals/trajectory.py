@@ -108,17 +108,17 @@ class Trajectory:
 
     @property
     def first(self) -> CrystalBatch:
-        """The crystals that went in."""
+        """The initial crystals."""
         return self.frame(0)
 
     @property
     def last(self) -> CrystalBatch:
-        """The crystals that came out."""
+        """The final crystals."""
         return self.frame(-1)
 
     @property
     def species_change(self) -> bool:
-        """Whether an atom has another species at some frame than at the first."""
+        """Whether any atom's species differs from its first in some frame."""
         return bool((self.atomic_numbers != self.atomic_numbers[0]).any())
 
     @property
@@ -154,7 +154,7 @@ class Trajectory:
 
     @classmethod
     def from_frames(cls, times: Iterable[float], frames: Iterable[CrystalBatch]) -> Trajectory:
-        """Out of the same crystals at several times; the species of their atoms may differ.
+        """From the same crystals at several times; the species of their atoms may differ.
 
         Raises:
             InputError: num_atoms or ids differ between frames, or there is none.
@@ -175,7 +175,7 @@ class Trajectory:
 
     @classmethod
     def concatenate(cls, trajectories: Iterable[Trajectory]) -> Trajectory:
-        """The crystals of several trajectories beside each other, in their order.
+        """Join the crystals of several trajectories, in order.
 
         Raises:
             InputError: times or axes differ, or there is no trajectory.
@@ -218,7 +218,7 @@ class Trajectory:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Trajectory:
-        """From what `arrays` gave, among other arrays.
+        """Inverse of `arrays`; other entries are ignored.
 
         Raises:
             KeyError: one is missing.
@@ -265,7 +265,7 @@ class Trajectory:
 
 
 def _per_frame(numbers: np.ndarray, frames: int) -> np.ndarray:
-    """Species (T, N) out of (T, N) or (N,); those that stay take the memory of one frame.
+    """Species (T, N) from (T, N) or (N,); constant ones take the memory of one frame.
 
     Raises:
         InputError: another shape.

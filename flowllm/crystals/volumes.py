@@ -1,4 +1,4 @@
-"""Volumes that atoms take in crystals: what a cell's volume may be for its elements.
+"""Atomic volumes in crystals, and the volume range of a cell by its elements.
 
 The table is made by `recipes/volume_table.py` from MP-20's training split.
 """
@@ -29,7 +29,7 @@ SMALLEST, LARGEST = 0.70, 2.8
 
 @cache
 def atomic_volumes() -> np.ndarray:
-    """(119,) Å^3 an atom by atomic number."""
+    """(119,) Å^3 per atom, by atomic number."""
     found = np.full(len(SYMBOLS), USUAL)
     for entry in _VOLUMES.split():
         symbol, _, value = entry.partition(":")

@@ -1,4 +1,4 @@
-"""One chunk of rows on its way through preparation: what a worker does, what a part file holds."""
+"""One chunk of rows in preparation: the work of a process and the content of its part file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flowllm.parallel.time_limit import TimeLimitError, time_limit
 
 @dataclass(frozen=True)
 class Chunk:
-    """Neighbouring rows of one split, as a worker gets them.
+    """Consecutive rows of one split, as passed to a worker.
 
     Attributes:
         split: name of the split.
@@ -70,7 +70,7 @@ class PreparedChunk:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> PreparedChunk:
-        """From what `arrays` gave.
+        """Inverse of `arrays`.
 
         Raises:
             KeyError, ValueError: they are none of a part.
@@ -130,7 +130,7 @@ def prepare_chunk(chunk: Chunk) -> PreparedChunk:
 
 
 def _reduced(crystal: CrystalBatch, name: str, settings: ReduceSettings) -> CrystalBatch:
-    """The crystal as data hold it.
+    """The crystal as stored in the data.
 
     Raises:
         InputError: it cannot be reduced, or not in time.

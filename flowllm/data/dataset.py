@@ -1,4 +1,4 @@
-"""CrystalSet: prepared crystals with what is known of each; training reads it without pymatgen."""
+"""CrystalSet: prepared crystals with their properties; training reads it without pymatgen."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class CrystalSet:
 
     @classmethod
     def concatenate(cls, parts: list[CrystalSet]) -> CrystalSet:
-        """One set out of several; a property that a part lacks is unknown there."""
+        """Concatenate sets; a property missing from a part is unknown there."""
         names = [n for n in PROPERTIES if any(n in part.properties for part in parts)]
         columns = {
             name: np.concatenate(
@@ -97,7 +97,7 @@ class CrystalSet:
         return cls(crystals, columns, np.concatenate(formulas) if formulas else None, most)
 
     def arrays(self) -> dict[str, Any]:
-        """Everything as plain arrays by name, as `save` writes them."""
+        """All data as plain arrays by name, as `save` writes them."""
         arrays = {f.name: getattr(self.crystals, f.name) for f in fields(CrystalBatch)}
         columns = {f"property_{name}": values for name, values in self.properties.items()}
         about = {"formulas": self._formulas, "max_atoms": np.array(self.max_atoms)}
@@ -105,7 +105,7 @@ class CrystalSet:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> CrystalSet:
-        """From what `arrays` gave; others beside them do not count.
+        """Inverse of `arrays`; other entries are ignored.
 
         Raises:
             KeyError: one is missing.

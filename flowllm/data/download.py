@@ -1,4 +1,4 @@
-"""MP-20 from its official place, verified by git blob id before anything reads it."""
+"""MP-20 from its official source, verified by git blob id before use."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def fetch_mp20(
 
 
 class _StaysSecure(urllib.request.HTTPRedirectHandler):
-    """Follows redirections, but never from https to something that others can read or change."""
+    """Follow redirects, but never from https to an insecure protocol."""
 
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
@@ -106,7 +106,7 @@ _OPENER = urllib.request.build_opener(_StaysSecure)
 
 
 def _length(url: str, said: str | None) -> int:
-    """What an answer says of its length; 0 where it says nothing."""
+    """The length stated by a response; 0 if it states none."""
     if said is None or not said.strip():
         return 0
     if not re.fullmatch(r"\s*[0-9]{1,18}\s*", said):
@@ -127,7 +127,7 @@ def _check_size(url: str, size: int, partial: Path) -> None:
 def _download(
     url: str, partial: Path, progress: Callable[[int, int], None] | None, timeout: float
 ) -> None:
-    """Bring the rest of a file; what is there already is asked for by no one again."""
+    """Download the rest of a file; the part on disk is kept."""
     there = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "flowllm"})
     if there:

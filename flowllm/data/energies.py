@@ -1,4 +1,4 @@
-"""Energies above the hull of a data set's crystals, without knowledge of held-out crystals.
+"""Energies above the hull for a data set's crystals, without using held-out crystals.
 
 The energy of a training crystal conditions the model that is trained on it. A hull that held the
 energies of validation and test crystals would tell the model of them, so training crystals are
@@ -42,7 +42,7 @@ def hide_held_out(
     training_energies: np.ndarray,
     held_out: Iterable[CrystalSet],
 ) -> tuple[list[str], np.ndarray]:
-    """Entries of a hull that knows no held-out crystal.
+    """The entries of a hull without held-out crystals.
 
     An entry whose composition occurs in a held-out split is left out, for its energy may be that of
     a held-out crystal; where training has the composition too, its own lowest energy takes the
@@ -93,7 +93,7 @@ def energies_above(
 def fill_e_above_hull(
     crystals: CrystalSet, hull: FormationEnergyHull | None
 ) -> tuple[CrystalSet, dict[str, int]]:
-    """The set with energies above the hull where they were open, and how many came from where.
+    """Fill in missing energies above the hull; also return how many came from each source.
 
     A crystal without a formation energy, and every open one without a hull, stays unknown.
     """

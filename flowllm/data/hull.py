@@ -1,4 +1,4 @@
-"""Energy above the convex hull of formation energies, where a table leaves it open.
+"""Energy above the convex hull of formation energies, for tables that lack it.
 
 The hull is the lower bound of formation energy over mixtures of known compounds: a linear program
 with one row per element. Elements stand at 0. A hull of a part of all compounds can only lie too
@@ -57,7 +57,7 @@ class FormationEnergyHull:
 
     @classmethod
     def from_csv(cls, path: str | Path) -> FormationEnergyHull:
-        """From a table as `read_formation_energies` takes.
+        """From a table for `read_formation_energies`.
 
         Raises:
             InputError: the file is missing or is no such table.
@@ -79,7 +79,7 @@ class FormationEnergyHull:
         return _lowest_mixture(matrix, energies, np.array([amounts[e] for e in system]))
 
     def distance_to_hull(self, composition: Mapping[str, float], energy: float) -> float:
-        """Formation energy minus the hull in eV/atom; negative for what lies below the hull."""
+        """Formation energy minus the hull in eV/atom; negative below the hull."""
         return float(energy) - self.hull_energy(composition)
 
     def e_above_hull(self, composition: Mapping[str, float], energy: float) -> float:

@@ -60,7 +60,7 @@ def read_formation_energies(path: str | Path) -> tuple[list[str], np.ndarray]:
 
 
 def composition_key(amounts: Mapping[str, float]) -> Composition:
-    """A composition by which it can be looked up.
+    """A hashable key of a composition.
 
     Args:
         amounts: element -> amount, in any unit.

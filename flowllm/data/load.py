@@ -60,12 +60,12 @@ def load_dataset(
 
 
 def _is_of_crystals(folder: Path) -> bool:
-    """Whether a folder is a run that made crystals, which is a source like any other."""
+    """Whether a folder is a run that made crystals, which can be a source."""
     return is_run(folder) and RunFolder.read(folder)["command"] in RUNS_OF_CRYSTALS
 
 
 def load_prepared(folder: str | Path, split: str) -> CrystalSet:
-    """One split of a folder that `prepare` filled.
+    """One split of a folder written by `prepare`.
 
     Raises:
         InputError: the folder contains no finished preparation, or not this split.

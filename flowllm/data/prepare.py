@@ -79,7 +79,7 @@ def prepare_folder(
     progress: ItemProgress | None = None,
     chunk_size: int = CHUNK_SIZE,
 ) -> Path:
-    """Prepare a source, or go on where an interrupted preparation stopped.
+    """Prepare a source, or resume an interrupted preparation.
 
     Args:
         source: "mp_20", "mpts_52", "perov_5", or crystals of your own in any kind of file
@@ -150,14 +150,14 @@ def splits_of(folder: Path) -> list[str]:
 
 
 def cached_folder(source: str | Path, recorded: dict[str, Any]) -> Path:
-    """Where the cache keeps this source prepared with these settings."""
+    """The cache folder of this source prepared with these settings."""
     digest = hashlib.sha256(json.dumps(recorded, sort_keys=True).encode()).hexdigest()[:12]
     name = str(source) if str(source) in SPLITS else Path(source).name.split(".")[0]
     return cache_dir() / "prepared" / f"{name}-{digest}"
 
 
 def summary_of(folder: str | Path) -> dict[str, Any]:
-    """What a prepared folder's summary.json says: per split read, kept, rejected by reason, …
+    """The content of a prepared folder's summary.json: per split read, kept, rejected by reason, …
 
     Raises:
         InputError: there is none, or it is damaged.
@@ -190,7 +190,7 @@ def _split_names(
 def _content(
     source: str | Path, own: Listing | None, names: tuple[str, ...], ready: bool
 ) -> str | dict[str, str]:
-    """What changes when the source does."""
+    """A value that changes when the source does."""
     if own is not None:
         return own.digest
     if ready:
@@ -242,7 +242,7 @@ def _prepare_parts(
     executor: Executor | None,
     progress: ItemProgress | None,
 ) -> dict[str, list[PreparedChunk]]:
-    """Every chunk's part, split by split; those already on disk are read, not done again."""
+    """Every chunk's part, split by split; finished parts are read from disk."""
     chunks = [
         Chunk(split, number, start, rows.take(slice(start, start + chunk_size)), settings)
         for split, rows in tables.items()

@@ -1,4 +1,4 @@
-"""One crystal on its way into the data: primitive cell, Niggli reduction, canonical setting."""
+"""Reducing one crystal for the data: primitive cell, Niggli reduction, canonical setting."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _reduced(
 
 
 def _check_size(numbers: np.ndarray, name: str, max_atoms: int) -> None:
-    """Refuse a cell of which it is plain, or too long to find out, that it is too large.
+    """Refuse a cell that is clearly too large, or too large to check.
 
     A primitive cell holds at least one formula unit, the atoms over the largest common divisor of
     the elements' numbers.

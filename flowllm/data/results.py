@@ -1,4 +1,4 @@
-"""What a preparation writes: arrays of each split, rejected rows, remarks and a summary."""
+"""The output of a preparation: arrays of each split, rejected rows, remarks and a summary."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write_shipped(
 
 
 def _counts(crystals: CrystalSet, origin: str, energies: dict[str, int]) -> dict[str, Any]:
-    """What is said of a split, as far as its crystals tell it."""
+    """Summary counts of a split, as far as its crystals determine them."""
     exact = crystals.properties.get("exact", np.full(len(crystals), np.nan))
     return {
         "origin": origin,
@@ -112,7 +112,7 @@ def write_results(
 def _with_energies(
     source: str | Path, prepared: dict[str, CrystalSet], hull_file: Path | None
 ) -> dict[str, tuple[CrystalSet, dict[str, int]]]:
-    """Split -> the set with energies above the hull, and how many of them came from where."""
+    """Split -> the set with energies above the hull, and their number by source."""
     if str(source) in SHIPPED:
         return {
             split: fill_e_above_hull(with_shipped_energies(crystals, source, split), None)
@@ -135,7 +135,7 @@ def _with_energies(
 
 
 def _reason_kind(reason: str) -> str:
-    """A reason without what is particular to one row, for counting."""
+    """A reason without row-specific details, for counting."""
     if "atoms in the primitive cell" in reason:
         return "more atoms in the primitive cell than max_atoms"
     if "not searched for a smaller one" in reason:

@@ -1,4 +1,4 @@
-"""Data sets that ship with the package, prepared: MP-20, which needs no network and no CIF."""
+"""Prepared data sets that ship with the package: MP-20, without network or CIF parsing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def shipped_digest(source: str | Path) -> str:
 
 
 def with_shipped_energies(crystals: CrystalSet, source: str | Path, split: str) -> CrystalSet:
-    """The set with the energies above the hull that ship; the table's own are of an older hull."""
+    """The set with the shipped energies above the hull; those of the table use an older hull."""
     shipped = load_shipped(source, split)
     values = dict(
         zip(shipped.crystals.ids.tolist(), shipped.properties["e_above_hull"].tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Where rows come from: MP-20 and its sisters, or crystals of your own in any kind of file."""
+"""Sources of rows: MP-20 and related data sets, or your own crystals in any kind of file."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Rows:
 def load_rows(
     source: str | Path, split: str | None = None, limits: ReadLimits = DEFAULT_LIMITS
 ) -> Rows:
-    """The rows of a named data set's split, or of one's own crystals.
+    """The rows of a split of a named data set, or of user-provided crystals.
 
     MP-20's CIFs are read from the folder that FLOWLLM_DATA_DIR names, else from the user's cache,
     else they are downloaded there and verified; `flowllm.data.load_dataset` needs none of them.
@@ -111,7 +111,7 @@ def list_rows(
 
 
 def rows_of(found: Listing, origin: str) -> Rows:
-    """The rows of a listing, with the properties that its tables hold.
+    """The rows of a listing, with the properties in its tables.
 
     Raises:
         InputError: there are none, or a property is not a number.
@@ -139,7 +139,7 @@ def rows_of(found: Listing, origin: str) -> Rows:
 
 
 def source_digest(source: str | Path, split: str | None = None) -> str:
-    """Short hex digest of the source's files; another one means other content.
+    """Short hex digest of the source's files; it changes with their content.
 
     Raises:
         InputError: as `load_rows`, where a file is missing.
@@ -178,7 +178,7 @@ def data_dir() -> Path | None:
 
 
 def is_at_hand(source: str | Path, split: str) -> bool:
-    """Whether a split can be had without a download."""
+    """Whether a split is available without a download."""
     if str(source) not in SPLITS:
         return Path(source).exists()
     if split not in SPLITS[str(source)]:
@@ -191,7 +191,7 @@ def is_at_hand(source: str | Path, split: str) -> bool:
 
 
 def named_file(source: str, split: str) -> Path:
-    """The CSV file of a named data set's split, downloaded if it must be.
+    """The CSV file of a named data set's split, downloaded if necessary.
 
     Raises:
         InputError: no such split, or the file is nowhere to be had.

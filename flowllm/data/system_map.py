@@ -90,7 +90,7 @@ class SystemMap:
 
     @classmethod
     def load(cls, path: str | Path = SYSTEM_MAP) -> SystemMap:
-        """Read what `save` wrote; by default the map that ships.
+        """Read a saved map; by default the shipped one.
 
         Raises:
             InputError: there is none, or the file is damaged.

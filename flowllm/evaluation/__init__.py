@@ -1,4 +1,4 @@
-"""Evaluation of crystals from any program: one call, every figure, its protocol beside it."""
+"""Evaluation of crystals from any program: one call, every metric with its protocol."""
 
 from __future__ import annotations
 

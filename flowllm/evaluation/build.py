@@ -1,4 +1,4 @@
-"""Make a reference of a prepared data set: the arrays that generated crystals are compared with."""
+"""Build a reference from a prepared data set: the arrays to compare generated crystals with."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def build_reference(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Reference:
-    """Write the reference of a data set with training and test split; goes on where it stopped.
+    """Write the reference of a data set with training and test splits; resumable.
 
     Args:
         data: "mp_20", or a folder that `flowllm data` wrote.

@@ -1,4 +1,4 @@
-"""Charts of one or several evaluations over each other, the data's distribution behind them."""
+"""Charts of one or several evaluations, over the data's distribution."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def charts(evaluations: Sequence[EvaluationResult]) -> dict[str, go.Figure]:
-    """Key of `flowllm.viz.bins.TITLES` -> figure, for all of which an evaluation has values."""
+    """Key of `flowllm.viz.bins.TITLES` -> figure, for each with values in an evaluation."""
     figures = {}
     rates = [name for name in RATES if any(m.name == name for one in evaluations for m in one)]
     if rates:
@@ -34,7 +34,7 @@ def charts(evaluations: Sequence[EvaluationResult]) -> dict[str, go.Figure]:
 
 
 def _shares(evaluation: EvaluationResult, column: str) -> list[float] | None:
-    """Share of an evaluation's crystals in each bin of a column; None where it has no values."""
+    """Share of an evaluation's crystals in each bin of a column; None if it has no values."""
     if column not in evaluation.rows:
         return None
     values = evaluation.rows[column].to_numpy(dtype=float, na_value=np.nan)

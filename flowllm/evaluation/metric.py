@@ -62,7 +62,7 @@ class Metric:
 
     @classmethod
     def mean(cls, name: str, values: np.ndarray, unit: str = "", **more: Any) -> Metric:
-        """Mean of (n,) numbers, those that are not finite left out."""
+        """Mean of the finite ones among (n,) numbers."""
         values = np.asarray(values, dtype=float).reshape(-1)
         return cls.of(name, estimate(values[np.isfinite(values)]), unit, **more)
 
@@ -92,13 +92,13 @@ class Metric:
         return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
     def to_json(self) -> dict[str, Any]:
-        """What JSON can hold; NaN is null."""
+        """As JSON values; NaN becomes null."""
         row = asdict(self)
         return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Metric:
-        """What `to_json` gave.
+        """Inverse of `to_json`.
 
         Raises:
             InputError: a value is missing or of another type.

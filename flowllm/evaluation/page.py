@@ -1,4 +1,4 @@
-"""The page of an evaluation: figures, charts, and a table that shows the crystal clicked."""
+"""The page of an evaluation: metrics, charts, and a table of crystals."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NOTE = "Energies are CHGNet's, on a hull of density functional theory: see the p
 def write_page(
     path: str | Path, evaluation: EvaluationResult, relaxed: CrystalBatch | None = None
 ) -> None:
-    """Write one HTML file, whole or not at all, that opens without any network.
+    """Write one self-contained HTML file atomically.
 
     Args:
         path: the HTML file to write.
@@ -77,7 +77,7 @@ def _tiles(evaluation: EvaluationResult) -> Markup:
 
 
 def _tile(metric: Metric) -> tuple[str, str, str]:
-    """A figure's name, its value, its interval and the number that it is of."""
+    """A metric's name, value, interval and sample size."""
     value = f"{100 * metric.value:.1f} %" if metric.unit == SHARE else f"{metric.value:.3f}"
     return metric.name, value, metric.text.partition("(")[2].rpartition(")")[0]
 

@@ -15,7 +15,7 @@ WIDTH = 110  # characters of a report that is printed as text
 
 
 def print_report(report: EvaluationResult, console: Console | None = None) -> None:
-    """Figures with interval and n, what the training split scores, and the protocol below."""
+    """Print metrics with interval and n, the training split's score, and the protocol."""
     console = console or Console()
     shown = Table(
         "stage", "figure", heading(report.name), "data", title="Evaluation", title_justify="left"
@@ -35,7 +35,7 @@ def print_report(report: EvaluationResult, console: Console | None = None) -> No
 
 
 def report_text(report: EvaluationResult) -> str:
-    """What `print_report` prints, as text."""
+    """The output of `print_report` as text."""
     buffer = io.StringIO()
     print_report(report, Console(file=buffer, width=WIDTH, no_color=True))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())

@@ -1,4 +1,4 @@
-"""What generated crystals are compared with: a data set as compact arrays.
+"""References for comparison with generated crystals: data sets as compact arrays.
 
 A reference is a folder. The one of MP-20 ships with the package; `build` makes one of any prepared
 data set, such as one's own (`flowllm reference --data runs/mine --out runs/mine-reference`).
@@ -149,7 +149,7 @@ class Reference:
         return HullTable.load(file) if file.is_file() else None
 
     def crystals(self, split: str, workers: int | None = None) -> CrystalBatch | None:
-        """The structures of a split; None if the reference lacks them and they are not at hand.
+        """The structures of a split; None if neither the reference nor a data folder has them.
 
         Nothing is downloaded for them. A reference that was built before references held their
         structures has them in its source only.

@@ -30,7 +30,7 @@ SUMMARY, TABLE, CRYSTALS, PAGE = "summary.json", "per_crystal.csv", "crystals.np
 
 @dataclass(frozen=True, repr=False)
 class Report(EvaluationResult):
-    """An evaluation as people use it: drawn, put beside others, written to files and read again."""
+    """An evaluation for users: plotted, compared, saved and loaded."""
 
     def __str__(self) -> str:
         return report_text(self)
@@ -43,7 +43,7 @@ class Report(EvaluationResult):
         return report_html(self)
 
     def compare(self, *others: Report) -> dict[str, go.Figure]:
-        """Charts of this and other reports over each other; `Report.compare(a, b, c)` does too.
+        """Charts of this and other reports together; also `Report.compare(a, b, c)`.
 
         Returns:
             Name -> figure: validity, e_above_hull, n_elements, density and closeness, those for
@@ -52,7 +52,7 @@ class Report(EvaluationResult):
         return charts((self, *others))
 
     def comparison(self, *others: Report) -> pd.DataFrame:
-        """The figures of this and other reports side by side, one row a figure."""
+        """The metrics of this and other reports side by side, one row per metric."""
         import pandas as pd
 
         reports = (self, *others)
@@ -67,7 +67,7 @@ class Report(EvaluationResult):
     # ---- files -----------------------------------------------------------------------------
 
     def save(self, out: str | Path) -> None:
-        """Write summary.json, per_crystal.csv, crystals.npz and report.html, each whole or not.
+        """Write summary.json, per_crystal.csv, crystals.npz and report.html, each atomically.
 
         Raises:
             InputError: the folder cannot be written.
@@ -82,7 +82,7 @@ class Report(EvaluationResult):
             write_json(folder / SUMMARY, self.summary())
 
     def summary(self) -> dict[str, Any]:
-        """Everything but the crystals and their rows, as JSON can hold it."""
+        """Everything but the crystals and their rows, as JSON values."""
         return {
             "name": self.name,
             "inputs": len(self.rows),
@@ -145,7 +145,7 @@ def _flag(value: Any) -> str:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, a repeated one with its number."""
+    """The names, repeated ones numbered."""
     seen: dict[str, int] = {}
     result = []
     for name in names:

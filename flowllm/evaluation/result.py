@@ -1,4 +1,4 @@
-"""What an evaluation found, as plain data: figures, their protocol, and a row per input."""
+"""The results of an evaluation as plain data: metrics, protocol, and a row per input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What was found of R inputs, B of them readable.
+    """Results for R inputs, B of them readable.
 
     Attributes:
         name: of the system, for legends.

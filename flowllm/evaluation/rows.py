@@ -48,7 +48,7 @@ def table_of(inputs: Inputs, results: Mapping[str, StageResult]) -> pd.DataFrame
 
 
 def _of_rows(inputs: Inputs, values: list[Any], otherwise: Any) -> list[Any]:
-    """B values as R, something else for unreadable inputs."""
+    """B values as R, with a filler for unreadable inputs."""
     return [values[place] if place >= 0 else otherwise for place in inputs.position.tolist()]
 
 

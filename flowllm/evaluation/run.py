@@ -1,4 +1,4 @@
-"""evaluate: crystals in, a report out, stage by stage, each kept as soon as it is done."""
+"""evaluate: from crystals to a report, stage by stage, each saved when done."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _run_stages(
     workers: int | None,
     progress: Progress | None,
 ) -> dict[str, StageResult]:
-    """The stages asked for and those that the folder holds, in their order.
+    """The requested stages and those in the folder, in order.
 
     One whose file is damaged is made again.
     """
@@ -154,7 +154,7 @@ def _run_stages(
 
 
 def _kept(file: Path, crystals: int) -> StageResult | InputError | None:
-    """A stage that was finished before; an error where its file is damaged, None where it is not.
+    """A stage finished earlier; None if there is none, an error if its file is damaged.
 
     Args:
         file: of the stage.
@@ -174,7 +174,7 @@ def _kept(file: Path, crystals: int) -> StageResult | InputError | None:
 def _folder(
     out: str | Path | None, identity: dict[str, Any], overwrite: bool, inputs: list[Any]
 ) -> Iterator[Path]:
-    """The output folder, locked, or one that is gone afterwards."""
+    """The locked output folder, or a temporary one."""
     if out is None:
         with tempfile.TemporaryDirectory(prefix="flowllm-evaluate-") as folder:
             yield Path(folder)
@@ -185,7 +185,7 @@ def _folder(
 
 
 def _about(inputs: Inputs) -> dict[str, str]:
-    """Lines of the protocol on what was read."""
+    """Protocol lines on the inputs."""
     lines = {
         "input": inputs.origin,
         "remarks": inputs.remark_summary.partition(": ")[2],

@@ -78,7 +78,7 @@ def select(
 
 
 def _relaxed(folder: Path, given: CrystalBatch) -> CrystalBatch:
-    """The given crystals with relaxed ones in their place."""
+    """The given crystals, replaced by relaxed ones where available."""
     after = relaxed_crystals(folder)
     if after is None:
         return given

@@ -1,4 +1,4 @@
-"""Crystals too large for an evaluation: their rows say so, and the others go on."""
+"""Crystals too large for an evaluation: marked in their rows, not evaluated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_ATOMS = 1000
 
 
 def without_largest(inputs: Inputs, most: int = MOST_ATOMS) -> Inputs:
-    """The inputs, of which cells with too many atoms count as unreadable.
+    """The inputs, with cells of too many atoms marked as unreadable.
 
     Args:
         inputs: R inputs, B of them readable.

@@ -1,4 +1,4 @@
-"""Hand-off to density functional theory, which alone decides stability: input files, no answers."""
+"""Hand-off to density functional theory, which alone decides stability: input files only."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def export_crystals(
 
 
 def choose(crystals: CrystalBatch, ids: Sequence[str]) -> CrystalBatch:
-    """The crystals of these ids, in their order; one named twice comes once.
+    """The crystals of these ids, in order, without duplicates.
 
     Raises:
         InputError: some ids belong to no crystal; they are named.

@@ -44,7 +44,7 @@ Each folder's README.txt says what to look at first. export.csv lists all crysta
 
 @dataclass(frozen=True)
 class EspressoSettings:
-    """What the inputs of pw.x depend on, besides the crystal.
+    """Settings of the pw.x inputs.
 
     Attributes:
         pseudopotentials: element -> file name; or a folder that holds one UPF file an element,
@@ -154,7 +154,7 @@ def export_espresso(
 
 
 def espresso_files(crystal: CrystalBatch, settings: EspressoSettings) -> tuple[Files, list[str]]:
-    """pw.in of a batch of one, and what to look at before the calculation.
+    """pw.in for a batch of one, and notes for review before the calculation.
 
     Raises:
         InputError: an element's pseudopotential is not known, or the cell has zero volume.
@@ -248,7 +248,7 @@ def magnetic_moments() -> dict[str, float]:
 
 
 def valence_electrons(symbol: str, settings: EspressoSettings) -> float:
-    """Electrons that a pseudopotential treats: from its file where it is at hand.
+    """Valence electrons of a pseudopotential, from its file if available.
 
     pw.x takes a starting magnetisation between -1 and 1 as a share of these in every version, and
     larger values as µB since 7.3 only, so the share is written. Else the outer electrons with the

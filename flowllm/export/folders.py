@@ -1,4 +1,4 @@
-"""A folder of input files for each crystal, whole or not at all, and the list of all of them."""
+"""A folder of input files per crystal, written atomically, and a list of all."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Writer = Callable[[CrystalBatch], tuple[Files, list[str]]]
 
 @dataclass(frozen=True)
 class Exported:
-    """What became of one crystal.
+    """The outcome for one crystal.
 
     Attributes:
         id: of the crystal.
@@ -55,7 +55,7 @@ def write_folders(
     readme: str,
     progress: ItemProgress | None = None,
 ) -> list[Exported]:
-    """One folder for each crystal, whole or not at all; a crystal that fails stops no other.
+    """Write one folder per crystal, atomically; failures do not stop the others.
 
     Folders that are there already are left alone. `README.txt` and `export.csv` stand beside them.
 
@@ -102,7 +102,7 @@ def _write_folder(crystal: CrystalBatch, folder: Path, writer: Writer) -> Export
 
 
 def folder_names(crystals: CrystalBatch) -> list[str]:
-    """A folder's name for each id: safe on every file system, and all different."""
+    """A unique folder name for each id, safe on every file system."""
     return safe_names(crystals.ids.tolist(), RESERVED)
 
 

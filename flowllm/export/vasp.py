@@ -70,7 +70,7 @@ def export_vasp(
 
 
 def vasp_files(crystal: CrystalBatch) -> tuple[Files, list[str]]:
-    """The input files of a batch of one, and what to look at before the calculation.
+    """The input files for a batch of one, and notes for review before the calculation.
 
     Raises:
         InputError: an element has no pseudopotential in the set, or the cell has zero volume.
@@ -107,7 +107,7 @@ def vasp_files(crystal: CrystalBatch) -> tuple[Files, list[str]]:
 
 
 def _notes(elements: list[str], incar: dict[str, Any], symbols: list[str]) -> list[str]:
-    """What to look at: magnetism, Hubbard U, f elements and labels of old sets.
+    """Review notes: magnetism, Hubbard U, f elements and labels of old sets.
 
     Elements stand in the order of POSCAR.
     """

@@ -1,4 +1,4 @@
-"""Crystals of any program, as every command reads them: nothing is reduced, nothing is dropped.
+"""Crystals from any program, as read by every command: nothing is reduced or dropped.
 
 Every input keeps its row, also one that cannot be read, so that denominators count it. What is
 read, and what is said of it, is the same in every command (`flowllm.inputs.files.READ`).
@@ -79,7 +79,7 @@ class Inputs:
 
     @property
     def remark_summary(self) -> str:
-        """All remarks counted, as in "3 remarks: 2 × D read as H, 1 × …"; empty without any."""
+        """All remarks counted, as in "3 remarks: 2 × D read as H, 1 × …"; empty if none."""
         return summary(self.remarks.tolist())
 
 
@@ -94,7 +94,7 @@ def read_inputs(
     large: int | None = LARGE,
     primitive: bool = False,
 ) -> Inputs:
-    """Read crystals of any program.
+    """Read crystals from any program.
 
     Args:
         source: a file of any kind in `flowllm.inputs.files.READ`, a folder that holds such files at

@@ -1,4 +1,4 @@
-"""Arrays in an `.npz`: ours, and those of other programs under other names."""
+"""Arrays in an `.npz`: our own, and those of other programs with different names."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def holds_crystals(content: bytes) -> bool:
 
 
 def _load_arrays(path: Path, content: bytes) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Arrays under our names; of a trajectory the last frame."""
+    """Arrays under our names; for a trajectory, the last frame."""
     arrays, notes = {}, []
     with opened(path, content, "is not an archive of crystals") as archive:
         for name, candidates in SPELLINGS.items():
@@ -168,7 +168,7 @@ def _array_reasons(
     angles: np.ndarray,
     counts: np.ndarray,
 ) -> list[str]:
-    """Why a crystal of arrays cannot be read; the first fault counts."""
+    """Why a crystal from arrays cannot be read: the first fault."""
     crystal = np.repeat(np.arange(len(counts)), counts)
 
     def holds(wrong: np.ndarray) -> np.ndarray:
@@ -189,5 +189,5 @@ def _array_reasons(
 
 
 def batch_listing(crystals: CrystalBatch, origin: str = "the batch") -> Listing:
-    """The crystals of a batch; one with an open type cannot be evaluated."""
+    """The crystals of a batch; one with an open species cannot be evaluated."""
     return _from_arrays({f.name: getattr(crystals, f.name) for f in fields(crystals)}, origin)

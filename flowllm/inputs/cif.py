@@ -13,7 +13,7 @@ from flowllm.inputs.items import NAME, Item, ReadCrystal
 
 
 def cif_items(text: str, stem: str, place: str, remarks: tuple[str, ...]) -> list[Item]:
-    """One item for each block with a crystal; its id is the stem, with its name if several."""
+    """One item per block with a crystal; its id is the stem, plus the block's name if several."""
     if not text.strip():
         return [Item(stem, place, reason="no CIF text")]
     try:

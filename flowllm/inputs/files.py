@@ -1,4 +1,4 @@
-"""Files as text: which ones a folder holds, of which kind each is, gzip and encodings."""
+"""Files as text: folder contents, file kinds, gzip and encodings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _BOMS = (
 
 
 def kind_of_name(path: PurePath) -> str | None:
-    """The kind that a file's name tells; None where it tells none."""
+    """The file kind by name; None if unknown."""
     name = without_gzip(path.name)
     suffix = PurePath(name).suffix.lower()
     if suffix in SUFFIXES:
@@ -49,7 +49,7 @@ def kind_of_name(path: PurePath) -> str | None:
 
 
 def kind_of_text(text: str) -> str | None:
-    """The kind of one crystal's text, by its content; None where it is none of them."""
+    """The kind of one crystal's text, by its content; None if unknown."""
     start = text[:20_000].lstrip()
     if start[:1] in ("{", "["):
         return "json"
@@ -63,7 +63,7 @@ def kind_of_text(text: str) -> str | None:
 
 
 def stem_of(path: PurePath) -> str:
-    """The path without the end of its name that tells its kind, as text that can be written."""
+    """The path without its kind suffix, as printable text."""
     name = without_gzip(path.as_posix())
     suffix = PurePath(name).suffix
     plain = name[: -len(suffix)] if suffix.lower() in SUFFIXES else name
@@ -143,7 +143,7 @@ def decode(content: bytes, name: str | Path) -> tuple[str, tuple[str, ...]]:
 
 
 def files_below(folder: Path) -> tuple[list[Path], list[Path]]:
-    """All visible files below a folder and all folders with it, sorted; loops of links end.
+    """All visible files below a folder and its folders, sorted; link loops are cut.
 
     Links to missing files are among the files.
 

@@ -1,4 +1,4 @@
-"""What the readers share: a crystal still to be read, one that was read, and lists of them."""
+"""Types shared by the readers: crystals to be read, read crystals, and lists of them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Listing:
         return total.hexdigest()[:16]
 
     def named(self, stem: str) -> Listing:
-        """The same with names for crystals that have none: the file's, with a number if several."""
+        """The same with names for unnamed crystals: the file's, numbered if several."""
         alone = len(self.items) == 1
         self.items = [
             item if item.name.strip() else replace(item, name=stem if alone else f"{stem}-{place}")
@@ -99,7 +99,7 @@ class Listing:
 
 
 def joined(listings: Iterable[Listing]) -> Listing:
-    """One listing out of several, in their order."""
+    """Join several listings, in order."""
     parts = list(listings)
     if len(parts) == 1:
         return parts[0]
@@ -122,7 +122,7 @@ def joined(listings: Iterable[Listing]) -> Listing:
 
 
 def isotope_remark(symbol: str) -> str:
-    """That an isotope of hydrogen is taken for it."""
+    """The remark that an isotope of hydrogen is read as H."""
     return f"{symbol} is {ISOTOPES[symbol]}, read as H"
 
 
@@ -149,7 +149,7 @@ def crystal_from_lattice(
     frac: np.ndarray | None = None,
     positions: np.ndarray | None = None,
 ) -> CrystalBatch:
-    """A batch of one, of fractional coordinates or of positions in Å.
+    """A batch of one from fractional coordinates or positions in Å.
 
     Lengths and angles cannot tell a left-handed cell from its mirror image, so such a cell is
     turned round, vectors and coordinates together: the same crystal in a right-handed one.

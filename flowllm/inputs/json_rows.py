@@ -1,4 +1,4 @@
-"""JSON files of crystals: lists, tables and databases of structures, each of which is a row."""
+"""JSON files of crystals: lists, tables and databases of structures, one row each."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def structures_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[
 
 
 def _rows(parts: Iterable[tuple[str, Any]], depth: int) -> list[tuple[str, Any]]:
-    """The structures of several rows; one without any keeps its place.
+    """The structures of several rows; rows without one keep their place.
 
     Raises:
         InputError: none of them holds a structure; the first one's reason.

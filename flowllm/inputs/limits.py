@@ -1,4 +1,4 @@
-"""How much time, memory and how many atoms reading may take."""
+"""Limits on the time, memory and atoms of reading."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flowllm.errors import InputError
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """Bounds that are checked before the work, so that no file can stop a command.
+    """Limits checked in advance, so that no file can stall a command.
 
     Attributes:
         seconds: the longest that one crystal may take to be read.
@@ -38,7 +38,7 @@ DEFAULT_LIMITS = ReadLimits()
 
 
 def shown(text: object, length: int = 40) -> str:
-    """Text from outside as a part of a message: one line, printable, cut."""
+    """External text for a message: one line, printable, shortened."""
     words = " ".join(str(text)[: 4 * length].split())
     plain = "".join(letter if letter.isprintable() else "\ufffd" for letter in words)
     return plain if len(plain) <= length else f"{plain[: length - 1]}…"

@@ -30,7 +30,7 @@ TAKEN = "give a path, a CrystalBatch, pymatgen structures or ASE atoms"
 
 
 def python_listing(source: Any, max_atoms: int) -> Listing:
-    """A batch, structures or atoms; ids are those that they carry, or their places.
+    """A listing of a batch, structures or atoms; ids are their own or their positions.
 
     Raises:
         InputError: the object is none of these.
@@ -57,7 +57,7 @@ def python_listing(source: Any, max_atoms: int) -> Listing:
 
 
 def _shown(thing: Any) -> str:
-    """An object in a message: its value where that is short, and its type."""
+    """An object for a message: its type, and its value if short."""
     if thing is None:
         return "None"
     kind = type(thing).__name__
@@ -81,7 +81,7 @@ def _from_object(thing: Any, max_atoms: int) -> ReadCrystal:
 
 
 def _from_structure(structure: Any) -> ReadCrystal:
-    """The crystal of a pymatgen structure, and that deuterium is hydrogen where it holds some."""
+    """The crystal of a pymatgen structure, with a remark if deuterium is read as hydrogen."""
     remarks = []
     for site in structure:
         if not site.is_ordered:

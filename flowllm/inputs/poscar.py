@@ -18,7 +18,7 @@ _CONFIGURATION = re.compile(r"\s*(direct|cartesian)\s+configuration\s*=", re.IGN
 
 
 def poscar_items(text: str, stem: str, place: str, remarks: tuple[str, ...]) -> list[Item]:
-    """One item of a POSCAR; of an XDATCAR one for each configuration."""
+    """One item for a POSCAR; for an XDATCAR one per configuration."""
     frames = _frames(text)
     if len(frames) == 1:
         return [Item(stem, place, "poscar", text, remarks=remarks)]
@@ -29,7 +29,7 @@ def poscar_items(text: str, stem: str, place: str, remarks: tuple[str, ...]) -> 
 
 
 def _frames(text: str) -> list[str]:
-    """Each configuration with the header before it, which is written once or before each."""
+    """Each configuration with its header, which is written once or before each."""
     if "onfiguration" not in text:
         return [text]
     lines = text.split("\n")
@@ -44,7 +44,7 @@ def _frames(text: str) -> list[str]:
 
 
 def crystal_from_poscar(text: str, max_atoms: int) -> ReadCrystal:
-    """The crystal of a POSCAR or CONTCAR; velocities behind the coordinates are not looked at.
+    """The crystal of a POSCAR or CONTCAR; velocities after the coordinates are ignored.
 
     A file of version 4 does not name its elements. They are taken from its comment line where that
     holds as many symbols as there are counts, and nothing else.
@@ -112,7 +112,7 @@ def _line(lines: list[str], row: int) -> str:
 
 
 def _numbers(lines: list[str], row: int, counts: tuple, what: str) -> list[float]:
-    """The numbers in a line; `...` among the counts allows words behind them."""
+    """The numbers in a line; `...` among the counts allows trailing words."""
     words = _line(lines, row).split()
     if ... in counts:
         words = words[: counts[0]]
@@ -132,13 +132,13 @@ def _is_symbol(word: str) -> bool:
 
 
 def _label(line: str) -> str:
-    """The word that some programs write behind a coordinate and its flags."""
+    """The word that some programs write after a coordinate and its flags."""
     words = [word for word in line.split()[3:] if word not in ("T", "F", ".TRUE.", ".FALSE.")]
     return words[0] if words else ""
 
 
 def _contradictions(lines: list[str], numbers: list[int]) -> list[str]:
-    """A remark where the labels behind the coordinates name other elements than the header."""
+    """A remark if the labels after the coordinates name elements other than the header's."""
     for line, number in zip(lines, numbers, strict=False):
         found = _LABEL.match(_label(line))
         named = NUMBER_OF.get(found.group(1)) if found else None

@@ -15,7 +15,7 @@ MOST_ATOMS = 1000  # of a cell that is looked at: each pair of atoms is
 
 
 def in_primitive_cell(read: ReadCrystal) -> ReadCrystal:
-    """The crystal in its primitive cell, reduced by Niggli; the given one where that is it.
+    """The crystal in its Niggli-reduced primitive cell; unchanged if it already is.
 
     It also stays where no smaller cell can be looked for: it spans no volume, or is too large.
     """

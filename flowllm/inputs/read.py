@@ -35,7 +35,7 @@ _PARSERS: dict[str, Callable[[str, int], ReadCrystal]] = {
 
 @dataclass(frozen=True)
 class Reader:
-    """How texts are parsed: one call for each, on an executor.
+    """Parsing of texts: one call each, on an executor.
 
     Attributes:
         executor: any `concurrent.futures` executor; None for processes of this machine.
@@ -52,7 +52,7 @@ class Reader:
     primitive: bool = False
 
     def parse(self, items: list[Item]) -> list[ReadCrystal | str]:
-        """What was read of each item, or why it was not."""
+        """The crystal of each item, or the reason for failure."""
         texts = [item for item in items if item.done is None and not item.reason]
         workers = self.workers or (1 if len(texts) <= FEW else None)
         outcomes = iter(
@@ -74,7 +74,7 @@ class Reader:
 
 
 def stored(item: Item, limits: ReadLimits) -> ReadCrystal | str:
-    """A crystal of arrays, or why it is not taken."""
+    """A crystal from arrays, or the reason for refusal."""
     assert item.done is not None
     batch, place = item.done
     count = int(batch.num_atoms[place])
@@ -84,7 +84,7 @@ def stored(item: Item, limits: ReadLimits) -> ReadCrystal | str:
 def parse_item(
     item: Item, limits: ReadLimits = DEFAULT_LIMITS, primitive: bool = False
 ) -> ReadCrystal:
-    """The crystal of an item's text; in its primitive cell if it is CIF and `primitive`.
+    """The crystal of an item's text; for CIF with `primitive`, in its primitive cell.
 
     Raises:
         InputError: it cannot be read.
@@ -104,7 +104,7 @@ def parse_item(
 
 
 def read_item(item: Item, limits: ReadLimits = DEFAULT_LIMITS) -> ReadCrystal:
-    """The crystal of an item, within the time that one may take.
+    """The crystal of an item, within the time limit.
 
     Raises:
         InputError: it cannot be read.
@@ -125,12 +125,12 @@ def read_item(item: Item, limits: ReadLimits = DEFAULT_LIMITS) -> ReadCrystal:
 
 
 def too_many(count: int, limits: ReadLimits) -> str:
-    """Why a crystal of so many atoms is not read; empty where it is."""
+    """Why a crystal of this many atoms is not read; empty if it is."""
     return f"{count} atoms; at most {limits.atoms} are read" if count > limits.atoms else ""
 
 
 def reason_of(failure: Failure) -> str:
-    """Why an input cannot be read, in words of ours: a parser's exception is none."""
+    """Why an input cannot be read, in plain words rather than a parser's exception."""
     if failure.kind == "InputError":
         return failure.message
     if failure.kind == TimeLimitError.__name__:

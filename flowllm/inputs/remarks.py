@@ -19,24 +19,24 @@ def joined_remarks(remarks: Iterable[str]) -> str:
 
 
 def kind_of(remark: str) -> str:
-    """A remark without what is particular to one crystal: what follows a colon or stands in ()."""
+    """A remark without crystal-specific details: text after a colon or in parentheses."""
     if remark.endswith(USED):
         return f"the id … {USED}"
     return _PARTICULAR.sub("…", remark.split(": ")[0].split(" (")[0])
 
 
 def counted(remarks: Iterable[str]) -> Counter[str]:
-    """How often each kind stands among texts of joined remarks."""
+    """Counts of each kind among joined remarks."""
     return Counter(kind_of(one) for text in remarks if text for one in text.split(BETWEEN))
 
 
 def summary(remarks: Iterable[str]) -> str:
-    """All remarks in a line, as in "3 remarks: 2 × D read as H, 1 × …"; empty without any."""
+    """All remarks in one line, as in "3 remarks: 2 × D read as H, 1 × …"; empty if none."""
     return summary_of(counted(remarks))
 
 
 def summary_of(counts: Counter[str]) -> str:
-    """The line of kinds that were counted; empty without any."""
+    """The summary line of counted kinds; empty if none."""
     total = sum(counts.values())
     if not total:
         return ""

@@ -20,7 +20,7 @@ RUNS_OF_CRYSTALS = ("generate", "refine")
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run of ours; other programs call their files run.json, too."""
+    """Whether a folder is a flowllm run; other programs also write a run.json."""
     try:
         return bool(RunFolder.read(folder))
     except InputError:
@@ -28,7 +28,7 @@ def is_run(folder: Path) -> bool:
 
 
 def run_listing(folder: Path, read_folder: Callable[[Path], Listing]) -> Listing:
-    """The refined crystals of a run: exact arrays where they are there, else its CIF files.
+    """The refined crystals of a run: exact arrays if present, else its CIF files.
 
     Raises:
         InputError: it is the run of another command, or has no crystals yet.
@@ -74,7 +74,7 @@ def _exact(files: list[Path], folder: Path) -> Listing:
 
 
 def _of_parts(parts: list[Path]) -> tuple[list[str], int]:
-    """Prompts and the number of rejected samples that the parts of a run record."""
+    """Prompts and the number of rejected samples recorded in the parts of a run."""
     prompts: list[str] = []
     rejected = 0
     for part in parts:

@@ -1,4 +1,4 @@
-"""Paths as lists of crystals: files of every kind, folders of them, runs of ours."""
+"""Paths as lists of crystals: files of any kind, folders of them, flowllm runs."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _without_path(error: InputError, file: Path) -> str:
 
 
 def _list_file(path: Path, limits: ReadLimits, name: str, inside: bool = False) -> Listing | None:
-    """The crystals of a file; of one in a folder None where it is of another kind after all."""
+    """The crystals of a file; None for one in a folder that turns out to be of another kind."""
     hashes: list[tuple[str, str]] = []
 
     def load(file: Path) -> bytes:
@@ -165,7 +165,7 @@ def _list_file(path: Path, limits: ReadLimits, name: str, inside: bool = False) 
 
 
 def _kind_of_content(text: str) -> str | None:
-    """The kind of a text whose name tells none; CIF texts may stand in the cells of a table."""
+    """The kind of a text by its content; table cells may contain CIF texts."""
     kind = kind_of_text(text)
     return "table" if kind in (None, "cif") and names_crystals(text) else kind
 
@@ -190,7 +190,7 @@ def _text_items(
 
 
 def _is_other(kind: str | None, text: str) -> bool:
-    """Whether a table or JSON text beside crystals is about something else."""
+    """Whether a table or JSON text in a folder of crystals is unrelated."""
     if kind == "table":
         return not names_crystals(text)
     marks = ('"sites"', '"positions"', "_cell_length_a")

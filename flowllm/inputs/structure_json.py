@@ -1,4 +1,4 @@
-"""Structures of pymatgen and atoms of ASE as dicts, such as JSON holds.
+"""pymatgen structures and ASE atoms as dicts, as in JSON.
 
 Nothing is imported by the names that such a dict holds, and no object is built from it.
 """
@@ -89,7 +89,7 @@ def _from_ase(value: Mapping[str, Any], max_atoms: int) -> ReadCrystal:
 
 
 def _array(value: Any) -> np.ndarray:
-    """Numbers as ASE writes them: lists, or dicts that tell shape, type and values."""
+    """Numbers as written by ASE: lists, or dicts of shape, type and values."""
     if isinstance(value, dict) and "array" in value:
         value = value["array"]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Tables: CIF texts, structures as JSON, or paths of files in a column, separated by anything."""
+"""Tables with CIF texts, JSON structures or file paths in a column, with any separator."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Table:
 
 
 def table_of(path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> dict[str, list[str]]:
-    """The columns of a table file as text, their names in small letters.
+    """The columns of a table file as text, names in lower case.
 
     Raises:
         InputError: it is not a table.
@@ -116,7 +116,7 @@ def _with_point(cell: str) -> str:
 
 
 def _separator(header: str) -> str:
-    """The separator by which a header names a column of crystals; else the most frequent."""
+    """The separator that makes the header name a crystal column; else the most frequent."""
     for separator in SEPARATORS:
         names = {name.strip(" \"'").lower() for name in header.split(separator)}
         if names & set(CRYSTAL_COLUMNS):

@@ -20,7 +20,7 @@ _TRUE, _FALSE = ("t", "true", "1"), ("f", "false", "0")
 
 
 def xyz_items(text: str, path: str, max_atoms: int, remarks: tuple[str, ...]) -> list[Item]:
-    """One item for each frame; from a line on that begins none, the rest is one frame."""
+    """One item per frame; after an invalid line, the rest is one frame."""
     lines, items, at = text.split("\n"), list[Item](), 0
     while at < len(lines):
         if not lines[at].strip():
@@ -61,7 +61,7 @@ def _count(line: str) -> int | None:
 
 
 def comment_values(comment: str) -> dict[str, str]:
-    """The pairs key=value of a comment line; quotes and brackets hold blanks together."""
+    """The key=value pairs of a comment line; quotes and brackets protect blanks."""
     values: dict[str, str] = {}
     at = 0
     while found := _KEY.search(comment, at):
@@ -130,7 +130,7 @@ def crystal_from_xyz(text: str, max_atoms: int) -> ReadCrystal:
 
 
 def check_periodic(flags: list[bool]) -> None:
-    """Refuse what does not repeat along all three vectors.
+    """Refuse structures that are not periodic along all three vectors.
 
     Raises:
         InputError: it is not a crystal.

@@ -1,4 +1,4 @@
-"""Geometry: the flat torus, the cell's flat coordinates, and their product. Knows no models."""
+"""Geometry: the flat torus, the cell's flat coordinates, and their product."""
 
 from flowllm.manifolds.base import Manifold
 from flowllm.manifolds.crystal import CrystalManifold, CrystalState

@@ -1,4 +1,4 @@
-"""What every manifold here can do (Chen & Lipman, arXiv 2302.03660, section 3)."""
+"""The manifold interface (Chen & Lipman, arXiv 2302.03660, section 3)."""
 
 from __future__ import annotations
 

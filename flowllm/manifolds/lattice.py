@@ -156,5 +156,5 @@ def cell_of_metric(metric: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _double(values: torch.Tensor) -> torch.Tensor:
-    """In float64; off Apple's GPU, which has none."""
+    """Convert to float64, off Apple's GPU, which lacks it."""
     return (values.cpu() if values.device.type == "mps" else values).double()

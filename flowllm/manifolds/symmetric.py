@@ -1,4 +1,4 @@
-"""The crystals that a space group leaves as they are: a submanifold, and the way onto it."""
+"""The crystals invariant under a space group: a submanifold, and the projection onto it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SymmetryOperations(NamedTuple):
     images: torch.Tensor
 
     def to(self, like: torch.Tensor) -> SymmetryOperations:
-        """On a tensor's device, real numbers in its precision."""
+        """Move to a tensor's device and precision."""
         return SymmetryOperations(
             self.crystals.to(like.device),
             self.rotations.to(like),
@@ -40,7 +40,7 @@ class SymmetryOperations(NamedTuple):
 
 
 class SymmetricManifold(CrystalManifold):
-    """Crystals of a batch that keep the space groups given; Wyckoff positions are not left.
+    """Crystals of a batch that keep the given space groups and Wyckoff positions.
 
     Coordinates: the fixed points of a group of isometries are a flat submanifold of the torus, so
     averaging over the group projects tangents onto it, and points that are near. Cells: metric
@@ -74,7 +74,7 @@ class SymmetricManifold(CrystalManifold):
         return CrystalState(coords * self.mask[..., None], self._project_cells(x.cell))
 
     def proju(self, x: CrystalState, u: CrystalState) -> CrystalState:
-        """The tangent's mean over the group, less the common translation; the cell's as it is."""
+        """The tangent's mean over the group, less the common translation; the cell part is kept."""
         u = super().proju(x, u)
         return CrystalState(self._mean(self._turned(u.coords)), u.cell)
 
@@ -87,7 +87,7 @@ class SymmetricManifold(CrystalManifold):
         return self.operations.images[..., None].expand(-1, -1, like.shape[-1])
 
     def _mean(self, images: torch.Tensor) -> torch.Tensor:
-        """The mean (B, S, 3) of what operations (K, S, 3) bring to each place."""
+        """The mean (B, S, 3) of the images (K, S, 3) at each position."""
         placed = torch.zeros_like(images).scatter(1, self._places(images), images)
         total = images.new_zeros(len(self.mask), *images.shape[1:])
         total = total.index_add(0, self.operations.crystals, placed)

@@ -1,1 +1,1 @@
-"""Metrics of crystals from anywhere: validity, matching, properties, the summary of a batch."""
+"""Metrics of crystals: validity, matching, properties, the summary of a batch."""

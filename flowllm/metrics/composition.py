@@ -21,7 +21,7 @@ from flowllm.crystals.elements import SYMBOLS
 
 @dataclass(frozen=True)
 class SmactSettings:
-    """What the composition test reads and lets pass.
+    """Settings of the composition test.
 
     Attributes:
         oxidation_states_set: SMACT's name of the oxidation states: smact14, icsd16 or icsd24.

@@ -20,7 +20,7 @@ from flowllm.metrics.statistics import Estimate, bootstrap_interval
 
 @dataclass(frozen=True)
 class Diversity:
-    """Variety within a set of crystals; counts of distinct things grow with n: compare equal n.
+    """Variety within a set of crystals; distinct counts grow with n, so compare equal n.
 
     Attributes:
         structure: mean distance between the structural fingerprints of two valid crystals.

@@ -1,4 +1,4 @@
-"""What is said of a crystal wherever one is shown: in reports, in widgets, in tables."""
+"""Facts about a crystal, as shown in reports, widgets and tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flowllm.symmetry.symbols import symbol_of
 
 @dataclass(frozen=True)
 class CrystalFacts:
-    """What is said of one crystal.
+    """Facts about one crystal.
 
     Attributes:
         formula: reduced; empty where a species is open.
@@ -60,12 +60,12 @@ class CrystalFacts:
 
     @property
     def believable(self) -> bool:
-        """A valid structure whose atoms are no nearer than in known crystals."""
+        """A valid structure without contacts shorter than in known crystals."""
         return not self.fault and self.contact >= SHORT and not self.unusual
 
 
 def crystal_facts(crystals: CrystalBatch) -> list[CrystalFacts]:
-    """What is said of B crystals; an open species has no formula and no valid composition."""
+    """Facts about B crystals; with open species there is no formula or valid composition."""
     known = np.array([bool((c.atomic_numbers > 0).all()) for c in crystals], dtype=bool)
     formulas = iter(crystals[known].formulas if known.any() else [])
     balanced = iter(compositional_validity(crystals[known]) if known.any() else [])

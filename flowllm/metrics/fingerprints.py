@@ -76,13 +76,13 @@ class Fingerprints:
 
     @property
     def complete(self) -> np.ndarray:
-        """(B,) bool: both fingerprints are there."""
+        """(B,) bool: both fingerprints are present."""
         structure, composition = np.isfinite(self.structure), np.isfinite(self.composition)
         return structure.all(-1) & composition.all(-1)
 
     @classmethod
     def concatenate(cls, parts: Iterable[Fingerprints]) -> Fingerprints:
-        """One out of several, in their order; of none, the empty one."""
+        """Concatenate in order; none give the empty one."""
         parts = list(parts)
         if not parts:
             nothing = np.zeros((0, STRUCTURE_SIZE)), np.zeros((0, COMPOSITION_SIZE))
@@ -119,7 +119,7 @@ class Fingerprints:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Fingerprints:
-        """From what `arrays` gave.
+        """Inverse of `arrays`.
 
         Raises:
             KeyError: one is missing.

@@ -29,7 +29,7 @@ def crystal_systems(groups: np.ndarray) -> np.ndarray:
 
 
 def are_supergroups(found: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """(B,) bool: whether each space group found has all operations of the one asked, and more.
+    """(B,) bool: whether each space group found is a proper supergroup of the requested one.
 
     Only groups of the same translations count (translationengleiche), so a crystal of the group
     found with the primitive cell that was asked for has the group asked for too.

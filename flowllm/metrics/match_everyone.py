@@ -1,4 +1,4 @@
-"""METRe and cRMSE: each reference structure with its best prediction of the same composition.
+"""METRe and cRMSE: each reference structure against its best prediction of equal composition.
 
 "Match everyone to reference" (Martirossyan et al., "All that structure matches does not glitter",
 arXiv 2509.12178, section 5; `metre_rmsds` of OMatG): see `flowllm.metrics.prediction` for why.
@@ -23,7 +23,7 @@ from flowllm.runs.progress import ItemProgress
 
 @dataclass(frozen=True)
 class ReferenceResult:
-    """What became of T reference structures among all predictions of their compositions.
+    """The matches of T reference structures among all predictions of their compositions.
 
     Attributes:
         rms: (T,) rms of the best prediction over (V/n)^(1/3); NaN where none matches.
@@ -56,7 +56,7 @@ class ReferenceResult:
 
     @property
     def crmse(self) -> Estimate:
-        """Mean rms over all references; one that nothing matches enters with `stol`."""
+        """Mean rms over all references; unmatched ones count as `stol`."""
         return estimate(np.where(np.isnan(self.rms), self.settings.stol, self.rms))
 
     @property
@@ -88,7 +88,7 @@ def match_everyone(
     workers: int = 1,
     progress: ItemProgress | None = None,
 ) -> ReferenceResult:
-    """METRe and cRMSE alone, which need to know of no prediction what it was made for.
+    """METRe and cRMSE alone, which need no assignment of predictions to targets.
 
     Arguments are those of `score_predictions`.
 
@@ -105,7 +105,7 @@ def match_everyone(
 
 @dataclass(frozen=True)
 class Pairs:
-    """All pairs of equal reduced composition: (M,) places and rms, NaN without a match."""
+    """All pairs of equal reduced composition: (M,) positions and rms, NaN without a match."""
 
     prediction: np.ndarray
     truth: np.ndarray
@@ -190,7 +190,7 @@ def _rms_of_references(
 
 
 def best_of_each(rms: np.ndarray, group: np.ndarray, chosen: np.ndarray, size: int) -> np.ndarray:
-    """(size,) the smallest rms of the chosen in each group; NaN where there is none."""
+    """(size,) the smallest chosen rms in each group; NaN if there is none."""
     best = np.full(size, np.inf)
     which = chosen & ~np.isnan(rms)
     np.minimum.at(best, group[which], rms[which])
@@ -198,7 +198,7 @@ def best_of_each(rms: np.ndarray, group: np.ndarray, chosen: np.ndarray, size: i
 
 
 def _reduced_compositions(crystals: CrystalBatch) -> list[frozenset | None]:
-    """Per crystal what only those of equal reduced composition share; None if it can't be matched.
+    """Per crystal a key shared by equal reduced compositions; None if it cannot be matched.
 
     Open types, cells without volume and crystals without atoms match nothing.
     """
@@ -211,7 +211,7 @@ def _reduced_compositions(crystals: CrystalBatch) -> list[frozenset | None]:
 
 
 def validity_of(crystals: CrystalBatch, given: np.ndarray | None, name: str) -> np.ndarray:
-    """(B,) bool: the validity that is given, or that of the structures.
+    """(B,) bool: the given validity, or that of the structures.
 
     Raises:
         InputError: it has another size.

@@ -45,7 +45,7 @@ class MatchSettings:
 
 @dataclass(frozen=True)
 class MatchResult:
-    """What became of B pairs.
+    """The outcome of matching B pairs.
 
     Attributes:
         rms: (B,) root mean square distance over (V/n)^(1/3); NaN where a pair does not match.
@@ -108,7 +108,7 @@ class MatchResult:
 
 
 def before_and_after(before: MatchResult, after: MatchResult) -> list[tuple[str, str, str]]:
-    """Rows (name, before, after): the same pairs compared, where matches come and go.
+    """Rows (name, before, after) for the same pairs, with matches gained and lost.
 
     The mean RMS over all matches rises with each one gained at the edge of the tolerance, though
     nothing got worse; over the pairs that match both times it can be compared.

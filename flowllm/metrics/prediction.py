@@ -1,4 +1,4 @@
-"""Crystal structure prediction: several tries for each structure, and METRe.
+"""Crystal structure prediction: several tries per structure, and METRe.
 
 For each of T test structures a model predicts structures of its composition. The match rate counts
 the structures that one of their first k tries matches; the RMSE is that of the best try. Such a
@@ -44,7 +44,7 @@ NAMED = 3  # culprits that a message names
 
 @dataclass(frozen=True)
 class PredictionResult:
-    """What became of P predictions of T test structures.
+    """The outcome of P predictions of T test structures.
 
     Attributes:
         rms: (P,) rms of each prediction against its own structure; NaN where it does not match.
@@ -99,7 +99,7 @@ class PredictionResult:
         return MatchResult(rms, valid, self.settings)
 
     def table(self, k: int | None = None) -> list[tuple[str, str]]:
-        """Rows (name, value) for a printed table, for 1 and k tries, by default all there are."""
+        """Rows (name, value) for a printed table, for 1 and k tries, by default all."""
         s, tries = self.settings, self.tries
         most = int(self.attempt.max(initial=-1)) + 1
         rows = [
@@ -225,7 +225,7 @@ def score_predictions(
 
 
 def _attempts(target: np.ndarray, number: np.ndarray) -> np.ndarray:
-    """(P,) the place of each prediction among those of its target, by number."""
+    """(P,) the rank of each prediction among those of its target, by number."""
     order = np.lexsort((number, target))
     starts = np.cumsum(np.bincount(target)) - np.bincount(target)
     attempt = np.zeros(len(target), dtype=np.int64)

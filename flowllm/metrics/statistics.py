@@ -87,14 +87,14 @@ def bootstrap_interval(
 
 
 def estimate(values: np.ndarray) -> Estimate:
-    """The mean of (n,) numbers or booleans with its interval; NaN of no values."""
+    """The mean of (n,) numbers or booleans with its interval; NaN without values."""
     values = np.asarray(values).reshape(-1)
     mean = float(values.mean()) if len(values) else float("nan")
     return Estimate(mean, *bootstrap_interval(values), len(values))
 
 
 def median_estimate(values: np.ndarray) -> Estimate:
-    """The median of (n,) numbers with its interval; NaN of no values."""
+    """The median of (n,) numbers with its interval; NaN without values."""
     values = np.asarray(values).reshape(-1)
     middle = float(np.median(values)) if len(values) else float("nan")
     interval = bootstrap_interval(values, lambda resamples: np.median(resamples, -1))

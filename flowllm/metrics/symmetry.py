@@ -51,7 +51,7 @@ class Symmetry:
 
 @dataclass(frozen=True)
 class GroupComparison:
-    """How far two distributions over the space groups are apart.
+    """The distance between two distributions over the space groups.
 
     Attributes:
         total_variation: half the summed difference of the shares, 0 to 1.
@@ -139,7 +139,7 @@ def _estimate(
     drawn: np.ndarray,
     theirs: np.ndarray,
 ) -> Estimate:
-    """The distance and its percentile interval, moved back by the bias of resamples."""
+    """The distance and its percentile interval, corrected for the bias of resampling."""
     size = int(counts.sum())
     value = float(distance(counts / size, theirs))
     resampled = distance(drawn / size, theirs)

@@ -46,7 +46,7 @@ def structural_validity(crystals: CrystalBatch, self_images: bool = True) -> np.
 
 
 def structural_faults(crystals: CrystalBatch, self_images: bool = True) -> list[str]:
-    """Per crystal what makes its structure invalid, in words; empty where it is valid."""
+    """Per crystal why its structure is invalid; empty if it is valid."""
     distances = shortest_distances(crystals, MIN_DISTANCE, self_images)
     faults = []
     for count, volume, distance in zip(

@@ -22,7 +22,7 @@ MAX_NEIGHBOURS = 500_000  # of all atoms together; a gap of 1,000 Å would fill 
 
 @dataclass(frozen=True)
 class VoronoiFaces:
-    """The F faces of several cells, those of one cell beside each other.
+    """The F faces of several cells, those of each cell contiguous.
 
     Attributes:
         cell: (F,) int64, the atom inside the cell.

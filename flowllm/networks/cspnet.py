@@ -32,7 +32,7 @@ from flowllm.networks.settings import VelocityConfig
 
 
 class LayerSizes(Protocol):
-    """What a layer needs to know of a network's configuration."""
+    """The part of a network's configuration that a layer needs."""
 
     @property
     def hidden(self) -> int:

@@ -44,7 +44,7 @@ def cell_variance(alpha_bar: torch.Tensor, scale: float) -> torch.Tensor:
 def cell_inputs(
     metric: torch.Tensor, alpha_bar: torch.Tensor, config: DiffCSPConfig
 ) -> torch.Tensor:
-    """What the network reads of cells: (B, `config.cell_inputs`).
+    """The network's inputs from cells: (B, `config.cell_inputs`).
 
     Args:
         metric: (B, 3, 3) matrices L Lᵀ in Å².

@@ -1,4 +1,4 @@
-"""What the network reads from geometry and time: periodic, translation invariant features."""
+"""Network inputs from geometry and time: periodic, translation-invariant features."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def image_distances(frac_coords: torch.Tensor, metric: torch.Tensor) -> torch.Te
 
 
 def cell_relations(metric: torch.Tensor) -> torch.Tensor:
-    """Numbers (B, 13) by which the symmetry and the size of cells are told.
+    """Numbers (B, 13) that encode the symmetry and size of cells.
 
     Three cosines of angles; three projections of one cell vector on a shorter one, which are one
     half in reduced centred cells; three logarithms of ratios of lengths, which are 0 where two are

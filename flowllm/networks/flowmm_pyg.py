@@ -61,7 +61,7 @@ class FlowMMMessages(MessagePassing):
     def message(
         self, h_i: torch.Tensor, h_j: torch.Tensor, cell_i: torch.Tensor, edges: torch.Tensor
     ) -> torch.Tensor:
-        """What an edge from j to i brings."""
+        """The message along an edge from j to i."""
         return self.phi(torch.cat([h_i, h_j, cell_i, edges], -1))
 
 

@@ -1,1 +1,1 @@
-"""Functions over crystals on many processes, of which one may die or hang."""
+"""Functions over crystals on many processes, robust to ones that die or hang."""

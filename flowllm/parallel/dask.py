@@ -1,4 +1,4 @@
-"""Other machines: executors that `flowllm.parallel.map` can hand its work to."""
+"""Other machines: executors for `flowllm.parallel.map`."""
 
 from __future__ import annotations
 

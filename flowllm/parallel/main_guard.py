@@ -19,7 +19,7 @@ from flowllm.errors import InputError
 
 
 def check_guard() -> None:
-    """See that the running script, if there is one, may be imported by the processes it starts.
+    """Check that the running script, if any, can be imported by the processes it starts.
 
     Interactive sessions have no file to import; notebooks and the command line are guarded.
 

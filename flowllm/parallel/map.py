@@ -1,4 +1,4 @@
-"""Run a function over crystals on any `concurrent.futures` executor, results in their order.
+"""Run a function over crystals on any `concurrent.futures` executor, with ordered results.
 
 One item that raises does not stop the others: its place in the results holds a `Failure` with its
 name and what went wrong. The default is a pool of spawned processes with one thread each; a script
@@ -26,7 +26,7 @@ from flowllm.settings import check_workers
 
 @dataclass(frozen=True)
 class Failure:
-    """What became of an item whose function raised.
+    """The failure of an item whose function raised.
 
     Attributes:
         name: the item's name.
@@ -72,7 +72,7 @@ def iterate_crystals(
     names: Sequence[str] | None = None,
     seconds: float | None = None,
 ) -> Iterator[Any]:
-    """Yield fn(item), or its `Failure`, in the items' order as soon as each is there.
+    """Yield fn(item), or its `Failure`, in the items' order as soon as each is available.
 
     An item whose process dies is a `Failure` too, as is one that takes longer than it is given; the
     others of its chunk are done again without it.
@@ -156,7 +156,7 @@ def map_parts(
 
 @dataclass(frozen=True)
 class Batched:
-    """Items that travel to a worker together.
+    """Items sent to a worker together.
 
     Attributes:
         fn: what is called with each.
@@ -190,7 +190,7 @@ class Batched:
         ]
 
     def submit(self, pool: WorkerPool | Executor) -> Future:
-        """Send the chunk; a pool of our own also ends a process that does not come back."""
+        """Submit the chunk; our own pool also kills a process that does not return."""
         if isinstance(pool, WorkerPool):
             limit = None if self.seconds is None else self.seconds * len(self.items)
             return pool.submit(self.run, seconds=limit)
@@ -240,7 +240,7 @@ def _iterate_chunks(
 
 
 def _results(chunk: Batched, future: Future, pool: WorkerPool | Executor) -> list[Any]:
-    """What became of a chunk's items; where its worker was lost, each is tried by itself."""
+    """The results of a chunk's items; if its worker was lost, each is retried alone."""
     try:
         return future.result()
     except BrokenProcessPool as error:

@@ -20,7 +20,7 @@ GRACE = 60.0  # seconds beyond its time that a function has before its process i
 
 
 class WorkerPool(Executor):
-    """Spawned processes; a context manager that ends them whatever happens.
+    """Spawned processes; a context manager that always ends them.
 
     They start with the first piece of work, so a pool that gets none costs nothing.
 
@@ -47,7 +47,7 @@ class WorkerPool(Executor):
     def submit(  # type: ignore[override]  # keywords of fn are not needed
         self, fn: Callable[..., Any], /, *args: Any, seconds: float | None = None
     ) -> Future:
-        """Run fn(*args) in a process, which is ended where that takes much longer than `seconds`.
+        """Run fn(*args) in a process, which is killed if it takes much longer than `seconds`.
 
         Returns:
             A future; it raises pebble's ProcessExpired where the process died by itself and
@@ -70,7 +70,7 @@ class WorkerPool(Executor):
 
 
 def _start_worker() -> None:
-    """One thread, deaf to Ctrl-C (the parent stops it), and gone when the parent is gone."""
+    """Worker start-up: one thread, Ctrl-C left to the parent, exit with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
@@ -80,6 +80,6 @@ def _start_worker() -> None:
 
 
 def _leave_with(sentinel: int) -> None:
-    """End with the parent: killed with -9 it cannot close its pool, and workers would stay."""
+    """Exit with the parent, which cannot close its pool if killed with -9."""
     multiprocessing.connection.wait([sentinel])
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Give up on a piece of Python after some seconds, wherever it runs."""
+"""A time limit for a piece of Python, wherever it runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 
 
 class TimeLimitError(Exception):
-    """Something took longer than it was given."""
+    """A time limit was exceeded."""
 
 
 LONGEST = 1e7

@@ -1,1 +1,1 @@
-"""References that ship with the package: what generated crystals are compared with."""
+"""References that ship with the package, for comparison with generated crystals."""

@@ -20,7 +20,7 @@ Chunk = tuple[CrystalBatch, RelaxSettings, Potential]
 
 @dataclass
 class Row:
-    """One crystal on its way.
+    """One crystal during relaxation.
 
     Attributes:
         crystal: as it came in, a batch of one.
@@ -52,7 +52,7 @@ class Row:
 
     @classmethod
     def start(cls, crystal: CrystalBatch, relax_cell: bool) -> Row:
-        """A row that has not been evaluated; one that can't be has its reason."""
+        """A row before evaluation, or with the reason why it cannot be evaluated."""
         if not len(crystal.atomic_numbers):
             return cls(crystal, None, crystal, reason="it has no atoms")
         try:
@@ -61,14 +61,14 @@ class Row:
             return cls(crystal, None, crystal, reason="its cell has zero volume")
 
     def fail(self, reason: str) -> bool:
-        """Give up on it; its energy is unknown."""
+        """Mark it as failed; its energy is unknown."""
         self.energy, self.reason = float("nan"), reason
         return False
 
     def advance(
         self, energy: float, forces: np.ndarray, stress: np.ndarray, settings: RelaxSettings
     ) -> bool:
-        """Judge an evaluation in eV, eV/Å and eV/Å^3 and take a step; False when it is over."""
+        """Check an evaluation in eV, eV/Å and eV/Å^3 and take a step; False when finished."""
         assert self.shape is not None  # a row without one is never evaluated
         per_atom = energy / len(forces)
         if not abs(per_atom) <= settings.max_energy:
@@ -129,7 +129,7 @@ def relax_chunk(item: Chunk) -> list[Row]:
 
 
 def advance_together(rows: list[Row], settings: RelaxSettings, potential: Potential) -> list[Row]:
-    """One evaluation and one step of each row; those that are not finished come back.
+    """One evaluation and one step of each row; returns the unfinished ones.
 
     Where the potential fails for all, each crystal is tried alone, so that one cannot stop others.
     """

@@ -28,7 +28,7 @@ LARGE_VOLUME_CHANGE = 0.05
 
 @dataclass(frozen=True)
 class Closeness:
-    """B crystals before their relaxation against after it.
+    """B crystals before and after their relaxation.
 
     Attributes:
         rms: (B,) displacement over (V/n)^(1/3); NaN where they do not match or relaxation failed.
@@ -110,7 +110,7 @@ def closeness(
     workers: int = 1,
     progress: ItemProgress | None = None,
 ) -> Closeness:
-    """Compare crystals with what became of them.
+    """Compare crystals with their relaxed states.
 
     Args:
         before: B crystals as they were relaxed.

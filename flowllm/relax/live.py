@@ -1,4 +1,4 @@
-"""A relaxation that is watched: one crystal, step by step."""
+"""Live relaxation of one crystal, step by step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowllm.relax.settings import RelaxSettings
 
 @dataclass(frozen=True)
 class RelaxStep:
-    """Where a relaxation is.
+    """The state of a relaxation.
 
     Attributes:
         step: of the optimiser; 0 is the crystal as it came in.
@@ -35,7 +35,7 @@ def relax_live(
     settings: RelaxSettings | None = None,
     potential: Potential | None = None,
 ) -> Iterator[RelaxStep]:
-    """Relax one crystal as `flowllm.relax.relax` does, and give every step as it is made.
+    """Relax one crystal as `flowllm.relax.relax` does, yielding every step.
 
     Args:
         crystal: a batch of one.

@@ -1,4 +1,4 @@
-"""FIRE over the atoms and the cell of one crystal; a batch holds one of these for each crystal.
+"""FIRE over the atoms and the cell of one crystal; a batch holds one per crystal.
 
 An evaluation by a neural network costs a hundred times as much as these few small arrays, so only
 the evaluations are batched: every crystal has its own time step, mixing and counter, and takes the
@@ -78,7 +78,7 @@ class Deformable:
 
     @property
     def lattice(self) -> np.ndarray:
-        """(3, 3) cell in Å as it is now, rows are its vectors."""
+        """(3, 3) current cell in Å, rows are its vectors."""
         return self.reference @ self.deformation.T
 
     @property
@@ -106,7 +106,7 @@ class Deformable:
         return np.concatenate([on_atoms, on_strain / len(forces)])
 
     def move(self, displacement: np.ndarray) -> None:
-        """Move by what `Fire.step` gave for `forces`."""
+        """Move by the step that `Fire.step` returned for `forces`."""
         from scipy.linalg import expm
 
         count = len(self.positions)
@@ -116,7 +116,7 @@ class Deformable:
             self.deformation = expm(self.log_strain)
 
     def as_crystal(self) -> CrystalBatch:
-        """The crystal as it is now, with its id."""
+        """The current crystal, with its id."""
         lengths, angles = cell_parameters(self.lattice)
         return self.crystal.replace(
             frac_coords=self.frac_coords, lengths=lengths[None], angles=angles[None]

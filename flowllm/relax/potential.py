@@ -51,7 +51,7 @@ class PotentialResult:
 
 
 class Potential(Protocol):
-    """Anything that evaluates several crystals at once; processes must be able to be sent it."""
+    """Anything that evaluates several crystals at once; it must be picklable."""
 
     def __call__(
         self,
@@ -72,7 +72,7 @@ class Potential(Protocol):
 
 
 def evaluate(crystals: CrystalBatch, potential: Potential | None = None) -> PotentialResult:
-    """Energies, forces and stresses of crystals as they are; by CHGNet unless another is given.
+    """Energies, forces and stresses of crystals; by CHGNet unless another is given.
 
     Raises:
         InputError: a cell that spans no volume.
@@ -84,7 +84,7 @@ def evaluate(crystals: CrystalBatch, potential: Potential | None = None) -> Pote
 
 @dataclass(frozen=True)
 class ChgnetPotential:
-    """CHGNet 0.3.0, loaded once a process; its energies are MP2020-corrected totals.
+    """CHGNet 0.3.0, loaded once per process; its energies are MP2020-corrected totals.
 
     Attributes:
         double: compute with 64 bits; the weights were trained with 32.
@@ -99,7 +99,7 @@ class ChgnetPotential:
         lattices: np.ndarray,
         num_atoms: np.ndarray,
     ) -> PotentialResult:
-        """See `Potential`; a crystal that CHGNet cannot take is named in the reasons."""
+        """See `Potential`; crystals that CHGNet cannot evaluate are given reasons."""
         energies = np.full(len(num_atoms), np.nan)
         forces = np.full((len(atomic_numbers), 3), np.nan)
         stresses = np.full((len(num_atoms), 3, 3), np.nan)
@@ -140,7 +140,7 @@ class ChgnetPotential:
 
 @lru_cache(maxsize=2)
 def load_chgnet(double: bool = False) -> FastChgnet:
-    """The network with the weights in the chgnet package, one copy a process and precision."""
+    """The network with chgnet's weights, one copy per process and precision."""
     import torch
     from chgnet.model import CHGNet
 
@@ -152,7 +152,7 @@ def load_chgnet(double: bool = False) -> FastChgnet:
 
 
 def unsuitable(atomic_numbers: np.ndarray, frac_coords: np.ndarray, lattice: np.ndarray) -> str:
-    """Why bonds of n atoms in a (3, 3) lattice cannot be looked for; "" where they can."""
+    """Why bonds of n atoms in a (3, 3) lattice cannot be searched; "" if they can."""
     if not len(atomic_numbers):
         return "it has no atoms"
     if (atomic_numbers < 1).any():
@@ -172,7 +172,7 @@ def unsuitable(atomic_numbers: np.ndarray, frac_coords: np.ndarray, lattice: np.
 
 
 def unbound(bonds: Bonds) -> str:
-    """Why bonds are nothing for CHGNet; "" where they are."""
+    """Why bonds are unsuitable for CHGNet; "" if they are suitable."""
     if bonds.lonely:
         return f"atoms have no neighbours within {ATOM_CUTOFF:g} Å"
     if bonds.lengths.min() < MIN_DISTANCE:
@@ -183,7 +183,7 @@ def unbound(bonds: Bonds) -> str:
 
 
 def groups_within(sizes: dict[int, int], limit: int) -> list[list[int]]:
-    """Keys in their order, in groups whose sizes add up to at most the limit where they can."""
+    """Keys in order, grouped so that sizes add up to at most the limit where possible."""
     groups: list[list[int]] = []
     total = 0
     for key, size in sizes.items():

@@ -1,4 +1,4 @@
-"""The way of one crystal through its relaxation, and several of them as plain arrays."""
+"""Relaxation paths of crystals, as objects and as plain arrays."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class RelaxationPath:
 
 
 def path_arrays(paths: Sequence[RelaxationPath]) -> dict[str, np.ndarray]:
-    """Paths as arrays for an .npz, beside those of their crystals; of none nothing."""
+    """Paths as arrays for an .npz, alongside those of their crystals; empty if none."""
     if not paths:
         return {}
     ways = [path.trajectory for path in paths]
@@ -63,7 +63,7 @@ def path_arrays(paths: Sequence[RelaxationPath]) -> dict[str, np.ndarray]:
 def load_paths(
     archive: Mapping[str, np.ndarray], crystals: CrystalBatch
 ) -> tuple[RelaxationPath, ...]:
-    """Paths of crystals out of what `path_arrays` gave; none where none were saved."""
+    """Inverse of `path_arrays`; no paths if none were saved."""
     if "path_frames" not in archive:
         return ()
     frames = archive["path_frames"]

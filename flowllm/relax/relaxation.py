@@ -1,4 +1,4 @@
-"""Relaxed crystals, their energies and what became of each; relaxation on all cores."""
+"""Relaxed crystals, their energies and outcomes; relaxation on all cores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHUNK_SIZE = 16
 
 @dataclass(frozen=True)
 class Relaxation:
-    """What became of B crystals.
+    """The outcome for B crystals.
 
     A crystal that did not converge within the steps or the time keeps its last structure and
     energy, with `converged` False; one that failed keeps the last structure that could be
@@ -90,7 +90,7 @@ class Relaxation:
 
     @classmethod
     def concatenate(cls, parts: Iterable[Relaxation]) -> Relaxation:
-        """One relaxation out of several, in their order; paths only if all parts have them."""
+        """Concatenate relaxations in order; paths only if all parts have them."""
         several = list(parts)
         columns = [f.name for f in fields(cls) if f.name not in ("crystals", "paths")]
         arrays = {
@@ -105,14 +105,14 @@ class Relaxation:
         return cls(crystals, **arrays, reasons=reasons, paths=paths)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything as plain arrays by name."""
+        """All data as plain arrays by name."""
         columns = [f.name for f in fields(self) if f.name not in ("crystals", "paths")]
         own = {name: getattr(self, name) for name in columns}
         return self.crystals.arrays() | own | path_arrays(self.paths)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Relaxation:
-        """From what `arrays` gave.
+        """Inverse of `arrays`.
 
         Raises:
             KeyError: one is missing.
@@ -146,7 +146,7 @@ def relax(
     workers: int | None = None,
     progress: ItemProgress | None = None,
 ) -> Relaxation:
-    """Relax crystals, CHGNet's energy and FIRE by default; one that fails stops no other.
+    """Relax crystals, by default with CHGNet and FIRE; failures do not stop the others.
 
     Work is cut into chunks of crystals of similar size, the same however many workers there are.
 
@@ -193,7 +193,7 @@ def _outcomes(
     workers: int | None,
     report: ItemProgress | None = None,
 ) -> list[list[Row]]:
-    """Rows of each chunk; where its process was lost, its crystals are tried one by one."""
+    """Rows of each chunk; if its process was lost, its crystals are retried one by one."""
     outcomes = map_crystals(relax_chunk, items, executor, workers, report)
     for index, (part, settings, potential) in enumerate(items):
         outcome = outcomes[index]
@@ -210,7 +210,7 @@ def _outcomes(
 
 
 def path_of(row: Row) -> RelaxationPath:
-    """The recorded path; of a crystal that could not be evaluated the input, without an energy."""
+    """The recorded path; for a crystal that could not be evaluated, the input alone."""
     if not row.frames:
         return RelaxationPath.of([row.crystal], [float("nan")])
     return RelaxationPath.of(row.frames, row.frame_energies)

@@ -1,4 +1,4 @@
-"""How crystals are relaxed."""
+"""Settings of relaxation."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Runs on disk: folders that resume, whole files, identities and progress."""
+"""Runs on disk: resumable folders, atomic files, identities and progress."""

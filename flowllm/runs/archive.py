@@ -1,4 +1,4 @@
-"""Archives of arrays (`.npz`): written whole, and read with one answer to everything broken."""
+"""Archives of arrays (`.npz`): written atomically, and validated on reading."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MOST, PER_BYTE = 2**30, 64
 
 
 class Archive(Mapping[str, np.ndarray]):
-    """The arrays of an `.npz` by name; each is looked at before memory is taken for it.
+    """The arrays of an `.npz` by name; each is checked before memory is allocated.
 
     Args:
         archive: open, without pickles.
@@ -77,7 +77,7 @@ class Archive(Mapping[str, np.ndarray]):
         return len(self.files)
 
     def typed(self, name: str, kinds: str, columns: int | None = None) -> np.ndarray:
-        """An array whose type and shape are looked at before its values are read.
+        """An array whose dtype and shape are checked before its values are read.
 
         Args:
             name: of the array.
@@ -96,7 +96,7 @@ class Archive(Mapping[str, np.ndarray]):
         return self[name]
 
     def _check(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        """Compare what the header of an array promises with what the archive holds of it.
+        """Check an array's header against its size in the archive.
 
         Returns:
             Its shape and the type of its values.
@@ -131,7 +131,7 @@ class Archive(Mapping[str, np.ndarray]):
 def open_archive(
     path: str | Path | io.BytesIO, otherwise: str = "is not an archive of arrays"
 ) -> Iterator[Archive]:
-    """An open `.npz` without pickles; what goes wrong while it is read becomes one message.
+    """An open `.npz` without pickles; any error while reading becomes one message.
 
     Args:
         path: the file, or its content.
@@ -162,7 +162,7 @@ def _size(source: str | Path | io.BytesIO) -> int:
 
 
 def read_archive(path: str | Path, otherwise: str) -> dict[str, np.ndarray]:
-    """All arrays of an `.npz` by name, in memory; every one has passed its checksum.
+    """All arrays of an `.npz` by name, in memory, with checksums verified.
 
     Raises:
         InputError: as `open_archive`.
@@ -172,7 +172,7 @@ def read_archive(path: str | Path, otherwise: str) -> dict[str, np.ndarray]:
 
 
 def write_archive(path: str | Path, arrays: Mapping[str, Any]) -> None:
-    """Write a compressed `.npz` whole or not at all; the same arrays give the same bytes.
+    """Write a compressed `.npz` atomically; the same arrays give the same bytes.
 
     Args:
         path: the file; ".npz" is added where it is missing, as `numpy.savez` does.

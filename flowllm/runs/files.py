@@ -1,4 +1,4 @@
-"""What stays on disk: files written whole, and weights as safetensors + JSON.
+"""Persistent files: atomic writes, and weights as safetensors + JSON.
 
 Nothing here is pickled. A file appears under its name only when it is complete, so whatever a
 killed run leaves behind can be trusted by the next.
@@ -58,7 +58,7 @@ def friendly_os_errors(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """A temporary neighbour to write to, which takes the file's name when the context ends well.
+    """A temporary file that takes the target's name when the context succeeds.
 
     It is a new file, never a link or a file that was there. Its content is synced to the disk
     first, so the name never stands for half a file, not even after a power failure. If the context
@@ -82,7 +82,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
-    """A temporary folder to fill, which takes the folder's place when the context ends well.
+    """A temporary folder that takes the target's place when the context succeeds.
 
     What was there before goes only then; a link is replaced, not followed.
 
@@ -104,7 +104,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_files(folder: str | Path, last: str = "config.json") -> Iterator[Path]:
-    """A temporary folder for libraries that write several files, which are moved when it ends well.
+    """A temporary folder for libraries that write several files, which are moved on success.
 
     Args:
         folder: where they belong; it exists, and other files in it stay.
@@ -144,7 +144,7 @@ def open_unlinked(path: str | Path, mode: str) -> IO[Any]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link (not what it points to) or a folder with all it holds, if it is there.
+    """Remove a file, a link (not its target) or a folder with its contents, if present.
 
     Raises:
         OSError: the system refuses.
@@ -156,13 +156,13 @@ def remove(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files and folders of writes in this folder that were killed."""
+    """Remove temporary files and folders left by killed writes in this folder."""
     for leftover in (*folder.glob(".*.tmp"), *folder.glob(".*.partial")):
         remove(leftover)
 
 
 def first_link(folder: Path) -> Path | None:
-    """A link somewhere below a folder, which may itself lie behind links; None without one."""
+    """A link anywhere below a folder, which may itself be reached by links; None if none."""
     waiting = [folder]
     while waiting:
         with os.scandir(waiting.pop()) as entries:
@@ -175,18 +175,18 @@ def first_link(folder: Path) -> Path | None:
 
 
 def hidden_neighbour(target: Path, ending: str) -> Path:
-    """A new hidden name beside a file, which fits even where the file's own name barely does."""
+    """A new hidden name in a file's folder, short enough where the file's own barely is."""
     return target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.{ending}")
 
 
 def sync(path: Path) -> None:
-    """Bring a file to the disk."""
+    """Flush a file to disk."""
     with open_unlinked(path, "rb+") as handle:
         os.fsync(handle.fileno())
 
 
 def _sync_all(folder: Path) -> None:
-    """Bring the files of a folder to the disk: one by one, or all at once where they are many."""
+    """Flush the files of a folder to disk, one by one, or all at once if there are many."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     if len(files) > MANY and hasattr(os, "sync"):
         os.sync()
@@ -196,7 +196,7 @@ def _sync_all(folder: Path) -> None:
 
 
 def atomic_write(path: str | Path, content: bytes | str | Callable[[IO[bytes]], Any]) -> None:
-    """Write a file whole or not at all, as `whole_file` does.
+    """Write a file atomically, as `whole_file` does.
 
     Args:
         path: the file; its folder exists.
@@ -213,7 +213,7 @@ def atomic_write(path: str | Path, content: bytes | str | Callable[[IO[bytes]], 
 
 
 def write_new(path: str | Path, content: bytes | str) -> None:
-    """Write a file of a folder that is still temporary (`whole_folder`); it is not there yet.
+    """Write a new file into a temporary folder (`whole_folder`).
 
     Raises:
         OSError: it is there, or the system refuses.
@@ -223,12 +223,12 @@ def write_new(path: str | Path, content: bytes | str) -> None:
 
 
 def as_bytes(content: bytes | str) -> bytes:
-    """Text as UTF-8; what is none, as half of a surrogate pair in a file's name, as "?"."""
+    """Text as UTF-8; anything invalid, such as lone surrogates in file names, becomes "?"."""
     return content.encode("utf-8", "replace") if isinstance(content, str) else content
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON that a person can read, atomically."""
+    """Write human-readable JSON atomically."""
     atomic_write(path, json.dumps(value, indent=2) + "\n")
 
 
@@ -249,7 +249,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_record(path: str | Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object, values by name.
+    """Read a JSON file that holds an object.
 
     Raises:
         InputError: missing, unreadable or something else; the file is named.
@@ -266,7 +266,7 @@ def save_weights(
     config: dict[str, Any],
     half: bool = False,
 ) -> None:
-    """Write `model.safetensors` and `config.json` into a folder, made if need be.
+    """Write `model.safetensors` and `config.json` into a folder, created if needed.
 
     Args:
         folder: where to.

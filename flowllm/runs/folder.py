@@ -1,4 +1,4 @@
-"""Folders of runs: go on with the same run, refuse another, overwrite on request."""
+"""Run folders: resume the same run, refuse another, overwrite on request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def package_version() -> str:
 
 
 class RunFolder:
-    """A command's output folder: go on with the same run, refuse another, overwrite on request.
+    """A command's output folder: resume the same run, refuse another, overwrite on request.
 
     `run.json` in the folder says which command with which settings fills it. Settings are what
     the result depends on; numbers of workers and the like do not belong in them. The folder may lie
@@ -139,7 +139,7 @@ class RunFolder:
 
     @classmethod
     def is_finished(cls, folder: str | Path, command: str, settings: dict[str, Any]) -> bool:
-        """Whether a folder holds this very run, brought to its end; touches nothing."""
+        """Whether a folder holds this very run, finished; read-only."""
         if not (Path(folder) / RUN).is_file():
             return False
         record = cls.read(folder)
@@ -148,23 +148,23 @@ class RunFolder:
 
     @property
     def digest(self) -> str:
-        """A short hash of the command and its settings: what parts of this run are parts of."""
+        """A short hash of the command and its settings, which identifies the run's parts."""
         identity = json.dumps([self.record["command"], self.record["settings"]], sort_keys=True)
         return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
     @property
     def finished(self) -> bool:
-        """Whether the run was brought to its end before."""
+        """Whether the run was finished before."""
         return self.record["status"] == "finished"
 
     def finish(self, **results: Any) -> None:
-        """Mark the run as finished, with results that JSON can hold, and let go of the folder."""
+        """Mark the run as finished, with JSON results, and release the folder."""
         self.record = {**self.record, "status": "finished", **results}
         write_json(self.path / RUN, self.record)
         self.close()
 
     def discard(self) -> None:
-        """Remove everything that the run wrote, for a run that came to nothing."""
+        """Remove everything that the run wrote, for a failed run."""
         with friendly_os_errors(self.path):
             self._clear()
             (self.path / RUN).unlink(missing_ok=True)
@@ -182,7 +182,7 @@ class RunFolder:
                 remove(entry)
 
     def close(self) -> None:
-        """Let go of the folder; the run can be continued later."""
+        """Release the folder; the run can be resumed later."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -221,12 +221,12 @@ def _refuse_links(path: Path, overwrite: bool) -> None:
 
 
 def _is_leftover(name: str) -> bool:
-    """What a run that was killed before its run.json can have left."""
+    """Whether a file may be left by a run killed before its run.json."""
     return name == LOCK or (name.startswith(f".{RUN}.") and name.endswith(".tmp"))
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """In words: what an existing run and the present one differ in."""
+    """A description of the differences between an existing run and this one."""
     if old["command"] != new["command"]:
         return [f"of the command {old['command']}, not {new['command']}"]
     before, now = old["settings"], new["settings"]

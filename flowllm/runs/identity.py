@@ -1,4 +1,4 @@
-"""What the commands that fill a folder share: opening it, and naming what fills it."""
+"""Shared by commands that fill a folder: opening it, and identifying its content."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def open_run(
     overwrite: bool = False,
     inputs: Iterable[str | Path] = (),
 ) -> Iterator[RunFolder]:
-    """The folder of a run, as `RunFolder.open` gives it; a run that wrote nothing leaves nothing.
+    """The folder of a run, as from `RunFolder.open`; removed again if nothing was written.
 
     Args:
         out: the folder.
@@ -67,7 +67,7 @@ def claim(
     run: RunFolder | None = None,
     opened: Callable[..., AbstractContextManager[RunFolder]] = open_run,
 ) -> Iterator[RunFolder]:
-    """The run that fills a folder: the caller's, or one that is opened here and finished.
+    """The run that fills a folder: the caller's, or one opened and finished here.
 
     Functions that fill a folder are called by commands, which hold the folder of their run, and
     directly from Python; in both cases no folder gets the files of two runs.
@@ -93,7 +93,7 @@ def claim(
 
 
 def _remove_if_bare(path: Path, missing: list[Path]) -> None:
-    """Take away a folder that holds no more than the marks of a run, and its new parents."""
+    """Remove a folder that holds only a run's markers, and its new parents."""
     if path not in missing:
         return
     entries = list(path.iterdir())
@@ -113,7 +113,7 @@ def _is_empty_folder(path: Path) -> bool:
 
 
 def flat_settings(settings: Any, **more: Any) -> dict[str, Any]:
-    """Settings inside settings as one level of names, so that a message can name what differs.
+    """Flatten nested settings to one level of names, for messages about differences.
 
     Args:
         settings: a dataclass, whose fields may be dataclasses.
@@ -156,12 +156,12 @@ def digest(*parts: bytes | str) -> str:
 
 
 def weights_digest(module: torch.nn.Module, *more: str) -> str:
-    """A short hash of a network's weights, and of what else is given."""
+    """A short hash of a network's weights and any further values."""
     return tensors_digest(module.state_dict(), *more)
 
 
 def tensors_digest(tensors: Mapping[str, torch.Tensor], *more: str) -> str:
-    """A short hash of tensors by name, and of what else is given."""
+    """A short hash of named tensors and any further values."""
     import torch
 
     total = hashlib.sha256("\n".join(more).encode())

@@ -1,4 +1,4 @@
-"""JSON objects whose values are asked for by name and type; all else is one message."""
+"""JSON objects read by name and type, with one kind of error message."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class JsonObject:
         return float(value) if _is_finite(value) else self._no(name, "a finite number")
 
     def numbers(self, name: str, default: Any = REQUIRED, length: int | None = None) -> list[float]:
-        """A list of finite numbers, of a given length where there is one."""
+        """A list of finite numbers, of a given length if any."""
         values = self.array(name, default)
         if not all(map(_is_finite, values)) or length not in (None, len(values)):
             self._no(name, f"a list of {'' if length is None else f'{length} '}finite numbers")
@@ -100,7 +100,7 @@ class JsonObject:
         return [JsonObject(value, f"{self.where}: {name} {i}") for i, value in enumerate(values)]
 
     def make(self, kind: type[T]) -> T:
-        """A dataclass of texts, numbers, flags and other such dataclasses, from its fields by name.
+        """A dataclass of strings, numbers, flags and such dataclasses, from its fields by name.
 
         Raises:
             InputError: a field is missing, of another type, or not known; or the dataclass refuses.
@@ -143,7 +143,7 @@ class JsonObject:
 
 
 def type_name(value: Any) -> str:
-    """What a value of JSON is, in words; numbers and short texts as they stand there."""
+    """A description of a JSON value; numbers and short strings are quoted."""
     if isinstance(value, Mapping):
         return "an object"
     if isinstance(value, (list, tuple)):

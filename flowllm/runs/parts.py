@@ -1,4 +1,4 @@
-"""Results that are made in parts: finished parts stay on disk, the same work goes on from them.
+"""Results made in parts: finished parts stay on disk and the work resumes from them.
 
 Every command that may run for hours keeps its finished parts this way. A part is an archive of
 arrays that also records what it is a part of; one that is missing, damaged or of something else is
@@ -62,7 +62,7 @@ class Parts(Generic[P]):
         return self.folder / f"{name}.npz"
 
     def read(self, wanted: Wanted) -> P | None:
-        """A finished part; None where it must be made, for the first time or again."""
+        """A finished part; None if it must be made or remade."""
         try:
             arrays = read_archive(self.path(wanted.name), "is not a part")
             if str(arrays.pop(PART_OF)) != wanted.of:
@@ -72,7 +72,7 @@ class Parts(Generic[P]):
             return None
 
     def write(self, wanted: Wanted, part: P) -> None:
-        """Keep a part.
+        """Save a part.
 
         Raises:
             InputError: the operating system refuses.
@@ -81,7 +81,7 @@ class Parts(Generic[P]):
         write_archive(self.path(wanted.name), arrays)
 
     def get(self, wanted: Wanted, make: Callable[[], P]) -> P:
-        """A part that is read, or made and kept."""
+        """A part, read from disk or made and saved."""
         part = self.read(wanted)
         if part is None:
             part = make()
@@ -93,7 +93,7 @@ class Parts(Generic[P]):
         wanted: Sequence[Wanted],
         make: Callable[[list[int]], Iterable[tuple[int, P]]],
     ) -> Iterator[tuple[int, P, bool]]:
-        """Every part once: first those on disk, then the others, each kept as soon as it is made.
+        """Every part once: first those on disk, then the others, each saved as soon as it is made.
 
         Args:
             wanted: the parts.

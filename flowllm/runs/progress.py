@@ -1,4 +1,4 @@
-"""Progress for people: one bar a stage, in a terminal or a notebook."""
+"""User-facing progress: one bar per stage, in a terminal or a notebook."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ItemProgress = Callable[[int, int], None]
 
 
 def progress_of(progress: Progress | None, stage: str) -> ItemProgress | None:
-    """The progress of one stage; None where nobody asks for it."""
+    """The progress callback of one stage; None without a listener."""
     if progress is None:
         return None
     report = progress
@@ -26,7 +26,7 @@ def progress_of(progress: Progress | None, stage: str) -> ItemProgress | None:
 
 @contextmanager
 def progress_bars(shown: bool = True) -> Iterator[Progress]:
-    """A callback that draws one bar a stage on standard error while the context lasts."""
+    """A callback that draws one bar per stage on standard error within the context."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -64,7 +64,7 @@ def progress_bars(shown: bool = True) -> Iterator[Progress]:
 
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
-    """A line in the terminal that says what is waited for, gone when it is done."""
+    """A status line in the terminal that disappears when the work is done."""
     from rich.console import Console
 
     with Console(file=sys.stderr).status(text):

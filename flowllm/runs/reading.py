@@ -1,4 +1,4 @@
-"""Files that are read: regular ones only, of bounded size, so that no name can stop a command.
+"""Reading files: regular ones of bounded size only, so that none can stall a command.
 
 A pipe that nobody fills, a device that never ends or a sparse file of terabytes may stand under any
 name. `OSError` with a message of ours says so, which every reader of a kind of file words anew.
@@ -20,7 +20,7 @@ _PLAIN = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def open_regular(path: str | Path, most: int | None = None) -> IO[bytes]:
-    """Open a file for reading; what is not a regular file is refused, and nothing waits.
+    """Open a regular file for reading without blocking; refuse anything else.
 
     Args:
         path: the file; links are followed.
@@ -65,5 +65,5 @@ def read_whole(path: str | Path, most: int = MOST) -> bytes:
 
 
 def too_large(path: str | Path, most: int) -> OSError:
-    """The error of a file of more bytes than are read."""
+    """The error for a file above the size limit."""
     return OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))

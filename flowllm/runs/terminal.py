@@ -1,4 +1,4 @@
-"""Lines and tables for a terminal, in which text from outside is text and nothing else."""
+"""Lines and tables for a terminal, with external text escaped."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 
 def say(text: object, file: TextIO | None = None) -> None:
-    """Print a line; what a terminal would obey comes as an escape."""
+    """Print a line with control characters escaped."""
     print(printable(text), file=file or sys.stdout)
 
 
 def cell(value: object) -> Text:
-    """A cell or heading of a table of rich, without its markup."""
+    """A cell or heading of a rich table, without markup."""
     from rich.text import Text
 
     return Text(printable(value))
 
 
 def heading(value: object) -> Column:
-    """A column of a table of rich under this heading, without its markup."""
+    """A column of a rich table with this heading, without markup."""
     from rich.table import Column
 
     return Column(cell(value))
 
 
 def accept_all_characters() -> None:
-    """Have standard output and error write what their encoding lacks as an escape."""
+    """Make standard output and error escape characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

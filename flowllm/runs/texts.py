@@ -1,4 +1,4 @@
-"""Texts from outside, as ids and file names: made safe for lines, tables and names of files."""
+"""External texts as ids and file names: made safe for lines, tables and file names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def printable(text: object, most: int | None = None) -> str:
-    """A text as one line that a terminal shows and does not obey.
+    """A text as one printable line without control characters.
 
     Line breaks, escape sequences, marks that turn the direction of writing, and the halves of
     surrogate pairs that stand for bytes of a file's name come as escapes such as ``\\x1b``.
@@ -45,7 +45,7 @@ def printable(text: object, most: int | None = None) -> str:
 
 
 def safe_names(texts: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
-    """A file's name for each text: allowed on Linux, macOS and Windows, and all different.
+    """A unique file name for each text, valid on Linux, macOS and Windows.
 
     Names consist of Latin letters, digits and ``._+()=-``; they are not device names of
     Windows, do not begin with a dot or hyphen, do not end with a dot, and differ from each other in
@@ -74,7 +74,7 @@ def safe_names(texts: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
 
 
 def guarded(value: Any) -> Any:
-    """A cell that spreadsheets show as text: one that they would compute begins with ``'``.
+    """A cell that spreadsheets show as text: formulas are prefixed with ``'``.
 
     Numbers stay, those in texts too. `unguarded` gives the text back.
     """
@@ -84,7 +84,7 @@ def guarded(value: Any) -> Any:
 
 
 def unguarded(value: Any) -> Any:
-    """The text of a cell that `guarded` made; others stay as they are."""
+    """Inverse of `guarded`; other texts are unchanged."""
     return value[1:] if isinstance(value, str) and _GUARDED.match(value) else value
 
 
@@ -116,7 +116,7 @@ def frame_csv(table: pd.DataFrame, float_format: str | None = "%.6g") -> str:
 
 
 def unguarded_frame(table: pd.DataFrame) -> pd.DataFrame:
-    """A data frame that was read from what `frame_csv` or `csv_of` wrote, with its own texts."""
+    """A data frame read from `frame_csv` or `csv_of` output, with guards removed."""
     shown = table.copy()
     for place, kind in enumerate(table.dtypes):
         if kind.kind not in "biufcmM":

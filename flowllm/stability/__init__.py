@@ -1,4 +1,4 @@
-"""Stable, unique, novel: energies above the hull, groups of equal crystals, what is known."""
+"""Stable, unique, novel: energies above the hull, groups of equal crystals, known crystals."""
 
 from flowllm.stability.agreement import height_agreement, hull_agreement
 from flowllm.stability.anions import AnionShift, anion_classes, chgnet_shift

@@ -44,7 +44,7 @@ def anion_classes(crystals: CrystalBatch) -> np.ndarray:
 
 @dataclass(frozen=True)
 class AnionShift:
-    """What a potential's energies lie above those of the hull, by class of anion.
+    """Offset of a potential's energies from those of the hull, by class of anion.
 
     Attributes:
         shifts: class -> eV/atom.
@@ -70,7 +70,7 @@ class AnionShift:
     def fit(
         cls, crystals: CrystalBatch, errors: Sequence[float] | np.ndarray, fitted_on: str = ""
     ) -> AnionShift:
-        """Mean error of each class; of a class without crystals the mean of all.
+        """Mean error of each class; for a class without crystals, the mean of all.
 
         Args:
             crystals: B crystals.
@@ -95,7 +95,7 @@ class AnionShift:
         return cls(shifts, fitted_on)
 
     def of(self, crystals: CrystalBatch) -> np.ndarray:
-        """(B,) eV/atom to take from each crystal's energy."""
+        """(B,) eV/atom to subtract from each crystal's energy."""
         return np.array([self.shifts[str(name)] for name in anion_classes(crystals)], dtype=float)
 
     def describe(self) -> str:

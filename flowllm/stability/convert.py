@@ -109,7 +109,7 @@ def _entries(diagram: Any) -> tuple[list[dict[str, float]], np.ndarray]:
 def _references(
     diagram: Record, compositions: list[dict[str, float]], energies: np.ndarray
 ) -> ElementalReferences:
-    """eV/atom of the diagram's references; without them, of its lowest entry of each element."""
+    """eV/atom of the diagram's references; by default its lowest entry of each element."""
     found = _state(diagram).get("el_refs") or {}
     pairs = (
         list(found.items()) if isinstance(found, dict) else _listed(found, MOST_PARTS, "elements")

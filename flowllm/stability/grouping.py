@@ -48,7 +48,7 @@ class Groups:
 
     @property
     def unique(self) -> np.ndarray:
-        """(B,) bool: the first crystal of each group; what could not be compared is not unique."""
+        """(B,) bool: the first crystal of each group, without those that could not be compared."""
         return first_of_each(self.numbers)
 
     def __len__(self) -> int:
@@ -123,7 +123,7 @@ def group_crystals(
 
 
 def group_family(item: tuple[CrystalBatch, MatchSettings, float | None]) -> list[int | str]:
-    """Per crystal of one composition the position of its representative, or why it has none."""
+    """For each crystal of one composition, the position of its representative, or a reason."""
     crystals, settings, seconds = item
     representatives: list[tuple[int, object]] = []
     result: list[int | str] = []

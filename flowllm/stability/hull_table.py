@@ -1,4 +1,4 @@
-"""HullTable: a convex hull small enough to ship, with where it comes from.
+"""HullTable: a convex hull small enough to ship, with its provenance.
 
 It holds the compounds that lie on the hull of their own chemical system, and no others: the hull of
 any system is spanned by its vertices, and a vertex is on the hull of its own, smaller system too,
@@ -28,7 +28,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class HullProvenance:
-    """Where a hull comes from; printed wherever an energy above it is.
+    """Provenance of a hull; printed with every energy above it.
 
     Attributes:
         name: a short name, as in "hull of the Materials Project".
@@ -86,7 +86,7 @@ class HullTable:
     def e_above_hull(
         self, crystals: CrystalBatch, formation_energies: Sequence[float] | np.ndarray
     ) -> np.ndarray:
-        """(B,) signed distances to the hull in eV/atom: negative for what lies below it.
+        """(B,) signed distances to the hull in eV/atom: negative below it.
 
         Args:
             crystals: B crystals.
@@ -111,7 +111,7 @@ class HullTable:
         return result
 
     def faults(self, crystals: CrystalBatch, energies: Sequence[float] | np.ndarray) -> list[str]:
-        """Per crystal why it has no E_hull from its total energy, in words; empty where it has."""
+        """Per crystal why it has no E_hull from its total energy; empty if it has."""
         values = checked_energies(crystals, energies)
         return [
             fault or ("" if np.isfinite(value) else "no finite energy")
@@ -119,7 +119,7 @@ class HullTable:
         ]
 
     def describe(self) -> str:
-        """One line on where the hull comes from and how far it can be trusted."""
+        """One line on the provenance and reliability of the hull."""
         p = self.provenance
         head = f"{p.name}, {p.date}: {len(self):,} of {p.entries:,} entries on the hull"
         return "; ".join(filter(None, [head, p.licence, p.note, p.agreement]))

@@ -1,4 +1,4 @@
-"""The known crystal that is nearest to a generated one: the same, or one of the same kind.
+"""The known crystal nearest to a generated one: the same, or one of the same kind.
 
 The same: a crystal of equal reduced formula that pymatgen's StructureMatcher matches. Of the same
 kind: one of the same anonymous formula (ABX3) and space group, its elements nearest on Pettifor's
@@ -30,7 +30,7 @@ LAST = 103
 
 @dataclass(frozen=True)
 class KnownCrystal:
-    """A known crystal beside a generated one.
+    """A known crystal compared with a generated one.
 
     Attributes:
         place: position among the known crystals.
@@ -75,7 +75,7 @@ class KnownCrystals:
         groups: np.ndarray | None = None,
         settings: MatchSettings = SAME,
     ) -> list[KnownCrystal | None]:
-        """The nearest known crystal of each of B crystals; None where none is of its kind.
+        """The nearest known crystal of each of B crystals; None if none is of its kind.
 
         Args:
             crystals: B crystals.

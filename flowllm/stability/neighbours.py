@@ -1,4 +1,4 @@
-"""Known crystals beside generated ones, as pages show them."""
+"""Known crystals alongside generated ones, for pages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHERE = "MP-20's training split"
 def neighbours_of(
     crystals: CrystalBatch, facts: Sequence[CrystalFacts], places: Sequence[int]
 ) -> Mapping[int, Neighbour]:
-    """The nearest crystals of MP-20's training split, for those at some places that have any.
+    """The nearest crystals of MP-20's training split, for those at some positions.
 
     Args:
         crystals: B crystals.
@@ -43,7 +43,7 @@ def neighbours_of(
 
 @cache
 def training_split() -> KnownCrystals:
-    """MP-20's, read once a process: it takes a second, and all pages need the same."""
+    """MP-20's training split, read once per process."""
     return KnownCrystals(load_shipped(SOURCE, "train"))
 
 

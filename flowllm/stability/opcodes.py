@@ -26,7 +26,7 @@ _INTEGERS = frozenset({"LONG", "LONG1", "LONG4", "INT"})
 
 
 class Budget:
-    """What the reading of a file may still take.
+    """The remaining budget for reading a file.
 
     Args:
         size: of the file in bytes, as it lies on the disk.
@@ -47,7 +47,7 @@ class Budget:
 
 
 class _Limited:
-    """A file for pickletools that gives no more than is allowed."""
+    """A file for pickletools with a read limit."""
 
     def __init__(self, file: IO[bytes], budget: Budget) -> None:
         self.file, self.budget = file, budget

@@ -34,7 +34,7 @@ class PlacedCrystal:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a crystal lies.
+    """The location of a crystal in a phase diagram.
 
     Attributes:
         e_above_hull: eV/atom, of the hull without it; negative where it lowers the hull.
@@ -58,7 +58,7 @@ class Place:
 
 
 def elements_of(text: str) -> tuple[str, ...]:
-    """The elements of a chemical system as people write it: "Li-Fe-O", "Li Fe O", "LiFeO2".
+    """The elements of a chemical system as commonly written: "Li-Fe-O", "Li Fe O", "LiFeO2".
 
     Raises:
         InputError: no element, an unknown one, or another number than two to four.
@@ -70,7 +70,7 @@ def elements_of(text: str) -> tuple[str, ...]:
 
 
 def checked_system(elements: Sequence[str]) -> tuple[str, ...]:
-    """The elements, if a diagram of so many can be drawn.
+    """The elements, if a diagram of this many can be drawn.
 
     Raises:
         InputError: fewer than two or more than four.
@@ -130,7 +130,7 @@ def entry_of(crystal: PlacedCrystal) -> PDEntry:
 
 
 def place_of(crystal: PlacedCrystal, diagram: PhaseDiagram) -> Place:
-    """Where a crystal lies in a diagram that does not hold it.
+    """The location of a crystal in a diagram that does not contain it.
 
     Raises:
         InputError: it holds an element that the diagram lacks.

@@ -1,4 +1,4 @@
-"""What a pickle says of objects, as plain records: nothing here can be called by a file."""
+"""The objects of a pickle as inert records: a file cannot call anything here."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Name:
 
 
 class Record:
-    """What a pickle says of one object: its class by name, arguments and attributes.
+    """The record of one pickled object: class name, arguments and attributes.
 
     Attributes:
         class_name: as in "pymatgen.core.composition.Composition".
@@ -130,7 +130,7 @@ class NumberKind:
         self.code = code.lstrip("<>|=")
 
     def set_state(self, state: Any) -> None:
-        """The byte order, which is all that a state may say.
+        """Set the byte order, the only state allowed.
 
         Raises:
             InputError: it says more, as of fields.
@@ -141,7 +141,7 @@ class NumberKind:
         self.order = ">" if state[1] == ">" else "<"
 
     def number(self, raw: Any) -> float | int | bool | None:
-        """The number of one of its scalars; None for a text.
+        """The number of one of its scalars; None for a string.
 
         Raises:
             InputError: the bytes are not those of a number of this type.

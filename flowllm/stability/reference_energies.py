@@ -78,7 +78,7 @@ class ElementalReferences:
         return result
 
     def faults(self, crystals: Compositions) -> list[str]:
-        """Per crystal why it has no formation energy, in words; empty where it has one."""
+        """Per crystal why it has no formation energy; empty if it has one."""
         result = []
         for amounts in _compositions(crystals):
             missing = [element for element in amounts if element not in self.energies]

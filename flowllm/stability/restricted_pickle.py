@@ -1,4 +1,4 @@
-"""Read a pickle of pymatgen objects without running it: no object is made but plain records.
+"""Read a pickle of pymatgen objects without executing it: only plain records are made.
 
 A pickle is a program: it can call whatever it can import. Here its opcodes are followed by a
 machine that knows texts, numbers, lists, dictionaries and records of objects (`stability.records`),
@@ -49,7 +49,7 @@ _OUTSIDE = frozenset(
 
 
 def load_records(file: IO[bytes], size: int) -> Any:
-    """What an open pickle holds, with records for its objects.
+    """The content of an open pickle, with records for its objects.
 
     Args:
         file: open; a gzip is opened by the caller.
@@ -67,7 +67,7 @@ def load_records(file: IO[bytes], size: int) -> Any:
 
 
 class _Machine:
-    """Follows opcodes; every step takes time and memory in proportion to what it counts."""
+    """Interprets opcodes; time and memory of each step are proportional to what it counts."""
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
@@ -164,7 +164,7 @@ class _Machine:
         self.stack.append(value)
 
     def since_mark(self) -> list[Any]:
-        """What lies above the last mark, taken from the stack with it."""
+        """Pop the items above the last mark, and the mark, from the stack."""
         found, self.stack = self.stack, self.below.pop()
         return found
 
@@ -191,7 +191,7 @@ class _Machine:
             raise ValueError("members of something that is not a list")
 
     def build(self, owner: Any, state: Any) -> None:
-        """Attributes of a record; what they would do to anything else is refused."""
+        """Set attributes of a record; refuse any other target."""
         if isinstance(owner, NumberKind):
             owner.set_state(state)
         elif isinstance(owner, Record):
@@ -209,7 +209,7 @@ class _Machine:
             raise InputError("it changes something that is not an object of pymatgen; not read")
 
     def call(self, function: Any, args: Any) -> Any:
-        """What stands for the result of a call."""
+        """The record that represents the result of a call."""
         if not isinstance(function, Name) or not isinstance(args, tuple):
             raise ValueError("it calls something that has no name")
         full = function.full

@@ -1,4 +1,4 @@
-"""Crystals of equal composition beside each other, each reduced once: what matching starts from.
+"""Groups of crystals of equal composition, each reduced once, for matching.
 
 pymatgen's StructureMatcher refuses crystals of different reduced formulas, and reduces both at each
 comparison (Niggli, then primitive cell). Here each crystal is reduced once, as the matcher's own
@@ -34,7 +34,7 @@ ReducedFormula = tuple[tuple[int, int], ...]
 
 
 def reduced_formulas(crystals: CrystalBatch) -> list[ReducedFormula]:
-    """B reduced formulas as numbers; of no atoms the empty one."""
+    """B reduced formulas as numbers; empty without atoms."""
     numbers, result, start = crystals.atomic_numbers.tolist(), [], 0
     for count in crystals.num_atoms.tolist():
         amounts = Counter(numbers[start : start + count])  # of few atoms faster than numpy's unique
@@ -53,7 +53,7 @@ def by_formula(formulas: Sequence[ReducedFormula]) -> dict[ReducedFormula, list[
 
 
 def unmatchable(crystals: CrystalBatch) -> list[str]:
-    """Per crystal why it cannot be compared with any other, in words; empty where it can.
+    """Per crystal why it cannot be compared with others; empty if it can.
 
     The last reason keeps the matcher from a search that would fill the memory: needles and plates
     of a volume that their longest edge dwarfs.
@@ -105,7 +105,7 @@ def reduced(crystal: CrystalBatch) -> Structure:
 
 
 def same(reference: Structure, other: Structure, settings: MatchSettings) -> bool:
-    """Whether the matcher takes two reduced structures of equal reduced formula for one.
+    """Whether the matcher considers two reduced structures of equal formula the same.
 
     The matcher compares the reference with the other in this order (its answer can depend on it).
     Primitive cells of different size never match, so those are not handed to it.

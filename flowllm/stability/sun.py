@@ -1,4 +1,4 @@
-"""Stable, unique and novel: the rates of generated crystals, over everything that was generated.
+"""Stable, unique and novel: rates over all generated crystals.
 
 Stable is E_hull < 0 with at least two elements (FlowMM and FlowLLM, section 5); metastable is
 E_hull below 0.08 or 0.1 eV/atom. S.U.N. counts groups of equal crystals of which at least one is
@@ -22,7 +22,7 @@ THRESHOLDS = (0.0, 0.08, 0.1)
 
 @dataclass(frozen=True)
 class BelowHull:
-    """What lies below one threshold.
+    """Counts below one threshold.
 
     Attributes:
         threshold: eV/atom; E_hull below it counts.
@@ -64,7 +64,7 @@ class SunRates:
     total: int
 
     def at(self, threshold: float) -> BelowHull:
-        """What lies below a threshold in eV/atom.
+        """Counts below a threshold in eV/atom.
 
         Raises:
             InputError: it was not asked for.

@@ -51,7 +51,7 @@ def arrangements(number: int, counts: Counts) -> Iterator[list[tuple[int, str]]]
 def _continued(
     number: int, counts: Counts, written: int, first: int, used: frozenset[str]
 ) -> Iterator[list[tuple[int, str]]]:
-    """The orbits behind so many atoms of the first element, from a letter on."""
+    """The orbits after this many atoms of the first element, from a letter on."""
     if not counts:
         yield []
         return
@@ -69,7 +69,7 @@ def _continued(
 
 
 def _group_of(number: int, arrangement: list[tuple[int, str]]) -> int:
-    """The space group that spglib finds of an arrangement, all that is free being random."""
+    """The space group that spglib finds for an arrangement with random free parameters."""
     group, rng = space_group(number), np.random.default_rng(0)
     letters = tuple(letter for _, letter in arrangement)
     coords = [group.positions[x].place(rng.random(len(group.positions[x].free))) for x in letters]

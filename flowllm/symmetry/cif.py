@@ -1,4 +1,4 @@
-"""CIF of crystals by their symmetry: conventional cell, operations, one atom for each orbit."""
+"""Symmetric CIF output: conventional cell, operations, one atom per orbit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SITE = (
 
 
 def to_cif(crystals: CrystalBatch, tolerance: float = TOLERANCE) -> list[str]:
-    """CIF texts of B crystals: by their symmetry where they have any, else in P1 as they are.
+    """CIF texts of B crystals: symmetric where possible, else in P1 as given.
 
     A symmetric crystal is idealised, by the tolerance at the most.
 

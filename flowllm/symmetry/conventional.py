@@ -1,4 +1,4 @@
-"""The conventional setting of exact crystals: that of others with the same operations.
+"""The conventional setting of exactly symmetric crystals, cached by their operations.
 
 In which way the operations of a primitive cell become those of a space group depends on nothing
 else, so spglib is asked once for each set of operations. Not so in triclinic and monoclinic
@@ -44,7 +44,7 @@ _SETTINGS: dict[bytes, KnownSetting | None] = {}
 def conventional(
     crystal: CrystalBatch, operations: Operations, tolerance: float
 ) -> SymmetricCrystal | None:
-    """An exact crystal in its conventional setting, atoms at the mean of what their images say.
+    """An exactly symmetric crystal in its conventional setting, atoms averaged over images.
 
     None where spglib has to be asked for each crystal: it is triclinic or monoclinic, its
     operations have no usual translations, or spglib finds others.

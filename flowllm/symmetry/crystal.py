@@ -1,4 +1,4 @@
-"""A crystal in its conventional setting: space group, cell, and one atom for each orbit."""
+"""A crystal in its conventional setting: space group, cell, and one atom per orbit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The equivalent descriptions of a crystal, and the key by which the first of them is chosen."""
+"""The equivalent descriptions of a crystal, and the key that selects the canonical one."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _origins(
 
 
 def _smallest(group: SpaceGroup, letter: str, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the images of N points the first by hundredths: values (N, F), and these hundredths."""
+    """The smallest image of each of N points by hundredths: values (N, F), and hundredths."""
     values, fitting = _values(group, letter, points)
     steps = steps_of(values)
     order = (steps * HUNDREDTHS ** np.arange(steps.shape[-1])[::-1]).sum(-1)

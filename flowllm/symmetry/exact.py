@@ -1,4 +1,4 @@
-"""Crystals that are symmetric up to what files round: their conventional cells."""
+"""Conventional cells of crystals that are symmetric up to file rounding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOLERANCE = 0.01
 
 
 def exact_symmetry(crystal: CrystalBatch, tolerance: float = TOLERANCE) -> SymmetricCrystal | None:
-    """The symmetric crystal that a primitive cell is within a tight tolerance, or None.
+    """The symmetric crystal of a primitive cell within a tight tolerance, or None.
 
     There is none where the space group is P1, where a type is open, and where the cell given is not
     primitive within the tolerance, so that its translations would be lost.
@@ -41,7 +41,7 @@ def exact_symmetry(crystal: CrystalBatch, tolerance: float = TOLERANCE) -> Symme
 
 
 def conventional_cells(crystals: CrystalBatch, tolerance: float = TOLERANCE) -> CrystalBatch:
-    """The conventional cells of B crystals; one without symmetry within the tolerance stays."""
+    """The conventional cells of B crystals; unchanged without symmetry within the tolerance."""
     cells = []
     for crystal in crystals:
         found = exact_symmetry(crystal, tolerance)

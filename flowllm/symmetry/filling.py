@@ -1,4 +1,4 @@
-"""Which orbits atoms can be put on: what a space group's positions still have room for.
+"""Which orbits atoms can occupy, given the positions of a space group.
 
 A position without free coordinates is taken once at most, by one element; one with a free
 coordinate any number of times (International Tables for Crystallography A, section 1.4.4).
@@ -21,7 +21,7 @@ Counts = tuple[int, ...]
 def can_fill(
     number: int, first: int, need: int, later: Counts, used: frozenset[str] = frozenset()
 ) -> bool:
-    """Whether the atoms that must follow find orbits.
+    """Whether the remaining atoms can be placed on orbits.
 
     Args:
         number: of the space group.
@@ -52,7 +52,7 @@ def has_sites(number: int, counts: Iterable[int]) -> bool:
 
 @lru_cache(maxsize=65536)
 def can_be_completed(number: int, counts: Counts, elements: int | None, sizes: range) -> bool:
-    """Whether a primitive cell that holds some elements already can hold others besides.
+    """Whether a primitive cell with some elements can hold others besides.
 
     Args:
         number: of the space group.
@@ -87,7 +87,7 @@ def groups_with_sites(counts: Counts) -> tuple[int, ...]:
 def letters_that_fill(
     number: int, first: int, need: int, later: Counts, used: frozenset[str] = frozenset()
 ) -> tuple[str, ...]:
-    """The positions of the next orbit, behind which all atoms that must follow find orbits.
+    """The positions of the next orbit that leave orbits for all remaining atoms.
 
     Args:
         number: of the space group.
@@ -120,7 +120,7 @@ def cell_sizes(number: int, max_atoms: int, elements: int = 1) -> Counts:
 
 @lru_cache(maxsize=65536)
 def most_orbits(number: int, atoms: int, used: frozenset[str] = frozenset()) -> int:
-    """The most orbits that so many atoms can be spread over; -1 where they cannot be placed."""
+    """The largest number of orbits for this many atoms; -1 if they cannot be placed."""
     group = space_group(number)
     most = [0, *[-1] * atoms]
     for position in _unused(group, used, 0):
@@ -136,7 +136,7 @@ def most_orbits(number: int, atoms: int, used: frozenset[str] = frozenset()) -> 
 
 @lru_cache(maxsize=65536)
 def _all_fill(free: Counts, fixed: tuple[tuple[int, int], ...], counts: Counts) -> bool:
-    """Whether atoms find orbits, by the sizes of free positions and the numbers of fixed ones."""
+    """Whether atoms can be placed, by the sizes of free positions and counts of fixed ones."""
     if not counts:
         return True
     need, rest = counts[-1], counts[:-1]  # the hardest first

@@ -1,4 +1,4 @@
-"""From atoms to orbits: the conventional setting of a crystal that spglib finds."""
+"""From atoms to orbits: the conventional setting of a crystal, by spglib."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ON_SITE = 0.02
 
 
 def find_symmetry(crystal: CrystalBatch, symprec: float = SYMPREC) -> SymmetricCrystal:
-    """The symmetric crystal that a batch of one is within a tolerance.
+    """The symmetric crystal of a batch of one within a tolerance.
 
     Atoms and cell are idealised: each atom is moved onto its Wyckoff position, at the mean of what
     its images say. Where the tolerance makes one atom of two, it is halved.
@@ -57,7 +57,7 @@ def find_symmetry(crystal: CrystalBatch, symprec: float = SYMPREC) -> SymmetricC
 def idealised_cell(
     group: SpaceGroup, lengths: np.ndarray, angles: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cells with what the crystal family fixes set exactly: lengths (..., 3), angles (..., 3)."""
+    """Cells idealised to the crystal family: lengths (..., 3), angles (..., 3)."""
     lengths, angles = lengths.copy(), angles.copy()
     of = group.family
     if of == "cubic":
@@ -73,7 +73,7 @@ def idealised_cell(
 
 
 def dataset_of(crystal: CrystalBatch, symprec: float) -> spglib.SpglibDataset | None:
-    """What spglib says of a batch of one, in the setting of our tables; None if nothing.
+    """spglib's result for a batch of one, in the setting of our tables; None if it fails.
 
     Newer versions of spglib raise an exception of theirs instead.
     """
@@ -94,7 +94,7 @@ def dataset_of(crystal: CrystalBatch, symprec: float) -> spglib.SpglibDataset | 
 def _orbits(
     group: SpaceGroup, lattice: np.ndarray, coords: np.ndarray, numbers: np.ndarray
 ) -> list[tuple[int, WyckoffPosition, np.ndarray]] | None:
-    """(element, position, representative) of each orbit; None where atoms are not whole orbits."""
+    """(element, position, representative) of each orbit; None if orbits are incomplete."""
     waiting = np.ones(len(coords), dtype=bool)
     orbits = []
     while waiting.any():

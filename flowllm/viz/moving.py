@@ -70,7 +70,7 @@ class MovingDrawing:
 
     @property
     def species_change(self) -> bool:
-        """Whether an atom has another species at some frame than at the first."""
+        """Whether any atom's species differs from its first in some frame."""
         return bool((self.numbers != self.numbers[0]).any())
 
     def labels(self, frame: int = 0) -> list[str]:

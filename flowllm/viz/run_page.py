@@ -45,7 +45,7 @@ UNCHANGED = ("n_elements", "num_atoms")
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A known crystal beside a generated one.
+    """A known crystal compared with a generated one.
 
     Attributes:
         short: for a table, as in "NaCl (mp-22862)".

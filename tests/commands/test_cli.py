@@ -259,7 +259,7 @@ BAD = {
     "generate --formula Qq2O": "Qq",
     "generate --formula Li7La3Zr2O12": "24 atoms",
     "generate --formula SrTiO3 --elements Li,O": "formula SrTiO3",
-    "generate --composition NaK --formula NaCl": "unit cell K1 Na1 is not a multiple of formula NaCl",
+    "generate --composition NaK --formula NaCl": "K1 Na1 is not a multiple of formula NaCl",
     "generate --space-group 229 --composition Na2": "space group 229",
     "generate --space-group 231": "231",
     "generate --band-gap nan": "nan",

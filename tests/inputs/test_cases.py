@@ -116,8 +116,9 @@ def test_python_objects_of_every_kind():
     assert inputs.readable.tolist() == [True, *[False] * 5, True]
     assert inputs.crystals.formulas == ["MgO", "MgO"]
     assert sound == before
-    expected = ["partial occupancy on site", "pbc T T F", "Molecule is not a crystal: it has no cell",
-                "no cell", "str is not a crystal"]  # fmt: skip
+    expected = ["partial occupancy on site", "pbc T T F",
+                "Molecule is not a crystal: it has no cell", "no cell",
+                "str is not a crystal"]  # fmt: skip
     for reason, part in zip(inputs.reasons[1:6], expected, strict=True):
         assert part in reason
     for thing, message in (

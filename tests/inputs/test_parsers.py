@@ -77,7 +77,10 @@ def test_headers_of_every_version_are_read(text, volume):
         (changed(POSCAR, "Sr Ti O\n1 1", "1 1", "Sr Ti O", "Sr Ti"), "VASP 4 without elements"),
         (changed(POSCAR, "Sr Ti O\n1 1", "Sr Ti\n1 1"), "2 elements but 3 numbers"),
         (changed(POSCAR, "Sr Ti O\n1 1", "Sr Vac O\n1 1"), "'Vac' is not an element"),
-        (changed(POSCAR, "Sr Ti O\n1 1", "Sr TI O\n1 1"), "'TI' is not an element; did you mean Ti?"),
+        (
+            changed(POSCAR, "Sr Ti O\n1 1", "Sr TI O\n1 1"),
+            "'TI' is not an element; did you mean Ti?",
+        ),
         (changed(POSCAR, "Direct", "Wherever"), "neither Direct nor Cartesian"),
         (changed(POSCAR, "1 1 3", "1 1 4"), "a coordinate in line 14 of the POSCAR is not 3 num"),
         (changed(POSCAR, "1 1 3", "1 1 1000000000000000000000"), "promises"),

@@ -1,4 +1,4 @@
-"""Reading CIF rightly or not at all: blocks, cells, sites, symmetry, and remarks on what was read.
+"""Strict CIF reading: blocks, cells, sites, symmetry, and remarks on what was read.
 
 `read_block` is the one reader; what it cannot decide it refuses in one plain line. Only numpy is
 needed at import; gemmi, spglib, scipy and pymatgen are imported when they are used.

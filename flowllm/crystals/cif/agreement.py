@@ -76,7 +76,7 @@ def proportional(counts: Counter[str], formula: StatedFormula) -> bool:
 
 
 def wrong_multiplicities(sites: SiteTable, sizes: list[int], operations: int) -> list[str]:
-    """SiteTable whose number of atoms is not what the file says, with both numbers.
+    """Sites whose multiplicity differs from the file's, with both numbers.
 
     Files that give the order of the site symmetry in place of the multiplicity are known.
     """
@@ -107,7 +107,7 @@ def disagreements(
     operations: int,
     formula: StatedFormula | None,
 ) -> list[str]:
-    """Remarks on whatever the file says of its atoms and the atoms read do not bear out."""
+    """Remarks on statements of the file that the atoms read contradict."""
     remarks = []
     if formula is not None and not agrees(counts, formula):
         times = f" and Z = {formula.units:g}" if formula.units else ""

@@ -23,7 +23,7 @@ class _Block:
 
 
 def split_blocks(text: str) -> list[tuple[str, str]]:
-    """Every block of a CIF that holds a crystal, in order; equal names may come twice.
+    """Every block of a CIF with a crystal, in order; names may repeat.
 
     Blocks without atom sites (of a publication, of a powder pattern) are passed over where another
     block has some. Time is linear in the length of the text.
@@ -55,7 +55,7 @@ def split_blocks(text: str) -> list[tuple[str, str]]:
 
 
 def _scan(text: str) -> list[_Block]:
-    """Where blocks begin; `data_` inside text fields, quotes and comments is none."""
+    """Where blocks begin; `data_` inside text fields, quotes and comments does not count."""
     blocks: list[_Block] = []
     place, in_field, number, opened = 0, False, 0, 0
     for line in text.split("\n"):

@@ -42,7 +42,7 @@ class Cell:
 
     @cached_property
     def volume(self) -> float:
-        """Å³; 0 where the angles span none."""
+        """Volume in Å³; 0 where the angles give none."""
         a, b, c = self.lengths
         x, y, z = self.cosines
         return a * b * c * math.sqrt(max(0.0, 1 - x * x - y * y - z * z + 2 * x * y * z))

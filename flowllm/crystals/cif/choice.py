@@ -1,4 +1,4 @@
-"""Which of several settings is meant: formula and multiplicities decide, then bond lengths."""
+"""Choosing among several settings: by formula and multiplicities, then by bond lengths."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def choose(
     cell: Cell,
     formula: StatedFormula | None,
 ) -> tuple[Setting, Expanded]:
-    """The setting that is meant, and the atoms in it; what decided is added to the remarks.
+    """The intended setting and its atoms; the reason is added to the remarks.
 
     Raises:
         InputError: statements on the space group contradict each other and nothing in the file
@@ -60,7 +60,7 @@ def counted(sites: SiteTable, expanded: Expanded) -> Counter[str]:
 def _verdict(
     setting: Setting, expanded: Expanded, sites: SiteTable, formula: StatedFormula | None
 ) -> int:
-    """How well atoms agree with the file: 2 in all, 1 but for Z or where it says nothing, 0 not."""
+    """How well atoms agree with the file: 2 fully, 1 except for Z or if it is silent, 0 not."""
     counts = counted(sites, expanded)
     sizes = [len(atoms) for atoms in expanded.atoms]
     if any(sites.multiplicities) and wrong_multiplicities(sites, sizes, len(setting)):
@@ -139,7 +139,7 @@ def _settle(
     cell: Cell,
     formula: StatedFormula | None,
 ) -> None:
-    """Refuse a contradiction that the file does not settle; remark on one that it does."""
+    """Refuse a contradiction that the file does not resolve; remark on one that it does."""
     rivals = [(rival, expand(sites, holders, rival, cell)) for rival in possible.rivals]
     others = [r for r in rivals if len(r[1].coords) != len(expanded.coords)]
     own = _verdict(setting, expanded, sites, formula)
@@ -159,7 +159,7 @@ def _settle(
 
 
 def _lacks_centring(setting: Setting, other: Setting) -> bool:
-    """Whether operations are those of another setting but for its centring, as some list them."""
+    """Whether operations are those of another setting without its centring, as some files list."""
     turns, others = (
         {turn.astype(np.int64).tobytes() for turn in s.rotations} for s in (setting, other)
     )

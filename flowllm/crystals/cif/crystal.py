@@ -1,4 +1,4 @@
-"""What one CIF block holds: a crystal with every atom of its cell, and the sites it is made of."""
+"""The content of one CIF block: a crystal with all atoms of its cell, and its sites."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disorder groups: alternatives of one place are not atoms beside each other."""
+"""Disorder groups: alternatives for one site are not separate atoms."""
 
 from __future__ import annotations
 

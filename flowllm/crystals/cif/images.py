@@ -1,4 +1,4 @@
-"""The atoms that symmetry makes of sites; images that coincide after rounding are one atom."""
+"""Atoms generated from sites by symmetry; images that coincide after rounding are merged."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _ones(size: int) -> list[range]:
 
 
 def special_position(place: np.ndarray, setting: Setting, cell: Cell) -> np.ndarray:
-    """(3,) the special position beside a place: the mean of its images under its site symmetry."""
+    """(3,) the special position near a point: the mean of its images under its site symmetry."""
     if len(setting) == 1:
         return place
     images = setting.rotations @ place + setting.translations
@@ -118,7 +118,7 @@ def special_position(place: np.ndarray, setting: Setting, cell: Cell) -> np.ndar
 
 
 def _orbit(place: np.ndarray, setting: Setting, cell: Cell) -> np.ndarray:
-    """(k, 3) the different images of a place, the place itself first."""
+    """(k, 3) the distinct images of a point, itself first."""
     images = setting.rotations @ place + setting.translations
     if (cell.distances(images - place) < TOLERANCES[-1]).sum() == 1:
         return images
@@ -144,7 +144,7 @@ class _Orbits:
             self.bins.setdefault((element, i, j, k), []).append((row, image))
 
     def find(self, element: str, place: np.ndarray) -> int | None:
-        """The row of a site of the same element of which a place is an image."""
+        """The row of a site of the same element that has this point as an image."""
         for key in self._places(wrap(place) + _NEIGHBOURS / self.steps):
             for row, image in self.bins.get((element, *key), ()):
                 if self.cell.distances(image - place) < SAME_ORBIT:

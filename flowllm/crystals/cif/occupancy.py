@@ -1,4 +1,4 @@
-"""Occupancies: near 1 they are 1, parts of one element on one place add up, the rest is refused."""
+"""Occupancies: rounded to 1 if close, summed for one element on one site, otherwise refused."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read_occupancies(sites: SiteTable, cell: Cell) -> list[int]:
 def _share(
     holders: list[int], partial: dict[int, float], sites: SiteTable, cell: Cell
 ) -> list[int]:
-    """Parts of one element on one place whose occupancies add up to 1 are one atom."""
+    """Merge sites of one element at one position whose occupancies add up to 1."""
     left = dict(partial) if len(partial) <= MAX_PARTIAL else {}
     if not left:
         raise InputError(f"partial occupancy of {len(partial)} sites; {HINT}")

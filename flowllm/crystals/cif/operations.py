@@ -93,7 +93,7 @@ def _texts(tags: Tags, tag: str) -> tuple[str, ...]:
 
 
 def _without_time(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Operations of a magnetic group without what they do to moments."""
+    """Operations of a magnetic group without their action on moments."""
     return tuple(re.sub(r"\s*,\s*[+-]?1\s*$", "", text) for text in texts)
 
 

@@ -1,4 +1,4 @@
-"""Atoms that lie on each other: the closest pair of a cell, in time near linear in its atoms."""
+"""Overlapping atoms: the closest pair of a cell, in time nearly linear in its atoms."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _pairs(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _in_thick_cell(coords: np.ndarray, cell: Cell, cutoff: float) -> tuple[float, int, int]:
-    """The same in as many cells beside each other as are thick enough for `Cell.distances`."""
+    """The same in a supercell that is thick enough for `Cell.distances`."""
     copies = [max(1, math.ceil(2.002 * cutoff / max(height, 1e-9))) for height in cell.heights]
     times = math.prod(copies)
     if times > MAX_COPIES or times * len(coords) > 200_000:
@@ -95,7 +95,7 @@ def _by_tree(coords: np.ndarray, cell: Cell, cutoff: float) -> tuple[float, int,
 
 
 def _crowded(places: np.ndarray) -> np.ndarray:
-    """(n - 1, 2) candidates where nearly all atoms lie on each other: neighbours in order of place.
+    """(n - 1, 2) candidates where nearly all atoms overlap: neighbours in sorted order.
 
     Those that coincide are beside each other then; the closest of others may be missed.
     """

@@ -82,7 +82,7 @@ def parse_cif(text: str, name: str) -> Structure:
 
 
 def _crystal_block(text: str) -> Tags:
-    """The one block with atom sites; a block without any where there is no other."""
+    """The one block with atom sites; a block without any if there is no other."""
     blocks = parse_blocks(text)
     if len(blocks) == 1:
         return blocks[0]

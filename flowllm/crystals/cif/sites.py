@@ -119,7 +119,7 @@ def _multiplicity(raw: str) -> int | None:
 
 
 def _without_dummies(tags: Tags, names: Sequence[str], size: int, remarks: list[str]) -> list[int]:
-    """Rows that are atoms; dummies are left out, which is said."""
+    """Rows that are atoms; dummies are left out, with a remark."""
     flags = [flag.lower() for flag in tags.column(CALCULATED)]
     if DUMMY not in flags:
         return list(range(size))
@@ -145,7 +145,7 @@ def _chosen(values: Sequence[str], rows: list[int], size: int) -> list[str]:
 def _coordinates(
     columns: Sequence[Sequence[str]], written: list[Sequence[str]], labels: list[str]
 ) -> np.ndarray:
-    """(s, 3) coordinates; those with standard uncertainties one by one."""
+    """(s, 3) coordinates; those with standard uncertainties are parsed one by one."""
     if "_" not in "".join(map("".join, columns)):
         try:
             flat = [float(raw) for place in written for raw in place]
@@ -175,7 +175,7 @@ def _place(written: Sequence[str], label: str) -> list[float]:
 
 
 def _fractional(coords: np.ndarray, cell: Cell, remarks: list[str]) -> np.ndarray:
-    """Cartesian coordinates by the cell; in other than right angles their axes are not known."""
+    """Cartesian coordinates by the cell; only for right angles, else their axes are unknown."""
     if any(abs(angle - 90) > 1e-6 for angle in cell.angles):
         raise InputError(
             "no fractional coordinates (Cartesian ones are read in right-angled cells only)"

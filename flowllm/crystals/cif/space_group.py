@@ -1,4 +1,4 @@
-"""What a block says of its space group, and the settings that this leaves possible."""
+"""The space group stated by a block, and the settings compatible with it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REMARKABLE = 0.005
 
 @dataclass
 class Possible:
-    """The settings in which the sites may be meant.
+    """The settings in which the sites may be given.
 
     Attributes:
         settings: what the block says, or the usual one and then those of other origins.
@@ -60,7 +60,7 @@ class _Statement:
 
 
 def read_space_group(tags: Tags, cell: Cell) -> Possible:
-    """The settings that operations, Hall symbol, Hermann-Mauguin symbol and number leave possible.
+    """The settings compatible with operations, Hall symbol, Hermann-Mauguin symbol and number.
 
     The first of them that is there counts; one that contradicts it is named.
 
@@ -100,7 +100,7 @@ def read_space_group(tags: Tags, cell: Cell) -> Possible:
 
 
 def _narrow(possible: Possible, others: list[_Statement]) -> None:
-    """Settings of other axes are alternatives only where the usual one does not fit the cell.
+    """Keep settings of other axes only if the usual one does not fit the cell.
 
     A symbol such as `P 2` that has several numbers is narrowed by what else is said.
     """
@@ -130,7 +130,7 @@ def _refuse_cell(main: _Statement, cell: Cell) -> None:
 
 
 def _statements(tags: Tags, remarks: list[str]) -> list[_Statement]:
-    """All that a block says of its space group, the most exact first."""
+    """All statements of a block on its space group, the most exact first."""
     listed = listed_operations(tags)
     hall = tags.first(*HALL) if tags.known(_HALL) else None
     symbols = dict.fromkeys(
@@ -152,7 +152,7 @@ def _statements(tags: Tags, remarks: list[str]) -> list[_Statement]:
 def _understood(
     listed: Setting | None, hall: str | None, symbols: tuple[str, ...], number: str | None
 ) -> tuple[tuple[_Statement, ...], str]:
-    """Statements of texts, and a remark on one that is unknown where others are exact."""
+    """The statements of texts, with a remark on an unknown one if others are exact."""
     found: list[_Statement] = []
     unknown: list[str] = []
 

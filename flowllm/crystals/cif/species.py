@@ -71,7 +71,7 @@ def _has_type(type_symbol: str, label: str) -> bool:
 
 @lru_cache(maxsize=8192)
 def _read(type_symbol: str, label: str) -> tuple[str, bool]:
-    """The letters of an element, "" where there is none; and whether they are its symbol for sure.
+    """The letters of an element, "" if there is none, and whether they are surely its symbol.
 
     Labels are letters and then no letter, such as `Ho1`, `Fe1A`, `O1'`, `C(2)`.
     """
@@ -87,7 +87,7 @@ def _read(type_symbol: str, label: str) -> tuple[str, bool]:
 
 
 def read_labels(unclear: list[str], agreed: bool) -> list[str]:
-    """A remark on labels whose element only the formula tells.
+    """A remark on labels whose element follows only from the formula.
 
     Args:
         unclear: these labels.
@@ -118,7 +118,7 @@ def _begins_with(label: str, formula: frozenset[str]) -> str:
 
 
 def _doubtful(letters: str, of_type: bool) -> bool:
-    """Whether two letters of one case may be two elements; in a label, one and something else."""
+    """Whether two letters of one case may be two elements, or in a label one and something else."""
     first, second = letters[0].upper(), letters[1].upper()
     return first in NUMBER_OF and (not of_type or second in NUMBER_OF or second == "D")
 

@@ -70,7 +70,7 @@ def settings_of_number(number: int) -> tuple[Setting, ...]:
 
 @lru_cache(maxsize=256)
 def setting_of_hall(symbol: str) -> Setting | None:
-    """The setting that a Hall symbol says; None where it cannot be read."""
+    """The setting of a Hall symbol; None if it cannot be parsed."""
     import gemmi
 
     try:
@@ -84,7 +84,7 @@ def setting_of_hall(symbol: str) -> Setting | None:
 
 
 def _groups(symbol: str) -> list[gemmi.SpaceGroup]:
-    """gemmi's entries of a symbol without suffix; those of other origins and axes behind it."""
+    """gemmi's entries for a symbol without suffix, then those of other origins and axes."""
     import gemmi
 
     if symbol.isdecimal():

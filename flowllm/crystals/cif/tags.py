@@ -53,7 +53,7 @@ class Tags:
                         again(tag, place)
 
     def _again(self, name: str, place: _Place) -> None:
-        """A tag that came before: another value is refused where it decides what the crystal is."""
+        """Handle a repeated tag: a different value is refused if it affects the crystal."""
         if not name.startswith(_DECISIVE):
             return
         first, second = self.column(name), place[0][place[1] :: place[2]]
@@ -78,7 +78,7 @@ class Tags:
         return not names.isdisjoint(self._places)
 
     def count(self, tag: str) -> int:
-        """How many values a tag has, without taking them out of the loop."""
+        """The number of values of a tag, without copying them from the loop."""
         place = self._places.get(tag)
         return 0 if place is None else len(place[0]) // place[2]
 
@@ -117,7 +117,7 @@ def parse_blocks(text: str) -> list[Tags]:
 
 
 def _prepared(text: str) -> str:
-    """The text without what editors leave at its ends; letters that CIF lacks as escapes."""
+    """The text without what editors leave at its ends; letters that CIF lacks become escapes."""
     if not text.isascii():
         text = text.removeprefix("\ufeff").encode("ascii", "backslashreplace").decode("ascii")
     return text.rstrip("\0\x1a \t\r\n") + "\n"
@@ -128,7 +128,7 @@ _TAG = re.compile(r"(?<!\S)_\S+")
 
 
 def _reason(message: str, text: str) -> str:
-    """Why gemmi could not read a text, in our words."""
+    """Why gemmi could not read a text, in plain words."""
     if "expected block header" in message:
         return "no data_ block" if "data_" not in text.lower() else "text before the first data_"
     found = _LINE.match(message)

@@ -60,12 +60,12 @@ def plain(raw: str) -> str:
 
 
 def with_letters(text: str) -> str:
-    """The letters of other languages for the escapes that stand for them where gemmi reads."""
+    """Restore the non-ASCII letters that were escaped for gemmi."""
     return _ESCAPE.sub(lambda found: chr(int(found[0][2:], 16)), text) if "\\" in text else text
 
 
 @lru_cache(maxsize=16384)
 def shown(raw: str, limit: int = 40) -> str:
-    """A value as it may stand in a message: printable, one line, short."""
+    """A value for a message: printable, one line, short."""
     text = "".join(c if c.isprintable() else " " for c in with_letters(plain(raw)))
     return text if len(text) <= limit else text[: limit - 1] + "…"

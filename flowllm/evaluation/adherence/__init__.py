@@ -1,4 +1,4 @@
-"""Adherence: how well a system keeps to what is asked of it.
+"""Adherence: how well a system follows its conditions.
 
 Conditions of real crystals that the model has not seen are asked for, one sample each, with and
 without decoding constraints, and compared with what came out.

@@ -1,4 +1,4 @@
-"""Energies of generated crystals in the terms of the conditions: CHGNet, references, hull."""
+"""Energies of generated crystals comparable to the conditions: CHGNet, references, hull."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was asked against what was found: shares and correlations, each with its interval."""
+"""Requested against obtained: shares and correlations, each with its interval."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENERGIES = {"formation_energy": "formation energy", "e_above_hull": "E_hull"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What P samples turned out to be; what was rejected has no entry but -1, 0, NaN or None.
+    """The properties of P samples; rejected ones have -1, 0, NaN or None.
 
     Attributes:
         compositions: P {element: atoms in the cell}, None where the sample was rejected.
@@ -70,7 +70,7 @@ def outcome_of(
     groups: Mapping[float, np.ndarray] | None = None,
     energies: Mapping[str, np.ndarray] | None = None,
 ) -> Outcome:
-    """What C crystals are, in the places of the prompts that they were written for.
+    """The properties of C crystals, at the positions of their prompts.
 
     Args:
         crystals: C crystals.
@@ -113,7 +113,7 @@ def figures_of(
     known_gaps: Mapping[tuple[str, int], float] | None = None,
     as_text: CrystalBatch | None = None,
 ) -> list[Figure]:
-    """The figures of one kind of prompt: P conditions against what came out.
+    """The metrics of one kind of prompt: P conditions against the samples.
 
     A sample that was rejected counts as one that did not keep to anything. Of conditions that were
     not asked for nothing is said.
@@ -166,7 +166,7 @@ def figures_of(
 
 
 def kept(asked: Sequence[Conditions], found: Outcome, name: str) -> np.ndarray:
-    """(P,) bool: whether each sample has the formula, composition, elements or size asked for."""
+    """(P,) bool: whether each sample has the requested formula, composition, elements or size."""
     hits = []
     rows = zip(asked, found.compositions, found.formulas, strict=True)
     for conditions, composition, formula in rows:

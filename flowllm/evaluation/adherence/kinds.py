@@ -1,4 +1,4 @@
-"""Which conditions are asked for together, and those of real crystals."""
+"""Which conditions are requested together, and their values from real crystals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OF_TYPES = ("formula", "composition", "elements", "num_atoms")
 
 @dataclass(frozen=True)
 class Target:
-    """What is asked for one crystal: the conditions of a real one, named by its id."""
+    """The conditions for one crystal: those of a real one, named by its id."""
 
     source: str
     conditions: Conditions
@@ -32,7 +32,7 @@ class Target:
 
 
 def needs_places(kind: str) -> bool:
-    """Whether a kind asks for more than types, so that refinement makes a difference."""
+    """Whether a kind requests more than species, so that refinement matters."""
     return not set(names_of(kind)) <= set(OF_TYPES)
 
 

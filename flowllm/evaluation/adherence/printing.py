@@ -24,7 +24,7 @@ def table_of(
     refined: Outcome,
     relaxed: Mapping[str, np.ndarray],
 ) -> list[dict[str, Any]]:
-    """A row for each prompt: what was asked, what came, and whether it was kept to."""
+    """A row per prompt: the request, the result, and whether they agree."""
     asked = [target.conditions for target in targets]
     names = asked[0].known()
     hits = {name: kept(asked, prior, name) for name in OF_TYPES if name in names}

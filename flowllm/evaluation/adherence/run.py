@@ -1,4 +1,4 @@
-"""Adherence measured into a folder: parts of crystals that stay, then figures and a table."""
+"""Adherence measured into a folder: resumable parts, then metrics and a table."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def measure_adherence(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Ask, sample, refine, compare; everything is kept in `out`.
+    """Request, sample, refine and compare; everything is stored in `out`.
 
     Every prompt gets one sample; one that is rejected is not drawn again and keeps to nothing.
     Without constraints the model writes freely: no outline, and nothing holds it to what is asked.
@@ -93,7 +93,7 @@ def measure_adherence(
 
 
 def _finished(file: Path) -> dict[str, Any] | None:
-    """The summary of a finished run; None where it is missing or damaged and is made again."""
+    """The summary of a finished run; None if it is missing or damaged."""
     try:
         found = read_json(file)
         rows = found["figures"]
@@ -121,7 +121,7 @@ def priors_of(system: FlowLLM, modes: tuple[str, ...]) -> Iterator[tuple[str, Pr
 
 
 def known_gaps(data: str) -> dict[tuple[str, int], float]:
-    """(reduced formula, space group) -> mean band gap in eV, of all splits that there are."""
+    """(reduced formula, space group) -> mean band gap in eV, over all available splits."""
     found: dict[tuple[str, int], list[float]] = {}
     for split in SPLITS:
         try:

@@ -1,4 +1,4 @@
-"""Samples for the prompts of one kind: written, refined, looked at."""
+"""Samples for the prompts of one kind: drawn, refined, analysed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Samples:
     def measure(
         self, system: FlowLLM, prior: Prior, hull: HullTable
     ) -> tuple[Outcome, Outcome, dict[str, np.ndarray] | None]:
-        """What the prior wrote, what the refiner made of it, and energies after relaxation.
+        """Measure the prior's crystals, the refined ones, and energies after relaxation.
 
         Where only types are asked for nothing is refined, and nothing but types is looked at.
         """
@@ -146,7 +146,7 @@ class Samples:
         return self._once(f"energies-{stage}", find)
 
     def _once(self, name: str, find: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """Columns that were found before, or are found now and kept."""
+        """Columns from an earlier run, or computed now and stored."""
         return self._kept_columns.get(self._wanted(name, f"{len(self.targets)} prompts"), find)
 
 

@@ -1,4 +1,4 @@
-"""What is measured of a system's adherence."""
+"""Settings of an adherence measurement."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def kinds_of(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class AdherenceSettings:
-    """What is measured.
+    """Settings of an adherence measurement.
 
     Attributes:
         model: folder or name of a model; a name is that of one that ships with the package.

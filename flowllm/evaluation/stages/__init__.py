@@ -103,7 +103,7 @@ RATES: tuple[str, ...] = tuple(name for stage in REGISTRY for name in stage.rate
 
 
 def chosen_stages(only: Sequence[str] | None) -> tuple[str, ...]:
-    """The stages to run, what they need among them, in their order.
+    """The stages to run, prerequisites included, in order.
 
     Raises:
         InputError: there is no stage of that name.
@@ -120,7 +120,7 @@ def chosen_stages(only: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def help_text() -> str:
-    """Which stages one can ask for, and which run if one does not."""
+    """Help on the available and the default stages."""
     asked = [f"{stage.name}, which {stage.on_request}" for stage in REGISTRY if stage.on_request]
     default = f"all but {' and '.join(asked)}" if asked else "all"
     return f"stages to run, separated by commas: {', '.join(STAGES)}; default {default}."

@@ -1,4 +1,4 @@
-"""How well crystals keep to the prompts that they were drawn from."""
+"""How well crystals follow the prompts that they were drawn from."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flowllm.text.prompts import read_prompt
 
 
 def adherence(work: Work) -> StageResult:
-    """Shares that keep to what their prompts state; correlations of energies with those asked for.
+    """Shares that match their prompts; correlations of energies with the requested ones.
 
     Inputs that cannot be read keep to nothing. Energies are those of the relaxed crystals, where
     the stage "stability" ran too.

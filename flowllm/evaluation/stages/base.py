@@ -1,4 +1,4 @@
-"""What a stage of an evaluation gets, and what it leaves."""
+"""Input and output of an evaluation stage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Arrays(Protocol):
-    """A result that a file can hold: it becomes arrays by name, and is made of them again."""
+    """A result that can be stored as named arrays and restored from them."""
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """The result as arrays."""
@@ -35,7 +35,7 @@ class Arrays(Protocol):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The result out of what `arrays` gave."""
+        """Inverse of `arrays`."""
         ...
 
 
@@ -46,7 +46,7 @@ PART = 256  # crystals whose results are kept together while a stage runs
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a stage found of B readable crystals.
+    """Results of a stage for B readable crystals.
 
     Attributes:
         columns: name -> B values for the table of crystals; None where there is none.
@@ -93,7 +93,7 @@ class StageResult:
             raise InputError(f"{path} is damaged: {first_line(error)}") from error
 
     def column(self, name: str, dtype: type = float) -> np.ndarray:
-        """A column as (B,) numbers, NaN where there is none, or bool, False where there is none."""
+        """A column as (B,) numbers, NaN if missing, or bool, False if missing."""
         values = self.columns[name]
         if dtype is bool:
             return np.array([bool(v) for v in values], dtype=bool)
@@ -102,7 +102,7 @@ class StageResult:
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage works on.
+    """The input of a stage.
 
     Attributes:
         inputs: rows and crystals.
@@ -133,7 +133,7 @@ class Work:
 
     @property
     def total(self) -> int:
-        """The denominator of every rate: all inputs, and samples that were rejected before."""
+        """The denominator of every rate: all inputs, and samples rejected earlier."""
         return len(self.inputs) + self.inputs.rejected
 
     @property
@@ -142,7 +142,7 @@ class Work:
         return self.results["validity"].column("valid_structure_no_self_image", bool)
 
     def report(self, done: int, total: int) -> None:
-        """Pass progress on under the stage's name."""
+        """Report progress under the stage's name."""
         if self.progress is not None:
             self.progress(self.stage, done, total)
 
@@ -153,7 +153,7 @@ class Work:
         kind: type[R],
         size: int = PART,
     ) -> list[R]:
-        """Compute in parts that are kept: what is there already is read, not computed again.
+        """Compute in parts that are saved; finished parts are read from disk.
 
         Args:
             places: (K,) places of the crystals in question.
@@ -177,7 +177,7 @@ def in_parts(
     size: int,
     report: ItemProgress,
 ) -> list[R]:
-    """Results of part after part, kept in a folder; see `Work.in_parts`.
+    """Results part by part, saved in a folder; see `Work.in_parts`.
 
     Args:
         folder: where they are kept.
@@ -210,7 +210,7 @@ def in_parts(
 
 
 def spread(places: np.ndarray, values: Sequence[Any] | np.ndarray, total: int) -> list[Any]:
-    """Values of some places as a column of `total`, None elsewhere."""
+    """Values at some positions as a column of length `total`, None elsewhere."""
     column: list[Any] = [None] * total
     for place, value in zip(places.tolist(), values, strict=True):
         column[place] = value
@@ -218,7 +218,7 @@ def spread(places: np.ndarray, values: Sequence[Any] | np.ndarray, total: int) -
 
 
 def spent_seconds(file: Path) -> float:
-    """The seconds that a stage recorded; 0 where it did not, or the file is damaged."""
+    """The seconds recorded by a stage; 0 if missing or damaged."""
     try:
         return max(0.0, float(read_json(file)["seconds"]))
     except (InputError, KeyError, TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Contacts between atoms that are shorter than any chemist would believe."""
+"""Unphysically short contacts between atoms."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from flowllm.metrics.symmetry import FINE_SYMPREC, SYMPREC, compare_space_groups
 
 
 def diversity(work: Work) -> StageResult:
-    """Distinct things, shares without symmetry, distances of space groups to the test split."""
+    """Distinct formulas and prototypes, shares without symmetry, distances to the test split."""
     crystals = work.crystals
     found, fine = (
         symmetry(

@@ -1,4 +1,4 @@
-"""Uniqueness and novelty of the crystals as they are; of relaxed ones the stage of stability."""
+"""Uniqueness and novelty of the crystals as given; the stability stage uses relaxed ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Comparison:
 
 
 def novelty(work: Work) -> StageResult:
-    """Unique: first of its group; novel: matches nothing that was known."""
+    """Unique: first of its group; novel: matches no known crystal."""
     places = np.flatnonzero(work.results["validity"].column("valid_structure", bool))
     total = len(work.crystals)
     found = compare(work, work.crystals[places])

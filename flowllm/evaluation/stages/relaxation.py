@@ -85,7 +85,7 @@ def relaxation(work: Work) -> StageResult:
 
 
 def sample_of(work: Work) -> tuple[np.ndarray, int]:
-    """Places of the crystals to relax, and of how many generated ones they are a random sample.
+    """Positions of the crystals to relax, and how many generated ones they represent.
 
     The sample is drawn among all that was generated, so unreadable inputs and rejected samples are
     in it as often as they occur.
@@ -100,7 +100,7 @@ def sample_of(work: Work) -> tuple[np.ndarray, int]:
 
 
 def write_relaxed(work: Work, relaxed: Relaxation) -> None:
-    """Keep the relaxed structures for people and for the stage of stability."""
+    """Save the relaxed structures for users and for the stability stage."""
     from ase.io import write
 
     work.folder.mkdir(parents=True, exist_ok=True)
@@ -115,6 +115,6 @@ def write_relaxed(work: Work, relaxed: Relaxation) -> None:
 
 
 def relaxed_crystals(folder: Path) -> CrystalBatch | None:
-    """The relaxed crystals of an evaluation's folder; None where none were relaxed."""
+    """The relaxed crystals of an evaluation's folder; None if there are none."""
     file = folder / "stages" / "relaxation" / RELAXED
     return Relaxation.load(file).crystals if file.is_file() else None

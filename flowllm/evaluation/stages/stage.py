@@ -1,4 +1,4 @@
-"""A stage of an evaluation: all that is known of it before it runs."""
+"""Metadata of an evaluation stage, before it runs."""
 
 from __future__ import annotations
 

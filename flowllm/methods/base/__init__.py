@@ -1,4 +1,4 @@
-"""Base distributions beside the language model: what the refiner starts from can be exchanged."""
+"""Base distributions other than the language model, as starting points of a refiner."""
 
 from flowllm.methods.base.geometry import Geometry, SimpleBase, Substitution
 from flowllm.methods.base.prior import BasePrior

@@ -13,7 +13,7 @@ MOST_FRAMES = 100
 
 
 def kept_steps(steps: int, frames: int = MOST_FRAMES) -> list[int]:
-    """Which of the steps 0 … `steps` are kept: evenly, the first and the last among them.
+    """Which of the steps 0 … `steps` are kept: evenly spaced, first and last included.
 
     Args:
         steps: of the work.

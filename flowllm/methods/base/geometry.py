@@ -1,4 +1,4 @@
-"""Where atoms of given types are put: at random (FlowMM's base), or as like crystals have them."""
+"""Positions for atoms of given types: random (FlowMM's base), or from similar crystals."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class SimpleBase:
         return cls((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
 
     def place(self, composition: dict[str, int], seed: int) -> CrystalBatch:
-        """Atoms anywhere in a cell that knows nothing of them.
+        """Random atoms in a cell independent of them.
 
         Raises:
             InputError: the composition names no element.
@@ -136,7 +136,7 @@ class NormalLattice:
                 return crystal
 
     def digest(self) -> str:
-        """It has no numbers of its own."""
+        """The digest; there are no parameters."""
         return digest("normal lattice")
 
 

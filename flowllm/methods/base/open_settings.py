@@ -7,4 +7,4 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class OpenSettings:
-    """Nothing can be set about a base distribution."""
+    """A base distribution has no settings."""

@@ -1,4 +1,4 @@
-"""The priors of systems that draw everything: species left open, atoms in a simple base."""
+"""Priors of systems that generate species too: open species, atoms from a simple base."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FLOWMM, DIFFCSP = "flowmm-base", "diffcsp-base"
 
 
 class OpenGeometry(Protocol):
-    """Puts atoms, whatever they are, into a cell."""
+    """Places atoms of any species in a cell."""
 
     def put(self, numbers: np.ndarray, seed: int) -> CrystalBatch:
         """A batch of one crystal of these (n,) atomic numbers."""
@@ -36,7 +36,7 @@ class OpenGeometry(Protocol):
 
 
 class OpenPrior:
-    """As many atoms as asked, of the species asked for or, without a composition, of none yet.
+    """The requested number of atoms, with the requested species or, without any, open ones.
 
     With `SimpleBase` it is the base of FlowMM (section 3.2), with `NormalLattice` the end of
     DiffCSP's diffusion (section 4). The number of atoms comes from the training data's histogram.
@@ -66,14 +66,14 @@ class OpenPrior:
 
     @property
     def kind(self) -> str:
-        """The name of its kind; its class for a geometry of another make."""
+        """The name of its kind; its class for a custom geometry."""
         known = {SimpleBase: FLOWMM, NormalLattice: DIFFCSP}
         return known.get(
             type(self.geometry), f"species left open in {type(self.geometry).__name__}"
         )
 
     def leaves_open(self, asked: Conditions) -> bool:
-        """Whether no composition is asked for."""
+        """Whether no composition is requested."""
         return asked.composition is None
 
     def check(self, asked: Conditions) -> None:

@@ -19,7 +19,7 @@ Batches = Dataset[dict[str, torch.Tensor]]
 
 
 class Optimisation(Protocol):
-    """Settings of a training that have nothing to do with what is learnt."""
+    """Settings of the optimisation, independent of what is learnt."""
 
     @property
     def epochs(self) -> int:
@@ -48,7 +48,7 @@ class Optimisation(Protocol):
 
     @property
     def max_grad_norm(self) -> float:
-        """Gradients longer than this are cut."""
+        """Gradients longer than this are clipped."""
         ...
 
     @property
@@ -73,12 +73,12 @@ class Optimisation(Protocol):
 
     @property
     def seed(self) -> int:
-        """Of everything random."""
+        """Random seed."""
         ...
 
     @property
     def threads(self) -> int:
-        """Processor threads; 0 takes all."""
+        """CPU threads; 0 uses all."""
         ...
 
 
@@ -92,7 +92,7 @@ def optimise(
     device: torch.device,
     progress: Callable[[int, int], None] | None = None,
 ) -> N:
-    """Train, or go on where an earlier run stopped; the rate falls along a cosine.
+    """Train, or resume an earlier run; the rate follows a cosine.
 
     Under `out`: `checkpoints/` (the last two) and `log.jsonl` (`training.log`).
 

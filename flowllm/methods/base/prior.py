@@ -77,7 +77,7 @@ class BasePrior:
 
     @property
     def kind(self) -> str:
-        """The name of its kind in `flowllm.systems.registry`; its class for one of another make."""
+        """The name of its kind in `flowllm.systems.registry`; its class for a custom one."""
         if isinstance(self.geometry, SimpleBase):
             if isinstance(self.species, TrainingSpecies):
                 return "compositions"
@@ -89,7 +89,7 @@ class BasePrior:
 
     @property
     def exact(self) -> frozenset[str]:
-        """Names of the conditions that every crystal keeps to: those of the species' source."""
+        """Names of the conditions that every crystal satisfies: those of the species source."""
         return self.species.exact
 
     @property
@@ -98,7 +98,7 @@ class BasePrior:
         return self.species.heeded
 
     def limited_to(self, elements: Iterable[str]) -> BasePrior:
-        """The same prior, which writes no other elements where it is not asked for them.
+        """The same prior, restricted to some elements unless others are requested.
 
         Compositions of training crystals contain no others anyway.
         """
@@ -196,7 +196,7 @@ class BasePrior:
         return cls(species, Substitution(CrystalBatch.load(folder / TRAINING), base))
 
     def _training(self) -> CrystalBatch | None:
-        """The training crystals that are drawn from, if they are."""
+        """The training crystals to draw from, if any."""
         if isinstance(self.geometry, Substitution):
             return self.geometry.training
         return self.species.crystals if isinstance(self.species, TrainingSpecies) else None

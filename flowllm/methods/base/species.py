@@ -20,11 +20,11 @@ Composition = dict[str, int]
 
 
 class SpeciesSource(Protocol):
-    """Gives a cell composition for each conditions; None where none could be found."""
+    """Gives a cell composition for each set of conditions; None if none could be found."""
 
     @property
     def exact(self) -> frozenset[str]:
-        """Names of the conditions that every composition keeps to."""
+        """Names of the conditions that every composition satisfies."""
         ...
 
     @property
@@ -52,7 +52,7 @@ class SpeciesSource(Protocol):
 
 
 class WrittenSpecies:
-    """The compositions that a language model writes into its prompts, as it does for itself.
+    """The compositions that a language model writes into its prompts.
 
     With the same conditions, settings and seeds they are those of the crystals that the model would
     write: so the geometry can be compared for the same species.

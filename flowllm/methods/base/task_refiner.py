@@ -1,4 +1,4 @@
-"""What refiners of two tasks have in common: their networks, their batches, their folders."""
+"""Shared code of two-task refiners: networks, batches, folders."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TaskRefiner(ABC, Generic[Network]):
         """Write a network."""
 
     def check_species(self, are_open: bool) -> None:
-        """See whether there is a network for open or for known species.
+        """Check that there is a network for open or for known species.
 
         Raises:
             InputError: there is none.
@@ -83,7 +83,7 @@ class TaskRefiner(ABC, Generic[Network]):
     def batches(
         self, members: np.ndarray, num_atoms: np.ndarray, batch_size: int | None
     ) -> Iterator[np.ndarray]:
-        """Positions of crystals, like sizes together, so that little is padded.
+        """Positions of crystals, bucketed by size to reduce padding.
 
         Args:
             members: (b,) positions.
@@ -105,7 +105,7 @@ class TaskRefiner(ABC, Generic[Network]):
         return digest(*parts)
 
     def save(self, folder: Path, half: bool = False) -> None:
-        """Write a folder for each task that there is a network for: csp/, dng/.
+        """Write a folder for each task with a network: csp/, dng/.
 
         Args:
             folder: made if missing.

@@ -1,4 +1,4 @@
-"""The two tasks of systems that draw species or are given them, each with a network of its own.
+"""The two tasks, species generated or given, each with a network of its own.
 
 Structure prediction (CSP) leaves species as they are; de novo generation (DNG) draws them. A
 refiner of both takes the first for crystals whose species are all known and the second for crystals
@@ -50,7 +50,7 @@ def rows_by_task(
 
 
 def check_task(task: Task, trained: Collection[str], label: str) -> None:
-    """Refuse a task that there is no network for.
+    """Refuse a task without a network.
 
     Args:
         task: structure prediction, of known species, or generation, of open ones.

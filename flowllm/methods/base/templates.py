@@ -1,4 +1,4 @@
-"""Which training crystal is nearest to a composition: same stoichiometry, most alike elements.
+"""The training crystal nearest to a composition: same stoichiometry, most similar elements.
 
 Elements are alike when their Mendeleev numbers are near (Pettifor's chemical scale), the measure
 with which structure maps sort compounds (Pettifor, Solid State Communications 51, 31, 1984).

@@ -94,7 +94,7 @@ class CrystalsInBatches(Dataset[dict[str, Tensor]]):
 def crystal_tensors(
     crystals: CrystalBatch, statistics: CDVAEStatistics, dtype: torch.dtype = torch.float32
 ) -> dict[str, Tensor]:
-    """What the encoder reads of B crystals of N atoms in all, by the names of its arguments.
+    """The encoder's inputs for B crystals of N atoms in all, by argument name.
 
     `species` (N,), `frac_coords` (N, 3), `lattices` (B, 3, 3) in Å, `num_atoms` (B,) and `cell`
     (B, 6), standardised.
@@ -109,7 +109,7 @@ def crystal_tensors(
 
 
 def check_species(crystals: CrystalBatch) -> None:
-    """Refuse open species and elements that CDVAE has no place for.
+    """Refuse open species and elements that CDVAE does not support.
 
     Raises:
         InputError: the crystal is named.

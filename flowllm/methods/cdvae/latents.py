@@ -111,7 +111,7 @@ def decoded_crystal(
 
 
 def drawn_species(shares: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """(count,) atomic numbers, in random order, as near to a composition as whole numbers come.
+    """(count,) atomic numbers, in random order, as close to a composition as integers allow.
 
     Each element has its rounded number of atoms; places that are left are drawn from what rounding
     took away, as CDVAE's code does.

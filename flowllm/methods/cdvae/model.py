@@ -29,7 +29,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True)
 class CDVAEModel:
-    """All that training gives.
+    """The result of training.
 
     Attributes:
         network: on its device, for inference, in float64 where that has it (`exact`).
@@ -124,7 +124,7 @@ def exact(network: Network, device: torch.device | str) -> Network:
 
 
 def precision(network: nn.Module) -> torch.dtype:
-    """What the numbers of a network are."""
+    """The dtype of a network."""
     return next(network.parameters()).dtype
 
 
@@ -134,7 +134,7 @@ def single(network: nn.Module) -> dict[str, Tensor]:
 
 
 def load_network(folder: Path, kind: str, build: type[Network]) -> tuple[Network, JsonObject]:
-    """Networks of a folder of weights, made from its `CDVAEConfig`, and what else it says.
+    """The networks of a weights folder, built from its `CDVAEConfig`, and its other records.
 
     Args:
         folder: of config.json and model.safetensors.

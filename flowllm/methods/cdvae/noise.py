@@ -1,4 +1,4 @@
-"""What the decoder learns from: noisy species, and the way to the nearest image of each atom."""
+"""Training targets of the decoder: noisy species, and vectors to each atom's nearest image."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ Property = Literal["formation_energy"]
 
 @dataclass(frozen=True)
 class Optimised:
-    """What optimisation gives for B crystals.
+    """The result of optimisation for B crystals.
 
     Attributes:
         crystals: decoded at the end, with the ids of those given.
@@ -42,7 +42,7 @@ def optimise(
     settings: CDVAESettings | None = None,
     seeds: Sequence[int] | None = None,
 ) -> Optimised:
-    """Go down the predicted property from encoded crystals, then decode.
+    """Minimise the predicted property from encoded crystals, then decode.
 
     The paper takes 5,000 steps of Adam at a rate of 1e-3 and decodes ten times on the way.
 

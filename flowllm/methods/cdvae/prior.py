@@ -28,7 +28,7 @@ FLATTEST = 0.05
 
 
 class CDVAEPrior:
-    """Crystals decoded from a latent vector for each seed, but for where their atoms are.
+    """Crystals decoded from a latent vector per seed, except for their atom positions.
 
     Args:
         heads: of number, cell and composition.
@@ -47,7 +47,7 @@ class CDVAEPrior:
         self.statistics = statistics
 
     def check(self, asked: Conditions) -> None:
-        """See whether there are cells of as many atoms.
+        """Check that cells of this many atoms are supported.
 
         Raises:
             InputError: there are none, or something else is asked, which a latent vector cannot

@@ -1,4 +1,4 @@
-"""Crystals encoded and decoded again, number of atoms, cell and composition too."""
+"""Reconstruction: crystals encoded and decoded, with number of atoms, cell and composition."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class CDVAERefiner:
         return frames.trajectory()
 
     def _axis(self, settings: CDVAESettings, steps: np.ndarray) -> Axis:
-        """The noise level of the step before each frame; of the first frame that which follows."""
+        """The noise level of the step before each frame; for the first frame, of the next step."""
         before = np.maximum(steps - 1, steps[0])
         levels = self.model.levels
         last = levels.noise_levels - 1
@@ -179,7 +179,7 @@ class CDVAERefiner:
         return "evaluations", len(crystals) * steps
 
     def digest(self) -> str:
-        """A short hash of all that was trained."""
+        """A short hash of everything trained."""
         return self.model.digest()
 
     def save(self, folder: Path, half: bool = False) -> None:

@@ -19,7 +19,7 @@ MOST_STEPS = 1000
 
 @dataclass(frozen=True)
 class CDVAEPriorSettings:
-    """Nothing can be set: a latent vector is drawn, and what it says is taken."""
+    """No settings: a latent vector is drawn and decoded."""
 
 
 @dataclass(frozen=True)

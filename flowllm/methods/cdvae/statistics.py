@@ -1,4 +1,4 @@
-"""The numbers that standardise what CDVAE decodes, and the elements of its training crystals."""
+"""Standardisation of CDVAE's outputs, and the elements of its training crystals."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class CDVAEStatistics:
         )
 
     def standardised(self, crystals: CrystalBatch) -> np.ndarray:
-        """(B, 6) cells as the head of the cell gives them."""
+        """(B, 6) cells as the cell head outputs them."""
         raw = _raw(crystals.lengths, crystals.angles, crystals.num_atoms)
         result: np.ndarray = (raw - np.array(self.cell_mean)) / np.array(self.cell_std)
         return result
@@ -93,7 +93,7 @@ class CDVAEStatistics:
 
     @classmethod
     def from_record(cls, record: JsonObject) -> CDVAEStatistics:
-        """From what `to_dict` gave.
+        """Inverse of `to_dict`.
 
         Raises:
             InputError: a value is missing or wrong.

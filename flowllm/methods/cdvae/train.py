@@ -30,7 +30,7 @@ def train_cdvae(
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> CDVAEModel:
-    """Train all parts together, or go on where an earlier run stopped.
+    """Train all parts together, or resume an earlier run.
 
     Under `out`: `checkpoints/` and `log.jsonl`.
 

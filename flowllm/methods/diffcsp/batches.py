@@ -96,7 +96,7 @@ class NoiseBatches(Dataset[dict[str, torch.Tensor]]):
 
 
 class HeldOutNoise(Dataset[dict[str, torch.Tensor]]):
-    """Batches for validation: each crystal once, with a noise that never changes.
+    """Validation batches: each crystal once, with fixed noise.
 
     Args:
         crystals: the crystals.

@@ -1,4 +1,4 @@
-"""Lattice matrices of a diffusion as cells that files and metrics can read."""
+"""Lattice matrices of a diffusion as valid cells."""
 
 from __future__ import annotations
 

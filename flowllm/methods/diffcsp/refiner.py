@@ -1,4 +1,4 @@
-"""DiffCSPRefiner: from noise, or from crystals on the way, back to crystals."""
+"""DiffCSPRefiner: from noise, or from crystals entering midway, to crystals."""
 
 from __future__ import annotations
 
@@ -146,13 +146,13 @@ class DiffCSPRefiner(TaskRefiner[DiffCSPNet]):
 
 
 class _Frame:
-    """Crystals as they are after a step; written as crystals when called."""
+    """Crystals after a step, converted when called."""
 
     def __init__(self, given: CrystalBatch, state: NoisyCrystals, mask: torch.Tensor) -> None:
         self.given, self.state, self.mask = given, state, mask
 
     def __call__(self) -> CrystalBatch:
-        """The crystals, with cells that span a volume."""
+        """The crystals, with cells of non-zero volume."""
         numbers = self.given.atomic_numbers
         if self.state.species.shape[-1] == NUM_SPECIES:
             numbers = (self.state.species.cpu().argmax(-1) + 1)[self.mask].numpy()

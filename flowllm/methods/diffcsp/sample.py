@@ -31,7 +31,7 @@ Denoiser = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tens
 
 
 class NoisyCrystals(NamedTuple):
-    """A padded batch on its way, or noise of its shapes.
+    """A padded batch during sampling, or noise of its shapes.
 
     Attributes:
         coords: (B, S, 3).
@@ -45,7 +45,7 @@ class NoisyCrystals(NamedTuple):
 
 
 class CrystalNoise:
-    """Standard normal numbers, each crystal's from a generator of its own.
+    """Standard normal noise, from one generator per crystal.
 
     Args:
         num_atoms: numbers of atoms.
@@ -79,7 +79,7 @@ class CrystalNoise:
 def entered(
     state: NoisyCrystals, noise: NoisyCrystals, entry: Entry, levels: Schedule, step: int
 ) -> NoisyCrystals:
-    """Crystals as those of a noise level; open species are noise in any case.
+    """Crystals brought to a noise level; open species are always noise.
 
     Args:
         state: the crystals; their species are not looked at.

@@ -19,7 +19,7 @@ MOST_GAMMA = 1e-2
 
 @dataclass(frozen=True)
 class DiffCSPSettings:
-    """How the diffusion is run back; checks itself.
+    """Settings of the reverse diffusion; checks itself.
 
     Attributes:
         steps: number of noise levels visited; evenly spaced among the 1,000. Each takes two

@@ -28,7 +28,7 @@ def train_task(
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> DiffCSPNet:
-    """Train the network of one task, or go on where an earlier run stopped.
+    """Train the network of one task, or resume an earlier run.
 
     Under `out`: `checkpoints/` (the last two) and `log.jsonl` (`training.log`; a part of the loss
     of 1 is the variance of its target).

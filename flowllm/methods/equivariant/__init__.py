@@ -1,1 +1,1 @@
-"""A flow that keeps the symmetry of what it refines, learnt from crystals and noise alone."""
+"""A flow that preserves symmetry, learnt from crystals and noise alone."""

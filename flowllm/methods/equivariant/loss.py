@@ -20,7 +20,7 @@ from flowllm.seeds import Stream, generator
 
 
 class EquivariantMatcher(nn.Module):
-    """The network with its training loss: how far it is off the moves to the target.
+    """The network with its training loss: its error on the moves to the target.
 
     Args:
         config: sizes of the network.
@@ -72,7 +72,7 @@ class EquivariantMatcher(nn.Module):
 
 @dataclass(frozen=True)
 class Warming:
-    """How training begins with large noise, all of which can be seen, and comes to the small.
+    """A schedule that anneals training from large noise to small.
 
     Attributes:
         share: of the steps in which it comes down.
@@ -160,5 +160,5 @@ class NoisyBatches(Dataset[dict[str, Tensor]]):
 
 
 def _pseudo_huber(squared: Tensor, softness: Tensor | float) -> Tensor:
-    """Squares of errors as errors, in Å, but for those below the softness."""
+    """Pseudo-Huber errors from squared errors, in Å, with a softness."""
     return (squared + softness**2).sqrt() - softness

@@ -1,4 +1,4 @@
-"""The shortest way from one crystal to another of the same composition, by cell and atoms.
+"""The shortest path between two crystals of one composition, by cell and atoms.
 
 Both stand in reduced primitive cells. Cells are compared in all bases whose change has the entries
 -1, 0 and 1, mirrored ones too; atoms by the translations that bring one of the rarest element onto
@@ -40,7 +40,7 @@ BASES = _bases()
 
 @dataclass(frozen=True)
 class Way:
-    """From a start to a target of n atoms, in the target's order, cell and frame.
+    """The path from a start to a target of n atoms, in the target's order, cell and frame.
 
     Attributes:
         displacement: (n, 3) in Å of the start's cell, of mean 0.
@@ -55,7 +55,7 @@ class Way:
 def way_between(
     start: CrystalBatch, numbers: np.ndarray, frac: np.ndarray, lattice: np.ndarray
 ) -> Way | None:
-    """The way to a target with as many atoms of each element; None where it is too far.
+    """The path to a target with the same composition; None if it is too far.
 
     Args:
         start: a batch of one, in a reduced primitive cell.
@@ -93,7 +93,7 @@ def way_between(
 
 
 def _bases_near(start: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Changes of basis (K, 3, 3) of the start, strains, and its cells as the target's stands."""
+    """Basis changes (K, 3, 3) of the start, strains, and its cells in the target's orientation."""
     back = np.linalg.inv(target)
     mapped = BASES.reshape(-1, 9) @ np.kron(back.T, start)  # rows are T^-1 M S
     scale = np.abs(np.linalg.det(start) * np.linalg.det(back)) ** (2 / 3)

@@ -1,4 +1,4 @@
-"""Noise that keeps the symmetry of a crystal, of every size from nothing to far off.
+"""Noise that preserves a crystal's symmetry, at all scales.
 
 A target is displaced and strained within its space group (or, for a share, in P1) and stands then
 at time t of the straight path back: coordinates move along a line, cells along L exp(t D) with a
@@ -23,7 +23,7 @@ def noisy_batch(
     at: float | None = None,
     starts: Starts | None = None,
 ) -> dict[str, Tensor]:
-    """Copies of B targets on their way back, and what is left of it.
+    """Noisy copies of B targets, and their remaining displacements and strains.
 
     Args:
         targets: where the ways end.

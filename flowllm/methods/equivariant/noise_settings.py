@@ -1,4 +1,4 @@
-"""How much noise the equivariant flow learns from; kept apart from what needs torch."""
+"""Noise settings of the equivariant flow; kept apart from what needs torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of what a prior predicts for a composition and the training crystal that has it.
+"""Pairs of a prior's prediction for a composition and the training crystal that has it.
 
 Artificial noise is not what a prior gets wrong. A pair is written as the noise that would lead from
 the training crystal to the prediction: displacements and a symmetric strain, in the crystal's own
@@ -23,7 +23,7 @@ OTHERS = "contains no pairs of predictions and crystals"
 
 @dataclass(frozen=True)
 class Starts:
-    """Where some of B copies of N atoms in all begin, in place of noise.
+    """Starting points for some of B copies of N atoms in all, instead of noise.
 
     Attributes:
         used: (B,) bool, which copies have one.
@@ -38,7 +38,7 @@ class Starts:
 
 @dataclass(frozen=True)
 class PredictedPairs:
-    """P ways from predictions to targets.
+    """P paths from predictions to targets.
 
     Attributes:
         row: (P,) ascending places of the targets; one target may have several pairs, or none.
@@ -55,7 +55,7 @@ class PredictedPairs:
         return len(self.row)
 
     def check(self, targets: SymmetricTargets) -> None:
-        """See whether they belong to these targets.
+        """Check that they belong to these targets.
 
         Raises:
             InputError: they do not.
@@ -70,7 +70,7 @@ class PredictedPairs:
             raise InputError("the pairs belong to crystals with different numbers of atoms")
 
     def of(self, chosen: np.ndarray, num_atoms: np.ndarray) -> PredictedPairs:
-        """The pairs of the targets at the places (K,), which count anew as in `targets[chosen]`.
+        """The pairs of the targets at positions (K,), renumbered as in `targets[chosen]`.
 
         Args:
             chosen: the places.
@@ -87,7 +87,7 @@ class PredictedPairs:
     def draw(
         self, chosen: np.ndarray, num_atoms: np.ndarray, share: float, rng: np.random.Generator
     ) -> Starts:
-        """One pair each for a share of the copies whose target has any.
+        """Draw one pair each for a share of the copies whose target has any.
 
         Args:
             chosen: (K,) places of the copies' targets.
@@ -106,7 +106,7 @@ class PredictedPairs:
         return Starts(used, displacement, strain)
 
     def _atoms(self, pairs: np.ndarray, num_atoms: np.ndarray) -> np.ndarray:
-        """Places of the atoms of some pairs."""
+        """Positions of the atoms of some pairs."""
         sizes = num_atoms[self.row]
         offsets = np.cumsum(sizes) - sizes
         return concatenated_ranges(offsets[pairs], sizes[pairs])
@@ -127,7 +127,7 @@ class PredictedPairs:
 
 
 def save_pairs(path: Path, **splits: PredictedPairs) -> None:
-    """Write an archive of the pairs of some splits, by name."""
+    """Write an archive of the pairs of some splits."""
     write_archive(
         path, {f"{s}_{name}": getattr(p, name) for s, p in splits.items() for name in NAMES}
     )

@@ -21,7 +21,7 @@ def predicted_pairs(
     most: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> PredictedPairs:
-    """The pairs of targets and their predictions; none where a prediction is too far off.
+    """The pairs of targets and their predictions, without those too far apart.
 
     Args:
         prior: what predicts; templates of a target's own reduced formula are left out.

@@ -139,7 +139,7 @@ class EquivariantRefiner:
     def _moves(
         self, crystals: CrystalBatch, frac: np.ndarray, lattices: np.ndarray, time: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What is left to go: displacements (n, 3) in Å and strains (b, 3, 3)."""
+        """The remaining displacements (n, 3) in Å and strains (b, 3, 3)."""
 
         def tensor(values: np.ndarray, kind: torch.dtype = torch.float32) -> torch.Tensor:
             return torch.as_tensor(values, dtype=kind, device=self.device)

@@ -30,7 +30,7 @@ def train_equivariant(
     pairs: PredictedPairs | None = None,
     held_out_pairs: PredictedPairs | None = None,
 ) -> EquivariantRefiner:
-    """Train on noisy copies of crystals, or go on where an earlier run stopped.
+    """Train on noisy copies of crystals, or resume an earlier run.
 
     Under `out`: `checkpoints/`, `log.jsonl`, and in the end `model/`, the moving average of the
     weights.

@@ -1,4 +1,4 @@
-"""The flow: pairs, velocity network, training and integration. Knows no language model."""
+"""The flow: pairs, velocity network, training and integration."""
 
 from __future__ import annotations
 

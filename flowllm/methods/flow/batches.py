@@ -95,7 +95,7 @@ class PairBatches(Dataset[dict[str, torch.Tensor]]):
 
 
 class HeldOutBatches(Dataset[dict[str, torch.Tensor]]):
-    """Batches for validation: each pair once, at a fixed time t; no random number is drawn.
+    """Validation batches: each pair once, at a fixed time t, without random numbers.
 
     Args:
         pairs: the pairs.
@@ -121,7 +121,7 @@ class HeldOutBatches(Dataset[dict[str, torch.Tensor]]):
 
 
 def epoch_batches(num_atoms: np.ndarray, batches: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Positions of the pairs of each batch of an epoch, like sizes together, in random order.
+    """Positions of the pairs in each batch of an epoch, bucketed by size, in random order.
 
     Args:
         num_atoms: (P,) sizes.
@@ -143,6 +143,6 @@ def epoch_batches(num_atoms: np.ndarray, batches: int, seed: int, epoch: int) ->
 
 
 def only(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """The one batch of a list: an item of these data sets is a whole batch already."""
+    """The one batch in a list: an item of these data sets is a whole batch."""
     (batch,) = items
     return batch

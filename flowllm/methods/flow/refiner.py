@@ -1,4 +1,4 @@
-"""FlowRefiner: from the prior's crystals along the learnt flow to refined ones."""
+"""FlowRefiner: move the prior's crystals along the learnt flow."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class FlowRefiner:
             raise InputError(f"{name}: the network does not support the type {numbers[foreign[0]]}")
 
     def _batches(self, num_atoms: np.ndarray, batch_size: int | None) -> Iterator[np.ndarray]:
-        """Positions of crystals, like sizes together, so that little is padded."""
+        """Positions of crystals, bucketed by size to reduce padding."""
         preset = BATCH_ON_CPU if self.device.type == "cpu" else BATCH_ON_ACCELERATOR
         size = batch_size or preset
         order = np.argsort(num_atoms, kind="stable")

@@ -177,7 +177,7 @@ class FlowTrainSettings:
         return asdict(self)
 
     def binding(self) -> dict[str, Any]:
-        """The values that a run may not change half-way."""
+        """The values that a resumed run must not change."""
         return {name: value for name, value in self.to_dict().items() if name not in FREE}
 
 

@@ -1,4 +1,4 @@
-"""Compare the sizes that a flow's config.json names with its weights, before anything is built."""
+"""Check the sizes in a flow's config.json against its weights before anything is built."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOT = "not a flow of FlowLLM of these sizes"
 
 
 def check_sizes(config: VelocityConfig, shapes: Mapping[str, Shape]) -> None:
-    """See whether a network of these sizes has just these weights; nothing large is built.
+    """Check that a network of these sizes has exactly these weights; nothing large is built.
 
     Args:
         config: the sizes that are named.

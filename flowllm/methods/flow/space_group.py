@@ -1,4 +1,4 @@
-"""The space groups of crystals as operations that a flow can be held to."""
+"""The space groups of crystals as operations that constrain a flow."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _images(
     coords: np.ndarray,
     numbers: np.ndarray,
 ) -> np.ndarray | None:
-    """(k, n) the atom of the same element that lies next to each image; None if two share one."""
+    """(k, n) the nearest atom of the same element for each image; None if two share one."""
     moved = np.einsum("kij,nj->kni", rotations, coords) + translations[:, None]
     apart = moved[:, :, None] - coords
     apart -= np.round(apart)

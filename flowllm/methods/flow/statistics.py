@@ -1,4 +1,4 @@
-"""The numbers that standardise the network's inputs and outputs; they come from the pairs."""
+"""Statistics of the pairs that standardise the network's inputs and outputs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FlowStatistics:
 
     @classmethod
     def from_dict(cls, values: Any) -> FlowStatistics:
-        """From what `to_dict` gave.
+        """Inverse of `to_dict`.
 
         Raises:
             InputError: a value is missing or wrong.

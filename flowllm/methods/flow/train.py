@@ -35,7 +35,7 @@ def train_flow(
     progress: ItemProgress | None = None,
     run: RunFolder | None = None,
 ) -> FlowRefiner:
-    """Train a flow on pairs, or go on where an earlier run with the same arguments stopped.
+    """Train a flow on pairs, or resume an earlier run with the same arguments.
 
     Under `out`: `checkpoints/` (the last two), `log.jsonl` (`training.log`; coord_loss and
     cell_loss of 1 are the variance of the target), `run.json`, and in the end `model/`, which
@@ -168,7 +168,7 @@ def _arguments(
 
 
 def run_settings(config: FlowTrainSettings, pairs: PairSet) -> dict[str, Any]:
-    """What a run of training depends on, by name: all but how it is computed and shown."""
+    """The settings that determine a training run, by name."""
     binding = {*config.binding(), *asdict(config.network)}
     settings = {name: value for name, value in flat_settings(config).items() if name in binding}
     return {**settings, "pairs": pairs.c0.digest() + pairs.c1.digest()}

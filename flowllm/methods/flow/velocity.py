@@ -1,4 +1,4 @@
-"""The velocity in the crystal's own units: the network between two standardisations."""
+"""The velocity in physical units: the network between two standardisations."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class CrystalVelocity(nn.Module):
         )
 
     def standardise_target(self, target: CrystalState) -> CrystalState:
-        """A velocity in the crystal's units, in the network's."""
+        """Convert a velocity from physical to standardised units."""
         return CrystalState(
             target.coords / self.coord_velocity_std,
             (target.cell - self.cell_velocity_mean) / self.cell_velocity_std,

@@ -1,4 +1,4 @@
-"""FlowMM's training batches: crystals beside a base drawn anew, as a function of seed and step."""
+"""FlowMM's training batches: crystals with a fresh base, as a function of seed and step."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class BaseBatches(Dataset[dict[str, torch.Tensor]]):
 
 
 class HeldOutCrystals(Dataset[dict[str, torch.Tensor]]):
-    """Batches for validation: each crystal once, at a time and from a base that never change.
+    """Validation batches: each crystal once, at a fixed time and from a fixed base.
 
     Args:
         crystals: the crystals.
@@ -129,7 +129,7 @@ class HeldOutCrystals(Dataset[dict[str, torch.Tensor]]):
 
 
 def base_statistics(crystals: CrystalBatch, base: SimpleBase, cell_map_name: str) -> FlowStatistics:
-    """What standardises the network, from at most 10,000 crystals and one base for each.
+    """The statistics that standardise the network, from at most 10,000 crystals.
 
     Args:
         crystals: the training crystals, at least one.

@@ -1,4 +1,4 @@
-"""Cells whose three angles, each legal by itself, span no volume together."""
+"""Cells whose three angles, each valid by itself, give no volume together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HALVINGS = 60
 
 
 def with_volume(lengths: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """Angles (B, 3) in degrees, those that span less than 0.05 Å^3 moved towards 90° until they do.
+    """Angles (B, 3) in degrees, moved towards 90° where the volume is below 0.05 Å^3.
 
     The map from R^6 to cells holds each angle in its bounds, not all three together: between 59.9°
     and 120.1° three angles near 120° span none. What has no volume could neither be drawn nor

@@ -1,4 +1,4 @@
-"""The conditional path from the base to a crystal, species among what moves (FlowMM, section 3.3).
+"""The conditional path from the base to a crystal, species included (FlowMM, section 3.3).
 
 Coordinates and cell go as in `flowllm.methods.flow.path`; analog bits go straight.
 """

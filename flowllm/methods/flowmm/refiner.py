@@ -1,4 +1,4 @@
-"""FlowMMRefiner: from the base along the learnt flow to crystals, species drawn or given."""
+"""FlowMMRefiner: from the base to crystals along the learnt flow, species drawn or given."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def _frames(record: bool | int, steps: int) -> list[int]:
 
 
 def _noise(task: Task, mask: torch.Tensor, seeds: list[int]) -> torch.Tensor:
-    """Bits (B, S, 7) that each crystal begins with, by its seed; (B, S, 0) for given species."""
+    """Initial bits (B, S, 7) of each crystal, by its seed; (B, S, 0) for given species."""
     if task != DNG:
         return torch.zeros((*mask.shape, 0))
     bits = torch.zeros((*mask.shape, NUM_BITS), dtype=torch.float64)

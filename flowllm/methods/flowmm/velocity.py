@@ -1,4 +1,4 @@
-"""FlowMM's velocity in the crystal's own units: the network between two standardisations."""
+"""FlowMM's velocity in physical units: the network between two standardisations."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class OpenCrystalVelocity(nn.Module):
         )
 
     def standardise_target(self, target: OpenCrystalState) -> OpenCrystalState:
-        """A velocity in the crystal's units, in the network's."""
+        """Convert a velocity from physical to standardised units."""
         return OpenCrystalState(
             target.coords / self.coord_velocity_std,
             (target.cell - self.cell_velocity_mean) / self.cell_velocity_std,

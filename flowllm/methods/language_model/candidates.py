@@ -1,4 +1,4 @@
-"""A composition for a space group that is asked for.
+"""Compositions for a requested space group.
 
 The model writes the composition of a cell first and its space group then: it knows
 p(group | composition), but not p(composition | group). By Bayes' rule the latter is proportional to
@@ -43,7 +43,7 @@ class Complete(Protocol):
     def __call__(
         self, stems: list[Conditions], streams: list[int], groups: list[int] | None
     ) -> list[Conditions]:
-        """Conditions with their prompts, and seeds, in; the same with a composition out.
+        """Conditions with their prompts, completed by a composition.
 
         `groups` are space groups that shall have sites for the compositions.
         """
@@ -51,7 +51,7 @@ class Complete(Protocol):
 
 
 def needs_composition(asked: Conditions, outline: Sequence[str] = OUTLINE) -> bool:
-    """Whether a space group is asked for, the composition is open, and would stand before it."""
+    """Whether a space group is requested and the composition, which precedes it, is open."""
     if not {"composition", "space_group"} <= set(outline):
         return False
     is_open = asked.composition is None and asked.space_group is not None
@@ -67,7 +67,7 @@ def with_compositions(
     seeds: Sequence[int],
     complete: Complete,
 ) -> list[Conditions]:
-    """P conditions; those that ask for a space group alone get a composition that goes with it.
+    """P conditions; those with a space group alone get a compatible composition.
 
     The sentence of the space group then stands last, as in training. Compositions whose crystals
     cannot have the space group are chosen only where there are no others. Where there are none,
@@ -115,7 +115,7 @@ def _drawn(
     complete: Complete,
     held: bool,
 ) -> dict[int, list[Conditions]]:
-    """For each place that is chosen so many candidates; `held` to what the group has sites for."""
+    """Several candidates per chosen position; with `held`, only those the group has sites for."""
     if not chosen:
         return {}
     places = [i for i in chosen for _ in range(CANDIDATES)]
@@ -132,7 +132,7 @@ def _drawn(
 
 
 def _can_have_group(grown: Conditions, asked: Conditions) -> bool:
-    """Whether a crystal of a composition can have the space group that is asked for, no higher."""
+    """Whether a composition can have the requested space group and no higher one."""
     counts = tuple(sorted((grown.composition or {}).values()))
     return bool(counts) and can_have(asked.space_group or 0, counts)
 
@@ -144,7 +144,7 @@ def group_log_probabilities(
     prompts: Sequence[str],
     groups: Sequence[int],
 ) -> np.ndarray:
-    """(P,) log p(space group | prompt), base e, by the model, among all 230 groups.
+    """(P,) natural log p(space group | prompt) under the model, over all 230 groups.
 
     Args:
         model: a compact model.

@@ -51,7 +51,7 @@ def build_compact(
 
 
 def load_compact(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A compact model from a folder, in float32 whatever it was stored in, and its tokenizer.
+    """A compact model from a folder, in float32, and its tokenizer.
 
     Raises:
         InputError: the folder contains no such model, or a damaged one.
@@ -92,7 +92,7 @@ def save_compact(
     folder: str | Path,
     half: bool = False,
 ) -> None:
-    """Save model and tokenizer, whole or not at all; in float16 where `half`.
+    """Save model and tokenizer atomically; in float16 where `half`.
 
     Raises:
         InputError: the folder, which is made if need be, cannot be written.

@@ -1,4 +1,4 @@
-"""Completion: the language model goes on from the first atoms, or orbits, of a crystal."""
+"""Completion: the language model continues from the first atoms or orbits of a crystal."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _joined(beginning: str, rest: str) -> str:
 
 
 def _contradiction(partial: CrystalBatch, place: int, prompt: str) -> str:
-    """Which part of the given crystal the conditions, or the form of a text, leave no room for."""
+    """The part of the given crystal that contradicts the conditions or the text format."""
     if place < 9:
         return f"{partial.ids[0]}: the cell is outside the model's range"
     asked = without_frame(prompt) or "nothing"
@@ -160,7 +160,7 @@ def complete_orbits(
 
 
 def _check_format(prior: LanguageModelPrior) -> None:
-    """Refuse a format in which nothing can be put behind atoms that stand already.
+    """Refuse a format that cannot continue after given atoms.
 
     Raises:
         InputError: names it, and what can be called instead.

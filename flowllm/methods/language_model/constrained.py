@@ -1,4 +1,4 @@
-"""Drawing texts that keep to what is asked, those whose atoms have no room again."""
+"""Constrained sampling of texts, with redraws where atoms have no room."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Completing(Protocol):
-    """What of a prior is needed: its model, its format, and how it completes prompts."""
+    """The part of a prior needed here: its model, its format, and prompt completion."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -54,7 +54,7 @@ def draw_constrained(
     watch: Watch,
     ended: Callable[[int, str | None], None],
 ) -> None:
-    """Draw one text for each of P conditions, and those without room again (`redraw`).
+    """Draw one text for each of P conditions, redrawing those without room (`redraw`).
 
     Args:
         prior: what draws.
@@ -111,7 +111,7 @@ def draw_constrained(
 def _under(
     told: Callable[[Event], None] | None, places: Sequence[int], draw: int
 ) -> Callable[[Event], None] | None:
-    """Passes events on under the positions of all conditions, tokens with another draw each time.
+    """Forward events under the positions of all conditions, with a new draw number each time.
 
     Args:
         told: gets them.

@@ -1,4 +1,4 @@
-"""Embeddings to begin with that say which elements are alike.
+"""Initial embeddings that encode the similarity of elements.
 
 A text model meets " Tm" as often as MP-20 holds thulium. What it learns of erbium should serve
 there at once: so the embeddings of elements begin as random images of period, group, block, radius

@@ -1,4 +1,4 @@
-"""Training examples: a prompt with a random part of what is known, then the crystal's text.
+"""Training examples: a prompt with a random subset of the known conditions, then the text.
 
 The loss counts the crystal's text, and in the prompt the values of the sentences that the model
 writes itself where they are left open (the outline of the text format).
@@ -37,7 +37,7 @@ of the outline, which are drawn for themselves."""
 
 
 def known_conditions(data: CrystalSet) -> list[Conditions]:
-    """All that is known of each crystal of a set."""
+    """All known conditions of each crystal in a set."""
     crystals = data.crystals
     unknown = np.full(len(data), np.nan)
     columns = {name: data.properties.get(name, unknown) for name in INCLUSION}
@@ -139,7 +139,7 @@ class CrystalExamples(Dataset):
         return [[*ids, end] for ids in encode_behind(self.tokenizer, texts)]
 
     def _equivalent(self) -> list[list[str]] | None:
-        """The equivalent texts of each crystal, where one of them is drawn."""
+        """The equivalent texts of each crystal, if augmentation draws among them."""
         if self.augmentation == "translation" and isinstance(self.text_format, HasOrbits):
             raise InputError(
                 f"a translation leaves texts of the format {self.text_format.name} as they are; "
@@ -244,7 +244,7 @@ def encode_example_prompt(
 
 
 def whole_batches(rows: int, epochs: int, batch_size: int, max_steps: int | None) -> int:
-    """How many steps there are, each of a whole batch, so that several processes can share it.
+    """The number of full-batch steps, so that several processes can share each batch.
 
     Args:
         rows: crystals of the training split.

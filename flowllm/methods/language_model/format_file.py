@@ -19,7 +19,7 @@ def save_format(chosen: TextFormat, folder: str | Path) -> None:
 
 
 def load_format(folder: str | Path) -> TextFormat:
-    """The format of the model in a folder; that of Gruver et al. where none is named.
+    """The text format of the model in a folder; by default that of Gruver et al.
 
     Raises:
         InputError: the file is damaged, or names a format that there is not.

@@ -1,4 +1,4 @@
-"""Infilling: which element belongs on masked sites, by what the language model finds likely.
+"""Infilling: elements for masked sites, ranked by the language model's likelihood.
 
 Gruver et al. train a language model to name the masked element. Here no such training is needed:
 the model gives every whole crystal a probability, so each element is put in the place of the mask

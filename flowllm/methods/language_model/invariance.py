@@ -31,7 +31,7 @@ TRANSFORMATIONS = ("translation", "permutation")
 
 @dataclass(frozen=True)
 class Invariance:
-    """What G transformations do to the likelihoods of B crystals.
+    """Likelihoods of B crystals under G transformations.
 
     Attributes:
         kind: "translation" or "permutation".
@@ -68,7 +68,7 @@ def invariance(
     progress: ItemProgress | None = None,
     text_format: TextFormat | None = None,
 ) -> Invariance:
-    """Score crystals under random transformations; the outline is given, for it does not change.
+    """Score crystals under random transformations, given the outline, which is invariant.
 
     Args:
         model: a causal language model.

@@ -1,4 +1,4 @@
-"""How likely a language model finds crystals that come from anywhere."""
+"""Likelihoods of arbitrary crystals under a language model."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Likelihood:
 
     @property
     def total(self) -> np.ndarray:
-        """(B,) nats of all that the model writes."""
+        """(B,) nats of everything that the model writes."""
         return self.outline + self.text
 
     @property
@@ -72,7 +72,7 @@ def score(
     batch_size: int = 64,
     progress: ItemProgress | None = None,
 ) -> Likelihood:
-    """Log-likelihoods of crystals: what the model writes unasked, and their texts.
+    """Log-likelihoods of crystals: of the outline, which the model writes, and of their texts.
 
     A crystal has one text (`flowllm.crystals.canonical`), and its likelihood is that of this text:
     to compare crystals from different sources, reduce them all by `flowllm.data.reduce_structure`.
@@ -124,7 +124,7 @@ def score(
 def token_log_likelihoods(
     model: PreTrainedModel, batch: dict[str, torch.Tensor]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(B, T - 1) nats of each token after the first, 0 without a label, and whether it has one."""
+    """(B, T - 1) nats of each token after the first, 0 without a label, and the label mask."""
     model.eval()
     on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
     logits = model(
@@ -136,7 +136,7 @@ def token_log_likelihoods(
 def label_log_likelihoods(
     logits: torch.Tensor, labels: torch.Tensor
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What `token_log_likelihoods` gives, of logits (B, T, V) and labels (B, T)."""
+    """As `token_log_likelihoods`, from logits (B, T, V) and labels (B, T)."""
     logits, labels = logits[:, :-1], labels[:, 1:]
     counted = labels != IGNORED
     chosen = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]

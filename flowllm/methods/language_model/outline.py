@@ -31,7 +31,7 @@ OUTLINE_TRIES = 10  # draws of a composition, the last one held to the number of
 
 @dataclass(frozen=True)
 class OutlineWriter:
-    """Completes prompts by the sentences that they leave open.
+    """Completes prompts with the sentences that they leave open.
 
     A prompt that asks for a space group and leaves the composition open gets one that is chosen
     among several (`language_model.candidates`), of which only the sentence is reported.
@@ -136,7 +136,7 @@ class OutlineWriter:
             waiting = [i for i in waiting if getattr(completed[i], name) is None]
 
     def _renamed(self, waiting: list[int], draw: int) -> Callable[[Event], None] | None:
-        """Passes tokens on under the positions of the prompts and with their draw."""
+        """Forward tokens under the positions of the prompts, with their draw number."""
         if self.watch.on_event is None:
             return None
         places = list(waiting)
@@ -151,7 +151,7 @@ class OutlineWriter:
 
 @dataclass(frozen=True)
 class _Ended:
-    """Takes the value of a sentence as it comes: into the prompt, or rejected.
+    """Handle the value of a sentence as it ends: add it to the prompt or reject it.
 
     Attributes:
         completed: what all prompts state, changed in place.
@@ -182,7 +182,7 @@ class _Ended:
 
 
 def leaves_open(asked: Conditions, name: str, outline: Sequence[str]) -> bool:
-    """Whether the model may add a sentence of the outline: no later one stands there already."""
+    """Whether the model may add a sentence of the outline: no later one is present yet."""
     later = outline[outline.index(name) :]
     if any(getattr(asked, other) is not None for other in later):
         return False
@@ -190,7 +190,7 @@ def leaves_open(asked: Conditions, name: str, outline: Sequence[str]) -> bool:
 
 
 def _objection(rule: CompositionRule, asked: Conditions, value: str) -> str | None:
-    """Why a sentence's value cannot stay, or None."""
+    """Why a sentence's value is rejected, or None."""
     composition = asked.composition or {}
     if rule.allows(composition):
         return None

@@ -1,4 +1,4 @@
-"""The language model as a prior: conditions in, crystals out."""
+"""The language model as a prior: from conditions to crystals."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class LanguageModelPrior:
 
     @property
     def in_memory(self) -> bool:
-        """Whether the model has been read; one that was not takes seconds at its first text."""
+        """Whether the model has been loaded; if not, the first text takes seconds."""
         return True
 
     def with_model(self, model: PreTrainedModel) -> LanguageModelPrior:
@@ -88,11 +88,11 @@ class LanguageModelPrior:
         return LanguageModelPrior(model, self.tokenizer, self.constrained, self.format)
 
     def unconstrained(self) -> LanguageModelPrior:
-        """The same model, which writes freely."""
+        """The same model without constrained decoding."""
         return LanguageModelPrior(self.model, self.tokenizer, False, self.format)
 
     def limited_to(self, elements: Iterable[str]) -> Self:
-        """The same prior, which writes no other elements where it is not asked for them.
+        """The same prior, restricted to some elements unless others are requested.
 
         One that writes freely rejects crystals of others, unless its prompt has words of its own,
         which may ask for anything.
@@ -105,7 +105,7 @@ class LanguageModelPrior:
 
     @property
     def exact(self) -> frozenset[str]:
-        """The conditions on the composition, where decoding is constrained; else none."""
+        """The conditions on the composition if decoding is constrained; else none."""
         return ON_COMPOSITION if self.constrained else frozenset()
 
     @property
@@ -119,7 +119,7 @@ class LanguageModelPrior:
         return self.format.outline if self.constrained else ()
 
     def check(self, asked: Conditions) -> None:
-        """See whether decoding can keep to the conditions; a model that writes freely takes any.
+        """Check that decoding can meet the conditions; an unconstrained model takes any.
 
         Raises:
             InputError: no composition fits, or a standard sentence of a prompt cannot be read.
@@ -201,7 +201,7 @@ class LanguageModelPrior:
         return found
 
     def _refuse_strange(self, crystal: CrystalBatch, asked: Conditions) -> None:
-        """Reject elements outside the pool that nothing asks for.
+        """Reject elements that are outside the pool and not requested.
 
         Raises:
             TextError: names them.
@@ -241,13 +241,13 @@ class LanguageModelPrior:
         seeds: Sequence[int],
         watch: Watch = UNWATCHED,
     ) -> list[dict[str, int] | None]:
-        """The compositions of the crystals that `sample` would draw; None where none came."""
+        """The compositions of the crystals that `sample` would draw; None for rejected ones."""
         wanted = [self.read(conditions) for conditions in asked]
         completed = self.complete(wanted, settings, seeds, ("composition",), watch)
         return [each.composition for each in completed]
 
     def fit(self, prompts: Sequence[str], settings: SamplingSettings) -> SamplingSettings:
-        """The settings with as many tokens as a crystal may take behind these prompts.
+        """The settings with as many tokens as a crystal may take after these prompts.
 
         Where the settings leave it open it is what the format's largest cell may take; no text may
         outgrow the model's context.
@@ -266,7 +266,7 @@ class LanguageModelPrior:
         return replace(settings, max_new_tokens=count)
 
     def rounded(self, crystals: CrystalBatch) -> CrystalBatch:
-        """Crystals written as texts and read again: what a text can hold of them at best."""
+        """Crystals written as texts and read again: the best that a text can represent."""
         texts = self.format.to_text(crystals)
         names = crystals.ids.tolist()
         return CrystalBatch.concatenate(map(self.format.parse_text, texts, names))
@@ -286,7 +286,7 @@ class LanguageModelPrior:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str = "cpu") -> LanguageModelPrior:
-        """Load a compact model from a folder, in float32 whatever it was stored in.
+        """Load a compact model from a folder, in float32.
 
         A folder with an adapter, or with a model that has its own tokenizer, gives a `LargePrior`.
 
@@ -321,7 +321,7 @@ class LanguageModelPrior:
 
 
 class LargePrior(LanguageModelPrior):
-    """A fine-tuned pretrained model, which writes freely by its own tokenizer.
+    """A fine-tuned pretrained model with its own tokenizer, decoded without constraints.
 
     Args:
         model: the model, with its adapter where it has one.
@@ -343,7 +343,7 @@ class LargePrior(LanguageModelPrior):
         self.folder, self.identity = folder, identity
 
     def fit(self, prompts: Sequence[str], settings: SamplingSettings) -> SamplingSettings:
-        """As of any prior, and no more texts at a time than memory holds keys and values of.
+        """As for any prior, with batches limited by the memory for keys and values.
 
         What a text says does not depend on how many are written beside it.
         """
@@ -356,11 +356,11 @@ class LargePrior(LanguageModelPrior):
         return replace(fitted, batch_size=max(1, min(fitted.batch_size, rows)))
 
     def digest(self) -> str:
-        """A short hash of format and weights, these of the files: the model may be huge."""
+        """A short hash of format and weight files."""
         return digest(self.identity, self._written())
 
     def save_pretrained(self, folder: str | Path, half: bool = False) -> None:
-        """Save the adapter and what it says of its base, or the whole model, and the tokenizer.
+        """Save the adapter with a record of its base, or the whole model, and the tokenizer.
 
         Weights of 16 bits stay as they are; others are saved in float16 where `half`.
         """
@@ -383,7 +383,7 @@ def load_large(folder: str | Path, device: str = "cpu", **options: Any) -> Large
 
 
 def load_as_stored(folder: str | Path) -> LanguageModelPrior:
-    """A prior to be passed on: a large model keeps the type in which its weights lie on disk."""
+    """A prior to be saved elsewhere: a large model keeps the dtype of its weights on disk."""
     if not is_large(folder):
         return LanguageModelPrior.from_pretrained(folder)
     return load_large(folder, as_stored=True)

@@ -1,4 +1,4 @@
-"""Texts whose end is drawn again: what was written first stays, as the composition does.
+"""Texts whose end is redrawn: the beginning, and so the composition, is kept.
 
 A symmetric text has group and orbits first, cell and coordinates last. Where the constraints left
 no room between the atoms, the latter are drawn again behind the former; where that does not help,
@@ -45,7 +45,7 @@ Ended = Callable[[Key, str | None], None]
 
 @dataclass
 class Redraws:
-    """Texts that are decoded, and decoded again from where their constraints ran out of room.
+    """Decoding of texts with redraws from where the constraints ran out of room.
 
     Attributes:
         model: a compact model.
@@ -71,7 +71,7 @@ class Redraws:
         self.tokens = RepeatedTokens(self.watch)
 
     def rounds(self, most: int) -> list[list[int]]:
-        """Which draws are made side by side: the first alone, then all others or each alone.
+        """Which draws are made together: the first alone, then all others or each alone.
 
         Args:
             most: draws after the first.
@@ -87,7 +87,7 @@ class Redraws:
         ended: Ended,
         keys: Sequence[Key],
     ) -> list[Key]:
-        """Decode P texts; `ended` is called once for each that has room and may be the first.
+        """Decode P texts; `ended` is called once for each acceptable one that may be the first.
 
         Args:
             prompts: P prompts.
@@ -185,7 +185,7 @@ class Redraws:
                 row.restartable.least = max(row.restartable.least, room)
 
     def take_roomiest(self, place: int) -> str:
-        """The text of the draw with the most room; its tokens are reported as those of a new draw.
+        """Take the draw with the most room; its tokens are reported as a new draw.
 
         Args:
             place: position of a text that had no room in any draw.

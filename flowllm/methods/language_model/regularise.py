@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 @contextmanager
 def residual_dropout(model: PreTrainedModel, share: float) -> Iterator[None]:
-    """Leave out a share of what each attention and feed-forward block adds, in training mode.
+    """Apply dropout to the output of each attention and feed-forward block, in training mode.
 
     Args:
         model: of the Llama architecture; others have dropout of their own.

@@ -1,4 +1,4 @@
-"""What the sentences of a prompt say about the composition of the crystal behind it."""
+"""Constraints on the composition from the sentences of a prompt."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flowllm.text.tokenizer import warn_about_foreign_text
 
 
 def stated(asked: Conditions, outline: Sequence[str] = OUTLINE) -> Conditions:
-    """What a prompt's standard sentences state, with the prompt itself.
+    """The conditions stated by a prompt's standard sentences, with the prompt itself.
 
     Args:
         asked: conditions, perhaps with a person's own prompt.
@@ -43,7 +43,7 @@ def stated(asked: Conditions, outline: Sequence[str] = OUTLINE) -> Conditions:
 def rule_for(
     asked: Conditions, max_atoms: int, pool: tuple[str, ...] | None = None
 ) -> CompositionRule:
-    """The rule of what is asked, for cells of up to so many atoms.
+    """The composition rule of the conditions, for cells of limited size.
 
     Args:
         asked: what is asked.
@@ -61,12 +61,12 @@ def rule_for(
 
 
 def expected_atoms(asked: Conditions) -> int:
-    """The number of atoms that is asked for, 0 where nothing is said of it."""
+    """The requested number of atoms; 0 if none."""
     return sum((asked.composition or {}).values()) or asked.num_atoms or 0
 
 
 def _compositions(asked: Conditions, max_atoms: int) -> tuple[dict[str, int], ...] | None:
-    """The cell compositions that meet both a composition and a formula, where these are given."""
+    """The cell compositions that meet a composition and a formula, if given."""
     if asked.formula is None:
         return None if asked.composition is None else (asked.composition,)
     multiples = multiples_of(asked.formula, max_atoms)

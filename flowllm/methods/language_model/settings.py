@@ -1,4 +1,4 @@
-"""What can be set about the language model: its sizes, its training and how texts are drawn.
+"""Settings of the language model: its sizes, its training and its sampling.
 
 Kept apart from the code that needs torch, so that the command line knows them without loading it.
 """
@@ -180,7 +180,7 @@ class SamplingSettings:
 
     @classmethod
     def predict(cls) -> Self:
-        """How the likeliest crystal is drawn of what is asked for."""
+        """Settings for the likeliest crystal under the conditions."""
         return cls(temperature=0.3, top_p=1.0)
 
     def of_composition(self) -> SamplingSettings:

@@ -1,4 +1,4 @@
-"""Compare a language model's config.json with its weights, before anything is built or allocated.
+"""Check a language model's config.json against its weights before anything is allocated.
 
 transformers builds what the file says: a million layers take all memory before the first weight is
 looked for, and a rotary base of 0 or a negative number of layers fails far from its cause.
@@ -33,7 +33,7 @@ _LAYER = re.compile(r"\.(?:layers|h|blocks?)\.(\d+)\.")
 
 
 def check_config(folder: str | Path, files: Iterable[Path]) -> None:
-    """See whether the sizes in `config.json` can be those of the weights.
+    """Check that the sizes in `config.json` fit the weights.
 
     Args:
         folder: of the model.
@@ -67,7 +67,7 @@ def check_config(folder: str | Path, files: Iterable[Path]) -> None:
 
 
 def check_loaded(report: Mapping[str, Any], name: str | Path) -> None:
-    """See whether every weight of a model came from its file, in the model's shape.
+    """Check that every weight of a model was loaded from its file, in the right shape.
 
     Args:
         report: what transformers says of its loading; it goes on with random numbers in the place
@@ -91,7 +91,7 @@ def check_loaded(report: Mapping[str, Any], name: str | Path) -> None:
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Loading without the tables that transformers prints; `check_loaded` says what matters."""
+    """Silence the loading reports of transformers; `check_loaded` covers what matters."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()
@@ -127,7 +127,7 @@ def shapes_of(file: Path) -> dict[str, list[int]]:
 
 
 def _objects(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The config, that of its text model, and those of rotary positions in both."""
+    """The config, its text config, and their rotary settings."""
     found = [content]
     if isinstance(content.get("text_config"), dict):
         found.append(content["text_config"])

@@ -44,7 +44,7 @@ LARGEST = 1e4
 
 
 class StoredPrior(LanguageModelPrior):
-    """A constrained prior whose model and tokenizer are read when they are first used.
+    """A constrained prior whose model and tokenizer are loaded on first use.
 
     Args:
         model: where they are.
@@ -63,7 +63,7 @@ class StoredPrior(LanguageModelPrior):
 
     @property
     def in_memory(self) -> bool:
-        """Whether the model has been read."""
+        """Whether the model has been loaded."""
         return "model" in vars(self)
 
     def digest(self) -> str:
@@ -100,7 +100,7 @@ class StoredModel:
 
 
 def load_stored(folder: Path, device: str = "cpu") -> LanguageModelPrior:
-    """A prior that reads model and tokenizer at its first text.
+    """A prior that loads model and tokenizer on its first text.
 
     What is not in every respect a compact model as this package writes it is read at once, so that
     damage is found here.
@@ -117,7 +117,7 @@ def load_stored(folder: Path, device: str = "cpu") -> LanguageModelPrior:
 
 
 def _looked_at(folder: Path, device: str, text_format: TextFormat) -> StoredModel | None:
-    """The model of a folder; None where only reading it can say whether it is sound."""
+    """The model of a folder; None if only loading it can validate it."""
     try:
         check_config(folder, [folder / WEIGHTS])
         weights, config = load_weights(folder)
@@ -140,7 +140,7 @@ def _looked_at(folder: Path, device: str, text_format: TextFormat) -> StoredMode
 def _in_order(
     weights: dict[str, torch.Tensor], config: dict[str, Any]
 ) -> dict[str, torch.Tensor] | None:
-    """The weights as the model's `state_dict` has them; None where they are not exactly its own."""
+    """The weights in the order of the model's `state_dict`; None if they do not match it."""
     try:
         hidden, inner = config["hidden_size"], config["intermediate_size"]
         heads, wide = config["num_attention_heads"], config["head_dim"]

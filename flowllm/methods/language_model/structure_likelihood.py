@@ -1,4 +1,4 @@
-"""How likely a language model finds the structures that one composition could have.
+"""Likelihoods of structures of one composition under a language model.
 
 A symmetric text says the space group and the orbits first, cell and coordinates last. What it says
 first is a structure type, and its probability is that of all cells and coordinates behind it
@@ -94,7 +94,7 @@ def _nats(
     pad: int,
     watch: Watch,
 ) -> np.ndarray:
-    """(B,) nats of the labels of B examples, each cut in two; equal beginnings are read once."""
+    """(B,) nats of the labels of B examples, each cut in two; equal prefixes are encoded once."""
     from transformers import DynamicCache
 
     model.eval()

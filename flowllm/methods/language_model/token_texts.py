@@ -39,7 +39,7 @@ class TokenText(NamedTuple):
 def token_texts(
     prior: LanguageModelPrior, crystals: CrystalBatch
 ) -> dict[int, tuple[TokenText, ...]]:
-    """What a language model would write for crystals, wherever they come from.
+    """Token probabilities of a language model for arbitrary crystals.
 
     Args:
         prior: the language model.
@@ -82,7 +82,7 @@ def token_texts(
 def _pieces(
     prior: LanguageModelPrior, ids: Sequence[int], shares: Sequence[float | None]
 ) -> tuple[TokenText, ...]:
-    """The text in pieces: each token that the model writes, and what is given between them."""
+    """The text in pieces: tokens that the model writes, and given text between them."""
     decode = prior.tokenizer.decode
     pieces: list[TokenText] = []
     given: list[int] = []

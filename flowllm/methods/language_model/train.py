@@ -108,7 +108,7 @@ def train_lm(
 
 
 class LanguageModelTrainer(CrystalTrainer):
-    """Trains on the nats of a crystal, whatever the number of tokens it takes.
+    """Trains on the nats per crystal, independent of its number of tokens.
 
     Batches hold texts of like length. The mean over a batch's tokens would count a token of a short
     text, that is of a small or symmetric crystal, for more than one of a long text.
@@ -122,7 +122,7 @@ class LanguageModelTrainer(CrystalTrainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The nats of all crystals of a step, over the tokens of as many average ones."""
+        """The nats of all crystals in a step, divided by the tokens of average crystals."""
         parts = self.args.gradient_accumulation_steps * self.args.world_size
         rows = len(inputs["labels"]) * parts
         count = torch.tensor(rows * self.tokens_per_crystal, device=inputs["labels"].device)

@@ -1,4 +1,4 @@
-"""The language model within a prior, for what only a language model can do."""
+"""The language model within a prior, for likelihoods and infilling."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from flowllm.methods.language_model.prior import LanguageModelPrior
 
 
 def language_model_in(prior: object) -> LanguageModelPrior | None:
-    """The prior itself, or the language model that it asks beside other sources; None without."""
+    """The prior itself if it is a language model, or the one inside it; None without."""
     if isinstance(prior, LanguageModelPrior):
         return prior
     inner = getattr(prior, "language_model", None)

@@ -1,1 +1,1 @@
-"""Templates: training crystals whose elements are exchanged, as a prior of its own."""
+"""Templates: training crystals with exchanged elements, as a prior."""

@@ -17,7 +17,7 @@ CHUNK = 64
 def build_table(
     crystals: CrystalBatch, workers: int | None = None, progress: ItemProgress | None = None
 ) -> TemplateTable:
-    """The table of all crystals in which a space group is found; MP-20's training split: all.
+    """The table of all crystals with a space group; for MP-20's training split, all of them.
 
     Args:
         crystals: of whole species.

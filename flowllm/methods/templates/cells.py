@@ -1,4 +1,4 @@
-"""Compositions of cells: those that meet what is asked, and their templates."""
+"""Cell compositions that meet the conditions, and their templates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Composition = dict[int, int]
 
 
 def cells_of(asked: Conditions, max_atoms: int) -> list[Composition] | None:
-    """The cell compositions that meet what is asked; None where nothing says which.
+    """The cell compositions that meet the conditions; None if they leave it open.
 
     Raises:
         InputError: composition, formula and number of atoms contradict each other.
@@ -41,7 +41,7 @@ def ranked_for(
     most: int,
     same_formula: bool,
 ) -> list[Candidate]:
-    """Candidates of a composition, of the space group where there are any of it."""
+    """Candidates of a composition, restricted to the space group if there are any."""
     if space_group is not None:
         held = ranking.candidates(cell, most, same_formula=same_formula, space_group=space_group)
         if held:

@@ -1,4 +1,4 @@
-"""New compositions: that of a template, each element exchanged for one that is like it.
+"""New compositions: a template's, with each element exchanged for a similar one.
 
 How often one element takes the place of another is symmetric, and such that elements come as often
 as in the templates. Drawn by likeness alone, the elements that have many others like them would
@@ -28,7 +28,7 @@ NON_METALS = ("H", "C", "N", "O", "F", "S Se Te", "Cl Br I", "He Ne Ar Kr Xe Rn"
 
 
 class Exchange:
-    """Draws elements in the place of others.
+    """Draws substitutes for elements.
 
     Args:
         table: the templates; only their elements are drawn.
@@ -46,7 +46,7 @@ class Exchange:
         self._balances: dict[tuple[int, float, bool], np.ndarray] = {}
 
     def in_turn(self, rows: np.ndarray, most: int, rng: np.random.Generator) -> list[int]:
-        """A random template of some, and those that are tried after it where no exchange is sure.
+        """A random order of templates, tried until an exchange is confident.
 
         These have the same non-metals and number of elements if there are such. Others would be
         intermetallic compounds rather than oxides, since the votes are surer of those.

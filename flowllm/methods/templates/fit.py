@@ -148,7 +148,7 @@ def _batches(
 
 
 def _losses(model: _Points, one: Stoichiometry, rows: np.ndarray) -> Tensor:
-    """-log of the share of votes for the own prototype and roles; of those that have any."""
+    """-log of the vote share for the true prototype and roles, where there are votes."""
     elements = torch.from_numpy(one.elements)
     counts = torch.tensor(one.counts, dtype=torch.float32)
     weights = model.log_scale.exp() * (counts / counts.sum()) ** model.power

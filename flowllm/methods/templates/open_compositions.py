@@ -1,4 +1,4 @@
-"""Crystals of compositions that are left open, or of which elements or formula are known.
+"""Crystals of open compositions, or of given elements or formula.
 
 Where nothing or a number of atoms is asked for, the composition is that of a random template with
 other elements. Where elements and a space group are asked for, the templates of that space group
@@ -41,7 +41,7 @@ TEMPLATES = 5
 
 
 class OpenCompositions:
-    """Draws crystals of compositions that templates come to.
+    """Draws crystals of compositions derived from templates.
 
     Args:
         ranking: of the templates.
@@ -54,7 +54,7 @@ class OpenCompositions:
         self._sizes = np.add.reduceat(table.atoms, table.first_orbit[:-1])
 
     def choose(self, asked: Conditions) -> bool:
-        """Whether templates can choose the composition, or which multiple of a formula a cell is.
+        """Whether templates can choose the composition, or the multiple of a formula.
 
         They do where no other conditions are asked for than those that they heed, and one of them
         is of the space group that is. Formula and elements are left to them only with a space
@@ -88,7 +88,7 @@ class OpenCompositions:
     def invented(
         self, asked: Conditions, settings: TemplateSettings, rng: np.random.Generator
     ) -> SymmetricCrystal | None:
-        """A crystal of a composition that a template comes to when its elements are exchanged.
+        """A crystal of a composition obtained by exchanging a template's elements.
 
         Args:
             asked: number of atoms and space group are heeded; where a space group is asked for,
@@ -130,7 +130,7 @@ class OpenCompositions:
     def structures(
         self, asked: Conditions, most: int, same_formula: bool = True
     ) -> list[Candidate]:
-        """The structures of a space group with the most votes, over all cells of what is asked.
+        """The structures of a space group with the most votes, over all cells under the conditions.
 
         Args:
             asked: a space group, and elements or a formula.
@@ -182,7 +182,7 @@ class OpenCompositions:
         return bool((self.ranking.table.numbers[rows] == space_group).any())
 
     def rows(self, asked: Conditions) -> np.ndarray:
-        """Templates of the number of atoms, and where there are any of the space group.
+        """Templates with the number of atoms, and with the space group if there are any.
 
         Raises:
             InputError: there is none of the number of atoms.

@@ -1,4 +1,4 @@
-"""Templates as a prior: the composition that is asked for on the sites of a training crystal."""
+"""Templates as a prior: the requested composition on the sites of a training crystal."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class TemplatePrior:
         return self
 
     def check(self, asked: Conditions) -> None:
-        """See whether there are templates for these conditions.
+        """Check that there are templates for these conditions.
 
         Raises:
             InputError: there are none of the stoichiometry or of the number of atoms.

@@ -1,4 +1,4 @@
-"""A structure that is proposed for a composition."""
+"""A proposed structure for a composition."""
 
 from __future__ import annotations
 

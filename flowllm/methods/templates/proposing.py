@@ -1,4 +1,4 @@
-"""What structures a language model and templates propose for compositions, open ones included."""
+"""Structures proposed by a language model and templates, also for open compositions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Proposer:
         seeds: Sequence[int],
         watch: Watch = UNWATCHED,
     ) -> list[list[Proposal]]:
-        """Structures for P conditions, each once: of the templates, and one of a text.
+        """Distinct structures for P conditions: from templates, and one from a text.
 
         Where the language model comes to no crystal, there are those of templates of a composition
         that is asked for, else none.
@@ -94,7 +94,7 @@ class Proposer:
     def _stated(
         self, asked: Sequence[Conditions], settings: RankedSettings, seeds: Sequence[int]
     ) -> tuple[list[Conditions | None], list[SymmetricCrystal | None]]:
-        """What the language model is asked, and the crystals of compositions that templates chose.
+        """The language model's conditions, and crystals whose compositions templates chose.
 
         Conditions are None where the templates come to no composition that they are sure of.
         """
@@ -124,7 +124,7 @@ class Proposer:
     def _of_templates(
         self, given: Conditions, settings: RankedSettings, least: float
     ) -> dict[str, Proposal]:
-        """The structures of templates of a composition, of the space group if one is asked for.
+        """The template structures of a composition, in the requested space group if any.
 
         Atoms are at least `least` of the shortest known contacts apart.
         """

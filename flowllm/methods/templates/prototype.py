@@ -1,4 +1,4 @@
-"""Prototypes: space group and occupied Wyckoff positions, whatever the elements are called.
+"""Prototypes: space group and occupied Wyckoff positions, independent of the elements.
 
 Equivalent choices of origin and axes call the same positions by other letters (the Euclidean
 normaliser, International Tables A, section 3.5). Among all of them we take the first, so that two
@@ -49,7 +49,7 @@ class Prototype:
 def prototype_of(
     number: int, elements: Sequence[int], letters: Sequence[int]
 ) -> tuple[Prototype, Order, tuple[Order, ...]]:
-    """The prototype of a crystal, and which element plays which role in it.
+    """The prototype of a crystal, and the role of each element.
 
     Args:
         number: of the space group.
@@ -74,7 +74,7 @@ def prototype_of(
 def _first(
     number: int, letters: tuple[tuple[int, ...], ...]
 ) -> tuple[tuple[Role, ...], tuple[Order, ...]]:
-    """The first roles over all choices of the normaliser, and the orders of elements behind them.
+    """The first roles over all normaliser operations, and the element orders that give them.
 
     Args:
         number: of the space group.
@@ -100,13 +100,13 @@ def _first(
 
 @cache
 def _place_maps(number: int) -> tuple[tuple[int, ...], ...]:
-    """Which place in the alphabet each letter's becomes: the different ones of the normaliser."""
+    """Distinct permutations of Wyckoff letters under the normaliser."""
     maps = (tuple(map(LETTERS.index, found.values())) for found in letter_maps(number))
     return tuple(dict.fromkeys(maps))
 
 
 def _sorting(roles: list[Role]) -> list[Order]:
-    """All orders that sort roles; several where elements play the same role."""
+    """All orders that sort roles; several if elements share a role."""
     groups = [[k for k, role in enumerate(roles) if role == kind] for kind in sorted(set(roles))]
     return [
         tuple(k for part in parts for k in part)
@@ -115,7 +115,7 @@ def _sorting(roles: list[Role]) -> list[Order]:
 
 
 def assignments(counts: tuple[int, ...], composition: dict[int, int]) -> list[Order]:
-    """All ways to give the roles of a prototype to the elements of a composition.
+    """All assignments of a prototype's roles to the elements of a composition.
 
     Args:
         counts: (e,) atoms of each role, ascending.

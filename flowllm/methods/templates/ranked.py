@@ -1,4 +1,4 @@
-"""Templates and a language model together: each proposes structures, both say how likely they are.
+"""Templates and a language model combined: both propose structures and score them.
 
 Where the composition is open, it is that of a template with elements exchanged, or written by the
 language model. Templates propose structures of it, and say how many of the near ones have each. The
@@ -121,7 +121,7 @@ class RankedPrior:
         settings: RankedSettings | None = None,
         seed: int = 0,
     ) -> list[SymmetricCrystal]:
-        """Up to so many crystals of one composition, the likeliest first, of distinct structures.
+        """Up to a number of crystals of one composition, likeliest first, with distinct structures.
 
         In canonical description.
 
@@ -146,7 +146,7 @@ class RankedPrior:
         settings: RankedSettings,
         watch: Watch = UNWATCHED,
     ) -> list[np.ndarray]:
-        """For each conditions, the scores of its proposals: the higher the likelier."""
+        """The scores of the proposals for each set of conditions; higher is likelier."""
         if not settings.likelihood:
             return [np.array([proposal.log_share for proposal in own]) for own in proposals]
         flat = [proposal for own in proposals for proposal in own]

@@ -1,4 +1,4 @@
-"""Which templates are nearest to a composition, and which structure most of the near ones have."""
+"""The nearest templates to a composition, and the structure that most of them share."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class TemplateRanking:
         same_formula: bool = True,
         space_group: int | None = None,
     ) -> list[Candidate]:
-        """The likeliest structures first; none where no template has the stoichiometry.
+        """Candidates, likeliest first; none if no template has the stoichiometry.
 
         Args:
             composition: {atomic number: atoms in the primitive cell}.
@@ -125,7 +125,7 @@ class TemplateRanking:
         return found
 
     def place_of(self, number: int, elements: list[int], letters: list[int]) -> int:
-        """The place of a structure among the candidates of its composition; -1 where it is none.
+        """The rank of a structure among the candidates of its composition; -1 if absent.
 
         Args:
             number: of its space group.
@@ -142,7 +142,7 @@ class TemplateRanking:
         return -1
 
     def _distances(self, known: Stoichiometry, asked: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """(P, N) distances of templates for each way to give the roles to the elements."""
+        """(P, N) distances of templates for each assignment of roles."""
         weights = self.similarity.weights(np.array(known.counts))
         distances: np.ndarray = np.zeros((len(asked), len(places)))
         for role, weight in enumerate(weights):

@@ -1,4 +1,4 @@
-"""What can be set about templates; apart from the code, so that the command line loads it fast."""
+"""Settings of templates, apart from the code so that the command line loads fast."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TemplateSettings:
 
     @classmethod
     def predict(cls) -> Self:
-        """How the likeliest crystal is drawn of what is asked for."""
+        """Settings for the likeliest crystal under the conditions."""
         return cls(choice=0.0)
 
 
@@ -101,7 +101,7 @@ class RankedSettings(SamplingSettings):
 
     @classmethod
     def predict(cls) -> Self:
-        """How the likeliest crystal is drawn of what is asked for."""
+        """Settings for the likeliest crystal under the conditions."""
         return replace(super().predict(), choice=0.0)
 
 
@@ -118,7 +118,7 @@ def check_exchange(exchange: float, confidence: float) -> None:
 
 
 def check_ranking(choice: float, candidates: int) -> None:
-    """Refuse a temperature below 0, and nothing to choose from.
+    """Refuse a temperature below 0 and an empty choice.
 
     Raises:
         InputError: names it.

@@ -1,4 +1,4 @@
-"""How alike elements are as parts of a structure, learnt from the crystals that share a prototype.
+"""Similarity of elements within structures, learnt from crystals that share a prototype.
 
 Each element is a point; two elements are the more alike the nearer their points are. The points are
 fitted to MP-20's training split (`recipes/fit_similarity.py`) so that the crystals nearest to a
@@ -26,7 +26,7 @@ SHIPPED = Path(str(files("flowllm.methods.templates"))) / "similarity.npz"
 
 @dataclass(frozen=True)
 class Similarity:
-    """Distances of elements in the places of a structure.
+    """Distances between elements as occupants of a structure's sites.
 
     Attributes:
         points: (119, d) of the elements by atomic number.

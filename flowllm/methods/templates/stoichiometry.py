@@ -1,4 +1,4 @@
-"""All templates with the same numbers of atoms, by the roles that their elements play."""
+"""All templates with the same numbers of atoms, by the roles of their elements."""
 
 from __future__ import annotations
 

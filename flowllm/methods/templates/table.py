@@ -114,13 +114,13 @@ class TemplateTable:
         return float(self._volumes[row])
 
     def orbits_of(self, row: int) -> tuple[int, list[int], list[int]]:
-        """Space group, and of each orbit the atomic number and the place of its letter."""
+        """Space group, and each orbit's atomic number and letter index."""
         own = slice(int(self.first_orbit[row]), int(self.first_orbit[row + 1]))
         return int(self.numbers[row]), self.elements[own].tolist(), self.letters[own].tolist()
 
     @cached_property
     def first_orbit(self) -> np.ndarray:
-        """(T + 1,) place of each crystal's first orbit, and their number."""
+        """(T + 1,) offset of each crystal's first orbit, and the total."""
         return _starts(self.orbits)
 
     @cached_property
@@ -189,7 +189,7 @@ class TemplateTable:
         return np.repeat(self.numbers, self.orbits)
 
     def _of_positions(self, table: list[list[int]]) -> np.ndarray:
-        """(O,) a number that belongs to each orbit's position, from lists by group."""
+        """(O,) a property of each orbit's position, from lists by group."""
         padded = np.full((len(table), len(LETTERS)), -1, np.int64)
         for number, row in enumerate(table):
             padded[number, : len(row)] = row
@@ -197,7 +197,7 @@ class TemplateTable:
 
     @cached_property
     def _first_value(self) -> np.ndarray:
-        """(O + 1,) place of each orbit's first free coordinate."""
+        """(O + 1,) offset of each orbit's first free coordinate."""
         return _starts(self._of_positions([[len(p.free) for p in _positions(n)]
                                            for n in range(231)]))  # fmt: skip
 
@@ -225,5 +225,5 @@ def _positions(number: int) -> list[WyckoffPosition]:
 
 
 def _starts(sizes: np.ndarray) -> np.ndarray:
-    """(n + 1,) sums of all sizes before each place."""
+    """(n + 1,) cumulative sums of sizes, from 0."""
     return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])

@@ -1,4 +1,4 @@
-"""The texts that a language model writes beside templates, in the space groups asked for."""
+"""Texts that a language model writes alongside templates, in the requested space groups."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TextWriter:
     watch: Watch
 
     def texts(self, places: Sequence[int], seeds: Sequence[int]) -> dict[int, str]:
-        """The texts of these places, where the language model comes to one."""
+        """The texts at these positions, where the language model finishes one."""
         if not places:
             return {}  # a language model on disk stays there
 
@@ -57,7 +57,7 @@ class TextWriter:
         return {places[position]: text for position, (text, _) in written.items()}
 
     def in_their_groups(self, texts: dict[int, str], seeds: Sequence[int]) -> dict[int, str]:
-        """The texts; one whose crystal has not the space group asked for is written again.
+        """The texts, rewritten where the crystal lacks the requested space group.
 
         Where all draws go astray the first stays. Nobody is told of the others.
         """
@@ -75,7 +75,7 @@ class TextWriter:
 
 
 def is_astray(text: str, asked: Conditions | None) -> bool:
-    """Whether a text's crystal has another space group than the one asked for, if one is.
+    """Whether a text's crystal has a space group other than the requested one, if any.
 
     A text of this group can have a higher one by chance, if its coordinates are special.
     """
@@ -86,5 +86,5 @@ def is_astray(text: str, asked: Conditions | None) -> bool:
 
 
 def _is_undecided(event: Event) -> bool:
-    """Whether it is the text's space group, which another structure of the composition may lack."""
+    """Whether the space group was the text's own choice, which another structure may lack."""
     return isinstance(event, Sentence) and event.name == "space_group"

@@ -1,4 +1,4 @@
-"""What CDVAE reads off a latent vector without any atoms: their number, the cell, the species."""
+"""Heads that decode a latent vector without atoms: their number, the cell, the species."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPECIES = 100
 
 
 class Decoded(NamedTuple):
-    """What B latent vectors say.
+    """The outputs decoded from B latent vectors.
 
     Attributes:
         number: (B, max_atoms + 1) logits of 0, 1, … atoms in the cell.
@@ -42,7 +42,7 @@ class Heads(nn.Module):
         self.composition = head(config, SPECIES)
 
     def forward(self, latent: Tensor) -> Decoded:
-        """What latent vectors (B, D) say."""
+        """The outputs decoded from latent vectors (B, D)."""
         return Decoded(self.number(latent), self.cell(latent), self.composition(latent))
 
 

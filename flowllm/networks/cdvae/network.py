@@ -54,7 +54,7 @@ class Graph(nn.Module):
     def forward(
         self, scalars: Tensor, frac_coords: Tensor, lattices: Tensor, num_atoms: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Scalars (N, H) and vectors (N, 3, H) of atoms, from what is known of each alone.
+        """Scalars (N, H) and vectors (N, 3, H) of atoms, from their initial features.
 
         Args:
             scalars: (N, H).
@@ -121,7 +121,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latent vectors and a noisy crystal -> where its atoms belong, and what they are.
+    """Latent vectors and a noisy crystal -> directions of its atoms, and their species.
 
     Args:
         config: sizes.

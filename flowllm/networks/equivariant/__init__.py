@@ -1,1 +1,1 @@
-"""A network on periodic point clouds that knows no axes, no origin and no choice of cell."""
+"""A network on periodic point clouds, invariant to axes, origin and choice of cell."""

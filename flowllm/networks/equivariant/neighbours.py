@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class Edges(NamedTuple):
-    """Directed edges from atoms to neighbours, both directions of a contact among them.
+    """Directed edges from atoms to neighbours, in both directions.
 
     Attributes:
         centre: (E,) the atom at which an edge starts, in rising order.
@@ -32,7 +32,7 @@ class Edges(NamedTuple):
 
 
 def neighbours(frac_coords: Tensor, lattices: Tensor, num_atoms: Tensor, cutoff: float) -> Edges:
-    """All pairs of atoms of one crystal that are nearer than a cutoff.
+    """All pairs of atoms of one crystal within a cutoff.
 
     Args:
         frac_coords: (N, 3) of all atoms, those of one crystal beside each other.

@@ -28,7 +28,7 @@ NEIGHBOURS = 30.0  # about as many as an atom has: sums over them are divided by
 
 
 class Moves(NamedTuple):
-    """What the network says of B crystals of N atoms in all.
+    """The network's outputs for B crystals of N atoms in all.
 
     Attributes:
         displacement: (N, 3) in Å, its mean over each crystal removed.
@@ -73,7 +73,7 @@ class EquivariantNetwork(nn.Module):
         time: Tensor | None = None,
         edges: Edges | None = None,
     ) -> Moves:
-        """What moves.
+        """The moves.
 
         Args:
             species: (N,) atomic numbers.
@@ -121,7 +121,7 @@ class EquivariantNetwork(nn.Module):
 
 
 class Links(NamedTuple):
-    """What all layers need of the P links.
+    """Features of the P links, shared by all layers.
 
     Attributes:
         centre: (P,) the atom that receives.

@@ -1,4 +1,4 @@
-"""The equivariant network written with PyTorch Geometric, as a reference for the fast one.
+"""The equivariant network in PyTorch Geometric, as a reference for the fast one.
 
 Edges are those of ASE's neighbour list and messages pass through `MessagePassing`; the weights are
 the fast network's. Slower, and for reading and testing only.

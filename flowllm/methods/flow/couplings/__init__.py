@@ -1,1 +1,1 @@
-"""Couplings of prior samples and training crystals: sampled, aligned, kept."""
+"""Couplings of prior samples and training crystals: sampled, aligned, stored."""

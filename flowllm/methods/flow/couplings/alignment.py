@@ -87,7 +87,7 @@ def mean_squared_torus_distance(c0: CrystalBatch, c1: CrystalBatch) -> float:
 
 
 def torus_log(f0: np.ndarray, f1: np.ndarray) -> np.ndarray:
-    """The shortest way from f0 to f1 on the torus of period 1, per coordinate."""
+    """The shortest path from f0 to f1 on the torus of period 1, per coordinate."""
     difference = f1 - f0
     return difference - np.round(difference)
 

@@ -1,4 +1,4 @@
-"""One chunk of pairs: sample the prior for each target, align, keep; a task for any process."""
+"""One chunk of pairs: sample the prior for each target, align, store; for any process."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class PairChunk:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> PairChunk:
-        """From what `arrays` gave.
+        """Inverse of `arrays`.
 
         Raises:
             KeyError, ValueError: they are none of a chunk.
@@ -95,7 +95,7 @@ class PairChunk:
 
 @dataclass(frozen=True)
 class PairTask:
-    """A chunk to make; it depends on nothing but itself, so any process may do it.
+    """A chunk to make, self-contained so that any process can do it.
 
     Attributes:
         prior: what gives c0 for a composition, or a function that loads it where it is needed.
@@ -113,7 +113,7 @@ class PairTask:
 
 
 def make_chunk(task: PairTask) -> PairChunk:
-    """Make a chunk, on one thread: with more, sums may be rounded otherwise."""
+    """Make a chunk on one thread: more may round sums differently."""
     torch.set_num_threads(1)
     prior: Any = task.prior if hasattr(task.prior, "sample") else task.prior()
     began, computed = time.perf_counter(), time.thread_time()
@@ -124,7 +124,7 @@ def make_chunk(task: PairTask) -> PairChunk:
 
 
 def target_order(num_targets: int, num_pairs: int, seed: int) -> np.ndarray:
-    """(num_pairs,) targets of the draws: shuffled passes; a longer order begins with a shorter."""
+    """(num_pairs,) targets of the draws: shuffled passes; longer orders extend shorter ones."""
     passes = -(-num_pairs // num_targets)
     shuffled = [generator(Stream.TARGETS, seed, k).permutation(num_targets) for k in range(passes)]
     return np.concatenate(shuffled)[:num_pairs]
@@ -180,7 +180,7 @@ def _pairs(task: PairTask, prior: Prior) -> tuple[PairSet, np.ndarray]:
 
 
 def _slot(name: str, slots: list[tuple[int, int]]) -> tuple[int, int]:
-    """The slot whose position among the conditions a sample's id gives."""
+    """The slot given by a sample's id, its position among the conditions."""
     if not name.isdigit() or int(name) >= len(slots):
         raise InputError(
             f"the prior returned id {name!r}; ids must be the positions of the conditions"

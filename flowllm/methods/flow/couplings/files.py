@@ -21,7 +21,7 @@ NOISY_PART = 4096  # pairs of noisy copies that are in memory together
 
 
 def kept_chunks(folder: Path) -> Parts[PairChunk]:
-    """The finished chunks in a folder, which is made if need be."""
+    """The finished chunks in a folder, which is created if needed."""
     return Parts(folder, PairChunk.arrays, PairChunk.from_arrays)
 
 
@@ -31,7 +31,7 @@ def chunk_name(number: int) -> str:
 
 
 def wanted_chunk(number: int, chosen: np.ndarray, run: str) -> Wanted:
-    """What is asked of the file of a chunk.
+    """The expected content of a chunk's file.
 
     Args:
         number: of the chunk.

@@ -1,4 +1,4 @@
-"""PairSet: samples of the prior aligned with the targets that they shall flow to."""
+"""PairSet: samples of the prior aligned with the targets of the flow."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class PairSet:
 
     @classmethod
     def concatenate(cls, parts: Iterable[PairSet]) -> PairSet:
-        """One set out of several, in their order; species may differ if they may in one of them."""
+        """Concatenate sets in order; species may differ if they may in one of them."""
         parts = list(parts)
         return cls(
             CrystalBatch.concatenate(p.c0 for p in parts),
@@ -62,7 +62,7 @@ class PairSet:
         )
 
     def check_species(self) -> None:
-        """Refuse pairs whose species differ, for what moves coordinates and cell only.
+        """Refuse pairs whose species differ, for flows of coordinates and cell only.
 
         Raises:
             InputError: names the first crystal whose target has another species.
@@ -80,7 +80,7 @@ class PairSet:
         return mean_squared_torus_distance(self.c0, self.c1)
 
     def statistics(self, cell_map_name: str = DEFAULT_CELL_MAP) -> FlowStatistics:
-        """What standardises a network that learns from these pairs.
+        """The statistics that standardise a network trained on these pairs.
 
         Args:
             cell_map_name: the parametrisation of the cell.
@@ -128,7 +128,7 @@ class PairSet:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> PairSet:
-        """From what `arrays` gave; others beside them do not count.
+        """Inverse of `arrays`; other entries are ignored.
 
         Raises:
             KeyError: one is missing.

@@ -1,4 +1,4 @@
-"""Pairs made of targets and noisy copies of them: how a crystal looks that is nearly right.
+"""Pairs of targets and noisy copies, which show the flow nearly correct crystals.
 
 A prior's sample is either close to its target or another crystal altogether. Only the close ones
 say which way is better, and there are few. Copies of targets with noise as large as the prior's own

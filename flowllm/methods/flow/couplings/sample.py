@@ -1,4 +1,4 @@
-"""Making pairs: ask the prior for a target's composition, align, keep; resumable in chunks.
+"""Making pairs: sample the prior at a target's composition, align, store; resumable in chunks.
 
 Each chunk is one task that any process can do and whose pairs depend on nothing else, so a run on
 many processes, or one that was killed and started again, gives the same pairs to the bit. Chunks go
@@ -60,7 +60,7 @@ def build_pairs(
     *,
     alignment: str = "translation",
 ) -> PairSet:
-    """Pairs for training the flow (FlowLLM, section 3.3), written chunk by chunk and read again.
+    """Pairs for training the flow (FlowLLM, section 3.3), written chunk by chunk.
 
     Args:
         targets: the training crystals c1.
@@ -99,7 +99,7 @@ def sample_pairs(
     executor: Executor | None = None,
     run: RunFolder | None = None,
 ) -> dict[str, Any]:
-    """Make the chunks of a plan that a folder lacks, on as many processes as there are.
+    """Make the missing chunks of a plan, on several processes.
 
     Draw number p takes the p-th target of an endless sequence of shuffled passes over the targets,
     so that each comes once before any comes twice.
@@ -169,7 +169,7 @@ def chunk_files(out: Path, plan: PairPlan) -> list[Path]:
 
 
 class _Total:
-    """What all chunks together come to.
+    """Totals over all chunks.
 
     Args:
         draws: draws in all.
@@ -198,7 +198,7 @@ class _Total:
             self.progress(self.done, self.draws)
 
     def summary(self, run: dict[str, Any], processes: int | None) -> dict[str, Any]:
-        """The record of the run; of its speed only where this run made a pair."""
+        """The record of the run, with its speed if this run made any pairs."""
         counts = self.tallies.sum(0)
         summary: dict[str, Any] = dict(zip(COUNTS, map(int, counts), strict=False))
         summary |= {"requested_draws": self.draws, **run}
@@ -227,7 +227,7 @@ class _Total:
 def _make(
     numbers: list[int], task: Callable[[int], PairTask], executor: Executor | None
 ) -> Iterator[tuple[int, PairChunk]]:
-    """Chunks as they come; on an executor one whose worker was lost gets a second try."""
+    """Chunks as they finish; on an executor, lost ones are retried once."""
     if executor is None:
         with used_threads(1):
             for number in numbers:
@@ -253,7 +253,7 @@ def _make(
 def _spread(
     numbers: list[int], task: Callable[[int], PairTask], executor: Executor
 ) -> Iterable[Any]:
-    """What became of the tasks, in their order."""
+    """The outcomes of the tasks, in order."""
     names = [f"chunk {number}" for number in numbers]
     tasks = [task(number) for number in numbers]
     return iterate_crystals(make_chunk, tasks, executor, names=names)

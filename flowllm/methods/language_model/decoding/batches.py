@@ -1,4 +1,4 @@
-"""Texts of like length in batches: short crystals wait for no long ones.
+"""Batches of texts of similar length, so that short crystals do not wait for long ones.
 
 They are sorted by the length that they can have, longest first; equal prompts stand together, so
 that they are passed over once.
@@ -23,7 +23,7 @@ Seed = int | list[int]
 
 @dataclass(frozen=True)
 class Batch:
-    """Texts that are written side by side.
+    """Texts that are decoded together.
 
     Attributes:
         positions: where they stand among all texts.

@@ -1,4 +1,4 @@
-"""Texts from a causal language model: a batch of prompts in, whole texts out, tokens reported."""
+"""Decoding a batch of prompts with a causal language model, with token events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def decode(
     lengths: Sequence[int] | None = None,
     prefixes: PrefixCache | None = None,
 ) -> list[str | None]:
-    """One text for each prompt, None where no end came in time.
+    """One text per prompt; None if it did not end in time.
 
     Each text has a seed of its own: what it says does not depend on which others are written
     beside it (to within the rounding of a batched matrix product).
@@ -93,7 +93,7 @@ def decode(
 def _alternatives(
     step: Step, tokenizer: PreTrainedTokenizerBase, count: int
 ) -> list[tuple[Alternative, tuple[Alternative, ...]]]:
-    """Of each text what was drawn, and the likeliest tokens that may stand there."""
+    """The drawn token of each text, and the likeliest allowed alternatives."""
     drawn, logits = step.draw, step.logits
     best = drawn.choices.gather(1, drawn.places[:, :count])
     allowed = drawn.allowed.gather(1, drawn.places[:, :count])

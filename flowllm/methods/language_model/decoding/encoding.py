@@ -1,4 +1,4 @@
-"""Models and their tokenizers: which can write crystals, and how much they read."""
+"""Models and their tokenizers: whether they can write crystals, and their context length."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SAMPLE = CrystalBatch(
 
 
 def padding(tokenizer: PreTrainedTokenizerBase) -> int:
-    """A token for places that nobody reads: the end where a tokenizer has none for padding.
+    """The padding token; the end token if the tokenizer has none.
 
     What is padding says the attention mask, so the token does not matter.
     """
@@ -38,7 +38,7 @@ def padding(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def is_large(folder: str | Path) -> bool:
-    """Whether a folder holds an adapter, or a model with another than the compact tokenizer.
+    """Whether a folder holds an adapter, or a model without the compact tokenizer.
 
     What is damaged or not whole is taken for a compact model, which is strict about it.
     """
@@ -62,7 +62,7 @@ def is_large(folder: str | Path) -> bool:
 def check_tokenizer(
     tokenizer: PreTrainedTokenizerBase, vocabulary: int, name: str, text_format: TextFormat
 ) -> None:
-    """See whether a model can write crystals by its tokenizer.
+    """Check that a model's tokenizer can write crystals.
 
     Args:
         tokenizer: the tokenizer.
@@ -95,7 +95,7 @@ def check_tokenizer(
 
 
 def context_of(config: PretrainedConfig) -> int | None:
-    """The longest text that a model reads, in tokens; None where nothing limits it."""
+    """The context length of a model, in tokens; None if unlimited."""
     longest = getattr(config, "max_position_embeddings", None)
     return longest if isinstance(longest, int) and longest > 0 else None
 
@@ -103,7 +103,7 @@ def context_of(config: PretrainedConfig) -> int | None:
 def check_prompts(
     prompts: Sequence[str], encoded: Sequence[Sequence[int]], context: int | None
 ) -> None:
-    """Refuse prompts behind which nothing can be written.
+    """Refuse prompts that leave no room for a text.
 
     Raises:
         InputError: a prompt is empty or fills the model's context; both lengths are named.

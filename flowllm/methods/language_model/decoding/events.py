@@ -1,4 +1,4 @@
-"""What a language model reports beside the events of every prior: tokens and sentences."""
+"""Events of a language model besides those of every prior: tokens and sentences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CRYSTAL = "crystal"  # the part of the text that follows the sentences that the 
 
 @dataclass(frozen=True)
 class Alternative:
-    """A token that could stand here.
+    """An alternative token at this position.
 
     Attributes:
         text: as it would be written, with the separator before it.

@@ -1,4 +1,4 @@
-"""Of several draws of one text the first that can stay, whatever the order in which they end."""
+"""The first acceptable of several draws of a text, whatever the order in which they end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Name = TypeVar("Name")
 
 
 class FirstDraw(Generic[Name]):
-    """Waits until it is known which draw of each text is the first that can stay.
+    """Tracks which draw of each text is the first acceptable one.
 
     Args:
         draws: numbers of the draws of each text, in their order.
@@ -47,5 +47,5 @@ class FirstDraw(Generic[Name]):
                 return
 
     def without(self) -> list[Name]:
-        """The texts none of whose draws can stay, in the order in which their draws ended."""
+        """The texts without an acceptable draw, in the order in which their draws ended."""
         return [name for name in self._ended if name not in self._settled]

@@ -1,4 +1,4 @@
-"""The decoding loop: the texts of a batch side by side, token by token.
+"""The decoding loop: the texts of a batch together, token by token.
 
 Finished rows leave the batch, so short crystals do not wait for long ones. Each text draws by
 random numbers of its own: what it says does not depend on which others are written beside it (to
@@ -56,7 +56,7 @@ def write(
     before: Callable[[], None] = lambda: None,
     prefixes: PrefixCache | None = None,
 ) -> Generator[Step, None, None]:
-    """Write the texts of a batch, a step a token, until all have ended or may not go on.
+    """Write the texts of a batch, one token per step, until all have ended or must stop.
 
     Args:
         model: any causal language model.
@@ -119,7 +119,7 @@ def write(
 
 
 def _stays(batch: Batch, row: int, written: list[int], follows: bool) -> list[int]:
-    """The tokens with which a later prompt may begin, of one text that has ended; none for most."""
+    """The tokens of a finished text that later prompts may begin with; none for most."""
     state = batch.states[row] if batch.states else None
     if isinstance(state, Restartable):
         return [*batch.prompts[row], *state.tokens] if state.room < 1 else []

@@ -1,4 +1,4 @@
-"""One token of each text, drawn from what the model thinks of it and what may stand there."""
+"""Sampling one token per text from the model's probabilities and the allowed tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flowllm.text.decoding_state import DecodingState
 
 @dataclass(frozen=True)
 class Draw:
-    """What was drawn for B texts, each of at most K choices.
+    """The tokens drawn for B texts, each from at most K choices.
 
     Attributes:
         tokens: (B,) the tokens.
@@ -94,7 +94,7 @@ def uniform_numbers(seed: int | list[int], count: int) -> np.ndarray:
 
 
 def _choices(states: Sequence[DecodingState], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Allowed tokens (B, K) of each text, padded, and where they are not padding (B, K) bool."""
+    """Allowed tokens (B, K) of each text, padded, and their mask (B, K) bool."""
     allowed = [state.allowed() for state in states]
     counts = np.array([len(tokens) for tokens in allowed])
     filled = np.arange(counts.max()) < counts[:, None]

@@ -1,4 +1,4 @@
-"""Prefix caching: prompts that begin with a text written before are passed over from its end on.
+"""Prefix caching: a prompt that extends an earlier text is encoded only from its end on.
 
 A model that writes sentences into its own prompt, or draws the end of a text again, would otherwise
 pass over the same tokens several times.
@@ -59,7 +59,7 @@ class PrefixCache:
                 self._lengths = sorted([*self._lengths, len(text)], reverse=True)
 
     def longest(self, prompts: Sequence[Tokens]) -> list[Tensor] | None:
-        """The keys and values of the longest beginning of each prompt, its last token excepted.
+        """The keys and values of the longest cached prefix of each prompt, without its last token.
 
         None where a prompt begins with no text that is kept.
         """
@@ -73,7 +73,7 @@ class PrefixCache:
 
 
 def fill(cache: DynamicCache, beginnings: Sequence[Tensor]) -> Tensor:
-    """Fill an empty cache with the beginnings of B texts, at its right end.
+    """Fill an empty cache with the prefixes of B texts, right-aligned.
 
     Returns:
         (B, P) which of its columns hold tokens.

@@ -1,4 +1,4 @@
-"""One pass of the model over prompts, behind which texts are written."""
+"""The forward pass over prompts before decoding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def encode(
     model: PreTrainedModel, prompts: list[list[int]], pad: int, prefixes: PrefixCache | None
 ) -> tuple[Tensor, DynamicCache, Tensor, Tensor]:
-    """One pass over the prompts, equal ones once, and over no beginning that is known.
+    """Encode the prompts, equal ones once, without cached prefixes.
 
     Returns:
         Logits (B, V) of the first token, the keys and values so far, attention mask (B, T) and the

@@ -1,4 +1,4 @@
-"""Events of texts whose end is drawn again: the tokens that stay are reported once more."""
+"""Events of texts whose end is redrawn: the kept tokens are reported again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flowllm.systems.watch import Watch
 
 @dataclass
 class RepeatedTokens:
-    """The tokens of watched texts; nothing is kept where nobody watches.
+    """The tokens of watched texts; nothing is stored without a listener.
 
     Attributes:
         watch: told of the tokens.
@@ -30,7 +30,7 @@ class RepeatedTokens:
         return self.watch.on_event is not None
 
     def begin(self, positions: Iterable[int]) -> None:
-        """Texts at these positions are drawn from their beginning."""
+        """Register texts at these positions as drawn from the beginning."""
         if self.watched:
             self.kept |= {position: [] for position in positions}
 
@@ -39,17 +39,17 @@ class RepeatedTokens:
         return tuple(self.kept.get(position, ()))
 
     def watch_of(self, positions: Sequence[int]) -> Watch:
-        """What is told of the texts of one batch, which stand at these positions."""
+        """The event listener for the texts of one batch, at these positions."""
         told = replace(self.watch, on_finished=None)
         return replace(told, on_event=self._passed(positions)) if self.watched else told
 
     def drawn(self, positions: Iterable[int]) -> None:
-        """Each of these texts has been drawn once more."""
+        """Register another draw of these texts."""
         for place in positions if self.watched else ():
             self.draws[place] = self.draws.get(place, 0) + 1
 
     def repeat(self, position: int, tokens: Sequence[Token]) -> None:
-        """Report tokens that stay once more, as those of a new draw."""
+        """Report kept tokens again, as part of a new draw."""
         if not self.watched:
             return
         self.kept[position] = [replace(token, draw=self.draws[position]) for token in tokens]
@@ -57,7 +57,7 @@ class RepeatedTokens:
             self.watch.event(token)
 
     def _passed(self, positions: Sequence[int]) -> Callable[[Event], None]:
-        """Passes tokens on under the positions of the prompts and with their draw."""
+        """Forward tokens under the positions of the prompts, with their draw number."""
 
         def passed(event: Event) -> None:
             if isinstance(event, Token):

@@ -31,7 +31,7 @@ class Roomiest:
     tokens: tuple[Token, ...]
 
     def before(self, other: Roomiest) -> bool:
-        """Whether it has more room, or as much and was drawn before."""
+        """Whether it has more room, or equal room and was drawn earlier."""
         own, others = round(self.room, SAME_ROOM), round(other.room, SAME_ROOM)
         return own > others or (own == others and self.order < other.order)
 
@@ -58,10 +58,10 @@ class TextDraw:
 
     @property
     def order(self) -> tuple[int, int]:
-        """Its place among the draws at this position."""
+        """Its index among the draws at this position."""
         return self.key[1], self.draw
 
     @cached_property
     def restartable(self) -> Restartable | None:
-        """The state, if its text can be drawn again from the middle."""
+        """The state, if its text can be redrawn from the middle."""
         return self.state if isinstance(self.state, Restartable) else None

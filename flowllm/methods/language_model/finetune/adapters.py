@@ -1,4 +1,4 @@
-"""Low-rank adaptation: a trained language model learns a family of crystals by a few new weights.
+"""Low-rank adaptation of a trained language model to a family of crystals.
 
 LoRA (Hu et al., ICLR 2022) leaves each matrix W of the model as it is and adds a product of two
 narrow ones beside it, W + (alpha / rank) B A; only A and B are trained. FlowLLM fine-tunes LLaMA-2
@@ -28,7 +28,7 @@ from flowllm.runs.files import friendly_os_errors
 def add_adapter(
     model: PreTrainedModel, settings: AdapterSettings | None = None, seed: int = 0
 ) -> PeftModel:
-    """A copy of a model with an adapter on every matrix of its blocks; B is 0, so it says the same.
+    """A copy of a model with an adapter on every block matrix; B is 0, so outputs are equal.
 
     The adapter's weights alone are trainable.
 
@@ -46,7 +46,7 @@ def attach_adapter(
     seed: int = 0,
     in_float32: bool = True,
 ) -> PeftModel:
-    """What `add_adapter` does, to the model itself, which may be too large to be copied.
+    """`add_adapter` in place, for models too large to copy.
 
     Args:
         base: any causal language model; its weights are frozen.

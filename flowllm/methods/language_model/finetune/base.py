@@ -35,7 +35,7 @@ _FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # nothing p
 
 
 def check_quantisation(load_in: str | None) -> None:
-    """See whether weights can be held in few bits here, before anything is loaded.
+    """Check that quantised weights are supported here, before anything is loaded.
 
     Raises:
         InputError: no such quantisation, no CUDA, or no bitsandbytes.
@@ -59,7 +59,7 @@ def check_quantisation(load_in: str | None) -> None:
 
 
 def find_base(name: str) -> Path:
-    """The folder of a model that is given by a folder or by its id on the hub.
+    """The folder of a model given by folder or hub id.
 
     A hub id is looked for in the local cache and then downloaded, as transformers does it.
 
@@ -108,7 +108,7 @@ def load_base_config(folder: Path, name: str) -> PretrainedConfig:
 def load_base_tokenizer(
     folder: Path, name: str, vocabulary: int, text_format: TextFormat
 ) -> PreTrainedTokenizerBase:
-    """A model's own tokenizer, fast or slow, by which it can write crystals.
+    """A model's own tokenizer, fast or slow.
 
     Args:
         folder: where it is.
@@ -174,7 +174,7 @@ def load_base_model(
 
 
 def quantisation(load_in: str) -> BitsAndBytesConfig:
-    """How weights are held in few bits: in 4 as in QLoRA (Dettmers et al., NeurIPS 2023)."""
+    """The quantisation config; 4 bits as in QLoRA (Dettmers et al., NeurIPS 2023)."""
     if load_in == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(

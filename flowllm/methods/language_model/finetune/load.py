@@ -1,4 +1,4 @@
-"""Fine-tuned models on disk: an adapter beside its base, or a plain folder of a whole model."""
+"""Fine-tuned models on disk: an adapter that refers to its base, or a whole model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CACHE_BYTES = 8e9  # of keys and values: some 30 texts of LLaMA-2 7B
 
 
 def rows_that_fit(model: PreTrainedModel, tokens: int) -> int:
-    """How many texts of so many tokens `CACHE_BYTES` hold keys and values of."""
+    """How many texts of this many tokens fit into `CACHE_BYTES` of keys and values."""
     text = model.config.get_text_config()
     heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
     size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
@@ -46,7 +46,7 @@ def save_large(
     folder: Path,
     half: bool = False,
 ) -> None:
-    """Save the adapter and what it says of its base, or the whole model, and the tokenizer.
+    """Save the adapter with a record of its base, or the whole model, and the tokenizer.
 
     Args:
         model: the model, with its adapter where it has one.
@@ -86,7 +86,7 @@ def load_model(
     base: str | None = None,
     text_format: TextFormat | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Path, str]:
-    """What `flowllm train-lm --model` or `flowllm merge-lm` wrote, or any model, ready to write.
+    """Load a model from `flowllm train-lm --model`, `flowllm merge-lm`, or any other, for sampling.
 
     An adapter finds its base by the name in its `adapter_config.json`. A base that was held in few
     bits in training is so again on a GPU, and whole on a processor.
@@ -139,7 +139,7 @@ def load_model(
 
 
 def _check_rank(folder: Path) -> None:
-    """Raise for a rank that the adapter's weights are not of, before anything is made of it."""
+    """Raise if the rank does not fit the adapter's weights, before anything is built."""
     rank = read_record(folder / ADAPTER_CONFIG).get("r")
     try:
         sizes = {size for shape in shapes_of(folder / ADAPTER).values() for size in shape}
@@ -166,7 +166,7 @@ def _base_name(folder: Path) -> str:
 
 
 def _base_of(folder: Path, name: str) -> tuple[Path, str | None]:
-    """The folder of an adapter's base, and in how many bits it was held."""
+    """The folder of an adapter's base, and its quantisation."""
     if not (folder / ADAPTER).is_file():
         raise InputError(f"{folder} is not an adapter: it contains no {ADAPTER}")
     try:
@@ -189,7 +189,7 @@ def _base_of(folder: Path, name: str) -> tuple[Path, str | None]:
 
 
 def merge_into(folder: str | Path, out: Path, *, base: str | None = None) -> None:
-    """Add an adapter to its base, W + (alpha / rank) B A, and save the plain model that results.
+    """Merge an adapter into its base, W + (alpha / rank) B A, and save the plain model.
 
     The base is loaded on the processor in the type in which it is stored, and saved in it.
 

@@ -56,7 +56,7 @@ from flowllm.training.trainer import CrystalTrainer
 
 @dataclass(frozen=True)
 class Base:
-    """A model to be fine-tuned, known but not yet loaded.
+    """A model to be fine-tuned, not yet loaded.
 
     Attributes:
         name: as the user gave it.
@@ -78,7 +78,7 @@ class Base:
     def find(
         cls, name: str, load_in: str | None = None, text_format: TextFormat | None = None
     ) -> Base:
-        """See whether a model can be had and write crystals; what is impossible here comes first.
+        """Check that a model is available and can write crystals; this machine's limits come first.
 
         Raises:
             InputError: it cannot.
@@ -175,7 +175,7 @@ def fine_tune(
 def _scored(
     base: Base, data: CrystalSet, settings: LargeSettings, given: tuple[str, ...] | None = None
 ) -> CrystalExamples:
-    """Examples that state certain conditions and nothing else, or a random part as in training."""
+    """Examples that state only certain conditions, or a random subset as in training."""
     training = settings.training
     return CrystalExamples(
         data, base.tokenizer, 1, training.seed, training.batch_size, given,
@@ -198,7 +198,7 @@ def nats_and_counts(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def mean_nats(prediction: EvalPrediction) -> dict[str, float]:
-    """The exact mean over all tokens, however the texts were put into batches and processes."""
+    """The exact mean over all tokens, independent of batches and processes."""
     nats, count = np.asarray(prediction.predictions, dtype=np.float64).sum(0)
     return {"loss": float(nats / count), "nats": float(nats)}
 
@@ -219,7 +219,7 @@ def _arguments(settings: LargeSettings, out: Path, steps: int, device: str) -> T
 
 
 def _recomputing() -> dict[str, Any]:
-    """What has activations computed twice; transformers 5 renamed it and will drop the old name."""
+    """The option for activation checkpointing, which transformers 5 renamed."""
     word = "activation" if hasattr(TrainingArguments, "activation_checkpointing") else "gradient"
     return {
         f"{word}_checkpointing": True,
@@ -228,7 +228,7 @@ def _recomputing() -> dict[str, Any]:
 
 
 def _trainable(base: Base, settings: LargeSettings, device: str) -> PreTrainedModel:
-    """The model as its training needs it: frozen weights in 16 bits on GPUs, others in 32."""
+    """The model prepared for training: frozen weights in 16 bits on GPUs, others in 32."""
     frozen = settings.adapter is not None
     dtype = half_type() if frozen and device == "cuda" else torch.float32
     model = load_base_model(base.folder, base.name, dtype=dtype, load_in=settings.load_in)
@@ -248,7 +248,7 @@ def _trainable(base: Base, settings: LargeSettings, device: str) -> PreTrainedMo
 
 
 def _save(trainer: CrystalTrainer, base: Base, settings: LargeSettings, out: Path) -> None:
-    """The adapter or the model, its tokenizer, and of which base it is."""
+    """Save the adapter or the model, its tokenizer, and a record of its base."""
     trainer.accelerator.unwrap_model(trainer.model).config.use_cache = True
     if not is_main():
         trainer.save_model(str(out))  # writes nothing, but gives the main process what it holds
@@ -267,5 +267,5 @@ def _save(trainer: CrystalTrainer, base: Base, settings: LargeSettings, out: Pat
 
 
 def base_record(base: Base, load_in: str | None) -> dict[str, Any]:
-    """What is kept beside an adapter about its base."""
+    """The record of an adapter's base."""
     return {"model": base.name, "digest": base.digest, "load_in": load_in}
