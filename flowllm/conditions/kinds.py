@@ -99,7 +99,7 @@ def finite(name: str) -> Callable[[float], None]:
         if not math.isfinite(value):
             raise InputError(f"{name} must be finite, not {value}")
         if abs(value) > LARGEST:
-            raise InputError(f"{name} must be at most {LARGEST:,} in size, not {value:g}")
+            raise InputError(f"{name} must be within ±{LARGEST:,}, not {value:g}")
 
     return check
 

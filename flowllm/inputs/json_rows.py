@@ -106,7 +106,7 @@ def structures_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[
     elif isinstance(value, str) and kind_of_text(value) is not None:
         yield name, value
     elif not isinstance(value, dict):
-        raise InputError(f"the JSON holds {type_name(value)}, no structure")
+        raise InputError(f"the JSON contains {type_name(value)}, not a structure")
     elif _is_structure(value):
         yield name or _id_of(value), value
     elif isinstance(value.get("ids"), list) and "nextid" in value:  # a database of ASE

@@ -36,7 +36,7 @@ def canonical(crystal: SymmetricCrystal) -> SymmetricCrystal:
 
 
 def canonical_orbits(crystal: SymmetricCrystal) -> list[tuple[int, str]]:
-    """(atomic number, letter) of the orbits in the canonical description, which stays unwritten.
+    """(atomic number, letter) of the orbits in the canonical description, without writing it.
 
     Much faster than `canonical`, which compares coordinates too.
     """
@@ -53,7 +53,7 @@ def canonical_orbits(crystal: SymmetricCrystal) -> list[tuple[int, str]]:
 def _kinds(
     crystal: SymmetricCrystal, kept: list[int], ranks: np.ndarray
 ) -> tuple[dict[int, list[str]], dict[int, list[tuple[int, int]]]]:
-    """By coset, the letters of the orbits, and (rank, place of the letter) of them in order."""
+    """For each coset, the letters of the orbits, and their (rank, letter index) in order."""
     letters = {place: [_letter_map(crystal.number, place)[x] for x in crystal.letters]
                for place in kept}  # fmt: skip
     kinds = {
@@ -64,7 +64,7 @@ def _kinds(
 
 
 def equivalents(crystal: SymmetricCrystal) -> list[SymmetricCrystal]:
-    """One description for each coset of the normaliser, in the crystal's canonical cell."""
+    """One description per coset of the normaliser, in the crystal's canonical cell."""
     group = crystal.group
     ranks = ranks_of(crystal.elements)
     cells = _cells(group, crystal)
@@ -78,7 +78,7 @@ def equivalents(crystal: SymmetricCrystal) -> list[SymmetricCrystal]:
 
 
 def _cells(group: SpaceGroup, crystal: SymmetricCrystal) -> np.ndarray:
-    """(m, 6) lengths and angles behind the change of axes of each coset."""
+    """(m, 6) lengths and angles after the change of axes of each coset."""
     parameters = cell_parameters(_changes_of_axes(group.number) @ crystal.lattice)
     return np.concatenate(idealised_cell(group, *parameters), -1)
 
@@ -103,13 +103,13 @@ def _best_cells(group: SpaceGroup, cells: np.ndarray) -> list[int]:
 
 
 def letter_maps(number: int) -> list[dict[str, str]]:
-    """Which letter each Wyckoff letter becomes, by each coset of the normaliser."""
+    """The image of each Wyckoff letter under each coset of the normaliser."""
     return [_letter_map(number, place) for place in range(len(space_group(number).normalizer[0]))]
 
 
 @cache
 def _letter_map(number: int, place: int) -> dict[str, str]:
-    """Which letter each letter becomes by a coset of the normaliser."""
+    """The image of each letter under a coset of the normaliser."""
     group = space_group(number)
     turn, shift = (part[place] for part in group.normalizer)
     found = dict.fromkeys(group.positions, "")

@@ -1,4 +1,4 @@
-"""The symmetry operations of a primitive cell whose atoms stand exactly where they should.
+"""The symmetry operations of an exactly symmetric primitive cell.
 
 For such crystals this takes a fraction of spglib's time. Where a tolerance matters, because a
 candidate is neither exact nor clearly wrong, nothing is said, and spglib has to decide.
@@ -38,7 +38,7 @@ class Operations:
 
 
 def exact_operations(crystal: CrystalBatch, tolerance: float) -> Operations | None:
-    """The operations of a crystal; None where the tolerance matters or the cell is not primitive.
+    """The operations of a crystal; None if the tolerance matters or the cell is not primitive.
 
     Args:
         crystal: a batch of one; in other than reduced cells nothing is found.
@@ -91,7 +91,7 @@ def _is_reduced(metric: np.ndarray) -> bool:
 
 
 def _turns(metric: np.ndarray, tolerance: float) -> np.ndarray | None:
-    """(k, 3, 3) whole matrices that leave the metric as it is; None where one nearly does."""
+    """(k, 3, 3) integer matrices that preserve the metric; None if one nearly does."""
     products = SHORT @ metric @ SHORT.T
     lengths = np.sqrt(np.diag(metric))
     axes = []
@@ -112,7 +112,7 @@ def _turns(metric: np.ndarray, tolerance: float) -> np.ndarray | None:
 
 
 def _distances(points: np.ndarray, coords: np.ndarray, metric: np.ndarray) -> np.ndarray:
-    """(N, n) Å between fractional points (N, 3) and atoms (n, 3), right where they are short."""
+    """(N, n) Å between fractional points (N, 3) and atoms (n, 3), exact if short."""
     gaps = points[:, None] - coords
     gaps -= np.round(gaps)
     return np.sqrt(np.maximum(((gaps @ metric) * gaps).sum(-1), 0))

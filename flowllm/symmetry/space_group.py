@@ -83,7 +83,7 @@ class WyckoffPosition:
 
     @cached_property
     def _free_matrix(self) -> np.ndarray:
-        """(F, 3) what each free coordinate adds."""
+        """(F, 3) coefficients of each free coordinate."""
         return self.matrix[:, list(self.free)].T
 
     def fits(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -188,7 +188,7 @@ def _turns_and_shifts(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def polar_axes(rotations: np.ndarray) -> np.ndarray:
-    """(3,) bool: the axes that all rotations (k, 3, 3) leave as they are."""
+    """(3,) bool: the axes invariant under all rotations (k, 3, 3)."""
     return np.array([np.allclose(rotations[:, :, axis], np.eye(3)[axis]) for axis in range(3)])
 
 

@@ -1,4 +1,4 @@
-"""Hermann-Mauguin symbols of the space groups, as spglib's table of settings has them."""
+"""Hermann-Mauguin symbols of the space groups, from spglib's table of settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def symbol_of(number: int) -> str:
 
 
 def typeset_symbol(number: int) -> str:
-    """The same for reading, screw axes as in "P6₃/mmc"; 0, which is not a group, gives ""."""
+    """The same for display, with subscript screw axes as in "P6₃/mmc"; "" for 0, no group."""
     return _typeset()[number] if number else ""
 
 

@@ -1,4 +1,4 @@
-"""What is asked, checked before any work is done: against the prior and the ranges of training."""
+"""Checks of conditions before any work is done, against the prior and the training ranges."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXAMPLE = "The chemical formula is SrTiO3. The space group number is 221."
 
 
 def settings_of(part: Part, given: Any) -> Any:
-    """The settings that a part works with: those given, or its own defaults for None.
+    """The settings of a part: those given, or its defaults for None.
 
     Raises:
         InputError: they are those of another kind of part.
@@ -52,7 +52,7 @@ def completed(settings: Any, prior: Prior, refiner: Refiner | None) -> Any:
 
 
 def check_asked(prior: Prior, asked: Conditions, max_atoms: int) -> None:
-    """Refuse conditions that contradict each other or that a prior knows nothing of.
+    """Refuse conditions that contradict each other or that a prior does not support.
 
     A prior that keeps to conditions takes prompts of standard sentences; one that keeps to nothing,
     such as a fine-tuned pretrained model, takes any text.
@@ -84,7 +84,7 @@ def check_asked(prior: Prior, asked: Conditions, max_atoms: int) -> None:
 
 
 def check_species(prior: Prior, refiner: Refiner | None, asked: Conditions) -> None:
-    """Refuse conditions for which a prior draws crystals that the refiner cannot take.
+    """Refuse conditions whose crystals the refiner cannot process.
 
     Args:
         prior: which is asked.
@@ -99,7 +99,7 @@ def check_species(prior: Prior, refiner: Refiner | None, asked: Conditions) -> N
 
 
 def remark_on(asked: Iterable[Conditions], written: Iterable[str], max_atoms: int) -> None:
-    """Say once how formulas are read: D as H, and H2O2 as a multiple of HO.
+    """Remark once on how formulas are read: D as H, and H2O2 as a multiple of HO.
 
     Args:
         asked: what is asked for.
@@ -122,7 +122,7 @@ def remark_on(asked: Iterable[Conditions], written: Iterable[str], max_atoms: in
 def warn_outside(
     training: TrainingRanges, asked: Iterable[Conditions], stacklevel: int = 1
 ) -> None:
-    """Warn once for each condition that training did not have, or hardly had, with its range.
+    """Warn once for each condition that is rare or absent in training, with its range.
 
     Args:
         training: what training had.

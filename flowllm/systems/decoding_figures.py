@@ -1,4 +1,4 @@
-"""What decoding costs: tokens a second, padding, and rows of a batch that write nothing."""
+"""Cost of decoding: tokens per second, padding, and idle rows of a batch."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class DecodingFigures:
         return figures
 
     def add(self, **counts: float) -> None:
-        """Count something up."""
+        """Increase a counter."""
         for name, count in counts.items():
             setattr(self, name, getattr(self, name) + count)
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens written a second; 0 where nothing was written."""
+        """Tokens written per second; 0 if nothing was written."""
         return self.tokens / self.seconds if self.seconds else 0.0
 
     @property
@@ -75,7 +75,7 @@ class DecodingFigures:
 
     @property
     def shared(self) -> float:
-        """Share of the prompts' tokens that were not passed over, for an equal one was."""
+        """Share of the prompts' tokens that were not encoded, because an equal prompt was."""
         return 1 - (self.encoded - self.padded) / max(self.prompt_tokens, 1)
 
     def summary(self) -> dict[str, float]:
@@ -110,6 +110,6 @@ def count_decoding() -> Iterator[DecodingFigures]:
 
 
 def count(**counts: float) -> None:
-    """Count something up in all figures that are being taken."""
+    """Increase a counter in all active figures."""
     for figures in _COUNTING.get():
         figures.add(**counts)

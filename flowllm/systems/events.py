@@ -1,4 +1,4 @@
-"""What happens while a system works, as plain data; methods add kinds of their own."""
+"""Events of a running system, as plain data; methods add their own kinds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowllm.crystals.trajectory import Trajectory
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to one crystal.
+    """An event of one crystal.
 
     Attributes:
         index: of the crystal in its run. A part names it by its position in the batch it was given.
@@ -22,7 +22,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Asked(Event):
-    """What is asked for a crystal: its conditions, and as the prompt of a language model."""
+    """The request for a crystal: its conditions, and the prompt of a language model."""
 
     conditions: Conditions
     prompt: str
@@ -30,7 +30,7 @@ class Asked(Event):
 
 @dataclass(frozen=True)
 class Attempted(Event):
-    """Something that happened in one attempt at a crystal.
+    """An event in one attempt at a crystal.
 
     Attributes:
         attempt: counted from 0.

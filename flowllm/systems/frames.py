@@ -6,7 +6,7 @@ from flowllm.errors import InputError
 
 
 def check_record(record: bool | int) -> None:
-    """Refuse a number of frames that has no room for the first and the last.
+    """Refuse a number of frames too small for the first and the last.
 
     Raises:
         InputError: it is below 2.

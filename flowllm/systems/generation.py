@@ -1,4 +1,4 @@
-"""What generation gives: crystals as the prior drew them, their trajectories, what it took."""
+"""Results of generation: the prior's crystals, their trajectories, and the stages' costs."""
 
 from __future__ import annotations
 

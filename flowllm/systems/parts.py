@@ -1,4 +1,4 @@
-"""Where a part lies on disk: in the folder of what it is a part of, or in a model that ships."""
+"""Location of a part on disk: in its owner's folder, or in a model that ships."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 @dataclass(frozen=True)
 class PartRecord:
-    """One part on disk: of a system, or of a part that is made of others.
+    """One part on disk, of a system or of a composite part.
 
     Attributes:
         kind: its name in `flowllm.systems.registry`.
@@ -37,7 +37,7 @@ class PartRecord:
 
     @classmethod
     def read(cls, record: JsonObject) -> PartRecord:
-        """From what a JSON file says of it.
+        """From its record in a JSON file.
 
         Raises:
             InputError: something is missing, it would lie outside its folder, or in a model that
@@ -53,12 +53,12 @@ class PartRecord:
         return cls(record.text("kind"), record.text("folder"), model)
 
     def to_json(self) -> dict[str, str]:
-        """What `read` reads; a model only where there is one."""
+        """Inverse of `read`; with a model only if there is one."""
         return {name: value for name, value in asdict(self).items() if value}
 
 
 def shipped_part(kind: str, folder: str | Path) -> PartRecord | None:
-    """The record of a part that lies in a model which ships with the package; None elsewhere.
+    """The record of a part in a model that ships with the package; None for others.
 
     Args:
         kind: of the part.

@@ -1,4 +1,4 @@
-"""What a system is made of: a prior that draws crystals and a refiner that moves them.
+"""The parts of a system: a prior that draws crystals and a refiner that moves them.
 
 A class that follows one of these protocols works with every command, the playground and the viewers
 once it is registered (`flowllm.systems.registry`); `flowllm.systems.testing` checks it.
@@ -17,7 +17,7 @@ from flowllm.systems.watch import UNWATCHED, Watch
 
 
 class Part(Protocol):
-    """A prior or a refiner: it can be saved, loaded and told from others.
+    """A prior or a refiner: it can be saved, loaded and identified.
 
     Attributes:
         kind: the name under which it is registered, as in "flow".
@@ -35,7 +35,7 @@ class Part(Protocol):
 
     @property
     def label(self) -> str:
-        """What its stage of a run is called."""
+        """The name of its stage in a run."""
         ...
 
     @property
@@ -94,7 +94,7 @@ class Prior(Part, Protocol):
         ...
 
     def check(self, asked: Conditions) -> None:
-        """See whether something can be drawn for these conditions, before any work is done.
+        """Check that crystals can be drawn for these conditions, before any work is done.
 
         Raises:
             InputError: it cannot; what is wrong is named.
@@ -181,7 +181,7 @@ class Refiner(Part, Protocol):
 
 @runtime_checkable
 class Prompted(Protocol):
-    """What a prior may add that reads its conditions as a text."""
+    """Optional interface of a prior that reads its conditions as text."""
 
     def prompt(self, asked: Conditions) -> str:
         """The text that it reads, which records and events of a run show."""
@@ -190,16 +190,16 @@ class Prompted(Protocol):
 
 @runtime_checkable
 class Limitable(Protocol):
-    """What a prior may add that could write elements which its training data do not have."""
+    """Optional interface of a prior that could write elements absent from its training data."""
 
     def limited_to(self, elements: Iterable[str]) -> Any:
-        """The same prior, which draws no other elements where it is not asked for them."""
+        """The same prior, restricted to some elements unless others are requested."""
         ...
 
 
 @runtime_checkable
 class Sizing(Protocol):
-    """What a prior may add that chooses the number of atoms by itself for some conditions."""
+    """Optional interface of a prior that chooses the number of atoms for some conditions."""
 
     def chooses_size(self, asked: Conditions) -> bool:
         """Whether it does so for these conditions, which leave the number open."""
@@ -208,7 +208,7 @@ class Sizing(Protocol):
 
 @runtime_checkable
 class Opening(Protocol):
-    """What a prior may add that leaves species open (atomic number 0) for some conditions."""
+    """Optional interface of a prior that leaves species open (0) for some conditions."""
 
     def leaves_open(self, asked: Conditions) -> bool:
         """Whether it leaves all species open for these conditions; otherwise none."""
@@ -217,10 +217,10 @@ class Opening(Protocol):
 
 @runtime_checkable
 class Selective(Protocol):
-    """What a refiner may add that cannot take both crystals of known and of open species."""
+    """Optional interface of a refiner that takes only known or only open species."""
 
     def check_species(self, are_open: bool) -> None:
-        """See whether it takes crystals whose species are all open, or all known.
+        """Check that it takes crystals whose species are all open, or all known.
 
         Raises:
             InputError: it does not.
@@ -230,8 +230,8 @@ class Selective(Protocol):
 
 @runtime_checkable
 class Counted(Protocol):
-    """What a part may add so that `flowllm bench` can say what its network is called for."""
+    """Optional interface for `flowllm bench` to count the work of a part's network."""
 
     def units(self, crystals: CrystalBatch, settings: Any) -> tuple[str, int]:
-        """The unit of its work, as in "tokens", and how many went into some of its crystals."""
+        """The unit of its work, as in "tokens", and the number spent on some of its crystals."""
         ...

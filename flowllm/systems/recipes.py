@@ -12,7 +12,7 @@ from flowllm.errors import InputError
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a system is made of.
+    """The parts of a system.
 
     Attributes:
         about: what it is, in a line.
@@ -43,7 +43,7 @@ class Recipe:
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """What is made one after the other in training: prior, pairs, refiner."""
+        """The training steps in order: prior, pairs, refiner."""
         if self.refiner is None:
             return ("prior",)
         return ("prior", "pairs", "refiner") if self.trained_on == "pairs" else ("prior", "refiner")
@@ -141,6 +141,6 @@ def help_text() -> str:
 
 
 def name_of(prior: str, refiner: str | None) -> str:
-    """The name of the first recipe with these kinds; "" where none has them."""
+    """The name of the first recipe with these kinds; "" if there is none."""
     made_of = (prior, refiner)
     return next((n for n, r in SYSTEMS.items() if (r.prior, r.refiner) == made_of), "")

@@ -1,4 +1,4 @@
-"""Where systems lie, and `system.json`: what a system's folder holds."""
+"""Locations of systems, and `system.json`, the record of a system's folder."""
 
 from __future__ import annotations
 
@@ -132,13 +132,13 @@ def shipped_models() -> dict[str, str]:
 
 
 def _recipe_of(parts: Mapping[str, PartRecord]) -> str:
-    """The name of the recipe with these kinds of parts; the first version did not write it."""
+    """The name of the recipe with these parts, for records of the first version."""
     refiner = parts.get("refiner")
     return name_of(parts["prior"].kind, None if refiner is None else refiner.kind)
 
 
 def _parts(record: JsonObject) -> dict[str, PartRecord]:
-    """The parts that a file of this version names; none of them lies outside its folder."""
+    """The parts named in a file of this version, all inside its folder."""
     listed = record.record("parts")
     parts = {role: PartRecord.read(listed.record(role)) for role in listed}
     if "prior" not in parts or set(parts) - set(ROLES):
@@ -149,7 +149,7 @@ def _parts(record: JsonObject) -> dict[str, PartRecord]:
 
 
 def _lines(value: Any, levels: int, indent: str = "") -> str:
-    """JSON whose upper levels stand in lines of their own."""
+    """JSON with its upper levels on separate lines."""
     if not levels or not isinstance(value, dict) or not value:
         return json.dumps(value)
     inner = indent + "  "

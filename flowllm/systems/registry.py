@@ -1,4 +1,4 @@
-"""Priors and refiners by kind: where their classes are, imported on use.
+"""Priors and refiners by kind, with classes imported on use.
 
 Other packages add kinds by `register_prior` and `register_refiner`, or without being imported by
 the entry points "flowllm.priors" and "flowllm.refiners" (name = kind, value = "module:Class").
@@ -156,7 +156,7 @@ def register_prior(
     training: str | Training | None = None,
     training_settings: str | type | None = None,
 ) -> None:
-    """Make a prior known by the name of its kind.
+    """Register a prior under the name of its kind.
 
     Args:
         kind: the name, as in "language-model".
@@ -180,7 +180,7 @@ def register_refiner(
     training: str | Training | None = None,
     training_settings: str | type | None = None,
 ) -> None:
-    """Make a refiner known by the name of its kind; as `register_prior`."""
+    """Register a refiner under the name of its kind, as `register_prior`."""
     _register(REFINERS, kind, Kind(about, part, settings, training, training_settings))
 
 
@@ -228,7 +228,7 @@ def settings_class(kind: Kind) -> Any:
 
 
 def training_settings(system: Recipe, step: str) -> Any:
-    """The class of the settings of a step of a system's training; None where it has none.
+    """The settings class of a training step of a system; None if it has none.
 
     Args:
         system: its recipe.
@@ -267,5 +267,5 @@ def _find(known: dict[str, Kind], group: str, role: str, name: str) -> Kind:
 
 @lru_cache
 def _from_elsewhere(group: str) -> tuple[tuple[str, str], ...]:
-    """(kind, "module:Class") of the parts that installed packages declare."""
+    """(kind, "module:Class") of the parts declared by installed packages."""
     return tuple((point.name, point.value) for point in entry_points(group=group))

@@ -1,4 +1,4 @@
-"""Rejection sampling: one accepted crystal for each request, each attempt with its own seed."""
+"""Rejection sampling: one accepted crystal per request, each attempt with its own seed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_TRIES = 20  # attempts at one crystal before its conditions are given up
 
 @dataclass(frozen=True)
 class Rename:
-    """Passes a part's events on under the names of the run: its positions are those of one attempt.
+    """Forwards a part's events under the run's names, as its positions are those of an attempt.
 
     Attributes:
         watch: to which they go.
@@ -55,7 +55,7 @@ class Rename:
 
 @dataclass(frozen=True)
 class Accepted:
-    """What rejection sampling gives.
+    """The result of rejection sampling.
 
     Attributes:
         crystals: B crystals.
@@ -76,7 +76,7 @@ def draw(
     settings: Any,
     watch: Watch = UNWATCHED,
 ) -> Accepted:
-    """One accepted crystal for each of P conditions; what a prior rejects is drawn again.
+    """One accepted crystal for each of P conditions; rejected ones are redrawn.
 
     Args:
         prior: what draws.
@@ -125,7 +125,7 @@ def draw(
 
 
 class _Count:
-    """Passes on how many crystals are finished, never more than there are in all.
+    """Forwards the number of finished crystals, capped at the total.
 
     Args:
         watch: to which it goes.
@@ -143,7 +143,7 @@ class _Count:
 
 
 def _position(name: str, count: int) -> int:
-    """The position that a sample's id gives."""
+    """The position in a sample's id."""
     if not name.isdigit() or int(name) >= count:
         raise InputError(
             f"the prior returned id {name!r}; ids must be the positions of the conditions"
@@ -162,7 +162,7 @@ def crystal_seed(seed: int, index: int, attempt: int) -> int:
 
 
 def check_num(num: int, seed: int) -> None:
-    """Refuse a number of crystals or a seed that cannot be.
+    """Refuse an invalid number of crystals or seed.
 
     Raises:
         InputError: names the one that is wrong.

@@ -1,4 +1,4 @@
-"""A system at work, event by event: what is asked, tokens, the prior's crystals, the refined ones.
+"""A running system, event by event: conditions, tokens, the prior's crystals, refined ones.
 
 `stream` gives the crystals of `FlowLLM.generate`: of one seed and the same settings, crystal i is
 the same crystal.
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class _Closed(BaseException):
-    """The reader has left; ends the work in its thread."""
+    """Raised in the worker thread when the reader has left."""
 
 
 def pulled(work: Callable[[Callable[[T], None]], None]) -> Iterator[T]:

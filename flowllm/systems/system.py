@@ -181,7 +181,7 @@ class FlowLLM:
         progress: Progress | None = None,
         **conditions: Any,
     ) -> Generation:
-        """Generate crystals; any subset of the conditions can be asked for.
+        """Generate crystals under any subset of the conditions.
 
         The conditions that the prior names as `exact` are kept to; the others only influence it
         more or less (the model card says how much).
@@ -210,7 +210,7 @@ class FlowLLM:
         return self.generate_range(range(count), request, seed, sampling, refinement, progress)
 
     def asked(self, request: Request, index: int, seed: int) -> Conditions:
-        """What is asked of crystal `index` of a run."""
+        """The conditions of crystal `index` of a run."""
         if request.prompts:
             return read_prompt(request.prompts[index % len(request.prompts)])
         known, prior = request.conditions, self.prior
@@ -219,11 +219,11 @@ class FlowLLM:
         return request.of_crystal(index, seed, self.num_atoms_histogram, self.training)
 
     def prompt(self, asked: Conditions) -> str:
-        """What is asked of a crystal as a text: that which the prior reads, where it reads one."""
+        """The prompt of a crystal, as read by the prior if it reads one."""
         return self.prior.prompt(asked) if isinstance(self.prior, Prompted) else prompt_of(asked)
 
     def check(self, request: Request, seed: int = 0, stacklevel: int = 1) -> None:
-        """See whether this system can meet a request, before any work is done.
+        """Check that this system can meet a request, before any work is done.
 
         Args:
             request: what is asked.
@@ -259,7 +259,7 @@ class FlowLLM:
         progress: Progress | None = None,
         watch: Watch | None = None,
     ) -> Generation:
-        """Some of the crystals of a run, by their positions; a run may be cut anywhere."""
+        """Some of the crystals of a run, by position; a run may be split anywhere."""
         watch = watch or Watch()
         asked = [self.asked(request, i, seed) for i in indices]
         settings = checks.settings_of(self.prior, sampling)
@@ -289,7 +289,7 @@ class FlowLLM:
         seeds: Sequence[int] | None = None,
         start: float = 0.0,
     ) -> Trajectory:
-        """Refine crystals from anywhere; they should be primitive and Niggli-reduced.
+        """Refine any crystals; they should be primitive and Niggli-reduced.
 
         Args:
             crystals: B crystals.
@@ -321,7 +321,7 @@ class FlowLLM:
         stop: Callable[[], bool] | None = None,
         **conditions: Any,
     ) -> Iterator[Event | Refining]:
-        """The crystals of `generate`, reported as they come about.
+        """The crystals of `generate`, reported as they are made.
 
         First comes what is asked. Then all crystals are drawn side by side: a language model
         reports the sentences that it adds, its tokens, and each crystal at its last token; what is
@@ -393,7 +393,7 @@ def _counting(watch: Watch, progress: Progress | None, label: str, total: int) -
 
 
 def _record(role: str, part: Prior | Refiner) -> PartRecord:
-    """What `system.json` says of a part.
+    """The record of a part in `system.json`.
 
     Raises:
         InputError: it could not be loaded again.

@@ -1,4 +1,4 @@
-"""Checks that a prior or a refiner keeps the promises of `flowllm.systems.protocols`.
+"""Conformance checks of priors and refiners against `flowllm.systems.protocols`.
 
 Meant for the tests of every kind, in this package and in others: each function raises an
 `AssertionError` that says which promise is broken.
@@ -126,7 +126,7 @@ def check_refiner(
 
 
 class _Steps:
-    """Counts how often it was asked whether to stop, and never wants to."""
+    """Counts the queries whether to stop, and never stops."""
 
     count = 0
 

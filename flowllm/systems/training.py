@@ -1,4 +1,4 @@
-"""What it takes to train a part: the task that a kind's training function is given."""
+"""Training of a part: the task that a kind's training function receives."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Training(Protocol):
     """How a kind of part is trained; named by `training` of its kind in the registry."""
 
     def __call__(self, task: TrainingTask) -> None:
-        """Train it, or go on where it stopped; what the part's `load` reads is in `out` or `MODEL`.
+        """Train it, or resume; the files for the part's `load` are in `out` or `MODEL`.
 
         The folder contains a run of `flowllm.runs.identity.open_run`, finished when the part is.
 

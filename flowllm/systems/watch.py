@@ -1,4 +1,4 @@
-"""What a part reports while it works, and how it is stopped."""
+"""Progress reports of a part, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flowllm.systems.events import Event
 
 
 class Stopped(Exception):
-    """The caller asked for an end; raised by `Watch.step` and passed on by every part."""
+    """The caller requested a stop; raised by `Watch.step` and propagated by every part."""
 
 
 @dataclass(frozen=True)

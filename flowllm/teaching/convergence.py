@@ -1,4 +1,4 @@
-"""How exactly a number of steps solves the flow's equation, against a much finer solution."""
+"""Discretisation error of the flow's ODE, against a much finer solution."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def solver_errors(
 
 
 def displacements(crystals: CrystalBatch, truth: CrystalBatch) -> np.ndarray:
-    """(B,) Å: root mean square distance between atom k and atom k, the short way around.
+    """(B,) Å: root mean square distance between corresponding atoms, by the nearest image.
 
     Args:
         crystals: B crystals.

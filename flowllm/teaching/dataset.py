@@ -1,4 +1,4 @@
-"""A part of MP-20 with a sentence on it: what notebooks work on."""
+"""A part of MP-20 with a description, for notebooks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flowllm.errors import InputError
 
 
 def mp20_sample(split: str = "train", limit: int | None = None) -> tuple[CrystalSet, str]:
-    """The first crystals of a split of MP-20, and a sentence that says which they are.
+    """The first crystals of a split of MP-20, and a sentence that describes them.
 
     Args:
         split: "train", "val" or "test".

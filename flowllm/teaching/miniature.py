@@ -1,4 +1,4 @@
-"""A causal language model in miniature, to try out what is meant for large ones on a laptop.
+"""A miniature causal language model, to try the code for large ones on a laptop.
 
 Usage: python -m flowllm.teaching.miniature FOLDER [--data mp_20]
 

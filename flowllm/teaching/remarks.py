@@ -1,4 +1,4 @@
-"""Remarks in notebooks on what a run shows, left out where the run does not show it."""
+"""Remarks in notebooks on a result, left out if the run does not show it."""
 
 from __future__ import annotations
 

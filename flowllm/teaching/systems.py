@@ -1,4 +1,4 @@
-"""The systems of the literature side by side: which ship, loaded on use, and asked the same."""
+"""The systems of the literature side by side: loaded on use, given the same request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def shipped_systems() -> tuple[str, ...]:
 
 
 class Systems(Mapping[str, FlowLLM]):
-    """Systems by the names of their recipes; each is loaded when it is first used, and kept.
+    """Systems by recipe name; each is loaded on first use and cached.
 
     Args:
         names: of the systems; default all that ship.
@@ -99,7 +99,7 @@ def reads_prompts(system: Any) -> bool:
 
 
 def heeded_names(system: Any) -> tuple[str, ...]:
-    """The conditions that can be asked of a system, in the order of a prompt's sentences.
+    """The conditions that a system supports, in the order of a prompt's sentences.
 
     A formula can be asked of every system that takes a composition: the cell is drawn by the rules
     of `Request`.
@@ -114,7 +114,7 @@ def heeded_names(system: Any) -> tuple[str, ...]:
 
 
 def heeded(system: Any, asked: Conditions) -> tuple[Conditions, tuple[str, ...]]:
-    """The part of what is asked that a system can heed, and the names of the rest.
+    """The conditions that a system supports, and the names of the rest.
 
     Of a composition that it cannot keep to, a system is asked for the number of atoms.
     """
@@ -128,7 +128,7 @@ def heeded(system: Any, asked: Conditions) -> tuple[Conditions, tuple[str, ...]]
 
 
 def refinement(system: Any, **wanted: Any) -> Any:
-    """Settings of a system's refiner, with those of the wanted values that it knows.
+    """Settings of a system's refiner, with the requested values that it supports.
 
     Args:
         system: whose refiner; None is returned where it has none.
@@ -143,7 +143,7 @@ def refinement(system: Any, **wanted: Any) -> Any:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one system made of a request.
+    """The answer of one system to a request.
 
     Attributes:
         name: of the system.
@@ -162,7 +162,7 @@ class Answer:
 
     @property
     def seconds(self) -> float:
-        """What all stages took together."""
+        """The total time of all stages."""
         return sum(stage.seconds for stage in self.generation.stages)
 
 
@@ -175,7 +175,7 @@ def answer(
     watch: Watch | None = None,
     **refining: Any,
 ) -> Answer:
-    """A request to one system, which heeds what it can of it.
+    """The answer of one system, to the conditions that it supports.
 
     Args:
         name: of the system.

@@ -1,4 +1,4 @@
-"""Crystals of the textbooks, so that everything runs with no data at all.
+"""Textbook crystals, so that everything runs without data.
 
 Two tables lie beside this module. `textbook_prototypes.csv` holds structure types: the number of
 the space group (origin choice 1, hexagonal axes where it is rhombohedral) and a position for each
@@ -99,7 +99,7 @@ def build(prototype: dict[str, str], row: dict[str, str]) -> Structure:
 
 
 def _orbit(group: int, point: np.ndarray) -> np.ndarray:
-    """(n, 3) all positions that the space group makes of one."""
+    """(n, 3) all positions equivalent to one under the space group."""
     turns, shifts = _operations(group)
     images = wrap(turns @ point + shifts)
     gaps = images[:, None] - images[None]

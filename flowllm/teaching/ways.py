@@ -1,4 +1,4 @@
-"""The ways of crystals through systems that share no clock, made comparable."""
+"""Paths of crystals through systems without a common time, made comparable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flowllm.stability.reference_energies import ElementalReferences
 
 @dataclass(frozen=True)
 class MeasuredWay:
-    """What changes along the way of one crystal, at K frames.
+    """Measurements along the path of one crystal, at K frames.
 
     Attributes:
         shares: (K,) of the way that has been gone, 0 to 1.
@@ -34,7 +34,7 @@ class MeasuredWay:
 
 
 def even_frames(trajectory: Trajectory, count: int) -> np.ndarray:
-    """(count,) positions of the frames nearest to even shares of the way; some may come twice.
+    """(count,) positions of the frames nearest to even fractions of the path; may repeat.
 
     Raises:
         InputError: fewer than 2 frames are wanted.
@@ -47,7 +47,7 @@ def even_frames(trajectory: Trajectory, count: int) -> np.ndarray:
 
 
 def stretched(trajectory: Trajectory, count: int) -> Trajectory:
-    """The same way in `count` frames at even shares, so that ways of several systems play together.
+    """The path resampled to `count` even frames, so that paths of several systems play together.
 
     Raises:
         InputError: fewer than 2 frames are wanted.
@@ -72,7 +72,7 @@ def measure_way(
     energies: bool = False,
     potential: Potential | None = None,
 ) -> MeasuredWay:
-    """Measure the way of one crystal at `count` even shares, or at all frames if there are fewer.
+    """Measure the path of one crystal at `count` even fractions, or at all frames if fewer.
 
     Args:
         trajectory: of one crystal.

@@ -1,4 +1,4 @@
-"""What decoding needs to know of a text that is being written: which tokens may follow."""
+"""The decoding state of a text: which tokens may follow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flowllm.conditions.composition_rule import CompositionRule
 
 
 class DecodingState(Protocol):
-    """Where one text stands, and which tokens may follow.
+    """The state of one text, and which tokens may follow.
 
     Attributes:
         rule: which compositions the text may have.
@@ -39,7 +39,7 @@ class DecodingState(Protocol):
 
 @runtime_checkable
 class Restartable(DecodingState, Protocol):
-    """What a state may add whose text can be drawn again from the middle.
+    """Optional interface of a state whose text can be redrawn from the middle.
 
     Attributes:
         room: the shortest contact of the atoms so far over the shortest that is allowed, and 1
@@ -53,5 +53,5 @@ class Restartable(DecodingState, Protocol):
     tokens: list[int]
 
     def restarted(self) -> Self | None:
-        """A state behind these tokens; None where nothing can be drawn again."""
+        """A state after these tokens; None if nothing can be redrawn."""
         ...

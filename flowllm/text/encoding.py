@@ -27,7 +27,7 @@ def beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[list[int]]:
-    """The tokens of P prompts, to be written on."""
+    """The tokens of P prompts, to be continued."""
     if not prompts:
         return []
     first = beginning(tokenizer)

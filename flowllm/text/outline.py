@@ -63,7 +63,7 @@ class CompositionState:
             self.rank = None
 
     def _in_paths(self) -> tuple[list[int], bool]:
-        """Ranks, or counts, by which one of the rule's compositions goes on."""
+        """Ranks, or counts, that continue one of the rule's compositions."""
         place, before = len(self.parts), tuple(self.parts)
         paths = [path for path in self._fitting_paths if path[:place] == before]
         longer = [path for path in paths if len(path) > place]
@@ -72,7 +72,7 @@ class CompositionState:
         return sorted({p[place][0] for p in longer}), before in paths
 
     def _in_open(self) -> tuple[list[int], bool]:
-        """Ranks, or counts, that leave an atom for each element that must still come."""
+        """Ranks, or counts, that leave an atom for each required element."""
         last = self.parts[-1][0] if self.parts else -1
         last = last if self.rank is None else self.rank
         left = self.rule.largest - sum(count for _, count in self.parts)
@@ -95,7 +95,7 @@ class CompositionState:
 
     @cached_property
     def _fitting_paths(self) -> tuple[tuple[tuple[int, int], ...], ...]:
-        """The rule's compositions, of those that its space group has sites for if there are any."""
+        """The rule's compositions, restricted to those its space group has sites for, if any."""
         group, paths = self.rule.space_group, self.rule.paths
         if group is None:
             return paths

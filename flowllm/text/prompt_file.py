@@ -1,4 +1,4 @@
-"""Files of prompts: one a line, as sentences or as a bare formula."""
+"""Prompt files: one prompt per line, as sentences or a bare formula."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16",
 
 
 def read_prompts(path: str | Path, free: bool = False) -> tuple[str, ...]:
-    """The prompts of a file, one a line.
+    """The prompts of a file, one per line.
 
     A line of bare condition sentences gets its frame, one that is a formula becomes its sentence.
     Empty lines and those that begin with # are left out.

@@ -47,7 +47,7 @@ def build_prompt(conditions: Conditions | None = None, outline: Sequence[str] = 
 def prompt_pieces(
     conditions: Conditions, outline: Sequence[str] = OUTLINE
 ) -> list[tuple[str, str | None]]:
-    """The prompt cut in pieces; a piece is a value if its second part names the condition."""
+    """The prompt in pieces; a piece is a value if its second part names the condition."""
     pieces: list[tuple[str, str | None]] = [(OPENING, None)]
     known = conditions.known()
     last = [name for name in outline if name in known]
@@ -58,7 +58,7 @@ def prompt_pieces(
 
 
 def add_sentence(prompt: str, name: str, value: str = "") -> str:
-    """A prompt with one more sentence before its request; only the stem of it without a value.
+    """A prompt with one more sentence before its request, or only its stem without a value.
 
     The request stands behind a whole sentence, and is left out behind a stem.
 
@@ -108,7 +108,7 @@ def parse_prompt(prompt: str) -> Conditions:
 
 
 def value_of(prompt: str, name: str) -> str:
-    """The value of a standard sentence as it is written; "" for one that is not there."""
+    """The value of a standard sentence as written; "" if absent."""
     match = re.search(_sentence(STEMS[name]), prompt)
     return match.group(1) if match else ""
 
@@ -119,7 +119,7 @@ def without_frame(prompt: str) -> str:
 
 
 def foreign_text(prompt: str) -> str:
-    """What a prompt says beyond the frame and the standard sentences; empty for a standard one."""
+    """The text of a prompt beyond the frame and the standard sentences."""
     if not (prompt.startswith(OPENING) and prompt.endswith(REQUEST)):
         return prompt.strip()
     rest = without_frame(prompt)
@@ -133,12 +133,12 @@ def _sentence(stem: str) -> str:
 
 
 def holds_sentence(text: str) -> bool:
-    """Whether a text holds a standard sentence, be its value right or wrong."""
+    """Whether a text contains a standard sentence, valid or not."""
     return any(re.search(_sentence(stem), text) for stem in STEMS.values())
 
 
 def standard_prompt(text: str) -> str:
-    """A prompt in the words of training: a bare formula as its sentence, a symbol as a number.
+    """A prompt in the training wording: a bare formula as a sentence, a symbol as a number.
 
     Any other text stays as it is.
     """
@@ -171,7 +171,7 @@ def read_prompt(text: str) -> Conditions:
 
 
 def prompt_of(asked: Conditions, outline: Sequence[str] = OUTLINE) -> str:
-    """The prompt that a language model reads: the person's own, or that of the conditions."""
+    """The prompt that a language model reads: the user's own, or that of the conditions."""
     return build_prompt(asked, outline) if asked.prompt is None else asked.prompt
 
 

@@ -17,7 +17,7 @@ SPACE_GROUPS = range(1, 231)
 
 
 class PromptTable:
-    """The ids of the words that values of a prompt's sentences are made of, by their role.
+    """The ids of the words in values of a prompt's sentences, by their role.
 
     Arrays of ids stand in the order of what they mean: elements by electronegativity, counts from
     1, space groups from 1. Formats add the words of their own texts.

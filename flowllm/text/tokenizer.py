@@ -59,7 +59,7 @@ def build_tokenizer(chosen: TextFormat | None = None) -> PreTrainedTokenizerFast
 
 
 def longest_text(chosen: TextFormat, tokenizer: PreTrainedTokenizerBase | None = None) -> int:
-    """Room for a prompt and the longest crystal, in tokens of the format's compact tokenizer."""
+    """Length of a prompt and the longest crystal, in tokens of the format's compact tokenizer."""
     return PROMPT_TOKENS + chosen.longest(tokenizer or build_tokenizer(chosen))
 
 

@@ -10,7 +10,7 @@ FRAME = [OPENING, REQUEST, *STEMS.values(), ". "]
 
 
 def value_words(max_atoms: int) -> list[str]:
-    """What the values of the outline's sentences and of the number of atoms are made of.
+    """The words in values of the outline's sentences and of the number of atoms.
 
     Args:
         max_atoms: of the largest cell.

@@ -1,4 +1,4 @@
-"""What happens during training beside the steps: the log, progress, and stopping early."""
+"""Training callbacks: the log, progress, and early stopping."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LogCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Keep the log's lines up to the step that is resumed, and their clock."""
+        """Keep the log's lines up to the resumed step, and their clock."""
         kept = [line for line in read_log(self.path) if line["step"] <= state.global_step]
         self.earlier = max((line.get("seconds", 0.0) for line in kept), default=0.0)
         self.began = time.perf_counter()
@@ -45,7 +45,7 @@ class LogCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Have the last step logged and validated, or its weights could not be the best."""
+        """Log and validate the last step, so that its weights can be the best."""
         if state.global_step >= state.max_steps:
             control.should_log = True
             if args.eval_strategy != "no":
@@ -109,12 +109,12 @@ class EarlyStop(TrainerCallback):
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Stop where the least loss lies too far back."""
+        """Stop if the lowest loss is too far back."""
         if self.is_over(state.log_history):
             control.should_training_stop = True
 
     def is_over(self, history: list[dict[str, Any]]) -> bool:
-        """Whether a run with this history has waited long enough."""
+        """Whether a run with this history should stop."""
         losses = [row["eval_loss"] for row in history if "eval_loss" in row]
         if not self.patience or not losses:
             return False

@@ -25,7 +25,7 @@ BLOCK = 1 << 22
 
 
 def seal(checkpoint: Path) -> None:
-    """Declare a checkpoint complete, once its files are on the disk.
+    """Mark a checkpoint as complete, once its files are on disk.
 
     Raises:
         InputError: the operating system refuses.
@@ -39,7 +39,7 @@ def seal(checkpoint: Path) -> None:
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether a checkpoint is sealed, and each of its files is what it was then."""
+    """Whether a checkpoint is sealed and its files are unchanged."""
     try:
         listed = read_json(checkpoint / SEAL)
         return (
@@ -56,7 +56,7 @@ def is_whole(checkpoint: Path) -> bool:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint in a folder; newer ones, which are not, are removed.
+    """The newest complete checkpoint in a folder; newer incomplete ones are removed.
 
     One whose best predecessor is damaged, whose weights the run would end with, does not count
     either.
@@ -79,7 +79,7 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def _best(checkpoint: Path) -> str | None:
-    """Name of the checkpoint of the least validation loss, where the run ends with that."""
+    """Name of the checkpoint with the lowest validation loss, if the run ends with it."""
     state: dict[str, Any] = json.loads(read_whole(checkpoint / STATE))
     best = state.get("best_model_checkpoint")
     return Path(best).name if best else None

@@ -1,4 +1,4 @@
-"""Where torch computes: the device, and the number of processor threads."""
+"""Where torch computes: the device, and the number of CPU threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowllm.settings import check_threads
 
 
 def _one_thread() -> None:
-    """For a process forked from one whose threads have computed: these are gone, and torch waits.
+    """Use one thread in a forked process, where torch would wait for lost threads.
 
     This package starts processes by spawning only; others, as an executor that a person gives, may
     fork.
@@ -50,7 +50,7 @@ def resolve_device(name: str) -> torch.device:
 
 @contextmanager
 def used_threads(threads: int) -> Iterator[None]:
-    """A number of processor threads while the context lasts; 0 leaves torch's choice.
+    """A number of CPU threads within the context; 0 leaves torch's choice.
 
     Raises:
         InputError: a number that no machine has.

@@ -1,4 +1,4 @@
-"""The log of a training run, `log.jsonl`: one JSON object a line.
+"""The log of a training run, `log.jsonl`: one JSON object per line.
 
 Every line holds `step`, `epoch` (passes over the data) and `seconds` (of training so far, over all
 starts of the run). Training lines add `loss`, the parts of the loss (`…_loss`), `grad_norm` and
@@ -18,7 +18,7 @@ LOG = "log.jsonl"
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """The lines of a log, without a last one that a kill cut off; none if there is no file.
+    """The lines of a log, without a truncated last one; empty if there is no file.
 
     Older logs of flows, that of the shipped weights among them, call validation `val_…` and the
     learning rate `lr`; they are returned under the present names.

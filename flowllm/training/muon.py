@@ -32,7 +32,7 @@ def orthogonalise(matrix: Tensor, rounds: int = 5) -> Tensor:
 
 
 class MuonAdamW(torch.optim.Optimizer):
-    """Two rules in one optimizer, so that schedules and checkpoints see a single one.
+    """Both rules in one optimizer, so that schedules and checkpoints see a single one.
 
     Args:
         params: groups with a key "muon" that says which rule is theirs.

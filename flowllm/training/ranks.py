@@ -29,13 +29,13 @@ def is_main() -> bool:
 
 
 def compute_on(device: str) -> None:
-    """Tell accelerate where several processes compute, before they first speak to each other."""
+    """Configure accelerate's device before several processes first communicate."""
     if process_count() > 1 and device == "cpu":
         os.environ["ACCELERATE_USE_CPU"] = "true"
 
 
 def from_main(make: Callable[[], T]) -> T:
-    """What a function gives in the main process, in all of them; others do not call it.
+    """The result of a function called in the main process only, in all processes.
 
     Raises:
         InputError: as the function does, in every process.
@@ -59,7 +59,7 @@ def from_main(make: Callable[[], T]) -> T:
 
 
 def shared_batch(size: int, at_once: int | None = None) -> tuple[int, int]:
-    """How a batch is split: texts that a process takes at once, and how often before a step.
+    """How a batch is split: micro-batch size per process, and accumulation steps.
 
     Args:
         size: crystals a step.
@@ -119,7 +119,7 @@ def open_shared_run(
 
 @contextmanager
 def _entered(context: Any) -> Iterator[None]:
-    """The rest of a `with` block whose beginning is over."""
+    """The rest of a `with` block that was already entered."""
     try:
         yield
     except BaseException as error:

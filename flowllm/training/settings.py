@@ -1,4 +1,4 @@
-"""What networks that are trained on crystals have in common; kept apart from what needs torch."""
+"""Training settings shared by networks on crystals; kept apart from what needs torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WEIGHT = "_weight"  # of a part of the loss: how its name ends
 
 @dataclass(frozen=True)
 class NetworkTrainSettings:
-    """How a network is trained; checks itself, weights of the parts of a loss among it.
+    """Settings of network training; checks itself, loss weights included.
 
     Attributes:
         epochs: passes over the training crystals.
@@ -99,5 +99,5 @@ class TaskTrainSettings(NetworkTrainSettings):
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        """What is trained."""
+        """The tasks to train."""
         return TASKS if self.task == "both" else (self.task,)

@@ -1,4 +1,4 @@
-"""Independent pieces of one computation side by side, a processor core each."""
+"""Independent pieces of one computation in parallel, one CPU core each."""
 
 from __future__ import annotations
 

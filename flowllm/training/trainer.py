@@ -24,7 +24,7 @@ from flowllm.training.ranks import from_main
 
 
 class CrystalTrainer(transformers.Trainer):
-    """Trains a network on a data set that is arranged in the order of the steps.
+    """Trains a network on a data set arranged in the order of the steps.
 
     A run that was killed and started again with the same arguments ends as an uninterrupted one,
     to the bit on the same processor and number of threads, provided that item k of the data set
@@ -151,7 +151,7 @@ class CrystalTrainer(transformers.Trainer):
         return figures
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a checkpoint, which counts once all processes have written their part of it."""
+        """Write a checkpoint, which becomes valid once all processes have written their part."""
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:

@@ -1,1 +1,1 @@
-"""3-D drawing, charts, colours and pages; what is drawn comes in as plain data."""
+"""3-D drawing, charts, colours and pages, from plain data."""

@@ -1,4 +1,4 @@
-"""What charts show per crystal: bins, titles and axes of each column, and shares in the bins."""
+"""Histogram data: bins, titles and axes of each column, and shares in the bins."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ STRUCTURAL = ("density", "n_elements", "num_atoms")
 
 
 def shares(column: str, values: np.ndarray) -> list[float]:
-    """Share of (n,) values in each bin of a column; what is not finite is left out."""
+    """Share of (n,) values in each bin of a column; non-finite values are left out."""
     edges = BINS[column]
     values = np.asarray(values, dtype=float)
     values = values[np.isfinite(values)]
@@ -47,7 +47,7 @@ def shares(column: str, values: np.ndarray) -> list[float]:
 
 
 def histograms(crystals: CrystalBatch) -> dict[str, list[float]]:
-    """Per column of `STRUCTURAL` the share of crystals in each bin, without cells of no volume.
+    """Per column of `STRUCTURAL` the share of crystals in each bin, without zero-volume cells.
 
     The result is plain JSON: kept of a data set, it serves as the report's reference.
     """

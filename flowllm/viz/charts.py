@@ -150,7 +150,7 @@ def shares_chart(
 def rates_chart(
     systems: Sequence[tuple[str, Mapping[str, Rate]]], names: Sequence[str]
 ) -> go.Figure:
-    """Rates in percent with their intervals, one group of bars a rate.
+    """Rates in percent with their intervals, one group of bars per rate.
 
     Args:
         systems: name, and rates by name.
@@ -189,7 +189,7 @@ def rates_chart(
 
 
 def _used(edges: np.ndarray, rows: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """The ends of the bins of which one row of shares at least has some."""
+    """The range of bins that are non-empty in at least one row."""
     used = np.flatnonzero(np.array(rows, dtype=float).any(0))
     if not len(used):
         return float(edges[0]), float(edges[-1])

@@ -1,4 +1,4 @@
-"""The colours of charts, pages and widgets, legible on light and on dark grounds."""
+"""The colours of charts, pages and widgets, legible on light and dark backgrounds."""
 
 from __future__ import annotations
 

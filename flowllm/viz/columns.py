@@ -1,4 +1,4 @@
-"""What the columns of tables of crystals are called on a page, with their units and meaning."""
+"""Titles of the columns of crystal tables on a page, with units and meaning."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ KNOWN = (
 
 
 def columns_of(names: list[str]) -> list[Column]:
-    """The columns of a table by their names, known ones first; others are called as they are."""
+    """The columns of a table by name, known ones first; others keep their names."""
     known = [column for column in KNOWN if column.name in names]
     found = {column.name for column in known}
     return known + [Column(n, n.replace("_", " ")) for n in names if n not in found]

@@ -1,4 +1,4 @@
-"""Crystals as a page's script draws them: atoms as repetitions of a few, frames as coordinates.
+"""Crystals for a page's script: atoms as repetitions of a few, frames as coordinates.
 
 A crystal is its atoms, which of them are drawn where (an atom and a whole shift), bonds between
 drawn atoms, and its frames: fractional coordinates and cells, so that a page can play a refinement
@@ -36,7 +36,7 @@ MOST_FRAMES = 41  # of one crystal
 
 
 def page_crystal(frames: CrystalBatch, names: Sequence[str] | None = None) -> dict[str, Any] | None:
-    """What a page's script needs of one crystal, as plain JSON; None if it cannot be drawn.
+    """One crystal for a page's script, as plain JSON; None if it cannot be drawn.
 
     Args:
         frames: T crystals of the same atoms in the same order, the last one the result. Bonds are
@@ -72,7 +72,7 @@ def page_crystal(frames: CrystalBatch, names: Sequence[str] | None = None) -> di
 
 
 def trajectory_crystal(trajectory: Trajectory, most: int = MOST_FRAMES) -> dict[str, Any] | None:
-    """The way of one crystal from the prior to its end, in at most so many frames."""
+    """The trajectory of one crystal for a page, in a limited number of frames."""
     chosen = np.unique(np.linspace(0, len(trajectory) - 1, min(most, len(trajectory))).astype(int))
     frames = CrystalBatch.concatenate([trajectory.frame(int(index)) for index in chosen])
     names = [place(trajectory.times, trajectory.axis, int(index)) for index in chosen]
@@ -102,7 +102,7 @@ def page_elements(crystals: Iterable[CrystalBatch]) -> dict[int, list[Any]]:
 
 
 def page_drawing() -> dict[str, Any]:
-    """What every crystal of a page is drawn with: a sphere, the colour of cells, the light."""
+    """Drawing data shared by all crystals of a page: a sphere, the cell colour, the light."""
     points, faces = unit_sphere()
     return {
         "sphere": [np.round(points, 3).tolist(), faces.tolist()],

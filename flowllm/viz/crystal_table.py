@@ -1,4 +1,4 @@
-"""The crystals of a page: a table that sorts and filters, one crystal large in 3-D beside it."""
+"""The crystals of a page: a sortable, filterable table with one crystal in 3-D."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCRIPTS = ("crystal_view.js", "crystal_still.js", "crystal_player.js", "crystal_
 
 @dataclass(frozen=True)
 class ShownCrystal:
-    """What a page shows of a crystal.
+    """The content of a page for one crystal.
 
     Attributes:
         drawing: as `flowllm.viz.crystal_data.page_crystal` gives it; None where it is not drawn.
@@ -85,7 +85,7 @@ def crystal_section(table: CrystalTable) -> Markup:
 
 
 def _of(one: ShownCrystal) -> dict[str, Any]:
-    """A crystal as JSON, without what is not there."""
+    """A crystal as JSON, without missing values."""
     content = {
         "drawing": one.drawing,
         "facts": [list(pair) for pair in one.facts],
@@ -96,12 +96,12 @@ def _of(one: ShownCrystal) -> dict[str, Any]:
 
 
 def drawn_rows(good: Iterable[int], others: Iterable[int], most: int = DRAWN) -> list[int]:
-    """The rows that are drawn where not all can be: good ones first, then the others."""
+    """The rows to draw if not all can be: good ones first, then the others."""
     return [*good, *others][:most]
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold, numbers with four digits after the point."""
+    """A JSON value, numbers with four decimals."""
     import pandas as pd
 
     if value is None or pd.isna(value):

@@ -1,4 +1,4 @@
-"""What is drawn of one crystal, as plain arrays that can be tested without a browser."""
+"""The drawing of one crystal, as plain arrays that can be tested without a browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Drawing:
-    """What is drawn of one crystal.
+    """The drawing of one crystal.
 
     Attributes:
         positions: (M, 3) Å, atoms of the cell, their repetitions on faces, edges and corners, and

@@ -27,7 +27,7 @@ def jmol_colour(number: int) -> str:
 
 
 def element_colours(numbers: Iterable[int]) -> Mapping[int, str]:
-    """{atomic number: colour} of all elements that are seen together.
+    """{atomic number: colour} of all elements seen together.
 
     Lighter elements keep Jmol's colour. One that is nearer than `APART` to the colour of a lighter
     one gets the most similar colour that is not, so the same elements always have the same colours.

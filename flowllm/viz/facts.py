@@ -1,4 +1,4 @@
-"""What is said of a crystal, in words: below every drawing, in pages and widgets."""
+"""Facts about a crystal in words, below every drawing in pages and widgets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def group_in_words(number: int) -> str:
 
 
 def contact_in_words(facts: CrystalFacts) -> str:
-    """The shortest contact over radii, and what to think of it."""
+    """The shortest contact over radii, with an assessment."""
     if not math.isfinite(facts.contact):
         return "none within 5 Å" if math.isinf(facts.contact) else "–"
     share = f"{facts.contact:.2f} of the covalent radii"

@@ -1,4 +1,4 @@
-"""How far a flow moves the atoms: the numbers, and their chart."""
+"""How far a flow moves the atoms: the data and their chart."""
 
 from __future__ import annotations
 

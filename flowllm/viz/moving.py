@@ -1,4 +1,4 @@
-"""What is drawn of a crystal that moves: a fixed number of atoms, bonds and faces over all frames.
+"""The drawing of a moving crystal: a fixed number of atoms, bonds and faces over all frames.
 
 A viewer takes up atoms and bonds once and then only moves them, so everything that is needed at any
 frame has a place in all of them, and hides inside an atom where it is not needed.
@@ -107,7 +107,7 @@ class MovingDrawing:
         return float(max(atoms.max(initial=0.0), corners.max()))
 
     def at(self, frame: int) -> Drawing:
-        """What belongs to one frame, about the middle of the repeated cell."""
+        """The content of one frame, about the middle of the repeated cell."""
         kept = np.flatnonzero(self.needed[frame])
         place = np.full(len(self.source), -1)
         place[kept] = np.arange(len(kept))
@@ -218,12 +218,12 @@ def _padded(rows: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _there(places: np.ndarray) -> np.ndarray:
-    """Without the rows that a frame does not have."""
+    """Drop the rows that a frame does not have."""
     return places[places.reshape(len(places), -1)[:, :1].ravel() >= 0] if len(places) else places
 
 
 def _checked(supercell: Sequence[int], atoms: int) -> tuple[int, int, int]:
-    """The supercell, if it can be drawn of a crystal of so many atoms."""
+    """The supercell, if a crystal of this many atoms can be drawn in it."""
     text = "×".join(str(n) for n in supercell)
     whole = all(isinstance(n, int | np.integer) and n >= 1 for n in supercell)
     if len(supercell) != 3 or not whole:

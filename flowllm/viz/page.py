@@ -49,7 +49,7 @@ def resource(name: str) -> Markup:
 
 
 def script_json(value: Any) -> Markup:
-    """JSON for a script element: no text in it can end the element or open a comment.
+    """JSON for a script element, escaped so that it cannot end the element or open a comment.
 
     Args:
         value: what JSON can hold, or a str that is JSON already.
@@ -110,7 +110,7 @@ def tiles(rows: Iterable[tuple[str, str, str]]) -> Markup:
 def chart_cards(
     heading: str, cards: Iterable[tuple[str, Markup]], keys: Sequence[tuple[str, str]] = ()
 ) -> Markup:
-    """Charts beside each other.
+    """Charts side by side.
 
     Args:
         heading: of the section.

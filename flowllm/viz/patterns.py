@@ -1,4 +1,4 @@
-"""What a diffractometer would see of a crystal: powder pattern, and pair distances."""
+"""Diffraction of a crystal: powder pattern and pair distances."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def powder_curve(crystal: CrystalBatch) -> tuple[np.ndarray, np.ndarray]:
 
 
 def radial_distribution(crystal: CrystalBatch) -> tuple[np.ndarray, np.ndarray]:
-    """Pair distances of a batch of one: how many more than in an even spread.
+    """Radial distribution function of a batch of one.
 
     Returns:
         (S,) r in Å and (S,) g(r), which goes to 1 at large r.

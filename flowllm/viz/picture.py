@@ -23,7 +23,7 @@ SHIFTS = np.array(list(itertools.product((0, 1, -1), repeat=3)))
 
 @dataclass(frozen=True)
 class Picture:
-    """What is drawn, without its geometry.
+    """The elements of a drawing, without their geometry.
 
     Attributes:
         source: (M,) int64, the atom of the crystal that each one is or repeats.
@@ -53,7 +53,7 @@ def picture_of(
     numbers: np.ndarray,
     repeats: Sequence[int] = (1, 1, 1),
 ) -> Picture:
-    """What is drawn of one crystal.
+    """The drawing of one crystal.
 
     Args:
         lattice: (3, 3) Å, rows a, b, c.

@@ -1,4 +1,4 @@
-"""The page of a run: every crystal with its way from the prior, what it is like, what is known."""
+"""The page of a run: every crystal with its trajectory, its properties and its neighbours."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def write_report(
     reference: Mapping[str, Sequence[float]] | None = None,
     reference_name: str = "MP-20",
 ) -> None:
-    """Write a page of one file, whole or not at all, that opens without any network.
+    """Write a self-contained one-file page atomically.
 
     Args:
         path: the HTML file to write.

@@ -1,1 +1,1 @@
-"""What a command does from its input to its files."""
+"""Workflows: what each command does from its input to its files."""

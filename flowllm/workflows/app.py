@@ -1,4 +1,4 @@
-"""The server of `flowllm app`: Voilà shows a notebook, to this computer only and with a token."""
+"""The server of `flowllm app`: Voilà serves a notebook, to this computer only, with a token."""
 
 from __future__ import annotations
 

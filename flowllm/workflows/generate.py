@@ -41,7 +41,7 @@ def generate_run(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Generation:
-    """Generate into a folder: parts of `part_size` crystals, then everything a person opens.
+    """Generate into a folder: parts of `part_size` crystals, then all user-facing files.
 
     A run that was interrupted goes on after its last finished part and ends as an uninterrupted
     one would.
@@ -93,7 +93,7 @@ def refine_run(
     part_size: int = PART_SIZE,
     on_read: Callable[[FoundCrystals], None] | None = None,
 ) -> tuple[Generation, list[str]]:
-    """Refine structures of any program into a folder laid out as `generate_run` does.
+    """Refine structures from any program into a folder laid out as by `generate_run`.
 
     Args:
         model: the system.
@@ -150,7 +150,7 @@ def refine_run(
 
 @dataclass(frozen=True)
 class FoundCrystals:
-    """What files hold for refinement.
+    """The content of files for refinement.
 
     Attributes:
         crystals: B crystals, each reduced to its primitive Niggli cell, with their places as ids.
@@ -199,7 +199,7 @@ def read_crystals(files: Sequence[Path], max_atoms: int) -> FoundCrystals:
 def in_parts(
     run: RunFolder, total: int, part_size: int, make: Callable[[range], Generation]
 ) -> Generation:
-    """Crystals 0 to `total`, made part by part; parts that are in the folder are read instead.
+    """Crystals 0 to `total`, part by part; finished parts are read from the folder.
 
     Args:
         run: the run, which keeps them.
@@ -221,7 +221,7 @@ def in_parts(
 
 
 def join(parts: Iterable[Generation]) -> Generation:
-    """One generation out of consecutive parts; seconds and rejections add up."""
+    """Join consecutive parts into one generation; seconds and rejections add up."""
     parts = list(parts)
     stages = [
         Stage(
@@ -263,7 +263,7 @@ def _write_once(
     left_out: Sequence[str] = (),
     remarks: Sequence[str] | None = None,
 ) -> None:
-    """Write the results and finish the run, unless it was finished and all is still there."""
+    """Write the results and finish the run, unless all is already there."""
     if run.finished and all((run.path / name).exists() for name in RESULTS):
         return
     began = time.perf_counter()

@@ -50,7 +50,7 @@ PROPOSALS = "proposals.csv"
 def infill_run(
     model: FlowLLM, file: Path, settings: InfillSettings, out: Path, *, overwrite: bool = False
 ) -> Generation:
-    """Fill in a structure, refine, and write what every run leaves, with `proposals.csv`.
+    """Fill in a structure, refine it, and write the usual files with `proposals.csv`.
 
     Raises:
         InputError: the file cannot be read, the mask is outside it, the model is none that can

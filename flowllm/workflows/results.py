@@ -1,4 +1,4 @@
-"""What a run leaves for people: CIF files, extended XYZ, a table, trajectories and a page."""
+"""User-facing results of a run: CIF files, extended XYZ, a table, trajectories and a page."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def write_results(
     remarks: Sequence[str] | None = None,
     reader: LanguageModelPrior | None = None,
 ) -> None:
-    """Write the layout that every run has, each file whole or not at all.
+    """Write the standard files of a run, each atomically.
 
     ``crystals/*.cif`` refined crystals, by their symmetry where they have any within 0.01 Å (the
     conventional cell, operations, Wyckoff letters) and else in P1, ``prior/*.cif`` the same before
@@ -127,7 +127,7 @@ def _read(
 
 
 def _have_open_species(crystals: CrystalBatch) -> np.ndarray:
-    """(B,) bool: which crystals CIF cannot say."""
+    """(B,) bool: which crystals cannot be written as CIF."""
     undecided = np.zeros(len(crystals), dtype=bool)
     undecided[crystals.crystal_of_atom[crystals.atomic_numbers < 1]] = True
     return undecided
@@ -136,7 +136,7 @@ def _have_open_species(crystals: CrystalBatch) -> np.ndarray:
 def crystal_rows(
     generation: Generation, facts: Sequence[CrystalFacts], remarks: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Per crystal: id, formula, prompt, what is said of the refined crystal, and remarks."""
+    """Per crystal: id, formula, prompt, facts about the refined crystal, and remarks."""
     refined = generation.refined
     rows: list[dict[str, Any]] = [
         {
@@ -161,7 +161,7 @@ def crystal_rows(
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as CSV text; true and false in small letters."""
+    """The rows as CSV text; true and false in lower case."""
     columns = (*CSV_COLUMNS, REMARKS) if rows and REMARKS in rows[0] else CSV_COLUMNS
     return csv_of(
         columns,
@@ -170,7 +170,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def write_cifs(folder: Path, crystals: CrystalBatch, by_symmetry: bool = False) -> None:
-    """A folder with one CIF a crystal, named by its id, in the place of what was there before.
+    """Write a folder with one CIF per crystal, named by its id, replacing an earlier one.
 
     Args:
         folder: is made, or replaced.

@@ -1,4 +1,4 @@
-"""Crystals of any program, ranked by how likely a language model finds them."""
+"""Crystals from any program, ranked by their likelihood under a language model."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rank_by_likelihood(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """A table of R rows, the likeliest per token first; what cannot be scored stands last.
+    """A table of R rows, the likeliest per token first; unscored rows last.
 
     Each crystal is reduced to its primitive Niggli cell in the canonical setting first, since that
     is how the model knows crystals; so the cell in which a file has it plays no part.
@@ -96,7 +96,7 @@ def rank_by_likelihood(
 def _reduced(
     inputs: Inputs, table: pd.DataFrame, max_atoms: int
 ) -> tuple[CrystalBatch, np.ndarray]:
-    """The crystals that can be scored, and their rows; `reason` says why others cannot."""
+    """The crystals that can be scored, and their rows; `reason` explains the others."""
     crystals, rows, limit = [], [], ReduceSettings(max_atoms=max_atoms)
     for row in np.flatnonzero(inputs.readable):
         name = str(inputs.ids[row])
@@ -110,7 +110,7 @@ def _reduced(
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write the table as CSV, whole or not at all.
+    """Write the table as CSV atomically.
 
     Raises:
         InputError: the file cannot be written.

@@ -30,7 +30,7 @@ def sites_of(text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class GenerateSettings:
-    """Everything that a run of generation depends on.
+    """Settings of a generation run.
 
     Attributes:
         num: accepted crystals.
@@ -64,7 +64,7 @@ class GenerateSettings:
 
 @dataclass(frozen=True)
 class InfillSettings:
-    """What is to be filled in, and how; exactly one of `sites`, `element` and `keep` is given.
+    """Settings of infilling; exactly one of `sites`, `element` and `keep` is given.
 
     Attributes:
         sites: sites to mask, as in 3,4; counted from 1 in the order of the file as written. A site

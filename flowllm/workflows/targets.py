@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def with_targets(settings: GenerateSettings) -> tuple[GenerateSettings, tuple[str, ...]]:
-    """Settings that ask for the composition of each target, and the targets' ids.
+    """Settings that request the composition of each target, and the targets' ids.
 
     A random choice of `settings.num` crystals of the split, in its order; all if there are fewer.
     `flowllm evaluate` matches what is generated with them by these ids.

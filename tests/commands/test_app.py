@@ -55,7 +55,7 @@ def test_bad_options_are_named(words, said, capsys):
 
 def test_a_server_that_ends_at_once_is_an_error():
     ends = AppServer([sys.executable, "-c", "raise SystemExit(3)"], {}, "http://127.0.0.1:9/?x")
-    with pytest.raises(InputError, match="ended at once"):
+    with pytest.raises(InputError, match="exited at once"):
         serve_app(ends, browser=False)
 
 

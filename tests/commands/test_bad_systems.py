@@ -86,15 +86,15 @@ def refused(line: str, words: str, capsys) -> None:
 ASKED = {
     "flowmm-csp --num 2": "structure prediction: it needs a composition",
     "flowmm-csp --num-atoms 3": "structure prediction: it needs a composition",
-    "flowmm-dng --formula NaCl": "trained to draw species: a composition cannot be asked for",
-    "flowmm-dng --targets mp_20": "trained to draw species: a composition cannot be asked for",
+    "flowmm-dng --formula NaCl": "trained to draw species: a composition cannot be requested",
+    "flowmm-dng --targets mp_20": "trained to draw species: a composition cannot be requested",
     "flowmm-both --elements Li,O": "flowmm-base does not support the condition elements",
     "flowmm-both --space-group 225": "flowmm-base does not support the condition space_group",
     "flowmm-both --num-atoms 21": "number of atoms 21",
     "flowmm-both --steps 0": "steps must be a whole number above 0",
     "diffcsp-csp --num 2": "structure prediction: it needs a composition",
-    "diffcsp-dng --formula NaCl": "trained to draw species: a composition cannot be asked for",
-    "diffcsp-dng --targets mp_20": "trained to draw species: a composition cannot be asked for",
+    "diffcsp-dng --formula NaCl": "trained to draw species: a composition cannot be requested",
+    "diffcsp-dng --targets mp_20": "trained to draw species: a composition cannot be requested",
     "diffcsp-both --elements Li,O": "diffcsp-base does not support the condition elements",
     "diffcsp-both --band-gap 1": "diffcsp-base does not support the condition band_gap",
     "diffcsp-both --steps 1001": "steps must be from 1 to 1000",
@@ -174,7 +174,7 @@ def test_the_network_of_the_other_task_is_named(model, here, capsys):
     folder = damaged(here, model)
     shutil.rmtree(folder / "refiner" / "dng")
     (folder / "refiner" / "csp").rename(folder / "refiner" / "dng")
-    refused("generate --device cpu --model bad", "the other task, not of dng", capsys)
+    refused("generate --device cpu --model bad", "the other task, not for dng", capsys)
 
 
 @pytest.mark.parametrize(

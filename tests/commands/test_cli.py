@@ -177,7 +177,7 @@ def test_generate_and_refine_what_came_out(system_folder, tmp_path, no_page, cap
     assert main(["refine", *map(str, files), "--out", str(again), *options]) == 0
     shown = capsys.readouterr()
     assert "primitive Niggli cell" in shown.out
-    assert "bad.cif" in shown.err and "does not parse" in shown.err
+    assert "bad.cif" in shown.err and "cannot be parsed" in shown.err
     assert {path.name for path in out.iterdir()} == {path.name for path in again.iterdir()}
 
 
@@ -314,9 +314,9 @@ BAD = {
     "train-lm --data good --threads 1000000": "threads must be from 0",
     "train-flow --pairs good --seed 4294967296": "the seed must be at most 4294967295",
     "pair --lm good --seed -1": "the seed must be at least 0",
-    "generate --targets good --num-atoms 2": "and nothing else",
-    "generate --band-gap 1e308": "beyond 1,000,000",
-    "generate --formation-energy -1e7": "beyond 1,000,000",
+    "generate --targets good --num-atoms 2": "leave out other conditions",
+    "generate --band-gap 1e308": "within ±1,000,000",
+    "generate --formation-energy -1e7": "within ±1,000,000",
     "generate --model=": "--model is given without a value",
     "score good --ipt 100000000000": "--ipt must be at most 10,000",
     "export good --vasp --ids ,": "--ids lists no crystal",
@@ -457,7 +457,7 @@ def test_control_c_is_code_130(monkeypatch, capsys):
 
     monkeypatch.setattr(PREPARE, "prepare_folder", interrupt)
     assert main(["data", "mp_20"]) == 130
-    assert "finished parts stay" in capsys.readouterr().err
+    assert "finished parts are kept" in capsys.readouterr().err
 
 
 def test_mistakes_of_our_own_keep_their_traceback(monkeypatch):

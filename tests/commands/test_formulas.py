@@ -88,7 +88,7 @@ def test_a_file_of_formulas_gives_their_crystals(system_folder, tmp_path, no_pag
         (["--composition", "sr1 ti1 o3"], "did you mean Sr1 Ti1 O3?"),
         (
             ["--formula", "LiFePO4", "--formula", "LiMn2O4"],
-            "--formula is given twice: 'LiFePO4' and 'LiMn2O4'; several formulas go into a file",
+            "--formula is given twice: 'LiFePO4' and 'LiMn2O4'; put several formulas into a file",
         ),
         (["--num-atoms=3", "--num_atoms", "4"], "--num-atoms is given twice: '3' and '4'"),
     ],
@@ -118,7 +118,9 @@ def test_part_of_a_name_is_no_option(capsys):
 
 def test_words_that_no_sentence_holds_are_refused_unless_the_model_writes_freely(system):
     shiny = Request(prompts=("make me something shiny",))
-    with pytest.raises(InputError, match=r"prompt 'make me .*no standard sentence, as in 'The"):
+    with pytest.raises(
+        InputError, match=r"prompt 'make me .*expected a standard sentence, as in 'The"
+    ):
         system.check(shiny)
     FlowLLM(system.prior.unconstrained(), None, [1]).check(shiny)
     system.check(Request(prompts=("LiFePO4", "The band gap is 1.00. ")))

@@ -160,7 +160,7 @@ def test_a_pretrained_model_is_fine_tuned_as_in_the_paper(asked, capsys):
     ("words", "message"),
     [
         (["--lora"], "--lora, --load-in-4bit"),
-        (["--model", "x", "--hidden", "16", "--heads", "2"], "--model has its own"),
+        (["--model", "x", "--hidden", "16", "--heads", "2"], "--model, which has its own"),
         (["--model", "x", "--load-in-4bit", "--load-in-8bit"], "not both"),
     ],
 )

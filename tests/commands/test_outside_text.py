@@ -107,7 +107,7 @@ def test_an_empty_word_is_neither_a_folder_nor_everything(crystals, capsys, monk
         ["export", str(crystals), "--vasp", "--out", "e", "--ids", ""],
     ):
         assert main(words) == 2
-        assert "an empty word" in capsys.readouterr().err
+        assert "an empty argument" in capsys.readouterr().err
     assert os.listdir() == [crystals.name]
 
 
@@ -118,7 +118,7 @@ def test_a_table_never_takes_the_place_of_what_is_read(crystals, system_folder, 
     for out in (crystals, link):
         words = ["score", str(crystals), "--out", str(out), "--overwrite"]
         assert main([*words, "--model", str(system_folder)]) == 2
-        assert "is what is read" in capsys.readouterr().err
+        assert "is the input" in capsys.readouterr().err
     assert main(["score", str(crystals), "--out", str(crystals.parent), "--overwrite"]) == 2
     assert "is a folder" in capsys.readouterr().err
     assert crystals.read_bytes() == before

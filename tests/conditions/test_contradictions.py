@@ -26,7 +26,7 @@ STO = {"Sr": 1, "Ti": 1, "O": 3}
         ({"formula": "SrTiO3", "elements": ("Sr", "O")}, "elements",
          ["formula SrTiO3 holds Sr, Ti, O", "elements Sr, O"]),
         ({"formula": "SrTiO3", "composition": {"Sr": 1, "O": 1}}, "composition",
-         ["unit cell Sr1 O1", "no multiple of formula SrTiO3"]),
+         ["unit cell Sr1 O1", "not a multiple of formula SrTiO3"]),
         ({"composition": STO, "elements": ("Sr",)}, "elements",
          ["unit cell Sr1 Ti1 O3 holds Sr, Ti, O", "elements Sr"]),
         ({"composition": STO, "num_atoms": 10}, "num_atoms",

@@ -73,7 +73,7 @@ def test_lists_of_elements():
         ("li", "'li'; did you mean Li"),
         ("Li,FE", "'FE'; did you mean Fe"),
         ("LiFeO2", "did you mean Li,Fe,O"),
-        ("Li, " * 10**6, "no list of elements"),
+        ("Li, " * 10**6, "not a list of elements"),
     ):
         with pytest.raises(InputError, match=said) as caught:
             read_elements(text)

@@ -88,7 +88,7 @@ def test_the_file_is_brought_once_and_verified(fetch, server):
 @pytest.mark.parametrize("ranges", [True, False], ids=["ranges", "no ranges"])
 def test_a_download_that_breaks_off_goes_on_next_time(fetch, server, tmp_path, ranges):
     server.break_at, server.ranges = 300000, ranges
-    with pytest.raises(InputError, match=r"broke off.*run again to resume"):
+    with pytest.raises(InputError, match=r"was interrupted.*run again to resume"):
         fetch()
     assert not (tmp_path / "mp_20" / "val.csv").exists()
     server.break_at = None

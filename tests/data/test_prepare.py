@@ -223,7 +223,7 @@ def test_load_dataset_prepares_once_and_reads_folders(own_table, tmp_path, monke
 def test_a_changed_source_is_another_run(own_table, tmp_path):
     prepare(own_table, tmp_path / "out", workers=1, limit=5)
     own_table.write_text(own_table.read_text() + "\n")
-    with pytest.raises(InputError, match=r"holds another run .content is"):
+    with pytest.raises(InputError, match=r"contains another run .content is"):
         prepare(own_table, tmp_path / "out", workers=1, limit=5)
 
 

@@ -152,5 +152,5 @@ def test_a_folder_that_is_no_whole_evaluation(report, tmp_path, spoil):
 def test_a_summary_that_lacks_a_part(report, tmp_path):
     report.save(tmp_path)
     (tmp_path / "summary.json").write_text('{"name": "x", "metrics": {}}')
-    with pytest.raises(InputError, match="no whole evaluation"):
+    with pytest.raises(InputError, match="is incomplete or damaged"):
         Report.load(tmp_path)

@@ -150,7 +150,7 @@ def test_a_folder_of_pseudopotentials_names_files_and_electrons(tmp_path):
     assert "fe_pbe_v1.uspp.F.UPF" in text
     assert namelist(text)["control"]["pseudo_dir"] == str(tmp_path)
     assert 5 / 8 in namelist(text)["system"].values()
-    with pytest.raises(InputError, match="mp-x: no pseudopotential of Mn, Ca is given"):
+    with pytest.raises(InputError, match="mp-x: no pseudopotential for Mn, Ca is given"):
         espresso_files(SKEWED, settings)
 
 
@@ -180,7 +180,7 @@ def test_bad_settings(tmp_path):
         EspressoSettings(tmp_path / "nowhere")
     upf(tmp_path, "Fe.a.UPF")
     upf(tmp_path, "fe_b.upf")
-    with pytest.raises(InputError, match="two pseudopotentials of Fe: Fe.a.UPF and fe_b.upf"):
+    with pytest.raises(InputError, match="two pseudopotentials for Fe: Fe.a.UPF and fe_b.upf"):
         EspressoSettings(tmp_path)
 
 

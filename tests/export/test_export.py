@@ -112,7 +112,7 @@ def test_one_that_cannot_be_exported_is_named_and_the_rest_goes_on(kind, tmp_pat
     assert seen[-1] == (6, 6)
     problems = {each.id: each.problem for each in done if each.problem}
     assert sorted(problems) == ["flat", "hot"]
-    assert "pseudopotential of Po" in problems["hot"]
+    assert "pseudopotential for Po" in problems["hot"]
     assert problems["flat"] == "the cell has zero volume"
     folders = sorted(p.name for p in (tmp_path / "out").iterdir() if p.is_dir())
     assert folders == ["iron", "large", "rare", "salt"]
@@ -163,7 +163,7 @@ def test_another_export_and_foreign_folders_are_refused(tmp_path):
     out = tmp_path / "out"
     export_crystals("quantum-espresso", ALL, out, ["salt"])
     before = contents(out)
-    with pytest.raises(InputError, match="holds another run .*crystals is"):
+    with pytest.raises(InputError, match="contains another run .*crystals is"):
         export_crystals("quantum-espresso", ALL, out, ["iron"])
     with pytest.raises(InputError, match="kind is"):
         export_crystals("vasp", ALL, out, ["salt"])
@@ -178,7 +178,7 @@ def test_another_export_and_foreign_folders_are_refused(tmp_path):
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("all of it")
     for overwrite in (False, True):
-        with pytest.raises(InputError, match="no run of flowllm wrote"):
+        with pytest.raises(InputError, match="flowllm did not write"):
             export_crystals("vasp", ALL, foreign, ["salt"], overwrite=overwrite)
     with pytest.raises(InputError, match="lies in the output folder"):
         export_crystals("vasp", ALL, tmp_path, ["salt"], inputs=[foreign / "thesis.txt"])

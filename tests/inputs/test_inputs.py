@@ -102,11 +102,11 @@ def test_a_folder_is_read_at_any_depth_in_the_given_cells(tmp_path):
 
 FAULTS = {
     "disordered": (cif("Fe", occupancy="0.5"), "partial occupancy"),
-    "nan": (cif(x="nan"), "does not parse"),
+    "nan": (cif(x="nan"), "cannot be parsed"),
     "element": (cif("Qq"), "site A1: Qq is not an element"),
     "empty": ("", "no CIF text"),
-    "words": ("once upon a time", "does not parse"),
-    "no-atoms": (cif().split("loop_\n _atom_site")[0], "does not parse"),
+    "words": ("once upon a time", "cannot be parsed"),
+    "no-atoms": (cif().split("loop_\n _atom_site")[0], "cannot be parsed"),
     "negative": (
         cif().replace("length_a 4", "length_a -4"),
         "negative: _cell_length_a is -4",
@@ -572,7 +572,7 @@ def test_damaged_and_foreign_archives_are_one_clear_message(tmp_path):
         "radians": "look like radians",
         "pickle": "is not an archive",
         "shape": "16 coordinates|reshape",
-        "half": "no whole number",
+        "half": "not a whole number",
     }
     for name, message in faults.items():
         with pytest.raises(InputError, match=message) as caught:

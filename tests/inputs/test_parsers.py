@@ -88,7 +88,7 @@ def test_headers_of_every_version_are_read(text, volume):
         (changed(POSCAR, "\n1.0\n", "\n0\n"), "scale of the POSCAR is not positive"),
         (changed(POSCAR, "\n1.0\n", "\nnan\n"), "the scale in line 2"),
         (changed(POSCAR, "0.0 3.905 0.0", "0.0 3.905"), "a vector of the cell in line 4"),
-        (changed(POSCAR, "0.0 3.905 0.0", "3.905 0 0"), "spans no volume"),
+        (changed(POSCAR, "0.0 3.905 0.0", "3.905 0 0"), "zero volume"),
         (changed(POSCAR, ".5 .5 .5", ".5 .5 inf"), "a coordinate in line 10"),
         ("", "ends before its line 2"),
     ],
@@ -146,7 +146,7 @@ def test_comment_lines_of_every_writer_are_read(text):
         (changed(FRAME, "Lattice", "Cell"), "no cell"),
         (changed(FRAME, "0 0 0 6", "0 0 6"), "Lattice does not hold 9 numbers"),
         (changed(FRAME, "species:S:1", "species:S:-1"), "Properties are not triples"),
-        (changed(FRAME, "pos:R:3", "velo:R:3"), "Properties name no species or no pos"),
+        (changed(FRAME, "pos:R:3", "velo:R:3"), "Properties lack species or pos"),
         (changed(FRAME, "Cl 2 2.5 3", "Cl 2 2.5"), "line 4 is too short"),
         (changed(FRAME, "Cl 2", "Vac 2"), "'Vac' is not an element in line 4"),
         (changed(FRAME, "2\n", "²\n"), "its first line is not the number"),
@@ -239,8 +239,8 @@ def test_json_of_other_shapes_and_of_none():
         '{"steps": 3}': "no structure of pymatgen or ASE; its keys are steps",
         "{'a': 1}": "Python's notation",
         "[" * 100_000: "nested too deeply",
-        "{": "does not parse",
-        "[1, 2]": "holds 1, no structure",
+        "{": "cannot be parsed",
+        "[1, 2]": "contains 1, not a structure",
     }
     for text, message in faults.items():
         with pytest.raises(InputError) as caught:
@@ -291,7 +291,7 @@ def test_paths_in_a_table_are_relative_to_it_and_single(tmp_path):
     (tmp_path / "a.csv").write_text("\n".join(["id,structure", *rows]))
     inputs = read_inputs(tmp_path / "a.csv")
     assert inputs.crystals.formulas == ["SrTiO3"]
-    expected = ["no such file", "holds 2 crystals; a row is one", "no crystal that can be read",
+    expected = ["no such file", "holds 2 crystals; a row is one", "no readable crystal",
                 "is not a file of a single crystal"]  # fmt: skip
     for reason, part in zip(inputs.reasons[1:], expected, strict=True):
         assert part in reason

@@ -113,7 +113,7 @@ def test_turning_a_crystal_turns_its_forces(several):
 CENTRED = [(0, 0, 0), (0.5, 0.5, 0.5)]
 BAD = {
     "an atom's type is open": ROCK_SALT.replace(atomic_numbers=[0, 17]),
-    "CHGNet has no element 95": ROCK_SALT.replace(atomic_numbers=[11, 95]),
+    "CHGNet does not cover element 95": ROCK_SALT.replace(atomic_numbers=[11, 95]),
     "atoms have no neighbours within 6 Å": cubic(20, [11, 17, 18], [*CENTRED, (0.6, 0.5, 0.5)]),
     "atoms lie on top of each other": cubic(4, [11, 17], [(0.2, 0, 0), (0.2, 0, 0)]),
     "its cell has only 0.032 Å^3 per atom": cubic(0.4, [11, 17], CENTRED),

@@ -78,7 +78,7 @@ def test_with_chgnet_one_bad_crystal_stops_no_other(shaken_crystals, relaxed):
         "its cell has zero volume",
         "",
         "it has no atoms",
-        "CHGNet has no element 100",
+        "CHGNet does not cover element 100",
     ]
     assert result.failed.tolist() == [True, True, False, True, True]
     assert result.converged.tolist() == [False, False, True, False, False]

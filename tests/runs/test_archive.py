@@ -137,7 +137,7 @@ def test_what_an_array_promises_is_compared_with_what_is_there(tmp_path, content
 def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("flowllm.runs.archive.MOST", 10**6)
     np.savez_compressed(tmp_path / "a.npz", coords=np.zeros(10**7))
-    with pytest.raises(InputError, match=r"coords is said to hold 8e\+07 bytes"):
+    with pytest.raises(InputError, match=r"coords declares 8e\+07 bytes"):
         read_archive(tmp_path / "a.npz", "is none")
 
 

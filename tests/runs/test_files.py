@@ -109,7 +109,7 @@ def test_a_really_full_disk():
     [
         (errno.EACCES, "no permission"),
         (errno.EROFS, "no permission"),
-        (errno.ENOTDIR, "a file is in the way"),
+        (errno.ENOTDIR, "a file is where a folder is needed"),
         (errno.EIO, os.strerror(errno.EIO)),
     ],
 )

@@ -66,7 +66,7 @@ def test_overwrite_empties_a_run_and_starts_anew(tmp_path):
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_files_of_others_are_never_touched(tmp_path, overwrite):
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(InputError, match=r"no run of flowllm wrote .thesis.tex"):
+    with pytest.raises(InputError, match=r"flowllm did not write .thesis.tex"):
         begin(tmp_path, overwrite=overwrite)
     (tmp_path / "run.json").write_text('{"jogging": "5 km"}')
     with pytest.raises(InputError, match=r"run.json was not written by flowllm"):
@@ -78,7 +78,7 @@ def test_a_file_in_place_of_the_folder(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(InputError, match=r"out is a file"):
         begin(tmp_path / "out")
-    with pytest.raises(InputError, match=r"a file is in the way"):
+    with pytest.raises(InputError, match=r"a file is where a folder is needed"):
         begin(tmp_path / "out" / "deeper")
 
 

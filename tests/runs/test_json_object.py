@@ -41,7 +41,7 @@ def test_a_dataclass_comes_from_its_fields():
         ({"name": None}, "a.json: name is null, and not text"),
         ({"inner": [1]}, "a.json: inner must be a JSON object, not a list"),
         ({"inner": {}}, "a.json: inner: size is missing"),
-        ({"inner": {"size": True}}, "a.json: inner: size is true, and not a whole number"),
+        ({"inner": {"size": True}}, "a.json: inner: size must be a whole number, not true"),
         ({"inner": {"size": 2.5}}, "a.json: inner: size is 2.5, and not a whole number"),
         ({"inner": {"size": 10**30}}, "size is a huge number"),
         ({"share": float("nan")}, "a.json: share is nan, and not a finite number"),

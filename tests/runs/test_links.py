@@ -91,7 +91,7 @@ def test_names_of_temporary_files_cannot_be_foreseen_and_are_new(outside, tmp_pa
     assert target.read_text() == "id\n"
     monkeypatch.setattr("flowllm.runs.files.secrets.token_hex", lambda _: "0")
     (tmp_path / ".table.csv.0.tmp").symlink_to(outside)
-    with pytest.raises(InputError, match="in the way"):
+    with pytest.raises(InputError, match="where a folder is needed"):
         atomic_write(target, "other\n")
     assert target.read_text() == "id\n"
 

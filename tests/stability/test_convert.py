@@ -389,7 +389,7 @@ def test_entries_of_something_else_are_named(write):
     refused("holds 300 corrections", energy_adjustments=[adjustment] * 300)
     refused("the energy of a ComputedEntry is not a number", _energy="low")
     refused("more digits than any quantity", _energy=10**400)
-    refused("something else than elements", _composition=Composition({Species("Na", 1): 1}))
+    refused("something other than elements", _composition=Composition({Species("Na", 1): 1}))
     huge = Composition("NaCl")
     huge._data = {next(iter(huge)): 1e300}
     refused("of 1e\\+300 atoms", _composition=huge)

@@ -157,8 +157,8 @@ def test_rutile_is_written_as_in_textbooks():
 @pytest.mark.parametrize(
     ("number", "letters", "message"),
     [
-        (0, ("a",), "space group 0 is not between 1 and 230"),
-        (231, ("a",), "space group 231 is not between 1 and 230"),
+        (0, ("a",), "space group must be from 1 to 230, not 0"),
+        (231, ("a",), "space group must be from 1 to 230, not 231"),
         (136, ("z",), "space group 136 has no Wyckoff position 'z'"),
         (136, ("a", "f"), "as many elements and letters"),
     ],

@@ -138,7 +138,7 @@ def test_polar_axes():
 
 @pytest.mark.parametrize("number", [0, 231, -1, 1000])
 def test_no_such_group(number):
-    with pytest.raises(InputError, match=f"space group {number} is not between 1 and 230"):
+    with pytest.raises(InputError, match=f"space group must be from 1 to 230, not {number}"):
         space_group(number)
 
 

@@ -129,6 +129,6 @@ def test_what_takes_a_language_model_of_a_model_finds_it(tmp_path, capsys) -> No
         1, formula="NaCl").refined.to_cif()[0])  # fmt: skip
     words = [str(tmp_path / "a.cif"), "--model", "mp20-templates"]
     assert main(["score", *words]) == 2
-    assert "starts from no language model" in capsys.readouterr().err
+    assert "has no language model" in capsys.readouterr().err
     assert main(["infill", *words, "--element", "Na", "--out", str(tmp_path / "out")]) == 2
     assert "infilling needs a language model" in capsys.readouterr().err

@@ -124,7 +124,7 @@ class Careless(RocksaltPrior):
         (Forgetful, "digest"),
         (Deaf, "finished 0 of 3"),
         (Alike, "share a digest"),
-        (Careless, "composition is not kept to"),
+        (Careless, "composition is not respected"),
     ],
 )
 def test_a_prior_that_breaks_a_promise_is_found_out(broken, said, tmp_path):
@@ -221,7 +221,7 @@ def test_a_start_reaches_the_refiner():
 
 
 def test_a_kind_belongs_to_one_class():
-    with pytest.raises(InputError, match="registered already"):
+    with pytest.raises(InputError, match="already registered"):
         register_prior(RocksaltPrior.kind, Deaf)
     with pytest.raises(InputError, match="unknown prior 'magic'; choose from language-model"):
         registry.prior_kind("magic")

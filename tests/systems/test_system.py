@@ -212,10 +212,10 @@ def test_progress_goes_up_to_the_end_in_both_stages(system):
         ({"num_atoms": 0}, "0"),
         ({"prompts": ["a"], "formula": "NaCl"}, "leave out"),
         ({"prompts": ["The elements are Li, Qq. "]}, "Qq"),
-        ({"composition": "Sr1 Ti1", "formula": "SrTiO3"}, "no multiple of formula SrTiO3"),
+        ({"composition": "Sr1 Ti1", "formula": "SrTiO3"}, "not a multiple of formula SrTiO3"),
         ({"composition": "Na2", "space_group": 229}, "space group 229 has sites for unit cell Na2"),
-        ({"space_group": 0}, "space group 0 is not between"),
-        ({"e_above_hull": float("inf")}, "e_above_hull inf is not finite"),
+        ({"space_group": 0}, "space group must be from 1 to 230, not 0"),
+        ({"e_above_hull": float("inf")}, "e_above_hull must be finite, not inf"),
         (
             {"prompts": [build_prompt(Conditions(composition={"Na": 2}, space_group=229))]},
             "prompt 'The unit cell contains Na2.*sites for unit cell Na2",

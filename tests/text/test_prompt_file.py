@@ -21,7 +21,7 @@ def test_the_formulas_of_the_case_are_understood():
     assert read_prompts(CASE / "formulas_only.txt") == (formula("LiFePO4"), formula("LiCoO2"))
     with pytest.raises(InputError) as caught:
         read_prompts(CASE / "prompts.txt")
-    for part in ("prompts.txt, line 5", "'TiO2 in space group 136'", "write as in SrTiO3 or The"):
+    for part in ("prompts.txt, line 5", "'TiO2 in space group 136'", "as in SrTiO3 or The"):
         assert part in str(caught.value)
 
 

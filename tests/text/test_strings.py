@@ -56,7 +56,7 @@ def test_round_trip_within_rounding(seed, sizes):
         except (
             TextError
         ) as error:  # three random angles may span no volume, which is all it may say
-            assert "span no volume" in str(error)
+            assert "zero volume" in str(error)
             continue
         assert np.abs(back.lengths - crystal.lengths).max() <= 0.05 + 1e-9
         assert np.abs(back.angles - crystal.angles).max() <= 0.5 + 1e-9

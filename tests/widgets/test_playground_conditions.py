@@ -91,13 +91,13 @@ def test_values_are_written_as_in_the_training_data(name, text, written):
         ("composition", "Qq1", "unknown element 'Qq'"),
         ("num_atoms", "0", "at least 1"),
         ("num_atoms", "21", "at most 20 atoms"),
-        ("num_atoms", "5.5", "no whole number"),
-        ("space_group", "231", "between 1 and 230"),
+        ("num_atoms", "5.5", "not a whole number"),
+        ("space_group", "231", "from 1 to 230"),
         ("space_group", "Pm-3k", "unknown space group"),
         ("space_group", "cubic", "195 to 230"),
-        ("e_above_hull", "low", "no number"),
-        ("band_gap", "nan", "not finite"),
-        ("formation_energy", "inf", "not finite"),
+        ("e_above_hull", "low", "not a number"),
+        ("band_gap", "nan", "must be finite"),
+        ("formation_energy", "inf", "must be finite"),
     ],
 )
 def test_a_bad_value_is_named_beside_its_field_and_no_other(name, text, message):

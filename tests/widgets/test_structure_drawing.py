@@ -175,7 +175,7 @@ def test_several_crystals_are_refused():
 
 
 def test_a_cell_without_volume_is_refused():
-    with pytest.raises(InputError, match="span no volume"):
+    with pytest.raises(InputError, match="zero volume"):
         draw_moving(moving([[(0, 0, 0)]], angles=(60, 60, 170)))
 
 

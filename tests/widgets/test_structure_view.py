@@ -83,7 +83,7 @@ def test_a_still_crystal_has_no_controls_of_a_playback():
 
 @pytest.mark.parametrize("make", [StructureView, PlayerView])
 def test_an_unknown_renderer_is_refused(make):
-    with pytest.raises(InputError, match='renderer "vtk": choose among auto'):
+    with pytest.raises(InputError, match='renderer "vtk": choose from auto'):
         make(way() if make is PlayerView else SALT, renderer="vtk")
 
 

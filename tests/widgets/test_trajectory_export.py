@@ -101,7 +101,7 @@ def test_an_older_file_of_that_name_is_replaced(way, curves, tmp_path):
 
 def test_a_file_in_the_way_of_the_folder_is_named(way, curves, tmp_path):
     (tmp_path / "taken").write_text("")
-    with pytest.raises(InputError, match="taken: a file is in the way"):
+    with pytest.raises(InputError, match="taken: a file is where a folder is needed"):
         export(way, "cif", curves).write(tmp_path / "taken")
 
 
@@ -136,7 +136,7 @@ def test_a_cell_without_volume_cannot_be_drawn_and_the_error_says_why(tmp_path):
     angles[1] = [40.0, 40.0, 100.0]
     flat = Trajectory(way.times, way.frac_coords, way.lengths, angles, [11, 17], [2], ["flat"])
     for kind in ("html", "gif"):
-        with pytest.raises(InputError, match="span no volume"):
+        with pytest.raises(InputError, match="zero volume"):
             export(flat, kind, make_curves(flat))
 
 

@@ -82,7 +82,7 @@ def test_streaming_tells_the_composition_that_was_chosen_for_a_space_group(shipp
 @pytest.mark.parametrize(
     ("wishes", "said"),
     [
-        ({"formation_energy": -9.0}, "formation energy -9.00 eV/atom is out .* -5.16 to 0.08"),
+        ({"formation_energy": -9.0}, "formation energy -9.00 eV/atom is outside .* -5.16 to 0.08"),
         ({"e_above_hull": 3.0}, "energy above the hull 3.00"),
         ({"band_gap": 25.0}, "0.00 to 17.91 eV"),
         ({"space_group": 93}, "space group 93: none of 26,343"),
@@ -182,12 +182,12 @@ def test_the_command_takes_every_condition(tmp_path, no_page, capsys):
     assert settings["space_group"] == 221 and settings["band_gap"] == 1.8
     # other conditions are another run
     assert flowllm("generate", "--space-group", "221", "--out", str(out)) == 2
-    assert "holds another run" in capsys.readouterr().err
+    assert "contains another run" in capsys.readouterr().err
 
 
 def test_the_command_says_in_one_line_what_training_did_not_have(tmp_path, no_page, capsys):
     words = ["generate", "--formula", "NaCl", "--num", "1", "--steps", "1"]
     assert flowllm(*words, "--band-gap", "25", "--out", str(tmp_path / "out")) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "note" in line]
-    assert len(lines) == 1 and lines[0].startswith("flowllm: note: band gap 25.00 eV is out of")
+    assert len(lines) == 1 and lines[0].startswith("flowllm: note: band gap 25.00 eV is outside")
     assert "0.00 to 17.91 eV" in lines[0]

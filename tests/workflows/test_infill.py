@@ -54,7 +54,7 @@ def test_a_crystal_is_completed_from_its_first_atoms(file, tmp_path):
         ([], "say what to fill in"),
         (["--sites", "1", "--keep", "2"], "say what to fill in"),
         (["--element", "O", "--elements", "Xx"], "Xx"),
-        (["--keep", "2", "--formula", "NaCl"], "contradicts what is asked"),
+        (["--keep", "2", "--formula", "NaCl"], "contradicts the conditions"),
         (["--element", "O", "--num", "0"], "at least 1"),
     ],
 )

@@ -62,7 +62,7 @@ def test_with_fewer_crystals_than_asked_for_all_are_taken(system, prepared, tmp_
 
 def test_with_targets_nothing_else_can_be_asked_for(system, prepared, tmp_path):
     settings = settings_for(prepared, request=Request(num_atoms=2))
-    with pytest.raises(InputError, match="and nothing else"):
+    with pytest.raises(InputError, match="leave out other conditions"):
         generate_run(system, settings, tmp_path / "run")
 
 

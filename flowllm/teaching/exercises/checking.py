@@ -1,4 +1,4 @@
-"""An exercise: its right answer, the usual mistakes, and what is said of them."""
+"""An exercise: its correct answer, common mistakes, and feedback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class AnswerError(AssertionError):
-    """A wrong answer; a notebook shows its sentence alone, without the lines that led to it."""
+    """A wrong answer; a notebook shows its message alone, without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"Not right yet. {self}"]
@@ -37,7 +37,7 @@ class Exercise:
     cases: tuple[tuple[Any, ...], ...] = ()
 
     def is_given(self, yours: Any) -> bool:
-        """Whether an answer is there at all: no None, no list that holds one."""
+        """Whether an answer is given: neither None nor a list that contains it."""
         if callable(yours):
             return bool(self.cases) and all(yours(*case) is not None for case in self.cases)
         parts = yours if isinstance(yours, list | tuple) else [yours]

@@ -1,4 +1,4 @@
-"""Exercises on figures and what they say: notebooks 06 and 07."""
+"""Exercises on metrics and their interpretation: notebooks 06 and 07."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ def euler(x: float, v: float, dt: float) -> float:
 
 
 def entropy(scores: np.ndarray, temperature: float) -> float:
-    """Of the probabilities that a temperature makes of a language model's scores, in nats."""
+    """Entropy of a language model's probabilities at a temperature, in nats."""
     weights = np.exp(np.asarray(scores) / temperature)
     p = weights / weights.sum()
     return float(-(p * np.log(p)).sum())

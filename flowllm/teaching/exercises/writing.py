@@ -8,17 +8,17 @@ from flowllm.teaching.exercises.checking import Exercise
 
 
 def rounded(f: float) -> float:
-    """A fractional coordinate as the text has it: two decimals, 0.00 beside 0.99."""
+    """A fractional coordinate as written in the text: two decimals, 0.00 next to 0.99."""
     return round(f, 2) % 1
 
 
 def log(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The shortest way from x to y on a circle of length 1, in (-1/2, 1/2]."""
+    """The shortest path from x to y on a circle of length 1, in (-1/2, 1/2]."""
     return 0.5 - (0.5 - (np.asarray(y) - np.asarray(x))) % 1
 
 
 def common_step(start: np.ndarray, end: np.ndarray) -> float:
-    """The mean over the atoms of the shortest ways from `start` to `end`."""
+    """The mean over the atoms of the shortest paths from `start` to `end`."""
     return float(log(start, end).mean())
 
 

@@ -1,4 +1,4 @@
-"""What a text format is: crystals as text and back, its words, and what may be written next."""
+"""The text format interface: crystals as text and back, words, and decoding states."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TextError(InputError):
 
 
 class TextFormat(Protocol):
-    """A way of writing crystals, for cells of up to so many atoms.
+    """A text format for crystals, for cells of limited size.
 
     A class that follows this protocol and is registered (`flowllm.text.formats.registry`) can be
     trained on and sampled: it is made as `Class(max_atoms)`, and instances with the same number of
@@ -126,7 +126,7 @@ class TextFormat(Protocol):
 
 @runtime_checkable
 class HasOrbits(Protocol):
-    """What a format has that writes orbits: all elements stand before the first coordinate."""
+    """Interface of a format of orbits, with all elements before the first coordinate."""
 
     def orbits_of(self, text: str) -> list[str]:
         """The orbits of a text in their order, each with its site symmetry, as in "Ti 2a (m.mm)".
@@ -139,7 +139,7 @@ class HasOrbits(Protocol):
 
 @runtime_checkable
 class HasEquivalents(Protocol):
-    """What a format may add that can describe one crystal in several ways."""
+    """Optional interface of a format with several equivalent texts per crystal."""
 
     def equivalent_texts(self, crystals: CrystalBatch) -> list[list[str]]:
         """All texts of each of B crystals, at least one."""

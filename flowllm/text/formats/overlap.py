@@ -1,4 +1,4 @@
-"""Where another atom still fits: decoding keeps atoms from being written on top of each other."""
+"""Free sites: decoding keeps atoms from overlapping."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CORNERS = np.array(list(itertools.product((0, -1), repeat=3)))
 
 
 class Sites:
-    """The atoms of a crystal that is being written.
+    """The atoms of a crystal being written.
 
     Args:
         lengths: the cell's lengths in Å.

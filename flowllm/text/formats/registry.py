@@ -19,7 +19,7 @@ FORMATS: dict[str, str | Callable[[int], TextFormat]] = {
 
 
 def register_format(name: str, place: str | Callable[[int], TextFormat]) -> None:
-    """Make a text format known by its name.
+    """Register a text format under its name.
 
     Args:
         name: as in "gruver".
@@ -34,7 +34,7 @@ def register_format(name: str, place: str | Callable[[int], TextFormat]) -> None
 
 
 def make_format(name: str = DEFAULT_FORMAT, max_atoms: int = DEFAULT_MAX_ATOMS) -> TextFormat:
-    """A text format for cells of up to so many atoms.
+    """A text format for cells of limited size.
 
     Raises:
         InputError: there is none of this name, or fewer than one atom.

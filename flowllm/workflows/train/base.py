@@ -55,7 +55,7 @@ def train_base(task: TrainingTask) -> None:
 
 
 def _taken(settings: Any) -> tuple[Path | None, PartRecord | None]:
-    """Where the language model of another system lies, and how it is named if that one ships.
+    """The folder of another system's language model, and its reference if that one ships.
 
     Raises:
         InputError: there is no such system, or its prior is not a language model.
@@ -72,7 +72,7 @@ def _taken(settings: Any) -> tuple[Path | None, PartRecord | None]:
 
 
 def fit_open(task: TrainingTask) -> None:
-    """Fit a base distribution whose species are open; nothing is learnt but the cells' lengths.
+    """Fit a base distribution with open species; only the cell lengths are fitted.
 
     Raises:
         InputError: no such data, or the folder holds another run.

@@ -1,4 +1,4 @@
-"""The runs that train CDVAE: all of it as the prior's, of which the refiner's takes its part."""
+"""The runs that train CDVAE: the prior's trains everything, the refiner's takes its part."""
 
 from __future__ import annotations
 

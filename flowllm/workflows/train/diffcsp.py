@@ -52,7 +52,7 @@ def train_on_crystals(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> DiffCSPRefiner:
-    """Train DiffCSP on a data set's training split, or go on where an earlier run stopped.
+    """Train DiffCSP on a data set's training split, or resume an earlier run.
 
     Each task has a folder with its checkpoints and log.jsonl; `model/` holds the finished networks.
     The other task can be added later in the same folder.
@@ -90,6 +90,6 @@ def train_on_crystals(
 
 
 def _leaves_open(prior: Path) -> bool:
-    """Whether a trained prior is the one that leaves species open."""
+    """Whether a trained prior leaves species open."""
     file = prior / FILE
     return file.is_file() and JsonObject.read(file).text("prior", "") == DIFFCSP

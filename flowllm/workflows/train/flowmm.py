@@ -47,7 +47,7 @@ def train_on_crystals(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> FlowMMRefiner:
-    """Train FlowMM on a data set's training split, or go on where an earlier run stopped.
+    """Train FlowMM on a data set's training split, or resume an earlier run.
 
     Each task has a folder with its checkpoints and log.jsonl; `model/` holds the finished networks.
     The other task can be added later in the same folder.

@@ -168,7 +168,7 @@ def _language_model_of(prior: Prior) -> PartRecord | None:
 
 
 def _is_whole(prior: Prior, folder: Path) -> bool:
-    """Whether a folder holds the whole prior, not the language model that it is made of."""
+    """Whether a folder holds the whole prior, not only its language model."""
     return not isinstance(prior, BasePrior) or (folder / BASE).is_file()
 
 

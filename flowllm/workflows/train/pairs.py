@@ -24,7 +24,7 @@ PAIRS = "pairs.npz"
 
 
 def plan_of(settings: PairSettings) -> PairPlan:
-    """Which pairs are made, for the part of the work that knows nothing of settings."""
+    """The plan of pairs, for code independent of the settings classes."""
     assert settings.num_pairs is not None
     return PairPlan(
         settings.num_pairs,

@@ -82,12 +82,12 @@ class LanguageModelSettings:
 
     @staticmethod
     def usual(given: Collection[str]) -> Preset:
-        """The preset that is meant where these options are given: a fine-tuning is the paper's."""
+        """The default preset for these options: the paper's for fine-tuning."""
         return "paper" if "model" in given else "compact"
 
     @property
     def fine_tuning(self) -> LargeSettings | None:
-        """How a pretrained model is fine-tuned; None where a compact one is trained."""
+        """Fine-tuning settings of a pretrained model; None if a compact one is trained."""
         if self.model is None:
             return None
         return LargeSettings(
@@ -205,7 +205,7 @@ class PairSettings:
         return cls(SamplingSettings(0.9, 0.99), 3_300_000, perturbed=0, alignment="list")
 
     def counted(self, num_targets: int) -> PairSettings:
-        """The same with every number of pairs stated, for a training split of so many crystals."""
+        """The same with all numbers of pairs filled in for the training split's size."""
         count = num_targets if self.num_pairs is None else self.num_pairs
         noisy = count if self.perturbed is None else self.perturbed
         return replace(self, num_pairs=count, perturbed=noisy)

@@ -1,4 +1,4 @@
-"""Where a prior comes from, small enough to be sent to any process, which then loads it itself."""
+"""The source of a prior, small enough to send to any process, which then loads it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LANGUAGE_MODEL = LanguageModelPrior.kind
 
 @dataclass(frozen=True)
 class PriorSource:
-    """A prior by what it is made of; called, it gives the prior, loaded once in each process.
+    """A prior by its components; calling it gives the prior, loaded once per process.
 
     Attributes:
         kind: a kind of prior.
@@ -45,7 +45,7 @@ class PriorSource:
     def of(
         cls, prior: Prior, kind: str, lm: str | Path, data: str | Path, device: str
     ) -> PriorSource:
-        """The source of a prior that has been made of these."""
+        """The source of a prior made of these components."""
         folder, data_set = (
             os.path.realpath(p) if os.path.exists(p) else str(p) for p in (lm, data)
         )
@@ -92,7 +92,7 @@ def load_prior(
     as_stored: bool = False,
     share: bool = False,
 ) -> Prior:
-    """A prior from the folder in which it lies, or of the language model that lies there.
+    """A prior from its folder, or from a language model's folder.
 
     Args:
         kind: a kind of prior.

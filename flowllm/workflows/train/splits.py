@@ -1,4 +1,4 @@
-"""What a data set gives to training: its splits, and how large its cells are."""
+"""Training data from a data set: its splits and cell sizes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowllm.training.ranks import from_main, process_count
 
 
 def training_splits(data: str | Path) -> tuple[CrystalSet, CrystalSet]:
-    """What is trained on and what is held out.
+    """The training and validation splits.
 
     One's own data without a split "val" give every twentieth crystal for it. Of several processes
     one prepares what must be prepared.
@@ -37,5 +37,5 @@ def _splits(data: str | Path) -> tuple[CrystalSet, CrystalSet]:
 
 
 def num_atoms_histogram(data: CrystalSet) -> list[int]:
-    """How many crystals have 1, 2, … atoms in the cell, up to the largest that was let in."""
+    """How many crystals have 1, 2, … atoms in the cell, up to the largest allowed."""
     return np.bincount(data.crystals.num_atoms, minlength=data.max_atoms + 1)[1:].tolist()

@@ -152,7 +152,7 @@ def _options(settings: Any, system: Recipe, step: Step) -> Any:
 
 
 def _finished(folder: Path, step: str) -> None:
-    """See whether a step before has been done."""
+    """Check that an earlier step is finished."""
     done = (folder / RUN).is_file() and RunFolder.read(folder)["status"] == "finished"
     if not done:
         raise InputError(f"{folder} contains no finished {step}; train it first (--only {step})")

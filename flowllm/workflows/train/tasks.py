@@ -33,7 +33,7 @@ def train_tasks(
     progress: Progress | None = None,
     **identity: Any,
 ) -> Path:
-    """Train the networks of all tasks that are not there yet, or go on where a run stopped.
+    """Train the networks of all unfinished tasks, or resume an earlier run.
 
     Each task has a folder with its checkpoints and log.jsonl; `model/` holds the finished networks.
     The other task can be added later in the same folder.

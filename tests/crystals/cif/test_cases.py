@@ -84,7 +84,7 @@ REFUSED = {
     "05_*/p1_and_225.cif": "'P 1' and the space-group number 225 contradict each other",
     "08_*/wrong.cif": "the space-group symbol 'P 4 2 7' is unknown",
     "09_*/no_header.cif": "no data_ block",
-    "12_*/ho_label.cif": "site OH1: the label names no element",
+    "12_*/ho_label.cif": "site OH1: the label does not name an element",
     "12_*/type_H2O.cif": "site A1: H2O is not an element",
     "12_*/type_OH.cif": "site A1: OH is not an element",
     "12_*/va.cif": "site Va1: Va is not an element",

@@ -50,7 +50,7 @@ def test_labels_of_minerals_are_read_where_the_formula_counts_every_atom(text, e
     ],
 )
 def test_a_label_that_the_formula_does_not_settle_is_refused_by_name(text, label):
-    with pytest.raises(InputError, match=f"^site {label}: the label names no element"):
+    with pytest.raises(InputError, match=f"^site {label}: the label does not name an element"):
         read_block(text)
 
 

@@ -73,7 +73,7 @@ def test_crystals_go_to_the_network_of_their_task(three):
     ("chosen", "trained", "message"),
     [
         ([2], (CSP, DNG), "x2: DiffCSP takes all species or none"),
-        ([0, 1], (DNG,), "a composition cannot be asked for"),
+        ([0, 1], (DNG,), "a composition cannot be requested"),
         ([0, 1], (CSP,), "it needs a composition"),
     ],
 )

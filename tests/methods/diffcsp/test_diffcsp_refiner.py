@@ -218,7 +218,7 @@ def test_weights_that_give_no_numbers_are_called_damaged(crystals):
 
 def test_a_task_without_a_network_is_refused(crystals, networks):
     for task, other, message in (
-        ("dng", False, "a composition cannot be asked for"),
+        ("dng", False, "a composition cannot be requested"),
         ("csp", True, "it needs a composition"),
     ):
         with pytest.raises(InputError, match=message):
@@ -241,7 +241,7 @@ def test_weights_of_another_kind_or_task_are_refused(networks, tmp_path):
         DiffCSPRefiner.load(tmp_path)
     DiffCSPRefiner({"csp": networks["csp"]}).save(tmp_path)
     (tmp_path / "csp").rename(tmp_path / "dng")
-    with pytest.raises(InputError, match="a network of the other task, not of dng"):
+    with pytest.raises(InputError, match="a network for the other task, not for dng"):
         DiffCSPRefiner.load(tmp_path)
     config = tmp_path / "dng" / "config.json"
     config.write_text(config.read_text().replace("flowllm-diffcsp", "flowllm-flow"))

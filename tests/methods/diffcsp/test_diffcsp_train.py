@@ -75,7 +75,7 @@ def test_validation_never_changes(crystals):
 
 def test_a_crystal_of_an_unknown_element_is_named(crystals):
     wrong = crystals[:2].replace(atomic_numbers=np.full(crystals[:2].num_atoms.sum(), 103))
-    with pytest.raises(InputError, match=f"{crystals.ids[0]}: DiffCSP knows the elements"):
+    with pytest.raises(InputError, match=f"{crystals.ids[0]}: DiffCSP supports the elements"):
         batches(wrong, "csp")
 
 
@@ -231,7 +231,7 @@ def test_after_a_prior_that_gives_all_species_the_other_network_is_not_trained(
             )
         )  # fmt: skip
 
-    with pytest.raises(InputError, match="gives all species"):
+    with pytest.raises(InputError, match="fixes all species"):
         run("dng")
     run("both")
     assert [path.name for path in (tmp_path / "out" / "model").iterdir()] == ["csp"]

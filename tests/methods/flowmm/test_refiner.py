@@ -132,7 +132,7 @@ def test_angles_that_span_no_volume_become_a_cell_that_counts_as_invalid():
 
 def test_a_task_without_a_network_is_refused(crystals, networks, base):
     for task, other, message in (
-        ("dng", False, "a composition cannot be asked for"),
+        ("dng", False, "a composition cannot be requested"),
         ("csp", True, "it needs a composition"),
     ):
         with pytest.raises(InputError, match=message):
@@ -155,7 +155,7 @@ def test_weights_of_another_kind_or_task_are_refused(networks, tmp_path):
         FlowMMRefiner.load(tmp_path)
     FlowMMRefiner({"csp": networks["csp"]}).save(tmp_path)
     (tmp_path / "csp").rename(tmp_path / "dng")
-    with pytest.raises(InputError, match="a network of the other task, not of dng"):
+    with pytest.raises(InputError, match="a network for the other task, not for dng"):
         FlowMMRefiner.load(tmp_path)
     config = tmp_path / "dng" / "config.json"
     config.write_text(config.read_text().replace("flowllm-flowmm", "flowllm-flow"))

@@ -86,7 +86,7 @@ def test_validation_never_changes(crystals, base):
 
 def test_a_crystal_of_an_element_without_bits_is_named(crystals, base):
     wrong = crystals[:2].replace(atomic_numbers=np.full(crystals[:2].num_atoms.sum(), 103))
-    with pytest.raises(InputError, match=f"{crystals.ids[0]}: FlowMM knows the elements"):
+    with pytest.raises(InputError, match=f"{crystals.ids[0]}: FlowMM supports the elements"):
         batches(wrong, base, "csp")
 
 
@@ -204,7 +204,7 @@ def test_each_task_is_trained_once_and_the_other_can_be_added(crystals, prepared
         train_refiner(
             TrainingTask("flowmm", prepared, out, tiny(batch_size=8), device="cpu", prior=prior)
         )
-    with pytest.raises(InputError, match="it has none"):
+    with pytest.raises(InputError, match="this prior has none"):
         train_refiner(TrainingTask("flowmm", prepared, out, tiny(), device="cpu"))
 
 

@@ -143,7 +143,7 @@ def test_what_cannot_be_completed_is_explained(shipped, sample_crystals):
     with pytest.raises(InputError, match="choose 1 to"):
         first_atoms(shipped, crystal, 99)
     salt = CrystalBatch([11], [(0, 0, 0)], [[4.0] * 3], [[60.0] * 3], [1], ["salt"])
-    with pytest.raises(InputError, match="salt: atom 1 .* contradicts what is asked"):
+    with pytest.raises(InputError, match="salt: atom 1 .* contradicts the conditions"):
         complete_crystal(shipped, salt, Conditions(elements=("K", "Cl")))
     flat = salt.replace(angles=[[20.0, 20.0, 20.0]])
     with pytest.raises(InputError, match="the cell is outside the model's range"):

@@ -42,7 +42,7 @@ def test_a_hub_id_that_is_not_here_says_what_to_do_without_a_network(tmp_path, m
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     for name in ("some-one/crystal-7b", "crystal-7b"):
-        with pytest.raises(InputError, match=f"{name} is neither a local folder nor reachable"):
+        with pytest.raises(InputError, match=f"{name} is neither a local folder nor available"):
             find_base(name)
     code, said = run(
         capsys, "train-lm", "--model", "some-one/crystal-7b", "--lora", "--out", tmp_path / "out"
@@ -269,7 +269,7 @@ def test_what_is_no_adapter_is_not_merged(base_folders, adapter, tmp_path, capsy
     (adapter / "adapter_config.json").write_text(
         json.dumps({**about, "base_model_name_or_path": None})
     )
-    with pytest.raises(InputError, match="names no base"):
+    with pytest.raises(InputError, match="does not name its base"):
         load_large(adapter)
     (adapter / "adapter_model.safetensors").unlink()
     with pytest.raises(InputError):
@@ -279,10 +279,10 @@ def test_what_is_no_adapter_is_not_merged(base_folders, adapter, tmp_path, capsy
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--lora"], "go with --model"),
-        (["--patience", "2"], "go with --model"),
-        (["--model", "x", "--layers", "4"], "--model has its own"),
-        (["--model", "x", "--load-in-4bit"], "use --lora too"),
+        (["--lora"], "need --model"),
+        (["--patience", "2"], "need --model"),
+        (["--model", "x", "--layers", "4"], "--model, which has its own"),
+        (["--model", "x", "--load-in-4bit"], "add --lora"),
         (["--model", "x", "--lora", "--load-in-4bit", "--load-in-8bit"], "not both"),
         (["--model", "x", "--lora", "--rank", "0"], "rank"),
         (["--model", "x", "--optimizer", "muon"], "adamw"),

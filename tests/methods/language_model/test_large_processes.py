@@ -78,7 +78,7 @@ def test_a_batch_is_split_evenly_or_not_at_all(monkeypatch):
     assert shared_batch(16) == (4, 1) and shared_batch(16, 1) == (1, 4)
     with pytest.raises(InputError, match="6 cannot be shared by 4 processes"):
         shared_batch(6)
-    with pytest.raises(InputError, match="3 texts at once do not divide the 4"):
+    with pytest.raises(InputError, match="micro-batches of 3 do not divide the 4"):
         shared_batch(16, 3)
 
 

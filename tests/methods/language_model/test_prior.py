@@ -307,7 +307,7 @@ def test_a_limited_prior_that_writes_freely_rejects_them(prior, monkeypatch):
     crystals = limited.sample(asked, SamplingSettings(), range(4), Watch(on_event=events.append))
     assert crystals.ids.tolist() == ["1", "2", "3"]
     (rejected,) = [event for event in events if isinstance(event, Rejected)]
-    assert rejected.reason == "no training crystal holds Og"
+    assert rejected.reason == "no training crystal contains Og"
 
 
 # ---- rejects and noise

@@ -230,7 +230,7 @@ def test_what_no_template_has_is_refused(templates):
         templates.check(Conditions(composition={"Na": 7, "Cl": 9}))
     with pytest.raises(InputError, match="19 atoms"):
         templates.check(Conditions(num_atoms=19))
-    with pytest.raises(InputError, match="asked together"):
+    with pytest.raises(InputError, match="all the conditions together"):
         templates.check(Conditions(formula="NaCl", num_atoms=3))
     with pytest.raises(InputError, match="no template"):
         TemplatePrior(TemplateTable.build([]), shipped_similarity())

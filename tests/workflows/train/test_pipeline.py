@@ -135,7 +135,7 @@ def test_a_worker_that_finds_another_model_refuses(trained, prepared, system_fol
     source = PriorSource.of(prior, "language-model", trained[0] / "lm", prepared, "cpu")
     assert source() is source()  # loaded once
     moved = replace(source, lm=str(system_folder / "prior"))
-    with pytest.raises(InputError, match="another model here than where the work was planned"):
+    with pytest.raises(InputError, match="a different model here than where the run was planned"):
         moved()
     types = make_prior("types", prior, load_dataset(prepared, "train").crystals)
     other = PriorSource.of(types, "types", trained[0] / "lm", prepared, "cpu")

@@ -1,4 +1,4 @@
-"""Opened: tells when a page is there."""
+"""Opened: reports when a page is displayed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in each tab of the app; imported when the first of them is looked at."""
+"""The content of each tab of the app; imported when the first one is opened."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def playground(app: App) -> ipywidgets.Widget:
 
 
 def bring(app: App) -> ipywidgets.Widget:
-    """A crystal of one's own."""
+    """A user's own crystal."""
     from flowllm_widgets.bring.widget import Bring
 
     return Bring(systems=systems())

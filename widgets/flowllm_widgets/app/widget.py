@@ -1,4 +1,4 @@
-"""App: the parts of the workbench as tabs of one page, each made when it is first looked at.
+"""App: the parts of the workbench as tabs of one page, each built when first opened.
 
 Nothing heavy is imported here, so that the page is there at once.
 """
@@ -63,7 +63,7 @@ class App(Panel):
 
     @classmethod
     def from_environment(cls) -> App:
-        """As `flowllm app` asks for it; files are written where that was called."""
+        """From the environment set by `flowllm app`; files are written where that was called."""
         if folder := os.environ.get(FOLDER):
             os.chdir(folder)
         return cls(os.environ.get(RUN) or None)
@@ -74,7 +74,7 @@ class App(Panel):
         return list(TABS)[self.tabs.selected_index or 0]
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the tab on view is made; False if it is not after `timeout` seconds."""
+        """Wait until the visible tab is built; False if it is not after `timeout` seconds."""
         return self._background.wait(timeout)
 
     @shows_errors
@@ -82,7 +82,7 @@ class App(Panel):
         self._open()
 
     def _open(self) -> None:
-        """Make the tab on view in the background; what imports take long leaves the page alive."""
+        """Build the visible tab in the background, so that slow imports do not block the page."""
         title = self.chosen
         if title in self.parts:
             return

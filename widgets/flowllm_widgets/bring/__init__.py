@@ -1,1 +1,1 @@
-"""Bring: a crystal of one's own, dropped or given, shown, scored, refined, relaxed, compared."""
+"""Bring: your own crystal, dropped or given; shown, scored, refined, relaxed and compared."""

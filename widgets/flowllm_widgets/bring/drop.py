@@ -1,4 +1,4 @@
-"""DropField: a place on the page for a file, which is dropped there or picked."""
+"""DropField: a field for a file, which is dropped or picked."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class DropField(Part):
         self.on_msg(self._take)
 
     def say(self, note: str, fault: bool = False) -> None:
-        """Write the line below, as an error or as it stands."""
+        """Write the line below, as an error or plainly."""
         with self.hold_sync():
             self.note, self.fault = note, fault
 

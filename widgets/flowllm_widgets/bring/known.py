@@ -18,7 +18,7 @@ HEIGHT = 240
 
 
 class KnownPanel(ipywidgets.VBox):
-    """Lists the nearest known crystals at the press of a button; the chosen one is shown.
+    """Lists the nearest known crystals on a button press; the chosen one is shown.
 
     Attributes:
         button: which its owner puts somewhere.
@@ -41,13 +41,13 @@ class KnownPanel(ipywidgets.VBox):
         super().__init__([self._room, self.message])
 
     def offer(self, crystal: CrystalBatch) -> None:
-        """Another crystal, a batch of one; nothing is looked for before it is asked for."""
+        """Set another crystal, a batch of one; the search runs on request only."""
         self._crystal, self._asked, self.found = crystal, False, []
         self.message.clear()
         self._room.children = ()
 
     def find(self) -> list[tuple[KnownCrystal, CrystalBatch]]:
-        """The neighbours, looked for if they are not known yet."""
+        """The neighbours, searched if not known yet."""
         if not self._asked and self._crystal is not None:
             self.found = neighbours(self._crystal)
             self._asked = True

@@ -1,4 +1,4 @@
-"""Crystals that a person brings, whatever they are, by the readers of every command."""
+"""User-provided crystals, read as by every command."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def read_file(name: str, content: bytes) -> Inputs:
 
 
 def _readable(found: Inputs) -> Inputs:
-    """The inputs, of which at least one could be read.
+    """The inputs, if at least one could be read.
 
     Raises:
         InputError: none could.
@@ -80,7 +80,7 @@ def _readable(found: Inputs) -> Inputs:
 
 
 def in_words(found: Inputs, place: int) -> str:
-    """What is said of a crystal beside the field: its name and what was assumed in reading."""
+    """The text beside the field: a crystal's name and what was assumed in reading it."""
     row = int((found.position == place).nonzero()[0][0])
     parts: list[Any] = [found.ids[row]]
     if left := int((~found.readable).sum()):

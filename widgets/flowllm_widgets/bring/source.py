@@ -56,7 +56,7 @@ class SourceField(ipywidgets.VBox):
         super().__init__([self.drop, paste, self.which])
 
     def take(self, source: Brought) -> None:
-        """Read a path, a text or an object and show its first crystal; or say what is wrong."""
+        """Read a path, a text or an object and show its first crystal, or show the error."""
         self._take(lambda: read_brought(source))
 
     def _dropped(self, name: str, content: bytes) -> None:

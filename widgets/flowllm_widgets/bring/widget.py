@@ -1,4 +1,4 @@
-"""Bring: drop a crystal, look at it, and let the systems work on it."""
+"""Bring: drop a crystal, view it, and let the systems work on it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GIVEN, REFINED = "given", "refined"
 
 
 class Bring(Panel):
-    """A crystal of one's own: dropped as a file, pasted as text, or given by code.
+    """Your own crystal: dropped as a file, pasted as text, or passed in code.
 
     It is shown with its facts and the nearest known crystal. Buttons score it by the language model
     of a system, beside its neighbours; refine it by that system's refiner; relax it by CHGNet, with
@@ -119,7 +119,7 @@ class Bring(Panel):
         return self.source.crystals
 
     def bring(self, source: Brought) -> None:
-        """Read a path, a text or an object and show its first crystal; or say what is wrong."""
+        """Read a path, a text or an object and show its first crystal, or show the error."""
         self.source.take(source)
 
     def _show(self, crystal: CrystalBatch) -> None:

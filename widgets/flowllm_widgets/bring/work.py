@@ -1,4 +1,4 @@
-"""What is done with a crystal that was brought, as plain data: no widget is made here."""
+"""Work on a user's crystal, as plain data without widgets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HEADINGS = {"nats_per_token": "nats per token", "perplexity": "perplexity"}
 
 
 def refine(system: FlowLLM, crystal: CrystalBatch, stop: Stop) -> Trajectory:
-    """The way of a crystal through a system's refiner, from its primitive Niggli cell.
+    """The trajectory of a crystal through a system's refiner, from its primitive Niggli cell.
 
     It enters at the time at which the crystals of the system's own prior do.
 
@@ -60,7 +60,7 @@ def refine(system: FlowLLM, crystal: CrystalBatch, stop: Stop) -> Trajectory:
 
 
 def score(system: FlowLLM, crystals: Mapping[str, CrystalBatch]) -> pd.DataFrame:
-    """Crystals by how likely the language model of a system finds them, the likeliest first.
+    """Crystals by their likelihood under a system's language model, likeliest first.
 
     Args:
         system: whose prior is or asks a language model.
@@ -80,7 +80,7 @@ def score(system: FlowLLM, crystals: Mapping[str, CrystalBatch]) -> pd.DataFrame
 
 
 def score_table(table: pd.DataFrame) -> str:
-    """The scores as an HTML table; a crystal without one says why."""
+    """The scores as an HTML table, with a reason for crystals without one."""
     rows = []
     for row in table.to_dict("records"):
         if np.isfinite(row["nats_per_token"]):

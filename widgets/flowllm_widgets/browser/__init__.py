@@ -1,1 +1,1 @@
-"""Crystals in a table that one sorts and filters, with the one chosen in 3-D."""
+"""A sortable, filterable table of crystals, with the chosen one in 3-D."""

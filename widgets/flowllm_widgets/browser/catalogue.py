@@ -61,23 +61,23 @@ class Catalogue:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Which of the columns `SLOW` there are none of."""
+        """Which of the columns `SLOW` are missing."""
         return tuple(c for c in SLOW if c not in self.rows or self.rows[c].isna().all())
 
     def crystal(self, row: int) -> CrystalBatch | None:
-        """The crystal of a row; None where it could not be read."""
+        """The crystal of a row; None if it could not be read."""
         return self.crystals[self.place[row]] if self.place[row] >= 0 else None
 
     def crystal_before(self, row: int) -> CrystalBatch | None:
-        """The crystal of a row before refinement; None where that is not known."""
+        """The crystal of a row before refinement; None if unknown."""
         return self.before[self.place_before[row]] if self.place_before[row] >= 0 else None
 
     def crystal_relaxed(self, row: int) -> CrystalBatch | None:
-        """The crystal of a row as it was relaxed; None where that is not known."""
+        """The relaxed crystal of a row; None if unknown."""
         return self.relaxed[self.place_relaxed[row]] if self.place_relaxed[row] >= 0 else None
 
     def with_columns(self, columns: dict[str, np.ndarray]) -> Catalogue:
-        """A copy with columns of the B crystals beside the others, empty for rows without one."""
+        """A copy with additional columns for the B crystals, empty for rows without one."""
         rows, found = self.rows.copy(), self.place >= 0
         for name, values in columns.items():
             kind = "boolean" if values.dtype == bool else "Int64"
@@ -90,7 +90,7 @@ class Catalogue:
 def read_catalogue(
     source: Report | CrystalBatch | str | Path, trajectory: Trajectory | None = None
 ) -> Catalogue:
-    """Read crystals with what is known of them.
+    """Read crystals with their known properties.
 
     Args:
         source: an evaluation or its folder; the folder of a run; anything else that
@@ -187,7 +187,7 @@ def _read(source: CrystalBatch | str | Path) -> tuple[str, pd.DataFrame, Crystal
 
 
 def _with_basics(rows: pd.DataFrame, crystals: CrystalBatch, place: np.ndarray) -> pd.DataFrame:
-    """The rows with what is quick to compute, where it is missing."""
+    """The rows, with missing values filled in that are quick to compute."""
     rows = rows.copy()
     if "formula" not in rows:
         rows.insert(1, "formula", _spread(crystals.formulas, place, ""))

@@ -66,7 +66,7 @@ class FilterControls(ipywidgets.HBox):
 
     @property
     def value(self) -> Filter:
-        """What is asked."""
+        """The filter as set."""
         column = self.column.value or ""
         low, high = self.range.value
         # an end that was not moved leaves rows without a value in the list
@@ -81,7 +81,7 @@ class FilterControls(ipywidgets.HBox):
         )
 
     def offer(self, catalogue: Catalogue) -> None:
-        """Fill the lists from a catalogue; what is chosen stays where it is still there."""
+        """Fill the lists from a catalogue; the choice is kept if still available."""
         busy, self._busy = self._busy, True
         self._catalogue = catalogue
         flags = [

@@ -1,4 +1,4 @@
-"""What a person asks of crystals, as a mask over the rows of a catalogue."""
+"""User-defined filters as a mask over the rows of a catalogue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flowllm_widgets.browser.table import is_number
 
 @dataclass(frozen=True)
 class Filter:
-    """Rows that meet all conditions; what is left at its default asks for nothing.
+    """Rows that meet all conditions; defaults do not filter.
 
     Attributes:
         text: part of the id, the formula or the elements, in any case.

@@ -1,4 +1,4 @@
-"""The crystals that a person picked, as files that other programs read."""
+"""The picked crystals, as files for other programs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FORMATS = {
 
 
 def export_picks(kind: str, crystals: CrystalBatch, rows: pd.DataFrame, out: str | Path) -> str:
-    """Write picked crystals into a new folder, which appears whole or not at all.
+    """Write picked crystals into a new folder, atomically.
 
     Inputs of density functional theory are written as `flowllm export` does, so an export that was
     interrupted goes on there. CIFs hold a crystal by the symmetry that the browser shows,
@@ -88,13 +88,13 @@ def _write(kind: str, crystals: CrystalBatch, rows: pd.DataFrame, folder: Path) 
 
 
 def file_names(crystals: CrystalBatch) -> list[str]:
-    """Of each crystal its id and formula, as in "c000010_SrTiO3"."""
+    """The id and formula of each crystal, as in "c000010_SrTiO3"."""
     names = folder_names(crystals)
     return [f"{name}_{formula}" for name, formula in zip(names, crystals.formulas, strict=True)]
 
 
 def as_download(folder: Path) -> tuple[str, bytes, str]:
-    """Name, content and media type of a folder that was written; of several files an archive."""
+    """Name, content and media type of a written folder; several files become an archive."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     if len(files) == 1:
         return files[0].name, files[0].read_bytes(), "application/octet-stream"

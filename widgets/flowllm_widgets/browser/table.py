@@ -1,4 +1,4 @@
-"""CrystalTable: rows of which one is chosen by mouse or keyboard, sorted and paged in Python.
+"""CrystalTable: rows chosen by mouse or keyboard, sorted and paged in Python.
 
 Only one page travels to the browser, so 10,000 rows open and answer as fast as ten. (`itables`
 sends the whole table again for each filter, forgets the order and the page then, and its arrow keys
@@ -26,7 +26,7 @@ PAGE = 10
 
 
 class CrystalTable(Part):
-    """A table with one chosen row, and rows that are picked where that is wanted.
+    """A table with one chosen row, and optionally picked rows.
 
     Arrow keys move the choice, Page Up and Page Down turn pages, Home and End go to the first and
     the last row, Space picks; a heading sorts, first rising, then falling, then as given.
@@ -86,11 +86,11 @@ class CrystalTable(Part):
 
     @property
     def order(self) -> np.ndarray:
-        """Places of the rows that are listed, from top to bottom over all pages."""
+        """Positions of the listed rows, from top to bottom over all pages."""
         return self._order
 
     def set_rows(self, rows: pd.DataFrame, columns: Sequence[str] | None = None) -> None:
-        """Exchange the rows; nothing is chosen, picked or left out then."""
+        """Replace the rows, and reset choice, picks and filter."""
         self._rows = rows
         self._columns = list(rows.columns if columns is None else columns)
         self._kept, self._first = None, 0
@@ -100,7 +100,7 @@ class CrystalTable(Part):
         self.picked, self.selected = (), -1
 
     def update_rows(self, rows: pd.DataFrame, columns: Sequence[str]) -> None:
-        """Exchange columns; the rows, the choice and the picks stay."""
+        """Replace columns; rows, choice and picks stay."""
         self._rows, self._columns = rows, list(columns)
         self._arrange()
 
@@ -215,7 +215,7 @@ class CrystalTable(Part):
         self.selected = int(self._order[to])
 
     def toggle(self, place: int) -> None:
-        """Pick a row, or give it back."""
+        """Pick or unpick a row."""
         if place in self.picked:
             self.picked = tuple(each for each in self.picked if each != place)
         else:
@@ -244,7 +244,7 @@ def is_number(column: pd.Series) -> bool:
 
 
 def column_texts(column: pd.Series, words: Callable[[Any], str] | None = None) -> list[str]:
-    """Values as a person reads them: flags as yes and no, three digits, missing ones empty.
+    """Values for display: flags as yes and no, three digits, missing ones empty.
 
     Args:
         column: the values.

@@ -103,7 +103,7 @@ class CrystalBrowser(Panel):
         return self.picker.crystals
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for what goes on in the background; False if it still does after `timeout` s."""
+        """Wait for background work; False if it still runs after `timeout` s."""
         return self._work.wait(timeout) and self.picker.wait(timeout)
 
     # ---- building --------------------------------------------------------------------------
@@ -203,6 +203,6 @@ class CrystalBrowser(Panel):
         self.renew_still()
 
     def close(self) -> None:
-        """End the work in the background and remove the widget."""
+        """Stop background work and remove the widget."""
         self._work.cancel()
         super().close()

@@ -1,1 +1,1 @@
-"""Crystals of several systems in two dimensions, neighbours beside each other."""
+"""Crystals of several systems in two dimensions, with similar ones close together."""

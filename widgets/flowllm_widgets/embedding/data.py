@@ -1,4 +1,4 @@
-"""Crystals of several systems and what is known of each, as plain data."""
+"""Crystals of several systems with their properties, as plain data."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Points:
         return len(self.system)
 
     def members(self, system: int) -> np.ndarray:
-        """The places of one system's crystals."""
+        """The positions of one system's crystals."""
         return np.flatnonzero(self.system == system)
 
     def number(self, column: str) -> np.ndarray:
@@ -74,7 +74,7 @@ class Points:
         return f"{self.rows['formula'].iloc[place]} · {self.names[self.system[place]]}"
 
     def facts(self, place: int) -> list[str]:
-        """What is known of a crystal, a few words each; what is not known is left out."""
+        """Known facts about a crystal, a few words each."""
         row = self.rows.iloc[place]
         known = {name: row[name] for name in row.index[row.notna()]}
         atoms, elements = int(row["num_atoms"]), int(row["n_elements"])
@@ -98,7 +98,7 @@ class Points:
 
 
 def read_points(systems: Mapping[str, Source], limit: int | None, seed: int) -> Points:
-    """The crystals of several systems, of each at most `limit`, drawn at random.
+    """The crystals of several systems, at most `limit` of each, drawn at random.
 
     Args:
         systems: {name: a `Report`, a `CrystalSet`, a batch, or a folder or file of crystals}.

@@ -1,4 +1,4 @@
-"""Fingerprints as points of one space: how far crystals are apart, and their map to the plane."""
+"""Fingerprints as points of one space: distances between crystals, and maps to the plane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The map as a plotly figure: a trace for each system, rings around what is chosen."""
+"""The map as a plotly figure: one trace per system, rings around the chosen crystal."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def embedding(points: Points) -> go.Figure:
 
 
 def hover_text(points: Points, place: int) -> str:
-    """What appears beside a crystal of the map."""
+    """The hover text of a crystal."""
     row = points.rows.iloc[place]
     texts = (row["formula"], points.names[points.system[place]], row["id"], *points.facts(place))
     formula, system, *lines = (html.escape(str(text)) for text in texts)
@@ -102,7 +102,7 @@ def colours(points: Points, column: str) -> tuple[np.ndarray | None, dict[str, A
 
 
 def titles(method: str, shares: np.ndarray | None = None) -> tuple[str, str]:
-    """What the axes are called; of principal components, the variance that each holds."""
+    """Axis titles; for principal components, with their share of the variance."""
     if method == "umap" or shares is None:
         return "UMAP 1", "UMAP 2"
     first, second = (f"{100 * share:.0f} % of the variance" for share in shares)

@@ -60,7 +60,7 @@ class CrystalPanel(ipywidgets.VBox):
         super().__init__([self.find, self.view, self.nearest, self.go, self.other])
 
     def offer(self, places: np.ndarray) -> None:
-        """Let a person choose among these crystals."""
+        """Offer these crystals for choice."""
         self._places = {self._points.label(int(place)): int(place) for place in places}
         self.find.options = sorted(self._places)
 

@@ -1,4 +1,4 @@
-"""What the map says of itself below the figure."""
+"""Texts below the map."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ LISTED = 10  # neighbours
 
 
 class EmbeddingMap(Panel):
-    """Crystals of several systems in two dimensions, so that similar ones lie beside each other.
+    """Crystals of several systems in two dimensions, with similar ones close together.
 
     Fingerprints (`flowllm.metrics.fingerprints`) are computed in the background and kept in the
     user's cache; principal components are shown as soon as they are there, and UMAP replaces them.
@@ -92,17 +92,17 @@ class EmbeddingMap(Panel):
         self._work.start(self._compute)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for what goes on in the background; False if it still does after `timeout` s."""
+        """Wait for background work; False if it still runs after `timeout` s."""
         return self._work.wait(timeout)
 
     def close(self) -> None:
-        """End the work in the background and remove the widget."""
+        """Stop background work and remove the widget."""
         self._work.cancel()
         super().close()
 
     @shows_errors
     def choose(self, place: int) -> None:
-        """Show a crystal and its nearest ones of other systems, by its place in `points`."""
+        """Show a crystal and its nearest ones of other systems, by its position in `points`."""
         if not 0 <= place < len(self.points):
             raise InputError(f"no crystal {place}; there are {len(self.points)}")
         self.message.clear()
@@ -161,7 +161,7 @@ class EmbeddingMap(Panel):
         self.renew_still()
 
     def _offer(self, prints: Fingerprints) -> None:
-        """Crystals with fingerprints can be drawn and chosen; the others are counted."""
+        """Offer crystals with fingerprints for choice; count the others."""
         self._prints = prints
         if not prints.complete.any():
             raise InputError(f"no crystal has a fingerprint: {prints.reasons[0]}")

@@ -1,4 +1,4 @@
-"""What a histogram of several systems shows, as plain data."""
+"""Histogram data of several systems, as plain data."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class System:
         return self.rows[name].to_numpy(dtype=float, na_value=np.nan)
 
     def in_bin(self, at: int, kept: np.ndarray | None = None) -> np.ndarray:
-        """The places of the rows in a bin, by value; of the kept (R,) bool only."""
+        """The positions of the rows in a bin, by value; of the kept (R,) bool only."""
         chosen = self.bins == at if kept is None else (self.bins == at) & kept
         places = np.flatnonzero(chosen)
         return places[np.argsort(self.values[places], kind="stable")]
@@ -86,7 +86,7 @@ class System:
 
 @dataclass(frozen=True)
 class Below:
-    """What one system has below a threshold, by the rules of `flowllm.stability.sun`.
+    """Counts of one system below a threshold, as in `flowllm.stability.sun`.
 
     Attributes:
         share: of all that a value was wanted of.
@@ -156,7 +156,7 @@ def bins_of(column: str, values: np.ndarray) -> np.ndarray:
 
 
 def bin_text(column: str, at: int) -> str:
-    """The values that a bin holds, in words; the outermost ones hold what lies beyond."""
+    """The range of a bin, in words; the outermost ones are open-ended."""
     edges = BINS[column]
     low, high = edges[at], edges[at + 1]
     last = at == len(edges) - 2
@@ -169,7 +169,7 @@ def bin_text(column: str, at: int) -> str:
 
 
 def below(system: System, threshold: float) -> Below:
-    """What a system has below a threshold of E_hull, in eV/atom.
+    """Counts of a system below an E_hull threshold, in eV/atom.
 
     Equal to the evaluation's own figures at its thresholds: at 0 or less a crystal must hold two
     elements, and of a group of equal crystals at most one counts as S.U.N.
@@ -190,7 +190,7 @@ def below(system: System, threshold: float) -> Below:
 
 
 def groups_of(system: System) -> np.ndarray:
-    """(R,) int64: equal relaxed crystals have the same number; -1 where that is not known.
+    """(R,) int64: equal relaxed crystals have the same number; -1 if unknown.
 
     A table keeps of each group only which crystal is its first. Another belongs to the first of the
     same formula whose energy is nearest: equal structures have equal energies.

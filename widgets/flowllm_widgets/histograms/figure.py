@@ -89,7 +89,7 @@ def bars(system: System, kept: np.ndarray | None = None) -> dict[str, Any]:
 
 
 def emphasis(system: System, at: int | None) -> dict[str, Any]:
-    """How bars are filled and outlined so that the chosen one, if there is one, stands out."""
+    """Fill and outline of bars, which highlight the chosen one."""
     chosen = np.arange(len(BINS[system.column]) - 1) == at
     return {"opacity": np.where(chosen, 1.0, FADED), "line": {"width": np.where(chosen, 2.5, 0.0)}}
 
@@ -121,6 +121,6 @@ def line_at(threshold: float) -> dict[str, Any]:
 
 
 def moved_to(shape: Any, before: float) -> float:
-    """The threshold where a dragged line stands; of a dragged end, where that end is."""
+    """The threshold at a dragged line, or at its dragged end."""
     ends = [float(shape.x0), float(shape.x1)]
     return max(ends, key=lambda x: abs(x - before))

@@ -1,4 +1,4 @@
-"""The frame of a histogram: bars that one chooses, the crystals of the bar, and one in 3-D."""
+"""Base of the histograms: selectable bars, the crystals of a bar, and one in 3-D."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class HistogramPanel(Panel):
         self._offer_bins()
 
     def layout_below(self) -> list[ipywidgets.Widget]:
-        """What stands below the figure: the choice of a bar, its crystals, and the one in 3-D."""
+        """The widgets below the figure: the choice of a bar, its crystals, and one in 3-D."""
         row = {"flex_flow": "row wrap", "overflow": "visible", "align_items": "flex-start"}
         left = ipywidgets.VBox(
             [ipywidgets.HBox([self.system, self.bin], layout=row), self.about, self.table],
@@ -131,7 +131,7 @@ class HistogramPanel(Panel):
         self._offer_bins()
 
     def table_of(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-        """A table with one row a system, as HTML, its colour before its name."""
+        """A table with one row per system, as HTML, its colour before its name."""
         head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in heads)
         body = ""
         for place, cells in enumerate(rows):

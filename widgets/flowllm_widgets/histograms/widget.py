@@ -23,7 +23,7 @@ WIDE = 4  # elements from which a crystal counts as quaternary or wider
 
 
 class EHullHistogram(HistogramPanel):
-    """Energies above the hull of several systems, with a threshold that one moves.
+    """Energies above the hull of several systems, with a movable threshold.
 
     A slider or the line in the plot moves the threshold; below it the counts of each system follow:
     crystals below, their share of those that were to be relaxed with its bootstrap 95 % interval,
@@ -69,7 +69,7 @@ class EHullHistogram(HistogramPanel):
 
     @shows_errors
     def _dragged(self, layout: object, shapes: tuple) -> None:
-        """The slider follows the line; what a drag tilted or lifted stands upright again."""
+        """Update the slider from the dragged line, and straighten the line."""
         if self._drawing:  # no drag: the line follows the slider
             return
         shape, before = shapes[0], self.threshold.value
@@ -80,7 +80,7 @@ class EHullHistogram(HistogramPanel):
 
 
 class NaryHistogram(HistogramPanel):
-    """How many different elements the crystals of several systems hold.
+    """The number of different elements in the crystals of several systems.
 
     The bars can be narrowed to crystals with a flag (valid, novel, S.U.N. …) and, where reports
     have energies, to those below a threshold of E_hull. A bar lists its crystals and shows the one
@@ -155,7 +155,7 @@ class NaryHistogram(HistogramPanel):
 
 
 def _counts(system: System, threshold: float) -> list[str]:
-    """The cells of one system: what it has below the threshold, and what has no value."""
+    """The table cells of one system: counts below the threshold and without a value."""
     found, total = below(system, threshold), len(system.rows)
     among = ["" if n is None else f"{n:,}" for n in (found.unique, found.novel, found.sun)]
     missing = f"{total - system.asked:,} not relaxed, {system.asked - system.known:,} failed"

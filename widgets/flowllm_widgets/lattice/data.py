@@ -47,12 +47,12 @@ class Cell:
 
     @property
     def volume(self) -> float:
-        """In Å^3; 0 if the angles span none."""
+        """Volume in Å^3; 0 if the angles give none."""
         return float(cell_volumes(np.array([self.lengths]), np.array([self.angles]))[0])
 
     @property
     def problem(self) -> str:
-        """Why there is no such cell, or nothing."""
+        """Why the cell is impossible, or nothing."""
         if min(self.lengths) <= 0:
             return "a length must be above 0"
         if self.volume > FLAT * float(np.prod(self.lengths)):
@@ -100,7 +100,7 @@ class CellPath:
 
     @property
     def volumes(self) -> np.ndarray:
-        """(T,) Å^3; 0 where the angles span none."""
+        """(T,) Å^3; 0 where the angles give none."""
         return cell_volumes(self.lengths, self.angles)
 
     def cell(self, index: int) -> Cell:
@@ -114,7 +114,7 @@ def flat(name: str, cell: Cell) -> np.ndarray:
 
 
 def held(name: str, cell: Cell) -> tuple[Cell, bool]:
-    """The cell that comes back from its coordinates, and whether it is the one that went in."""
+    """The cell recovered from its coordinates, and whether it equals the original."""
     lengths, angles = _map(name).from_flat(_map(name).to_flat(*cell.tensors()))
     back = Cell(tuple(lengths[0].tolist()), tuple(angles[0].tolist()))
     off = np.abs(np.array([*back.lengths, *back.angles]) - [*cell.lengths, *cell.angles])
@@ -185,7 +185,7 @@ def _varied(cell: Cell, which: int, values: np.ndarray) -> tuple[torch.Tensor, t
 
 
 def _possible(name: str, lengths: torch.Tensor, angles: torch.Tensor) -> np.ndarray:
-    """Logit maps take each angle alone; a matrix has a logarithm only if it spans a volume."""
+    """Whether a map is defined: logit for any angles, the logarithm only with a volume."""
     if isinstance(_map(name), LogitCell):
         return np.ones(len(angles), dtype=bool)
     return cell_volumes(lengths.numpy(), angles.numpy()) > 0

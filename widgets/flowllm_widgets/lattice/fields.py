@@ -16,7 +16,7 @@ LENGTHS, ANGLES = (1.5, 15.0), (30.0, 150.0)
 
 
 class CellFields(ipywidgets.VBox):
-    """A cell that one sets, with a line that says so if there is no such cell.
+    """Input fields for a cell, with an error line for impossible cells.
 
     Args:
         title: heading.

@@ -146,7 +146,7 @@ def cell_figure() -> go.Figure:
 def update_cells(
     figure: go.Figure, start: Cell, target: Cell, moving: dict[str, Cell], labelled: str
 ) -> None:
-    """Draw the cells that span a volume; the others vanish.
+    """Draw the cells with a volume; the others vanish.
 
     Args:
         figure: of `cell_figure`.

@@ -54,7 +54,7 @@ its inverse reaches 180°."""
 
 
 class LatticePlayground(Panel):
-    """Two cells, the maps of their angles, and the way between them in each parametrisation.
+    """Two cells, the maps of their angles, and the path between them in each parametrisation.
 
     Args:
         crystal: its first crystal's cell is the start, its second one's, if there is one, the
@@ -164,7 +164,7 @@ class LatticePlayground(Panel):
 
     @contextmanager
     def _one_redraw(self) -> Iterator[None]:
-        """All changes of a figure in one message: each makes the page draw it anew."""
+        """Send all changes of a figure in one message, for a single redraw."""
         with self.cells.batch_update(), self.charts.batch_update():
             yield
 

@@ -1,1 +1,1 @@
-"""PeriodicTable: elements to choose from, and how often sets of crystals have them."""
+"""PeriodicTable: choose elements, or see their frequencies in sets of crystals."""

@@ -1,4 +1,4 @@
-"""Where each element stands in the periodic table, and how often crystals hold it."""
+"""Positions of the elements in the periodic table, and their frequencies in crystals."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def places() -> list[dict[str, int | str]]:
 
 
 def frequencies(crystals: CrystalBatch) -> dict[str, float]:
-    """The share of crystals that hold each element, without those that none holds.
+    """The share of crystals that contain each element, without absent elements.
 
     Args:
         crystals: B crystals; atoms of open species do not count.

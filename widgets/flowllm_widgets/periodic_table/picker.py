@@ -14,7 +14,7 @@ TITLE = "Choose elements in the periodic table"
 
 
 class ElementPicker(ipywidgets.Accordion):
-    """Folded at first; unfolded it shows what a field says, and writes what is chosen into it.
+    """A foldable table that shows the elements of a field and writes the choice into it.
 
     Args:
         field: its text is symbols, as in "Li, Fe, O".
@@ -39,7 +39,7 @@ class ElementPicker(ipywidgets.Accordion):
         self._room.children = (self.table,)
 
     def _written(self) -> list[str]:
-        """The elements that stand in the field; what is not an element does not count."""
+        """The elements in the field; anything else is ignored."""
         return [word for word in re.findall(r"[A-Za-z]+", self._field.value) if word in NUMBER_OF]
 
     def _choose(self, change: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 
 class ElementTable(Part):
-    """A periodic table whose elements can be chosen, coloured by a share where there are shares.
+    """A periodic table of selectable elements, coloured by share if given.
 
     Attributes:
         label: what a screen reader calls it.

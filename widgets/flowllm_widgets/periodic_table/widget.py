@@ -1,4 +1,4 @@
-"""PeriodicTable: choose elements, or see how often sets of crystals hold each."""
+"""PeriodicTable: choose elements, or see their frequencies in sets of crystals."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class PeriodicTable(Panel):
 
     @classmethod
     def of_run(cls, run: str | Path | CrystalBatch, **options: Any) -> PeriodicTable:
-        """The elements of a run, or of anything else that holds crystals, beside those of MP-20.
+        """The elements of a run, or of any crystals, compared with those of MP-20.
 
         Args:
             run: the folder of a run, any other source of `flowllm.inputs.read_inputs`, or a batch.

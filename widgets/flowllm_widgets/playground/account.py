@@ -1,4 +1,4 @@
-"""What the playground says of a try while it is being written and when it has ended."""
+"""Status texts of the playground during and after a try."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOW = {FINISHED: "Done", CANCELLED: "Cancelled", FAILED: "Failed"}
 
 
 class Account:
-    """Counts what a model tells of a try, and says so now and then.
+    """Counts a model's events during a try and updates the status line.
 
     Args:
         one: the try.
@@ -28,7 +28,7 @@ class Account:
         self._tokens = self._written = 0
 
     def tell(self, event: Event | Refining) -> None:
-        """Take up an event of the model."""
+        """Handle an event of the model."""
         one, now = self._try, time.perf_counter()
         self._tokens += isinstance(event, Token)
         self._written += isinstance(event, Drawn)
@@ -45,7 +45,7 @@ class Account:
             self._updated = time.perf_counter()
 
     def close(self, cancelled: bool) -> None:
-        """The try has ended: note how and after how long, and say what came of it."""
+        """Close the try: record its outcome and duration, and show them."""
         one = self._try
         one.seconds = time.perf_counter() - self._began
         if one.state != FAILED:

@@ -1,4 +1,4 @@
-"""A prompt as a person edits it: the value of each standard sentence, and what is wrong with it.
+"""Editing a prompt: the value of each standard sentence, and validation.
 
 The prompt's text is the truth; fields show the values of its sentences and write them.
 """
@@ -37,7 +37,7 @@ MAX_ATOMS = 20  # of a model that does not say how large its cells are
 
 @dataclass(frozen=True)
 class Checked:
-    """What a prompt says.
+    """A checked prompt.
 
     Attributes:
         values: {condition: value as written}, "" where the prompt leaves it open.
@@ -54,12 +54,12 @@ class Checked:
 
 
 def values_of(prompt: str) -> dict[str, str]:
-    """The value of each standard sentence, as it is written; "" for one that is not there."""
+    """The value of each standard sentence as written; "" if absent."""
     return {name: value_of(prompt, name) for name in STEMS}
 
 
 def with_value(prompt: str, name: str, text: str) -> str:
-    """A prompt with another value in one sentence; an empty value takes the sentence away.
+    """A prompt with another value in one sentence; an empty value removes the sentence.
 
     A value that can be read is written as the model's training data have it, "O3TiSr" as "SrTiO3";
     any other as it is. A sentence stays in its place, a new one goes where the papers have it.
@@ -82,7 +82,7 @@ def with_value(prompt: str, name: str, text: str) -> str:
 
 
 def canonical(name: str, text: str) -> str:
-    """A value as the prompts of the training data have it.
+    """A value as written in the prompts of the training data.
 
     Raises:
         InputError: it cannot be read, or is out of its range.
@@ -92,7 +92,7 @@ def canonical(name: str, text: str) -> str:
 
 
 def remark_on(name: str, text: str) -> str:
-    """How a value is read where that is not plain, D as H; "" for most, and for what is none."""
+    """A remark on how a value is read, such as D as H; else ""."""
     with contextlib.suppress(InputError):
         return _read(name, " ".join(text.split()))[1]
     return ""
@@ -119,7 +119,7 @@ def _read(name: str, text: str) -> tuple[Any, str]:
 def check(
     prompt: str, training: TrainingRanges | None = None, max_atoms: int = MAX_ATOMS
 ) -> Checked:
-    """What a prompt says, what is wrong with it, and what training did not have.
+    """Check a prompt: its conditions, errors, and values outside the training data.
 
     Args:
         prompt: the text.
@@ -150,12 +150,12 @@ def check(
 
 
 def _asked(values: dict[str, str]) -> Conditions:
-    """The conditions that values state, each fine by itself."""
+    """The conditions stated by values, each valid by itself."""
     return Conditions(**{name: _read(name, value)[0] for name, value in values.items()})
 
 
 def _strangeness(prompt: str) -> str:
-    """What the compact model has not seen in training."""
+    """The text of a prompt outside the compact model's training."""
     if not prompt.startswith(OPENING):
         return f"The compact model expects prompts that begin with “{OPENING.strip()}”."
     if not prompt.endswith(REQUEST):

@@ -1,4 +1,4 @@
-"""SettingsForm: how crystals are drawn and refined, as sliders and fields."""
+"""SettingsForm: sampling and refinement settings, as sliders and fields."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SettingsForm(ipywidgets.VBox):
         super().__init__([*self.controls.values(), self.num, self.seed])
 
     def read(self, prompt: str) -> Settings:
-        """The settings as they stand, for a prompt; every step of the refiner is kept.
+        """The current settings, for a prompt; every step of the refiner is recorded.
 
         Raises:
             InputError: a value that the settings refuse.

@@ -24,7 +24,7 @@ SHADES = ("#8fc1ea", "#4f9be0", "#5f78dc", "#8f5cc7", "#b0489b")
 
 
 def sweep_figure() -> go.Figure:
-    """Three panels without points; `sweep_values` says what fills them."""
+    """Three empty panels, to be filled from `sweep_values`."""
     figure = make_subplots(1, 3, subplot_titles=TITLES, horizontal_spacing=0.07)
     for name, (label, panel) in LINES.items():
         first = next(n for n, (_, p) in LINES.items() if p == panel) == name

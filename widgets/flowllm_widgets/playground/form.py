@@ -26,7 +26,7 @@ FIELD = {"width": "auto", "flex": "1 1 260px", "max_width": "366px", "min_width"
 
 
 class PromptForm(ipywidgets.VBox):
-    """Text and fields show the same prompt; what one writes in the one appears in the other.
+    """A prompt as text and as fields, kept in sync.
 
     Args:
         training: what the model has seen; a condition outside is warned of beside its field.
@@ -112,7 +112,7 @@ class PromptForm(ipywidgets.VBox):
             self._write(self.text.value, "prompt")
 
     def _write(self, prompt: str, author: str, remark: str = "") -> None:
-        """Show a prompt everywhere but in the field that a person is typing into.
+        """Show a prompt everywhere but in the field being typed into.
 
         Args:
             prompt: the text.

@@ -1,4 +1,4 @@
-"""HistoryTable: rows of text of which one can be chosen, by mouse or keys."""
+"""HistoryTable: rows of text, selectable by mouse or keys."""
 
 from __future__ import annotations
 

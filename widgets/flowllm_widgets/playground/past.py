@@ -1,4 +1,4 @@
-"""PastTries: the history of tries, of which one is chosen to be seen again."""
+"""PastTries: the history of tries, from which one can be restored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEADING = "Tries (choose one to restore its settings and crystals)"
 
 
 class PastTries(ipywidgets.VBox):
-    """A table of tries; there is nothing to see before the first has ended.
+    """A table of tries, hidden until the first has ended.
 
     Args:
         sampling: class of the prior's settings.

@@ -1,4 +1,4 @@
-"""ResultView: the samples of one try; of one of them its text, and both crystals."""
+"""ResultView: the samples of one try, with the text and both crystals of one."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class ResultView(ipywidgets.VBox):
             self.draw()
 
     def refresh(self, one: Try) -> None:
-        """Draw anew if that try is on view."""
+        """Redraw if that try is visible."""
         with self._lock:
             if one is self._try:
                 self._name()
@@ -127,7 +127,7 @@ class ResultView(ipywidgets.VBox):
             self._naming = False
 
     def draw(self) -> None:
-        """Show the sample as far as it has come."""
+        """Show the sample in its current state."""
         sample, one = self.sample, self._try
         if sample is None or one is None:
             return

@@ -1,4 +1,4 @@
-"""A model at work for the playground: told as it happens if it can `stream`, else at the end."""
+"""Running a model for the playground: live if it can `stream`, else at the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POLL = 0.05  # seconds between two looks at a model that cannot be asked to stop
 
 
 class Generates(Protocol):
-    """What the playground needs of a model.
+    """The model interface that the playground needs.
 
     The result has `refined`, a `CrystalBatch`; `prior` and `trajectory` are shown if it has them.
     If the model has `stream` too, with the arguments of
@@ -38,7 +38,7 @@ def carry_out(
     told: Callable[[Event | Refining], None] = lambda event: None,
     alternatives: int = 8,
 ) -> None:
-    """Fill a try with what the model makes of its settings.
+    """Run the model with a try's settings and fill in the results.
 
     Args:
         model: anything with `generate`.
@@ -68,7 +68,7 @@ def _streamed(
 
 
 def _arguments(model: Any, settings: Settings) -> dict[str, Any]:
-    """What the model is called with: of one that reads no prompts, the conditions of the prompt."""
+    """The model's arguments: the prompt, or its conditions for models without prompts."""
     asked: dict[str, Any] = {"prompts": [settings.prompt]}
     if not reads_prompts(model):
         conditions = parse_prompt(standard_prompt(settings.prompt))
@@ -95,7 +95,7 @@ def _fill(one: Try, result: Any) -> None:
 
 
 def patiently(call: Callable[[], Result], stop: Stop) -> Result:
-    """The result of a call that cannot be interrupted, unless a stop is wanted before.
+    """The result of an uninterruptible call, unless a stop is requested first.
 
     Then the call goes on in a thread of its own and nobody hears of its end.
 

@@ -1,4 +1,4 @@
-"""A sweep over temperatures: how valid and how diverse the crystals of each are, as plain data."""
+"""A sweep over temperatures: validity and diversity of the crystals, as plain data."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def sweep(
     stop: Stop,
     told: Callable[[Point], None],
 ) -> None:
-    """Generate at each temperature, all else equal, the seed too, and tell of each as it is done.
+    """Generate at each temperature with the same seed, reporting each when done.
 
     Args:
         model: anything with `generate`.
@@ -85,7 +85,7 @@ def sweep(
 
 
 def point_of(temperature: float, one: Try) -> Point:
-    """What one try says about its temperature.
+    """The point of a sweep from one try.
 
     Raises:
         InputError: it has no crystal.

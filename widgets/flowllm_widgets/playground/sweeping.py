@@ -77,7 +77,7 @@ class SweepPanel(ipywidgets.VBox):
 
     @shows_errors
     def begin(self) -> None:
-        """Start a sweep; its points take the place of those of the last."""
+        """Start a sweep, replacing the points of the last."""
         low, high = self.range.value
         chosen = temperatures(low, high, self.count.value)
         settings = replace(self._settings(), num=self.num.value)

@@ -1,4 +1,4 @@
-"""Tries: settings, and what came of them sample by sample, as plain data."""
+"""Tries: settings and their results sample by sample, as plain data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RUNNING, FINISHED, CANCELLED, FAILED = "running", "finished", "cancelled", "fail
 
 @dataclass(frozen=True)
 class Settings:
-    """What one try is made with.
+    """The settings of one try.
 
     Attributes:
         prompt: the text.
@@ -40,7 +40,7 @@ class Settings:
 
 @dataclass
 class Sample:
-    """One crystal of a try, as far as it has come.
+    """One crystal of a try, in its current state.
 
     Attributes:
         prompt: with the sentences that the model added.
@@ -67,7 +67,7 @@ class Sample:
     facts: list[CrystalFacts | None] = field(default_factory=lambda: [None, None])
 
     def take(self, event: Event) -> None:
-        """Note what happened."""
+        """Record an event."""
         if isinstance(event, Asked | Sentence):
             self.prompt = event.prompt
         elif isinstance(event, Token):
@@ -91,14 +91,14 @@ class Sample:
     def finish(
         self, prior: CrystalBatch | None, refined: CrystalBatch, way: Trajectory | None
     ) -> None:
-        """Note the result."""
+        """Record the result."""
         self.prior, self.refined, self.trajectory = prior, refined, way
         before = self.facts[0] or (crystal_facts(prior)[0] if prior is not None else None)
         self.facts = [before, crystal_facts(refined)[0]]
 
     @property
     def best(self) -> CrystalFacts | None:
-        """Facts of the refined crystal, or of the prior's as long as there is no other."""
+        """Facts of the refined crystal, or of the prior's until there is one."""
         return self.facts[1] or self.facts[0]
 
 
@@ -127,14 +127,14 @@ class Try:
             self.samples = [Sample(self.settings.prompt) for _ in range(self.settings.num)]
 
     def take(self, event: Event | Refining) -> None:
-        """Note what happened to one of the samples."""
+        """Record an event of one sample."""
         index = getattr(event, "index", None)
         if index is not None:
             self.samples[index].take(event)
 
     @property
     def order(self) -> list[int]:
-        """Places of the samples; at the end of the work those that were finished stand first."""
+        """Positions of the samples; after the run, finished ones come first."""
         places = range(len(self.samples))
         if self.state == RUNNING:
             return list(places)
@@ -147,7 +147,7 @@ class Try:
 
     @property
     def trajectory(self) -> Trajectory | None:
-        """The ways of all refined crystals beside each other; None where there is none."""
+        """The joined trajectories of all refined crystals; None if there are none."""
         ways = [s.trajectory for s in self.samples if s.trajectory is not None]
         return Trajectory.concatenate(ways) if ways else None
 
@@ -169,7 +169,7 @@ def columns(*settings: type[Any] | None) -> tuple[str, ...]:
 
 
 def in_words(one: Field[Any]) -> str:
-    """What a field is called in a form or a table where its class does not say it."""
+    """The default name of a field in a form or a table."""
     name = one.name.replace("_", " ")
     return name[0].upper() + name[1:]
 
@@ -194,7 +194,7 @@ def table(tries: Sequence[Try]) -> list[list[str]]:
 
 
 def _written(one: Field[Any], value: Any) -> str:
-    """A setting as the table has it."""
+    """A setting as shown in the table."""
     about = one.metadata
     if about.get("zero") and not value:
         return str(about["zero"])
@@ -204,7 +204,7 @@ def _written(one: Field[Any], value: Any) -> str:
 
 
 def _share(valid: int, made: int, asked: int) -> str:
-    """Valid crystals of those made, and of how many there should have been."""
+    """The share of valid crystals, with the number requested."""
     if not made:
         return f"none of {asked}"
     return f"{valid}/{made}" + (f" of {asked}" if made < asked else "")

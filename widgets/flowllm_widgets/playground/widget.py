@@ -129,7 +129,7 @@ class PromptPlayground(Panel):
 
     @property
     def prompt(self) -> str:
-        """The prompt as it stands."""
+        """The current prompt."""
         return self.form.prompt
 
     @prompt.setter
@@ -143,18 +143,18 @@ class PromptPlayground(Panel):
 
     @property
     def trajectory(self) -> Trajectory | None:
-        """Their ways from the prior's crystals, every step; None where there is none."""
+        """Their trajectories from the prior's crystals, every step; None if there are none."""
         return self.tries[self.past.shown].trajectory if self.tries else None
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end of the work; False if it still goes on after `timeout` seconds."""
+        """Wait for the work to finish; False if it still runs after `timeout` seconds."""
         return self._background.wait(timeout)
 
     # ---- one press of Generate -----------------------------------------------------------------
 
     @shows_errors
     def start(self) -> None:
-        """Generate with the settings as they stand."""
+        """Generate with the current settings."""
         if not self.form.valid or self.running or self.sweep.running:
             return
         self.message.clear()
@@ -210,7 +210,7 @@ class PromptPlayground(Panel):
 
 
 def _classes(model: Generates) -> tuple[type[Any], type[Any] | None]:
-    """The settings classes of a model's parts; those of FlowLLM where it does not say them."""
+    """The settings classes of a model's parts; by default those of FlowLLM."""
     prior, refiner = getattr(model, "prior", None), getattr(model, "refiner", None)
     if prior is None:
         return SamplingSettings, RefineSettings

@@ -1,1 +1,1 @@
-"""What all widgets stand on: colours, messages, work in the background."""
+"""Shared by all widgets: colours, messages, background work."""

@@ -1,4 +1,4 @@
-"""Work that does not block the kernel: one piece at a time, in a thread, which can be cancelled."""
+"""Background work that does not block the kernel: one cancellable thread at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Cancelled(Exception):
 
 
 class Stop:
-    """Handed to the work, which asks it now and then whether to go on."""
+    """Passed to the work, which checks it to see whether to continue."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -26,7 +26,7 @@ class Stop:
         return self._event.is_set()
 
     def check(self) -> None:
-        """Leave the work if it should end.
+        """Raise if the work should end.
 
         Raises:
             Cancelled: it should.

@@ -1,4 +1,4 @@
-"""Where the values of a plotly figure lie in a picture: panels, their axes and ticks."""
+"""Layout of a plotly figure in a picture: panels, axes and ticks."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def nice_step(rough: float) -> float:
 
 
 def plain(text: object) -> str:
-    """Plotly's text without marks of style, subscripts as such, safe in SVG."""
+    """Plotly's text without markup, with Unicode subscripts, escaped for SVG."""
     said = str(text or "")
     said = re.sub(r"<sub>(.*?)</sub>", lambda m: m[1].translate(SUBSCRIPTS), said)
     said = re.sub(r"<br\s*/?>", " ", said)

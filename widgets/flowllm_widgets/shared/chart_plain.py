@@ -1,4 +1,4 @@
-"""A plotly figure as plain values, read without plotly's own objects, which take seconds."""
+"""A plotly figure as plain values, without plotly's slow objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HOLDERS = frozenset(
 
 
 class Plain:
-    """Settings as attributes; what is not given is None.
+    """Settings as attributes; missing ones are None.
 
     Args:
         values: as in plotly's JSON.

@@ -1,4 +1,4 @@
-"""A plotly figure as SVG, without a browser: what a saved notebook shows of a chart.
+"""A plotly figure as SVG without a browser, for saved notebooks.
 
 Points, lines, bars, error bars, texts, lines of the layout and the legend are drawn, on plane axes,
 in triangles, and of 3-D figures the view from the camera; surfaces are not.
@@ -27,7 +27,7 @@ LINE = 18  # pixels of a line of the legend
 
 
 def chart_svg(figure: Any, width: int = WIDTH) -> str:
-    """The figure as it stands, on no background; empty if it has nothing to show.
+    """The current figure, without background; empty if it has nothing to show.
 
     Args:
         figure: plotly's, or its plain values.
@@ -157,7 +157,7 @@ def _place(
     panels: dict[tuple[str, str], tuple[Axis, Axis]],
     box: tuple[float, float, float, float],
 ) -> float | None:
-    """Pixels of a place along x (0) or y (1): of the paper, of a panel, or of its values."""
+    """Pixels of a coordinate along x (0) or y (1): of the paper, of a panel, or of its values."""
     if value is None:
         return None
     if reference == "paper":

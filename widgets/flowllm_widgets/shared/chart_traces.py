@@ -26,12 +26,12 @@ CORNERS = {  # of symbols, about their middle, for a size of 1
 
 
 def visible(trace: Any) -> bool:
-    """Whether something of a trace is drawn here."""
+    """Whether any of a trace is drawn here."""
     return trace.type in DRAWN and trace.visible in (None, True)
 
 
 def plane_of(trace: Any) -> tuple[str, str]:
-    """What names the panel of a trace."""
+    """The key of a trace's panel."""
     if trace.type in PLANE:
         return trace.xaxis or "x", trace.yaxis or "y"
     name = trace.scene or "scene" if trace.type == "scatter3d" else trace.subplot or "ternary"
@@ -39,7 +39,7 @@ def plane_of(trace: Any) -> tuple[str, str]:
 
 
 def colour_of(trace: Any) -> str:
-    """The colour that stands for a trace."""
+    """The representative colour of a trace."""
     for one in (trace.marker.color, trace.line.color):
         if isinstance(one, str):
             return one

@@ -1,4 +1,4 @@
-"""What a widget needs of the page around it."""
+"""The page features that a widget needs."""
 
 from __future__ import annotations
 

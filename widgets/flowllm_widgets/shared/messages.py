@@ -1,4 +1,4 @@
-"""Errors that people can see: ipywidgets hides the exceptions of its callbacks."""
+"""Visible errors: ipywidgets hides the exceptions of its callbacks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MessageLine(ipywidgets.HTML):
         self.text, self.kind = "", ""
 
     def error(self, what: str | BaseException) -> None:
-        """Show an error; of an unexpected exception the traceback too, folded."""
+        """Show an error; for an unexpected exception, with a folded traceback."""
         detail = ""
         if isinstance(what, BaseException):
             text = str(what) or type(what).__name__
@@ -35,11 +35,11 @@ class MessageLine(ipywidgets.HTML):
         self._write(what, "error", detail)
 
     def warning(self, text: str) -> None:
-        """Show what a person should know."""
+        """Show a warning."""
         self._write(text, "warning")
 
     def say(self, text: str) -> None:
-        """Show how things stand."""
+        """Show a status."""
         self._write(text, "")
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""Parts of widgets that the browser draws by code of their own, however late it is loaded."""
+"""Parts of widgets drawn in the browser by their own code, even if loaded late."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _around() -> str:
 
 
 def late_start(*modules: Path) -> str:
-    """The module of a part, from one or several files, that works when it is started late too.
+    """The module of a part, from one or several files, robust to a late start.
 
     Args:
         modules: in their order; the last exports the part.

@@ -64,7 +64,7 @@ class Plot(go.FigureWidget):
         self.open()
 
     def open(self) -> None:
-        """Tell the page of the chart, with all that it is.
+        """Send the whole chart to the page.
 
         plotly's own tells it of an empty one first; what follows reaches a slow page after the
         chart is drawn, and one that began without `responsive` never follows its box.
@@ -75,7 +75,7 @@ class Plot(go.FigureWidget):
     def get_state(
         self, key: str | Collection[str] | None = None, drop_defaults: bool = False
     ) -> dict[str, Any]:
-        """What the page is told, all of it if no variable is named; see ipywidgets.
+        """The state sent to the page, by default all of it; see ipywidgets.
 
         plotly's own keeps the traces of the beginning here, and a page that asks for all, as one
         that started late or was loaded again, would show those.

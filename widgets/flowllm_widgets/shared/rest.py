@@ -1,4 +1,4 @@
-"""When a widget has come to rest after a change."""
+"""Detects when a widget has settled after a change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REST = 1.0  # seconds without a change
 
 
 class AtRest:
-    """Calls a function whenever a widget, with all that it holds, has changed and come to rest.
+    """Calls a function whenever a widget, children included, has changed and settled.
 
     In the event loop of the kernel; where there is none, as in a script, never. What plays or is
     being dragged changes all the time, so the function is not called meanwhile.

@@ -1,4 +1,4 @@
-"""Stills: what a page without a kernel shows of a widget.
+"""Stills: static views of a widget for pages without a kernel.
 
 `still_html` writes down a widget with all that it holds, as it stands: crystals and charts as
 pictures, tables and texts as HTML. A saved notebook keeps that beside the widget, and `make pages`
@@ -48,7 +48,7 @@ def chart_image(figure: Any) -> str:
 
 
 def still_html(widget: Any, chart: Chart = chart_image, picture: Picture = as_image) -> str:
-    """A widget and all that it holds, as HTML; nothing of what only a browser can draw.
+    """A widget and its children as HTML, without what only a browser can draw.
 
     A part that can say itself what it shows has a method `still`, which gives HTML.
 

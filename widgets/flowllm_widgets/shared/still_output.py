@@ -1,4 +1,4 @@
-"""The output that holds the still of a widget, behind that of the widget itself."""
+"""The output with the still of a widget, after that of the widget itself."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Still:
         self._shown = True
 
     def renew(self, still: Callable[[], str]) -> None:
-        """Exchange it where it was shown."""
+        """Replace it where it was shown."""
         if self._shown:
             update_display(self._bundle(still), raw=True, display_id=self._name)
 

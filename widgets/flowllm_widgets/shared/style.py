@@ -52,15 +52,15 @@ class Panel(ipywidgets.VBox):
         self.add_class("flowllm")
 
     def fill(self, children: Sequence[ipywidgets.Widget]) -> None:
-        """Exchange what is in it."""
+        """Replace its content."""
         self.children = (*children, self._sheet)
 
     def still(self) -> str:
-        """The widget as it stands, as HTML for pages without a kernel."""
+        """The current widget as HTML for pages without a kernel."""
         return still_html(self)
 
     def renew_still(self) -> None:
-        """Exchange the still in the notebook for one of the widget as it stands now.
+        """Replace the still in the notebook by the current one.
 
         Of a panel inside another that of the other is exchanged.
         """
@@ -88,7 +88,7 @@ def _holds(box: ipywidgets.Widget, wanted: ipywidgets.Widget) -> bool:
 
 
 def themed(figure: go.Figure, height: int = 300) -> go.Figure:
-    """A figure that lies on any background.
+    """A figure for any background.
 
     The style sheet of a widget colours its text and grid; a chart of a notebook's own has no sheet.
     On a clear background plotly would paint its toolbar as on black, an opaque bar of pale icons.

@@ -1,1 +1,1 @@
-"""StabilityView: a crystal relaxed before one's eyes, and its place among known phases."""
+"""StabilityView: live relaxation of a crystal, and its place among known phases."""

@@ -1,4 +1,4 @@
-"""What stands below a crystal: facts, the nearest known crystal, and whether it is stable."""
+"""The panel below a crystal: facts, the nearest known crystal, and stability."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AboutCrystal(ipywidgets.VBox):
     def show(
         self, crystal: CrystalBatch | None, others: Mapping[str, CrystalBatch] | None = None
     ) -> None:
-        """Another crystal, a batch of one, and earlier states of it; None shows nothing."""
+        """Show another crystal, a batch of one, and earlier states of it; None shows nothing."""
         self.stability.offer(crystal, others)
         if crystal is None:
             self.facts.value = self.nearest.value = ""

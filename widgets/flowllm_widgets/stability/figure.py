@@ -57,5 +57,5 @@ def pattern_figure(states: Mapping[str, CrystalBatch]) -> go.Figure:
 
 
 def energy_points(energies: Sequence[float]) -> dict[str, list[float]]:
-    """What the trace of `energy_figure` takes."""
+    """The data for the trace of `energy_figure`."""
     return {"x": [float(step) for step in range(len(energies))], "y": list(energies)}

@@ -30,7 +30,7 @@ RELAXED = "relaxed"
 
 
 class StabilityView(Panel):
-    """A crystal that CHGNet relaxes while its energy falls beside it, then judged.
+    """Live relaxation of a crystal by CHGNet, with its energy, followed by a verdict.
 
     After the relaxation: how far above the hull of known phases it lies, the phase diagram of its
     elements (of two to four), and powder patterns and pair distances of its states.
@@ -86,7 +86,7 @@ class StabilityView(Panel):
     def show(
         self, crystal: CrystalBatch | None, others: Mapping[str, CrystalBatch] | None = None
     ) -> None:
-        """Another crystal, a batch of one, that has not been relaxed."""
+        """Show another, unrelaxed crystal, a batch of one."""
         self._background.cancel()
         self.crystal, self.others = crystal, dict(others or {})
         self.steps, self.e_above_hull, self.state = [], None, "waiting"
@@ -140,7 +140,7 @@ class StabilityView(Panel):
             self._plot.data[0].update(energy_points([one.energy for one in self.steps]))
 
     def _judge(self, stop: Stop) -> None:
-        """Its place among known phases, and what a diffractometer would see."""
+        """Judge the relaxed crystal: its place among known phases, and its diffraction."""
         assert self.crystal is not None
         last, hull = self.steps[-1], self._hull or load_hull()
         relaxed = last.crystal.replace(ids=self.crystal.ids)

@@ -1,4 +1,4 @@
-"""The box that changes between the cell as it is and the conventional one."""
+"""The checkbox that switches between the given and the conventional cell."""
 
 from __future__ import annotations
 

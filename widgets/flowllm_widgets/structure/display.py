@@ -1,4 +1,4 @@
-"""Display: pictures of crystals by nglview, or by what there is where that is missing."""
+"""Display: pictures of crystals by nglview, with fallbacks if it is missing."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Display(ipywidgets.VBox):
 
     @property
     def pictures(self) -> dict[str, MovingDrawing]:
-        """{caption: drawing} that are shown or could be."""
+        """{caption: drawing} of all pictures, shown or hidden."""
         return self._pictures
 
     def show(
@@ -77,7 +77,7 @@ class Display(ipywidgets.VBox):
         times: Sequence[float] | np.ndarray = (),
         places: Sequence[str] = (),
     ) -> None:
-        """Exchange the pictures; the camera stays turned as it is.
+        """Replace the pictures; the camera stays.
 
         Args:
             pictures: {caption: drawing}.
@@ -100,7 +100,7 @@ class Display(ipywidgets.VBox):
         self._rebuild()
 
     def reset_view(self) -> None:
-        """Turn and zoom all pictures back to where they began."""
+        """Reset the camera of all pictures."""
         if self.kind == "nglview":
             self.player.reset_view()
         else:
@@ -108,7 +108,7 @@ class Display(ipywidgets.VBox):
             self._rebuild()
 
     def svg(self) -> str:
-        """The pictures that are shown, as they stand, for a page without widgets."""
+        """The visible pictures in their current state, for a page without widgets."""
         player = self.player
         return still_svg(
             self._visible(), player.frame, height=player.height, orientation=player.orientation,

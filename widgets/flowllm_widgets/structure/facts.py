@@ -1,4 +1,4 @@
-"""What is said of a crystal, as HTML below its picture."""
+"""Facts about a crystal, as HTML below its picture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flowllm.viz.facts import contact_in_words, facts_in_words
 
 
 def describe(facts: CrystalFacts | None) -> str:
-    """Facts as HTML; of None nothing."""
+    """Facts as HTML; empty for None."""
     if facts is None:
         return '<div class="flowllm-caption">not yet</div>'
     charges = "valid" if facts.charge_balanced else "charges do not balance"

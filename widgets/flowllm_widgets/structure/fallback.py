@@ -77,7 +77,7 @@ def move(
     colours: Mapping[int, str] | None = None,
     polyhedra: bool = False,
 ) -> None:
-    """Bring a figure of `figure3d` to another frame; the cameras stay."""
+    """Move a figure of `figure3d` to another frame; the cameras stay."""
     new = [
         t
         for place, d in enumerate(drawings)

@@ -81,7 +81,7 @@ class Player(Part):
         return int(min(max(0, proposal["value"]), self.frames - 1))
 
     def reset_view(self) -> None:
-        """Turn and zoom all pictures back to where they began."""
+        """Reset the camera of all pictures."""
         self.send({"do": "reset"})
 
 
@@ -149,7 +149,7 @@ def _room(drawing: MovingDrawing) -> list[float]:
 
 
 def _axes(supercell: tuple[int, int, int]) -> list[int]:
-    """Of the corners of all cells the first, and its neighbours along a, b and c."""
+    """The first corner of all cells, and its neighbours along a, b and c."""
     _, b, c = (n + 1 for n in supercell)
     return [0, b * c, c, 1]
 
@@ -160,7 +160,7 @@ def _rgb(text: str) -> tuple[float, ...]:
 
 
 def _description(drawing: MovingDrawing) -> str:
-    """For those who do not see the picture, as in "2 Na, 2 Cl in the cell"."""
+    """A text alternative of the picture, as in "2 Na, 2 Cl in the cell"."""
     atoms = np.unique(drawing.source, return_index=True)[1]
     first, last = _counts(drawing.numbers[0, atoms]), _counts(drawing.numbers[-1, atoms])
     return f"{first} in the cell" + (f", {last} at the end" if last != first else "")

@@ -123,7 +123,7 @@ class PlayerView(Panel):
         return [caption for caption, shown in pairs if shown]
 
     def reset_view(self) -> None:
-        """Turn and zoom all pictures back to where they began."""
+        """Reset the camera of all pictures."""
         self.display.reset_view()
 
     @traitlets.validate("frame")

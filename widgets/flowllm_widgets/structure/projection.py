@@ -1,4 +1,4 @@
-"""A drawing seen from one side, without WebGL: balls and lines in the order to paint them."""
+"""A projected drawing without WebGL: balls and lines in painting order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Still pictures: what a page without widgets shows, and what goes into a file."""
+"""Still pictures, for pages without widgets and for files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def still_svg(
     colours: Mapping[int, str] | None = None,
     polyhedra: bool = False,
 ) -> str:
-    """Pictures beside each other as SVG, to one scale, on no background.
+    """Pictures side by side as SVG, to one scale, without background.
 
     Args:
         pictures: {caption: drawing}; a drawing with fewer frames stays at its last.

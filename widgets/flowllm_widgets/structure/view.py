@@ -1,4 +1,4 @@
-"""StructureView: one crystal in 3-D, exchanged as often as one likes."""
+"""StructureView: one crystal in 3-D, replaceable at any time."""
 
 from __future__ import annotations
 

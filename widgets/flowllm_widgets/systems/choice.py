@@ -12,7 +12,7 @@ USUAL = "flowllm-symmetric"
 
 
 def first_system(systems: Mapping[str, Any], start: str | None = None) -> str:
-    """The name of the system at first: the one asked for, else the default model, else the first.
+    """The initial system: the requested one, else the default model, else the first.
 
     Raises:
         InputError: no such system.

@@ -1,4 +1,4 @@
-"""What several systems made of one request, as plain data."""
+"""The answers of several systems to one request, as plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ways of several systems as curves over the share that has been gone."""
+"""The paths of several systems as curves over the fraction of the path."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TITLES = ("volume, Å³/atom", "shortest contact / radii", "energy above best, e
 
 
 def ways_figure(ways: Mapping[str, MeasuredWay]) -> go.Figure:
-    """Volume, shortest contact and, where it is known, energy of each way.
+    """Volume, shortest contact and, if known, energy of each path.
 
     Energies are counted from the lowest of all ways, so they compare for one composition only.
 

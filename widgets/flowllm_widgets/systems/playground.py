@@ -91,7 +91,7 @@ class SystemPlayground(Panel):
         self._carry(before)
 
     def _carry(self, before: PromptPlayground) -> None:
-        """Ask the system on view for what the one before was asked."""
+        """Carry the request over to the system now visible."""
         if before is self.playground or not before.form.valid:
             return
         asked: Conditions = parse_prompt(before.prompt)

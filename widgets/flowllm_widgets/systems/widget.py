@@ -1,4 +1,4 @@
-"""SideBySide: one request to several systems, their ways playing together under one camera."""
+"""SideBySide: one request to several systems, their paths playing under one camera."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NONE = "choose a system"
 
 
 class SideBySide(Panel):
-    """One request to several systems; of each the way of a crystal, all playing together.
+    """One request to several systems, with the paths of their crystals playing together.
 
     A system that cannot heed a condition is asked without it, which the table says. Its own axis
     and curves has the viewer below, for one system at a time.
@@ -153,14 +153,14 @@ class SideBySide(Panel):
         return self.chosen.value or 0
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end of the work; False if it still goes on after `timeout` seconds."""
+        """Wait for the work to finish; False if it still runs after `timeout` seconds."""
         return self._background.wait(timeout)
 
     # ---- asking ----------------------------------------------------------------------------
 
     @shows_errors
     def begin(self) -> None:
-        """Ask the chosen systems for what the form says."""
+        """Send the form's request to the chosen systems."""
         names = [name for name, box in self.boxes.items() if box.value]
         if not names:
             raise InputError("choose at least one system")
@@ -254,5 +254,5 @@ class SideBySide(Panel):
 
 
 def _way(one: Answer, crystal: int) -> Trajectory:
-    """The way of one crystal; of a system without a refiner it stays where it is."""
+    """The path of one crystal; constant for a system without a refiner."""
     return one.generation.trajectory.crystal(crystal)

@@ -1,4 +1,4 @@
-"""What the wrap is worth, in numbers: paths, generated points, and where they lie."""
+"""The effect of wrapping in numbers: paths, generated points, and their positions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FEW_STEPS = 4
 
 @dataclass(frozen=True)
 class Outcome:
-    """One way of training, measured.
+    """The measurements of one training.
 
     Attributes:
         path_length: mean squared length of the conditional paths.
@@ -62,7 +62,7 @@ def measure(learner: Learner, fresh: Pairs) -> Outcome:
 
 
 def target_outcome(fresh: Pairs) -> tuple[float, float]:
-    """What a perfect model would score: energy distance of two draws, and the edges' share."""
+    """The score of a perfect model: energy distance of two draws, and the edges' share."""
     half = len(fresh) // 2
     return energy_distance(fresh.end[:half], fresh.end[half:]), edge_share(fresh.end)
 

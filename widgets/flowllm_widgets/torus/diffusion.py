@@ -46,7 +46,7 @@ def mixture_score(x: torch.Tensor, points: torch.Tensor, sigma: float) -> torch.
 
 
 def blurred(points: torch.Tensor, frames: int, seed: int) -> torch.Tensor:
-    """(frames, N, 2) the points blurred by less and less: the way to noise, from its end."""
+    """(frames, N, 2) the points under decreasing noise: the path to noise, reversed."""
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(points.shape, generator=generator)
     return torch.stack([TORUS.projx(points + s * noise) for s in noise_levels(frames - 1)])
@@ -55,7 +55,7 @@ def blurred(points: torch.Tensor, frames: int, seed: int) -> torch.Tensor:
 def reverse(
     start: torch.Tensor, points: torch.Tensor, steps: int, seed: int, correct: bool = True
 ) -> torch.Tensor:
-    """(steps + 1, M, 2) the way back from noise, by predictor and corrector.
+    """(steps + 1, M, 2) the reverse path from noise, by predictor and corrector.
 
     As DiffCSP's code has it: at each level first a step of Langevin dynamics, then the ancestral
     step x <- w(x + (s^2 - r^2) score + r sqrt(s^2 - r^2) / s e) from level s to the next, r.

@@ -71,7 +71,7 @@ class DiffusionStep(Step):
 
     @shows_errors
     def refresh(self) -> None:
-        """Draw new points and go both ways, in the background."""
+        """Draw new points and run both directions, in the background."""
         super().refresh()
         self.message.clear()
         self.numbers.value = '<div class="flowllm-caption">drawing …</div>'
@@ -138,7 +138,7 @@ class DiffusionStep(Step):
 
 
 def circle(sigma: float, count: int = 401) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places on the circle about 0, density and score of the wrapped normal there."""
+    """Points on the circle about 0, with density and score of the wrapped normal."""
     x = torch.linspace(-0.5, 0.5, count, dtype=torch.float64)
     density, score = wrapped_log_density(x, sigma).exp(), wrapped_score(x, sigma)
     return x.numpy(), density.numpy(), score.numpy()

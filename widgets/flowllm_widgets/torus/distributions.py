@@ -23,7 +23,7 @@ Draw = Callable[[int, torch.Generator], torch.Tensor]
 
 
 def uniform(count: int, generator: torch.Generator) -> torch.Tensor:
-    """(count, 2), every place alike: FlowMM's base for fractional coordinates."""
+    """(count, 2), uniform: FlowMM's base for fractional coordinates."""
     return torch.rand(count, 2, generator=generator)
 
 

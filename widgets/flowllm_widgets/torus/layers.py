@@ -1,4 +1,4 @@
-"""What the front end draws: layers of points, lines and arrows with all their frames."""
+"""Layers for the front end: points, lines and arrows with all their frames."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def marginal_frames(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def where_paths_pass(velocity: torch.Tensor, density: torch.Tensor) -> torch.Tensor:
-    """The velocities, NaN where hardly a path passes: no arrow is drawn there."""
+    """The velocities, NaN where few paths pass, so that no arrow is drawn."""
     return velocity.masked_fill((density < SPARSE)[..., None], torch.nan)
 
 

@@ -23,7 +23,7 @@ LEARNING_RATE = 5e-3
 
 @dataclass(frozen=True)
 class Geometry:
-    """What the training takes the square for.
+    """The geometry assumed in training.
 
     Attributes:
         name: for people.
@@ -113,7 +113,7 @@ class Learner:
         return float((log - log.mean(0)).square().sum(-1).mean())
 
     def train(self, count: int) -> None:
-        """Take the next `count` steps, or those that are left."""
+        """Run the next `count` steps, or the remaining ones."""
         manifold = self.geometry.manifold
         for step in range(len(self.losses), min(len(self.losses) + count, self.steps)):
             rate = 0.5 * LEARNING_RATE * (1.0 + math.cos(math.pi * step / self.steps))

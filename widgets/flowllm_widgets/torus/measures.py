@@ -1,4 +1,4 @@
-"""How far generated points are from the target."""
+"""Distances of generated points from the target."""
 
 from __future__ import annotations
 

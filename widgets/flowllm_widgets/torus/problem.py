@@ -1,4 +1,4 @@
-"""The controls that say what is to be learnt, which several steps share."""
+"""The controls that define the learning problem, shared by several steps."""
 
 from __future__ import annotations
 

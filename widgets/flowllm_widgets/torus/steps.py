@@ -41,16 +41,16 @@ class Step(ipywidgets.VBox):
         self.add_class("flowllm-room")
 
     def refresh(self) -> None:
-        """Show the problem as it is now; called when it changed and the step is on screen."""
+        """Show the current problem; called when it changed and the step is visible."""
         self.stale = False
 
     def outdate(self) -> None:
-        """The problem has changed: what is shown or going on is of the old one."""
+        """Mark the step as outdated after a change of the problem."""
         self.stale = True
 
 
 class GeodesicStep(Step):
-    """Two points that one drags, see `GeodesicView`."""
+    """Two draggable points, see `GeodesicView`."""
 
     def __init__(self) -> None:
         super().__init__(texts.GEODESIC)

@@ -1,4 +1,4 @@
-"""Tasks of the playground, which are checked while one drags."""
+"""Tasks of the playground, checked while dragging."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Task:
 
 
 class TaskList(ipywidgets.HTML):
-    """Tasks below each other; one that was done once stays ticked.
+    """A list of tasks; completed ones stay ticked.
 
     Args:
         tasks: in their order.

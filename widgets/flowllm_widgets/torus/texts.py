@@ -1,4 +1,4 @@
-"""What the steps explain, with the equations that the code implements."""
+"""Explanations of the steps, with the equations that the code implements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What steps that train share: buttons, losses, work in the background."""
+"""Shared by training steps: buttons, losses, background work."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class TrainingStep(Step):
 
     @shows_errors
     def refresh(self) -> None:
-        """Forget what was learnt, and show the problem."""
+        """Reset the training, and show the problem."""
         super().refresh()
         self.message.clear()
         self.learners = []
@@ -112,7 +112,7 @@ class TrainingStep(Step):
 
     @shows_errors
     def _chart_appeared(self, change: Any) -> None:
-        """The page has drawn the chart: what was sent while it loaded plotly is lost."""
+        """Resend the chart once the page has loaded plotly."""
         if not self._chart_on_screen and self.learners:
             self._chart_on_screen = True
             with self._charting, self.chart.batch_update():

@@ -1,4 +1,4 @@
-"""The two front-end views: points that one drags, and panels whose layers move with t."""
+"""The two front-end views: draggable points, and panels whose layers move with t."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CSS = (_HERE / "torus.css").read_text(encoding="utf-8")
 
 
 class GeodesicView(Part):
-    """Two points of the torus that one drags or moves with the arrow keys, and the geodesic.
+    """Two points of the torus, moved by mouse or arrow keys, and their geodesic.
 
     Attributes:
         x, y: [x, y] coordinates in [0, 1) of start and end.
@@ -52,12 +52,12 @@ class GeodesicView(Part):
         return torch.tensor(self.x, dtype=torch.float64), torch.tensor(self.y, dtype=torch.float64)
 
     def still(self) -> str:
-        """What a page without a kernel shows."""
+        """The still for a page without a kernel."""
         return as_image(geodesic_svg(self.x, self.y, self.point.tolist()), "geodesic on the torus")
 
 
 class FlowView(Part):
-    """Panels beside each other, each a square with layers that move with t; one legend, one slider.
+    """Panels side by side, each a square with layers that move with t; one legend and slider.
 
     Attributes:
         panels: {"title": str, "layers": list of `flowllm_widgets.torus.layers.Layer` as dict} each.
@@ -80,6 +80,6 @@ class FlowView(Part):
         return proposal["value"]
 
     def still(self) -> str:
-        """What a page without a kernel shows: the panels at the time shown."""
+        """The still for a page without a kernel: the panels at the current time."""
         titles = ", ".join(panel["title"] for panel in self.panels)
         return as_image(panels_svg(self.panels, self.hidden, self.t), html.escape(titles))

@@ -1,4 +1,4 @@
-"""What changes along the path of one crystal, as plain arrays over its T frames."""
+"""Quantities along the path of one crystal, as plain arrays over its T frames."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class TrajectoryCurves:
     axis: Axis | None = None
 
     def place(self, frame: int) -> str:
-        """Where a frame is, in the terms of its system, as in "t = 0.50"."""
+        """The label of a frame in the terms of its system, as in "t = 0.50"."""
         return place(self.times, self.axis, frame)
 
 

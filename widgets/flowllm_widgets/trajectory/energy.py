@@ -68,7 +68,7 @@ class EnergyControl(ipywidgets.HBox):
         self._background.start(work)
 
     def cancel(self) -> None:
-        """End the work after the frames that are being computed; what is there stays."""
+        """Stop after the frames being computed; finished values stay."""
         if self._background.running:
             self.text.value = "cancelling …"
         self._background.cancel()

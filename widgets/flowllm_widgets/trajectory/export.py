@@ -46,7 +46,7 @@ class ExportedFile:
     mime: str
 
     def write(self, folder: str | Path) -> Path:
-        """Write it, whole or not at all, into a folder that is made if need be; its path.
+        """Write it atomically into a folder, created if needed; returns its path.
 
         Raises:
             InputError: the folder or the file cannot be written.
@@ -105,7 +105,7 @@ def export(
 
 
 def file_stem(crystal_id: str) -> str:
-    """An id as the beginning of a file's name: no separators, no leading point."""
+    """An id as a file name stem: no separators, no leading dot."""
     return re.sub(r"[^\w.+-]+", "_", crystal_id, flags=re.ASCII).lstrip(".")[:100] or "crystal"
 
 

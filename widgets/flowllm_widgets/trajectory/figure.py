@@ -1,4 +1,4 @@
-"""Small plots over a shared t, and what marks the current frame in them."""
+"""Small plots over a shared t, with marks for the current frame."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def make_figure(curves: TrajectoryCurves, energy: EnergyCurve | None = None) -> 
 
 
 def with_marks(figure: dict[str, Any], marks: dict[str, Any], frame: int) -> dict[str, Any]:
-    """The plots with all that the browser draws over them: titles, values and marks of a frame.
+    """The plots with the browser's overlays: titles, values and marks of a frame.
 
     Args:
         figure: {"data", "layout"} of `make_figure`.
@@ -162,7 +162,7 @@ def trace_changes(
 
 
 def layout_changes(curves: TrajectoryCurves, energy: EnergyCurve | None = None) -> dict[str, Any]:
-    """The ranges of the axes, and what stands along that of time."""
+    """The ranges of the axes, and the ticks of the time axis."""
     first, last = float(curves.times[0]), float(curves.times[-1])
     room = 0.02 * ((last - first) or 1.0)
     changes: dict[str, Any] = {}
@@ -179,7 +179,7 @@ def layout_changes(curves: TrajectoryCurves, energy: EnergyCurve | None = None) 
 
 
 def make_marks(curves: TrajectoryCurves, energy: EnergyCurve | None = None) -> dict[str, Any]:
-    """What marks a frame, as plain JSON: per plot its axes, title, values (T) and texts (T)."""
+    """The marks of a frame as plain JSON: per plot its axes, title, values (T) and texts (T)."""
     plots = []
     for place in range(ENERGY + 1):
         x, y = axis_names(place)
@@ -196,7 +196,7 @@ def make_marks(curves: TrajectoryCurves, energy: EnergyCurve | None = None) -> d
 
 
 def _places(curves: TrajectoryCurves) -> list[str]:
-    """What hovering over a frame says first."""
+    """The first line of a frame's hover text."""
     if curves.axis is None:
         return [f"t {t:.2f}" for t in curves.times]
     return [curves.axis.text(k) for k in range(len(curves.times))]

@@ -17,7 +17,7 @@ from flowllm_widgets.trajectory.export import FORMATS, export
 
 
 class Shown(NamedTuple):
-    """What a viewer shows at the moment; see `export`."""
+    """The current content of a viewer; see `export`."""
 
     trajectory: Trajectory
     curves: TrajectoryCurves
@@ -53,7 +53,7 @@ class ExportControl(ipywidgets.HBox):
         self.layout.grid_gap = "0 8px"
 
     def write(self, kind: str, folder: str) -> None:
-        """Write what is shown, in the background.
+        """Write the current content, in the background.
 
         Args:
             kind: a key of `FORMATS`.

@@ -100,7 +100,7 @@ def paint(
     species: np.ndarray,
     polyhedra: bool = False,
 ) -> Image.Image:
-    """One frame: what is nearer over what is farther, a title, a note and the elements below.
+    """Paint one frame back to front, with a title, a note and the elements below.
 
     Args:
         drawing: of the frame.

@@ -1,4 +1,4 @@
-"""The frame that a viewer is at, drawn over its plots in the browser."""
+"""The current frame of a viewer, drawn over its plots in the browser."""
 
 from __future__ import annotations
 

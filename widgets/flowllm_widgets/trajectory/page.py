@@ -55,7 +55,7 @@ def make_page(
     energy: EnergyCurve | None = None,
     polyhedra: bool = False,
 ) -> str:
-    """The page of one crystal's trajectory, with its coordination polyhedra where they are wanted.
+    """The page of one crystal's trajectory, optionally with coordination polyhedra.
 
     Raises:
         InputError: a cell spans no volume.
@@ -101,7 +101,7 @@ def player_data(
     energy: EnergyCurve | None,
     polyhedra: bool = False,
 ) -> dict[str, Any]:
-    """What the page's script needs, as plain JSON."""
+    """The data for the page's script, as plain JSON."""
     numbers = [int(n) for n in np.unique(trajectory.atomic_numbers)]
     colours, _ = colours_of_paths([trajectory.atomic_numbers])
     drawings = [draw(frame) for frame in trajectory]

@@ -1,4 +1,4 @@
-"""What a viewer shows: trajectories of several crystals, and what stands still beside each."""
+"""The content of a viewer: trajectories of several crystals, and still crystals beside them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Source:
         crystal: int = 0,
         ends: tuple[str, str] = ENDS,
     ) -> Source:
-        """Out of what people have.
+        """From any supported input.
 
         Args:
             trajectory: of B crystals, or a `Generation` with one.
@@ -129,7 +129,7 @@ def _by_id(crystals: CrystalBatch, wanted: CrystalBatch, name: str) -> CrystalBa
 def _references(
     reference: CrystalBatch | None, last: CrystalBatch, name: str, crystal: int
 ) -> tuple[CrystalBatch | None, ...]:
-    """Per crystal its reference; reduced formulas must agree, the size of the cell need not."""
+    """The reference of each crystal; reduced formulas must agree, cell sizes need not."""
     if reference is None:
         return (None,) * len(last)
     if not len(reference):

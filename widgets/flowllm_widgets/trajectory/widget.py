@@ -139,7 +139,7 @@ class TrajectoryViewer(Panel):
 
     @property
     def energy(self) -> EnergyCurve | None:
-        """Energies of the crystal shown, as far as they are computed; None before."""
+        """Energies of the crystal shown, as far as computed; None before."""
         return self.energy_control.curves.get(self.crystal)
 
     def compute_energies(self) -> None:
@@ -170,7 +170,7 @@ class TrajectoryViewer(Panel):
     # ---- which crystal ---------------------------------------------------------------------
 
     def _choice(self) -> ipywidgets.HBox:
-        """A list of the crystals, and buttons to the one before and the one after."""
+        """A list of the crystals, and buttons for the previous and next one."""
         labels = self.source.labels
         self.choice = ipywidgets.Dropdown(
             options=[(label, index) for index, label in enumerate(labels)], value=self.crystal,
@@ -222,7 +222,7 @@ class TrajectoryViewer(Panel):
         self._show_frame()
 
     def _show_curves(self, which: slice) -> None:
-        """Some of the curves anew, and all axes."""
+        """Redraw some of the curves, and all axes."""
         changes = trace_changes(self.curves, self.energy)[which]
         with self.figure.batch_update():
             for trace, change in zip(self.figure.data[which], changes, strict=True):
@@ -241,7 +241,7 @@ class TrajectoryViewer(Panel):
         self.status.value = f'<div class="flowllm-caption">{text}</div>'
 
     def _marked(self) -> dict[str, Any]:
-        """The plots with what the browser draws over them."""
+        """The plots with the browser's overlays."""
         return with_marks(plain_figure(self.figure), self.marks.marks, self.frame)
 
     @shows_errors

@@ -1,4 +1,4 @@
-"""Decoding constraints: only tokens that keep a text a crystal, and the composition as asked.
+"""Decoding constraints: only tokens that keep the text valid and meet the composition.
 
 A crystal's text is a path through a small automaton: nine tokens of cell, then atoms of four tokens
 each, then the end. `GruverState` walks along one text and says which tokens may come next; what it
@@ -20,7 +20,7 @@ _NUMBERS = [NUMBER_OF[symbol] for symbol in ELECTRONEGATIVITY_ORDER]
 
 
 class GruverState:
-    """Where one text stands, and which tokens may follow.
+    """The state of one text, and which tokens may follow.
 
     Args:
         table: the tokens by role.
@@ -87,7 +87,7 @@ class GruverState:
         self.position += 1
 
     def _begin_atom(self, rank: int) -> None:
-        """Atoms of one element rise, and leave room for those of it that must still follow."""
+        """Begin an atom: coordinates ascend within an element and leave room for the rest."""
         first = 0
         if self.counts and self.counts[-1][0] == rank:
             self.counts[-1] = (rank, self.counts[-1][1] + 1)
@@ -98,7 +98,7 @@ class GruverState:
         self.low, self.high = _digits(first), _digits(LAST_SITE - self._must_follow())
 
     def _must_follow(self) -> int:
-        """How many more atoms of the present element any continuation has, at the least."""
+        """The least number of further atoms of the current element in any continuation."""
         rank, count = self.counts[-1]
         place = len(self.counts)
         if self.rule.compositions is not None:
@@ -124,7 +124,7 @@ class GruverState:
         return np.append(tokens, self.table.end) if may_end else tokens
 
     def _paths_left(self) -> list[tuple[tuple[int, int], ...]]:
-        """The compositions that begin with what is written."""
+        """The compositions compatible with the text so far."""
         place = len(self.counts)
         if not place:
             return list(self.rule.paths)

@@ -52,7 +52,7 @@ class GruverTable(PromptTable):
         self._last_angles: dict[tuple[int, int], np.ndarray] = {}
 
     def last_angles(self, alpha: int, beta: int) -> np.ndarray:
-        """Ids of the third angles that span a volume with the first two."""
+        """Ids of the third angles that give a volume with the first two."""
         key = (alpha, beta)
         if key not in self._last_angles:
             trial = np.array([[alpha, beta, gamma] for gamma in LEGAL_ANGLES], dtype=float)

@@ -1,4 +1,4 @@
-"""Which parameters a conventional cell may have: a volume that the data know, atoms apart."""
+"""Allowed parameters of a conventional cell: a volume as in the data, atoms apart."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class CellWriter:
         return float(self.clearance(np.array([self.values]))[0]) if complete else np.inf
 
     def _kept(self, before: list[float], trial: np.ndarray) -> np.ndarray:
-        """(K',) places of the values of the present parameter that may stand."""
+        """(K',) positions of the allowed values of the current parameter."""
         if len(before) + 1 < len(self.parameters):
             if self.parameters[len(before)] >= 3:
                 return self._kept_angles(before, trial)
@@ -113,7 +113,7 @@ class CellWriter:
         return places[apart] if apart.any() else places[[roomiest(clearance)]]
 
     def _kept_angles(self, before: list[float], trial: np.ndarray) -> np.ndarray:
-        """(K',) places of a triclinic cell's first angles that leave a volume the data know."""
+        """(K',) positions of a triclinic cell's first angles that leave a volume as in the data."""
         cosines = [np.cos(np.deg2rad(np.array([angle]))) for angle in before[3:]]
         cosines.append(np.cos(np.deg2rad(trial)))
         cosines += [LATER_COSINES] * (3 - len(cosines))
@@ -130,7 +130,7 @@ class CellWriter:
         return np.flatnonzero(fits)
 
     def _range(self, before: list[float] | None = None) -> tuple[float, float]:
-        """Between which values the next length leaves a volume that the data know, in Å."""
+        """The range in Å of the next length that leaves a volume as in the data."""
         values = self.values if before is None else before
         low, high = self.volumes
         sine = 1.0

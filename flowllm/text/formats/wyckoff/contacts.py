@@ -1,4 +1,4 @@
-"""Which atoms are on each other in a symmetric crystal that is being written.
+"""Overlap of atoms in a symmetric crystal being written.
 
 All atoms of an orbit see the same surroundings, so one of each is looked at.
 """
@@ -53,7 +53,7 @@ class Surroundings:
         self.numbers = np.append(self.numbers, [number] * len(images))
 
     def clearance(self, number: int, position: WyckoffPosition, points: np.ndarray) -> np.ndarray:
-        """(K,) shortest contact over the shortest allowed, of K places of an orbit's first atom.
+        """(K,) shortest contact over the shortest allowed, for K positions of an orbit's atom.
 
         Contacts are those with the orbits so far, with the orbit's other atoms, and with the atom's
         own images.
@@ -93,7 +93,7 @@ def closest(crystal: SymmetricCrystal) -> float:
 
 
 def roomiest(clearance: np.ndarray) -> int:
-    """The place of the largest clearance (K,); of equal ones the first, whatever the rounding."""
+    """The position of the largest clearance (K,); the first of equal ones, despite rounding."""
     return int(np.round(clearance, SAME).argmax())
 
 

@@ -1,4 +1,4 @@
-"""Contacts of the orbits without free coordinates: fractions of a cell that is still open.
+"""Contacts of the orbits without free coordinates, in a cell still undetermined.
 
 Such atoms lie at the same fractions of every cell, so their differences are found once for a space
 group, its letters and elements. Squared distances are linear in the metric of the cell.

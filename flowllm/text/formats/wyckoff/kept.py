@@ -1,4 +1,4 @@
-"""Completion of symmetric texts: group, first orbits, cell and their coordinates stay as given."""
+"""Completion of symmetric texts: space group, first orbits and cell stay as given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowllm.text.formats.wyckoff.state import WyckoffState
 
 @dataclass(frozen=True)
 class KeptText:
-    """What stays of a text.
+    """The kept part of a text.
 
     Attributes:
         beginning: space group and first orbits.
@@ -61,7 +61,7 @@ def kept_text(text: str, atoms: int, name: str = "text") -> KeptText:
 
 
 class KeptState:
-    """Behind the orbits that stay: the model may add others; then the end that stays is written.
+    """After the kept orbits: the model may add others, then the kept end follows.
 
     Args:
         state: behind the beginning that stays.

@@ -1,4 +1,4 @@
-"""What may be said beside the words of a symmetric text."""
+"""Annotations of the words of a symmetric text."""
 
 from __future__ import annotations
 

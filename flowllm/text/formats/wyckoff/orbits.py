@@ -32,14 +32,14 @@ class OrbitChoice:
 
     @property
     def possible(self) -> bool:
-        """Whether the space group has positions for what the rule asks."""
+        """Whether the space group has positions for the rule's compositions."""
         if self.rule.compositions is not None:
             number = self.group.number
             return any(has_sites(number, tuple(n for _, n in path)) for path in self.paths)
         return any(self._open_fills(total, 0) for total in self._totals(0))
 
     def ranks(self) -> list[int]:
-        """The elements that may come next; none where the composition is complete."""
+        """The elements that may come next; none if the composition is complete."""
         last = self.found[-1][0] if self.found else -1
         if self.rule.compositions is not None:
             choices = {rank for path in self.paths for rank, _ in path if rank >= last}
@@ -109,7 +109,7 @@ class OrbitChoice:
         return self.counts, (rank, atoms)
 
     def _letters_in_paths(self, rank: int, first: int) -> list[str]:
-        """The letters from the first on behind which one of the compositions can be completed."""
+        """The letters, from the first on, after which a composition can be completed."""
         counts, (_, written) = self._with(rank, 0)
         place = len(counts)
         found: set[str] = set()
@@ -121,7 +121,7 @@ class OrbitChoice:
         return sorted(found, key=LETTERS.index)
 
     def _leads_on(self, rank: int, position: WyckoffPosition) -> bool:
-        """Whether a text of an open composition can be completed behind an orbit."""
+        """Whether a text of an open composition can be completed after an orbit."""
         used = self.used if position.free else self.used | {position.letter}
         counts, (_, here) = self._with(rank, position.atoms)
         written = sum(n for _, n in counts) + here
@@ -138,6 +138,6 @@ class OrbitChoice:
         return range(max(written, 1), self.rule.largest + 1)
 
     def _open_fills(self, atoms: int, kinds: int, used: frozenset[str] = frozenset()) -> bool:
-        """Whether so many more atoms find orbits, one at least for each element still missing."""
+        """Whether this many more atoms can be placed, at least one per missing element."""
         missing = 0 if self.rule.ranks is None else len(self.rule.ranks) - kinds
         return most_orbits(self.group.number, atoms, used) >= missing

@@ -1,4 +1,4 @@
-"""Decoding constraints of symmetric texts: only tokens that keep a text a crystal, as asked.
+"""Decoding constraints of symmetric texts: only tokens that keep the text valid.
 
 A text is a path through four stages: the space group, the orbits, the cell, the coordinates.
 `WyckoffState` walks along one text and says which tokens may come next; what it leaves open is the
@@ -39,7 +39,7 @@ class Passage(Enum):
 
 
 class WyckoffState:
-    """Where one text stands, and which tokens may follow.
+    """The state of one text, and which tokens may follow.
 
     Args:
         table: the tokens by role.
@@ -166,7 +166,7 @@ class WyckoffState:
     # ---- cell ------------------------------------------------------------------------------
 
     def _fixed_clearance(self, cells: np.ndarray) -> np.ndarray:
-        """(C,) shortest contact over the shortest allowed of what has no free coordinate."""
+        """(C,) shortest contact over the shortest allowed, of orbits without free coordinates."""
         if self.overlap:
             return np.full(len(cells), np.inf)
         assert self.group is not None
@@ -211,7 +211,7 @@ class WyckoffState:
         return choices[free] if free.any() else choices[[roomiest(self.tried)]]
 
     def _placed(self) -> bool:
-        """Whether the first orbit, whose coordinates along polar axes are 0, stands already."""
+        """Whether the first orbit, with coordinates 0 along polar axes, is already placed."""
         assert self.orbits is not None
         return len(self.waiting) < len(self.orbits.found)
 

@@ -103,7 +103,7 @@ class WyckoffText:
         ]
 
     def canonical(self, crystals: CrystalBatch) -> CrystalBatch:
-        """Idealised crystals, reduced, orbit by orbit as the text has them."""
+        """Idealised, reduced crystals, orbit by orbit in text order."""
         found = _found(_described, crystals)
         return CrystalBatch.concatenate(
             crystal.to_primitive(name)
@@ -152,7 +152,7 @@ def _equivalents(crystal: CrystalBatch) -> list[SymmetricCrystal]:
 
 
 def _found(fn: Callable[[CrystalBatch], Found], crystals: CrystalBatch) -> list[Found]:
-    """fn of each crystal; of many, on all cores, where the running script allows processes."""
+    """fn of each crystal; for many, on all cores if the running script allows processes."""
     parts = list(crystals)
     if len(parts) < MANY or not _may_start_processes():
         return [fn(part) for part in parts]
@@ -174,6 +174,6 @@ def _may_start_processes() -> bool:
 def _of_orbits(
     crystal: SymmetricCrystal, numbers: np.ndarray, within_element: np.ndarray
 ) -> np.ndarray:
-    """(k,) a number for each orbit: those of its element's first atoms, one after the other."""
+    """(k,) a value per orbit, taken in order from its element's atoms."""
     waiting = {n: within_element[numbers == n].tolist() for n in np.unique(numbers).tolist()}
     return np.array([waiting[element].pop(0) for element in crystal.elements.tolist()])
