@@ -245,7 +245,7 @@ def test_a_broken_frame_costs_no_other(tmp_path):
     consistent(inputs)
     assert inputs.ids.tolist() == ["good", "1", "2", "3", "4", "5", "a name", "7"]
     assert inputs.readable.tolist() == [True, *[False] * 5, True, False]
-    expected = ["", "parse", "no cell", "not finite", "open", "no volume", "", "parse"]
+    expected = ["", "parse", "no cell", "not finite", "open", "zero volume", "", "parse"]
     for reason, part in zip(inputs.reasons, expected, strict=True):
         assert part in reason
     np.testing.assert_allclose(inputs.crystals.frac_coords, [[0.25] * 3, [0.25, 0, 0]])

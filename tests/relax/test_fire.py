@@ -117,5 +117,5 @@ def test_no_force_is_no_step():
 
 def test_a_flat_cell_is_an_error():
     flat = CrystalBatch([6], [(0, 0, 0)], [(4, 4, 4)], [(60, 60, 120)], [1], ["flat"])
-    with pytest.raises(InputError, match="no volume"):
+    with pytest.raises(InputError, match="zero volume"):
         Deformable(flat)

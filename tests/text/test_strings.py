@@ -89,7 +89,7 @@ def test_prepared_crystals_already_stand_in_the_order_of_the_text(reduced):
         ("3.9 4.0 3.9", "3.9 ٤.0 3.9", ["line 1", "is not a number"]),
         ("3.9 4.0 3.9", "3.9 0.0 3.9", ["line 1", "3.9 0.0 3.9", "0.5 to 100"]),
         ("90 90 90", "90 180 90", ["line 2", "90 180 90", "180"]),
-        ("90 90 90", "60 60 121", ["line 2", "60 60 121", "no volume"]),
+        ("90 90 90", "60 60 121", ["line 2", "60 60 121", "zero volume"]),
         ("Ti", "Tx", ["line 5", "'Tx' is not an element"]),
         ("Ti", "X", ["line 5", "'X' is not an element"]),
         ("0.50 0.50 0.50", "0.50 0.50", ["line 6", "coordinates", "2 numbers"]),

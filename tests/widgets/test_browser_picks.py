@@ -94,7 +94,7 @@ def test_an_empty_folder_is_filled(found, tmp_path):
 @pytest.mark.parametrize("kind", WRITTEN)
 def test_a_write_that_fails_leaves_nothing_behind(found, tmp_path, kind):
     flat = found.crystals[:2].replace(angles=np.array([(90.0, 90, 90), (150, 150, 150)]))
-    with pytest.raises(InputError, match="no volume"):
+    with pytest.raises(InputError, match="zero volume"):
         export_picks(kind, flat, found.rows.head(2), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
