@@ -35,8 +35,8 @@ def generate(
 ) -> None:
     """Generate crystals: the language model writes them, the Riemannian flow refines them.
 
-    Any subset of the conditions can be asked for, from formula to space-group. One that the
-    training data do not have gives a warning with their range.
+    Any subset of the conditions can be requested, from formula to space-group. Values outside the
+    training data give a warning with their range.
 
     Args:
         out: folder for the results; open report.html first.
@@ -80,8 +80,8 @@ def refine(
 ) -> None:
     """Refine structures from any source with the Riemannian flow.
 
-    Each is reduced to its primitive Niggli cell first; cells that are too large are named and left
-    out, as are crystals that do not parse or have partial occupancy.
+    Each is reduced to its primitive Niggli cell first; cells that are too large are left out with a
+    message, as are crystals that cannot be parsed or have partial occupancy.
 
     Args:
         files: files of crystals (CIF, POSCAR, extended XYZ, JSON, a table, .npz) or folders of

@@ -32,8 +32,9 @@ def evaluate(
 ) -> None:
     """Evaluate crystals from any program as in the papers, with the protocol of every metric.
 
-    Relaxing takes by far the longest (a few seconds a crystal); look at the rest first with --only
-    contacts,distributions,coverage,diversity,novelty and call again without it: what is done stays.
+    Relaxation takes by far the longest (a few seconds per crystal); compute the rest first with
+    --only contacts,distributions,coverage,diversity,novelty, then call again without it: finished
+    stages are kept.
 
     Args:
         source: a file of crystals (CIF, POSCAR, extended XYZ, JSON, a table with a column "cif",
@@ -131,7 +132,7 @@ def hull(
     """Convert a Materials Project phase diagram into a hull that "flowllm evaluate --hull" takes.
 
     The file is Matbench Discovery's 2023-02-07-ppd-mp.pkl.gz or another pickled phase diagram of
-    pymatgen. Pickles can run code: only the classes that a phase diagram is made of are let in.
+    pymatgen. Pickles can run code: only the classes of a phase diagram are allowed.
 
     Args:
         action: convert.

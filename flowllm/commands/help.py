@@ -27,8 +27,8 @@ MOST, FEW = 48, 10
 """With more options than the first, groups of more than the second only name theirs."""
 TITLES = {
     "": "options",
-    "request": "what is asked for",
-    "conditions": "what is asked for",
+    "request": "conditions",
+    "conditions": "conditions",
     "sampling": "sampling",
     "refinement": "refinement",
     "relaxation": "relaxation",

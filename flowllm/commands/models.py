@@ -55,7 +55,7 @@ def bench(
 ) -> None:
     """Time the stages, and compare each network with the machine's peak matrix throughput.
 
-    With --evaluation it is the evaluation of these crystals that is timed, not a model.
+    With --evaluation, the evaluation of these crystals is timed instead of a model.
 
     Args:
         num: number of crystals to generate.

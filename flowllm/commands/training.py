@@ -35,9 +35,9 @@ def train(
 ) -> None:
     """Train a whole system: its prior, pairs for its refiner to learn from, and the refiner.
 
-    Each step is a run in a folder of its own: prior, pairs and refiner; the system that "generate
-    --model" takes is in the folder model. An interrupted command goes on where it stopped. The
-    options depend on the system: look at "flowllm train SYSTEM --help".
+    Each step is a run in a folder of its own: prior, pairs and refiner; the system for "generate
+    --model" is in the folder model. An interrupted command resumes where it stopped. The options
+    depend on the system: see "flowllm train SYSTEM --help".
 
     Args:
         data: mp_20, a folder that "flowllm data" wrote, a CSV file or a folder of CIF files.
@@ -80,7 +80,7 @@ def train_lm(
 ) -> None:
     """Train a language model on crystals as text: the compact one, or another with --model.
 
-    An interrupted run goes on. Started by "accelerate launch -m flowllm train-lm", several
+    An interrupted run is resumed. Started with "accelerate launch -m flowllm train-lm", several
     processes share each batch.
 
     Args:

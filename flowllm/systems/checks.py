@@ -102,7 +102,7 @@ def remark_on(asked: Iterable[Conditions], written: Iterable[str], max_atoms: in
     """Remark once on how formulas are read: D as H, and H2O2 as a multiple of HO.
 
     Args:
-        asked: what is asked for.
+        asked: the conditions.
         written: whole prompts as a person wrote them, of which some may be bare formulas.
         max_atoms: the most atoms of a cell of the system.
 
@@ -126,7 +126,7 @@ def warn_outside(
 
     Args:
         training: what training had.
-        asked: what is asked for.
+        asked: the conditions.
         stacklevel: 1 names the caller.
 
     Warns:

@@ -84,7 +84,7 @@ def draw(
         asked: as many conditions.
         seed: of the run.
         settings: of the prior.
-        watch: told of every event, and of each crystal once it is accepted.
+        watch: receives every event, and each crystal once it is accepted.
 
     Returns:
         The crystals in the order of the conditions.

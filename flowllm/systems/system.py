@@ -295,7 +295,7 @@ class FlowLLM:
             crystals: B crystals.
             settings: an instance of the refiner's `Settings`.
             progress: callback.
-            watch: told of events, and asked whether to stop.
+            watch: receives events, and is asked whether to stop.
             seeds: B seeds; default 0, 1, 2, … What was drawn by this system's prior is refined with
                 the seeds of the accepted attempts.
             start: the time at which they enter.

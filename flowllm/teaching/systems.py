@@ -183,7 +183,7 @@ def answer(
         asked: the request.
         num: crystals.
         seed: of the run.
-        watch: told of events, and asked whether to stop.
+        watch: receives events, and is asked whether to stop.
         **refining: settings of the refiner, see `refinement`.
 
     Raises:

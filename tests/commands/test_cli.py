@@ -126,14 +126,14 @@ def test_help_groups_what_belongs_together(capsys):
         main(["generate", "--help"])
     groups = re.split(r"\n\n(?=[a-z() A-Z]+:\n)", capsys.readouterr().out)
     found = {part.partition(":\n")[0]: part for part in groups}
-    assert "--formula" in found["what is asked for"] and "--seed" in found["run"]
+    assert "--formula" in found["conditions"] and "--seed" in found["run"]
     assert "--temperature" in found["sampling"] and "--record" in found["refinement"]
     with pytest.raises(SystemExit):
         main(["train", "flowmm", "--help"])
     shown = capsys.readouterr().out
     assert "flowllm train flowmm --help-all" in shown
     assert shown.index("training of the refiner:") < shown.index("--refiner-epochs")
-    assert "goes on where it stopped. The options depend on" in " ".join(shown.split())
+    assert "resumes where it stopped. The options depend on" in " ".join(shown.split())
 
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - PRINTING))

@@ -61,7 +61,7 @@ def draw_constrained(
         wanted: P conditions as the prior reads them; they are completed in place.
         settings: how to draw.
         seeds: P seeds.
-        watch: told of tokens, sentences and what is drawn again.
+        watch: receives tokens, sentences and redraws.
         ended: called once for each text, with its position.
     """
     prefixes = PrefixCache()

@@ -45,7 +45,7 @@ class OutlineWriter:
         tokenizer: its tokenizer.
         text_format: in which it writes.
         settings: how to draw.
-        watch: told of tokens, sentences and rejected draws.
+        watch: receives tokens, sentences and rejected draws.
         pool: elements of compositions that are left open; None for all.
         prefixes: where the sentences are kept for what is written behind them.
     """
@@ -158,7 +158,7 @@ class _Ended:
         waiting: which of them are being completed, by the positions of the values.
         rules: as many rules.
         name: of the sentence.
-        watch: told of what became of it.
+        watch: receives the outcome.
     """
 
     completed: list[Conditions]

@@ -51,7 +51,7 @@ class Redraws:
         model: a compact model.
         tokenizer: its tokenizer.
         settings: how to draw.
-        watch: told of tokens and of what is drawn again.
+        watch: receives tokens and redraws.
         prefixes: what stays of texts, and the prompts that they are written behind.
         tokens: of texts that are watched.
         roomiest: by position, the best draw of texts that had no room so far.

@@ -29,7 +29,7 @@ class TextWriter:
         language_model: writes in the format `wyckoff`.
         stated: P conditions; None where nothing is to be written.
         settings: how to draw.
-        watch: told of tokens and sentences.
+        watch: receives tokens and sentences.
     """
 
     language_model: LanguageModelPrior

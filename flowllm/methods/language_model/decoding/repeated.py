@@ -15,7 +15,7 @@ class RepeatedTokens:
     """The tokens of watched texts; nothing is stored without a listener.
 
     Attributes:
-        watch: told of the tokens.
+        watch: receives the tokens.
         kept: tokens of the last draw of each text, by its position.
         draws: how often each text has been drawn so far, which numbers its tokens.
     """
