@@ -159,8 +159,8 @@ def table_listing(
     ids = table.column(named) if named else [""] * len(cells)
     if any(cell.startswith(_CIF_LINE) for cell in next(iter(table.columns.values()))):
         raise InputError(
-            f"{path} is not a readable table: CIF texts, which have several lines, stand in it "
-            "without quotation marks"
+            f"{path} is not a readable table: CIF texts, which have several lines, are not "
+            "in quotation marks"
         )
     items = []
     for row, (name, cell) in enumerate(zip(ids, cells, strict=True)):

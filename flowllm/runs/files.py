@@ -256,7 +256,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
     """
     found = read_json(path)
     if not isinstance(found, dict):
-        raise InputError(f"{path} must contain a JSON object, not a {type(found).__name__}")
+        raise InputError(f"{path} must be a JSON object, not a {type(found).__name__}")
     return found
 
 

@@ -478,9 +478,9 @@ def test_a_run_of_which_only_the_cif_files_are_left(runs, tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("[1]", "must contain a JSON object, not a list"),
-        ('{"stages": 3}', "stages is 3, and not a list"),
-        ('{"stages": [{"rejected": Infinity}]}', "rejected is inf, and not a whole number"),
+        ("[1]", "summary.json must be a JSON object, not a list"),
+        ('{"stages": 3}', "stages must be a list, not 3"),
+        ('{"stages": [{"rejected": Infinity}]}', "rejected must be a whole number, not inf"),
     ],
 )
 def test_a_damaged_summary_of_a_run_is_named(runs, tmp_path, content, said):

@@ -83,7 +83,7 @@ def test_headers_of_every_version_are_read(text, volume):
         ),
         (changed(POSCAR, "Direct", "Wherever"), "neither Direct nor Cartesian"),
         (changed(POSCAR, "1 1 3", "1 1 4"), "a coordinate in line 14 of the POSCAR is not 3 num"),
-        (changed(POSCAR, "1 1 3", "1 1 1000000000000000000000"), "promises"),
+        (changed(POSCAR, "1 1 3", "1 1 1000000000000000000000"), "declares"),
         (changed(POSCAR, "1 1 3", "1 one 3"), "expected numbers of atoms in line"),
         (changed(POSCAR, "\n1.0\n", "\n0\n"), "scale of the POSCAR is not positive"),
         (changed(POSCAR, "\n1.0\n", "\nnan\n"), "the scale in line 2"),

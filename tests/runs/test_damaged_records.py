@@ -54,7 +54,7 @@ def test_bytes_that_are_no_text_are_named(tmp_path):
 def test_values_without_names_are_no_record(tmp_path):
     for value in ([], "text", 3, None):
         (tmp_path / "a.json").write_text(json.dumps(value))
-        with pytest.raises(InputError, match=r"a\.json must contain a JSON object"):
+        with pytest.raises(InputError, match=r"a\.json must be a JSON object"):
             read_record(tmp_path / "a.json")
     (tmp_path / "a.json").write_text('{"a": 1}')
     assert read_record(tmp_path / "a.json") == {"a": 1}

@@ -38,15 +38,15 @@ def test_a_dataclass_comes_from_its_fields():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": None}, "a.json: name is null, and not text"),
+        ({"name": None}, "a.json: name must be text, not null"),
         ({"inner": [1]}, "a.json: inner must be a JSON object, not a list"),
         ({"inner": {}}, "a.json: inner: size is missing"),
         ({"inner": {"size": True}}, "a.json: inner: size must be a whole number, not true"),
-        ({"inner": {"size": 2.5}}, "a.json: inner: size is 2.5, and not a whole number"),
-        ({"inner": {"size": 10**30}}, "size is a huge number"),
-        ({"share": float("nan")}, "a.json: share is nan, and not a finite number"),
-        ({"share": 10**400}, "a.json: share is a huge number, and not a finite number"),
-        ({"kept": "yes"}, "a.json: kept is 'yes', and not true or false"),
+        ({"inner": {"size": 2.5}}, "a.json: inner: size must be a whole number, not 2.5"),
+        ({"inner": {"size": 10**30}}, "not a huge number"),
+        ({"share": float("nan")}, "a.json: share must be a finite number, not nan"),
+        ({"share": 10**400}, "a.json: share must be a finite number, not a huge number"),
+        ({"kept": "yes"}, "a.json: kept must be true or false, not 'yes'"),
         ({"more": 1}, "a.json: more is not known"),
     ],
 )
@@ -59,13 +59,13 @@ def test_the_wrong_type_is_named(change, message):
 def test_lists_are_checked_value_by_value():
     record = JsonObject({"x": [1, 2.5], "y": [1, "2"], "z": [{"n": 1}, {"n": -1}]}, "a.json")
     assert record.numbers("x", length=2) == [1.0, 2.5]
-    with pytest.raises(InputError, match="y is a list, and not a list of finite numbers"):
+    with pytest.raises(InputError, match="y must be a list of finite numbers, not a list"):
         record.numbers("y")
-    with pytest.raises(InputError, match="x is a list, and not a list of 3 finite numbers"):
+    with pytest.raises(InputError, match="x must be a list of 3 finite numbers, not a list"):
         record.numbers("x", length=3)
     first, second = record.records("z")
     assert first.integer("n", least=0) == 1
-    with pytest.raises(InputError, match=r"a\.json: z 1: n is -1, and not a whole number from 0"):
+    with pytest.raises(InputError, match=r"a\.json: z 1: n must be a whole number from 0, not -1"):
         second.integer("n", least=0)
     assert record.integer("none", 7) == 7 and record.records("none", []) == []
 

@@ -321,7 +321,7 @@ def changed(**values):
         ("system.json", changed(num_atoms_histogram=["many"]), "system.json"),
         ("system.json", changed(num_atoms_histogram=3), "system.json"),
         ("system.json", changed(training={}), "training data: ranges is missing"),
-        ("system.json", changed(start="soon"), "start is 'soon', and not a finite number"),
+        ("system.json", changed(start="soon"), "start must be a finite number, not 'soon'"),
         ("system.json", changed(start=1.5), r"start must be in \[0, 1\)"),
         ("system.json", changed(parts=[]), "parts must be a JSON object, not a list"),
         ("system.json", changed(parts={}), "has a prior"),

@@ -233,7 +233,7 @@ def test_a_damaged_prior_is_named(system, training, tmp_path):
     file = tmp_path / "prior" / "base.json"
     about = json.loads(file.read_text())
     file.write_text(json.dumps({**about, "base": {"log_mean": "x"}}))
-    with pytest.raises(InputError, match=r"base\.json: base: log_mean is 'x', and not a list"):
+    with pytest.raises(InputError, match=r"base\.json: base: log_mean must be a list, not 'x'"):
         FlowLLM.from_pretrained(tmp_path, "cpu")
     file.write_text(json.dumps({**about, "prior": "magic"}))
     with pytest.raises(InputError, match="unknown prior 'magic'"):
