@@ -19,7 +19,7 @@ ON_HULL = 1e-8  # eV/atom: what is this near the hull stays; none lies between 1
 
 MEANING = (
     "its energies are of density functional theory, those of CHGNet lie above them by "
-    "13 meV/atom on average, so E_hull by CHGNet is not a bound in either direction"
+    "13 meV/atom on average, so E_hull by CHGNet is no bound in either direction"
 )
 MP_PROVENANCE = HullProvenance(
     name="hull of the Materials Project",

@@ -105,7 +105,7 @@ def test_the_files_say_what_the_report_says(evaluated):
         assert summary["protocol"][stage], stage
     assert "smact14" in summary["protocol"]["validity"]["composition"]
     assert "CHGNet" in summary["protocol"]["relaxation"]["relaxer"]
-    assert "not a bound in either direction" in summary["protocol"]["stability"]["hull"]
+    assert "no bound in either direction" in summary["protocol"]["stability"]["hull"]
     assert "oxide +18" in summary["protocol"]["stability"]["shifted"]
 
 

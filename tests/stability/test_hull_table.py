@@ -104,7 +104,7 @@ def test_building_keeps_what_can_matter(data_dir, tmp_path):
         amounts = {e: n for e, n in zip(("Li", "Fe", "O", "P"), counts, strict=True) if n}
         expected = before.hull_energy(amounts)
         assert built.hull.hull_energy(amounts) == pytest.approx(expected, abs=1e-10)
-    assert "not a bound in either direction" in built.describe()
+    assert "no bound in either direction" in built.describe()
     assert f"{len(built):,} of {len(chosen):,} entries" in built.describe()
 
 

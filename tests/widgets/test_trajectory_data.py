@@ -77,7 +77,7 @@ def test_a_frame_without_volume_has_no_distance_and_the_others_keep_theirs():
     curves = make_curves(flat)
     assert np.isnan(curves.shortest_distance).tolist() == [False, True, False]
     assert curves.volume[1] == pytest.approx(0, abs=1e-4)
-    assert "zero volume" in describe(flat, curves, 1)
+    assert "no volume" in describe(flat, curves, 1)
 
 
 # ---- speeds and path -----------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def test_streaming_tells_the_composition_that_was_chosen_for_a_space_group(shipp
         ({"e_above_hull": 3.0}, "energy above the hull 3.00"),
         ({"band_gap": 25.0}, "0.00 to 17.91 eV"),
         ({"space_group": 93}, "space group 93: none of 26,343"),
-        ({"elements": "Po,O"}, "holds Po"),
+        ({"elements": "Po,O"}, "contains Po"),
         ({"prompts": ["The band gap is 30.00. "]}, "band gap 30.00"),
     ],
 )
