@@ -22,7 +22,7 @@ USUAL = (8, 12)  # atoms of the crystals that are relaxed, about MP-20's mean
 
 @dataclass(frozen=True)
 class EvaluationBench:
-    """What was timed.
+    """The timings of a benchmark.
 
     Attributes:
         crystals: evaluated by all stages that need no energies.
@@ -78,7 +78,7 @@ def _memory_mb() -> float:
 
 
 def print_evaluation_bench(bench: EvaluationBench) -> None:
-    """The stages as a table, and the relaxation in a line."""
+    """The stages as a table, and the relaxation in one line."""
     from rich.console import Console
     from rich.table import Table
 

@@ -29,7 +29,7 @@ SECONDS = 0.3  # that each size of matrix product is measured for
 
 @dataclass(frozen=True)
 class StageRate:
-    """How fast one stage was.
+    """The speed of one stage.
 
     Attributes:
         name: of the stage.

@@ -17,7 +17,7 @@ TEXTS = 1_000
 
 @dataclass(frozen=True)
 class ReadingBench:
-    """What was timed.
+    """The timings of a benchmark.
 
     Attributes:
         texts: CIF texts that were read, in one process.

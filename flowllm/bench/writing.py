@@ -13,7 +13,7 @@ from flowllm.workflows.results import write_results
 
 @dataclass(frozen=True)
 class WritingBench:
-    """What was timed.
+    """The timings of a benchmark.
 
     Attributes:
         crystals: that were written as `flowllm generate` does: two CIF files each, extended XYZ,

@@ -1,4 +1,4 @@
-"""What the commands share: types of options, the parts of the chosen model, the table of stages."""
+"""Shared by the commands: option types, the parts of the chosen model, the table of stages."""
 
 from __future__ import annotations
 

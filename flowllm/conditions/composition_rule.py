@@ -1,4 +1,4 @@
-"""Which compositions a text may have."""
+"""The compositions that a text may have."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flowllm.errors import InputError
 
 @dataclass(frozen=True)
 class CompositionRule:
-    """Which compositions a text may have.
+    """The compositions that a text may have.
 
     Attributes:
         max_atoms: the most atoms that a cell may have.

@@ -27,7 +27,7 @@ REDUCED = 500  # atoms of a cell that is looked at in any case
 
 @dataclass(frozen=True)
 class ReduceSettings:
-    """How structures are made unique.
+    """Settings of the reduction to unique structures.
 
     Attributes:
         max_atoms: largest primitive cell kept, in atoms; also the largest that models of the data

@@ -17,7 +17,7 @@ PAPERS_MATCHER = MatchSettings(stol=0.3, angle_tol=5.0, ltol=0.2)
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """What is computed, and by which convention.
+    """Settings of an evaluation: what is computed, and by which convention.
 
     Attributes:
         composition: of the composition test.

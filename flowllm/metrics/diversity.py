@@ -1,4 +1,4 @@
-"""How different generated crystals are from each other.
+"""Diversity of generated crystals.
 
 Gruver et al., ICLR 2024, section 5: the mean Euclidean distance over all pairs of valid samples, of
 their structural fingerprints and of their compositional ones, the latter standardised as for

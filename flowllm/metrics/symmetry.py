@@ -213,6 +213,6 @@ def _relabelings() -> dict[int, list[dict[int, str]]]:
 
 
 def _word(letters: list[str]) -> str:
-    """How often each letter comes, as in "a2c" for a, c, c."""
+    """The counts of each letter, as in "a2c" for a, c, c."""
     counts = {letter: letters.count(letter) for letter in letters}
     return "".join(letter if n == 1 else f"{n}{letter}" for letter, n in counts.items())

@@ -1,4 +1,4 @@
-"""How close crystals were to their relaxed state before they were relaxed.
+"""How close crystals are to their relaxed states.
 
 As in the papers of FlowMM (Miller et al., 2024) and FlowLLM (Sriram et al., 2024): match rate and
 root mean square displacement by pymatgen's StructureMatcher with its defaults, the energy that the

@@ -1,4 +1,4 @@
-"""How far a hull agrees with true heights, and with energies above another hull."""
+"""Agreement of a hull with true heights, and with energies above another hull."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_heights(path: str | Path) -> tuple[list[str], np.ndarray]:
 def height_agreement(
     hull: HullTable, formulas: Sequence[str], heights: Sequence[float] | np.ndarray
 ) -> dict[str, Any]:
-    """How far a hull agrees with the true heights of another.
+    """Agreement of a hull with the true heights of another.
 
     Args:
         hull: ours.
@@ -80,7 +80,7 @@ def hull_agreement(
     mp_e_above_hull: Sequence[float] | np.ndarray,
     on_hull: float = 1e-6,
 ) -> dict[str, float]:
-    """How far a hull agrees with the Materials Project's own energies above its hull.
+    """Agreement of a hull with the Materials Project's own energies above its hull.
 
     Both count what is known as on the hull or above it, so ours is cut at 0 here. Rows without both
     energies are left out.

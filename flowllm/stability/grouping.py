@@ -33,7 +33,7 @@ SECONDS = 60.0  # that one crystal may take
 
 @dataclass(frozen=True)
 class Groups:
-    """Which of B crystals are equal.
+    """Groups of equal crystals among B.
 
     Attributes:
         numbers: (B,) int64 number of the group, in the order in which the groups begin; -1 for a

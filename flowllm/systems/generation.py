@@ -11,7 +11,7 @@ from flowllm.systems.decoding_figures import DecodingFigures
 
 @dataclass(frozen=True)
 class Stage:
-    """What one stage of a run did.
+    """The record of one stage of a run.
 
     Attributes:
         name: the label of its part.

@@ -136,7 +136,7 @@ def recipe(name: str) -> Recipe:
 
 
 def help_text() -> str:
-    """Which systems there are, for the command line."""
+    """The available systems, for the command line."""
     return "; ".join(f"{name}: {one.about}" for name, one in SYSTEMS.items()) + "."
 
 

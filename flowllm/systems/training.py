@@ -41,7 +41,7 @@ class TrainingTask:
 
 
 class Training(Protocol):
-    """How a kind of part is trained; named by `training` of its kind in the registry."""
+    """The training function of a kind of part, named by `training` in the registry."""
 
     def __call__(self, task: TrainingTask) -> None:
         """Train it, or resume; the files for the part's `load` are in `out` or `MODEL`.

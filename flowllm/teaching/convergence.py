@@ -22,7 +22,7 @@ FINE = RefineSettings(steps=50, solver="rk4")
 
 @dataclass(frozen=True)
 class SolverError:
-    """How one setting integrated B crystals.
+    """Integration errors of one setting for B crystals.
 
     Attributes:
         settings: solver, steps and the rest.

@@ -84,7 +84,7 @@ class Systems(Mapping[str, FlowLLM]):
 
     @staticmethod
     def about(name: str) -> str:
-        """What a system is, in a line."""
+        """A one-line description of a system."""
         return SYSTEMS[name].about if name in SYSTEMS else name
 
 

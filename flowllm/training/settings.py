@@ -83,7 +83,7 @@ class NetworkTrainSettings:
 
 @dataclass(frozen=True)
 class TaskTrainSettings(NetworkTrainSettings):
-    """How the networks of two tasks are trained, each on its own.
+    """Training settings of the networks of two tasks, each trained on its own.
 
     Attributes:
         task: tasks to train: structure prediction ("csp"), generation of everything ("dng"), or

@@ -51,7 +51,7 @@ class AppServer:
 
 
 def plan_app(run: Path | None = None, port: int = 8866, dark: bool = False) -> AppServer:
-    """How the app is served.
+    """The plan by which the app is served.
 
     Args:
         run: for its browser.

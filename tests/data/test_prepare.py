@@ -296,8 +296,14 @@ def test_a_part_comes_back_with_its_rejected_rows(tmp_path):
         ("[1]", "must be a JSON object, not a list"),
         ("{}", "splits is missing"),
         ('{"splits": {"train": 3}}', "splits: train must be a JSON object, not 3"),
-        ('{"splits": {"train": {"kept": "x", "rejected": 0}}}', "train: kept must be a whole number, not 'x'"),
-        ('{"splits": {"train": {"kept": 1, "rejected": 0, "remarks": {"a": null}}}}', "a must be a whole number, not null"),
+        (
+            '{"splits": {"train": {"kept": "x", "rejected": 0}}}',
+            "train: kept must be a whole number, not 'x'",
+        ),
+        (
+            '{"splits": {"train": {"kept": 1, "rejected": 0, "remarks": {"a": null}}}}',
+            "a must be a whole number, not null",
+        ),
     ],
 )
 def test_a_damaged_summary_is_named(tmp_path, content, said):

@@ -19,7 +19,7 @@ from flowllm.stability.grouping import first_of_each
 
 @dataclass(frozen=True)
 class Comparison:
-    """Which of K crystals are equal, and which are known.
+    """Groups of equal crystals among K, and which are known.
 
     Attributes:
         groups: (K,) int64 number of the group of equal crystals; -1 where not compared.

@@ -107,7 +107,7 @@ class BasePrior:
         return BasePrior(self.species.limited_to(elements), self.geometry)
 
     def check(self, asked: Conditions) -> None:
-        """See whether there are species for these conditions.
+        """Check that there are species for these conditions.
 
         Raises:
             InputError: there are none.

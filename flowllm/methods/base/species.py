@@ -33,7 +33,7 @@ class SpeciesSource(Protocol):
         ...
 
     def check(self, asked: Conditions) -> None:
-        """See whether there is a composition for these conditions.
+        """Check that there is a composition for these conditions.
 
         Raises:
             InputError: there is none.

@@ -54,7 +54,7 @@ class CDVAEModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """The device of the network."""
         return next(self.network.parameters()).device
 
     @torch.inference_mode()

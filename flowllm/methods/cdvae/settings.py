@@ -24,7 +24,7 @@ class CDVAEPriorSettings:
 
 @dataclass(frozen=True)
 class CDVAESettings:
-    """How the atoms are moved, by annealed Langevin dynamics.
+    """Settings of the annealed Langevin dynamics.
 
     Attributes:
         steps_per_level: Langevin steps per noise level; the paper takes 100.
@@ -61,7 +61,7 @@ class CDVAESettings:
 
 @dataclass(frozen=True)
 class CDVAETrainSettings(NetworkTrainSettings):
-    """How CDVAE is trained: encoder, heads and decoder together.
+    """Settings of CDVAE's training: encoder, heads and decoder together.
 
     Attributes:
         network: sizes.

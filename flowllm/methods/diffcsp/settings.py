@@ -72,7 +72,7 @@ class DiffCSPSettings:
 
 @dataclass(frozen=True)
 class DiffCSPTrainSettings(TaskTrainSettings):
-    """How the two networks are trained, each on its own; checks itself.
+    """Training settings of the two networks, each trained on its own; checks itself.
 
     Attributes:
         task: tasks to train: structure prediction ("csp"), generation of everything ("dng"), or

@@ -9,7 +9,7 @@ from flowllm.errors import InputError
 
 @dataclass(frozen=True)
 class NoiseSettings:
-    """How far the copies are from their targets.
+    """Settings of the noise on the copies.
 
     Attributes:
         displacement: largest displacement noise, in Å; the standard deviation of a coordinate.

@@ -16,7 +16,7 @@ MOST_STEPS = 10**4
 
 @dataclass(frozen=True)
 class EquivariantSettings:
-    """How crystals are refined.
+    """Settings of the refinement.
 
     Attributes:
         steps: number of refinement steps; each covers its share of the remaining distance.
@@ -49,7 +49,7 @@ class EquivariantSettings:
 
 @dataclass(frozen=True)
 class EquivariantTrainSettings(NetworkTrainSettings):
-    """How the equivariant flow is trained.
+    """Training settings of the equivariant flow.
 
     Attributes:
         network: sizes.

@@ -21,7 +21,7 @@ FREE = ("device", "threads", "log_steps", "half")
 
 @dataclass(frozen=True)
 class RefineSettings:
-    """How the flow is integrated; checks itself.
+    """Settings of the flow's integration; checks itself.
 
     Attributes:
         steps: integration steps from t = 0 to 1; more are slower and more accurate.
@@ -82,7 +82,7 @@ class RefineSettings:
 
 @dataclass(frozen=True)
 class FlowTrainSettings:
-    """How the flow is trained; checks itself.
+    """Training settings of the flow; checks itself.
 
     Attributes:
         network: size and inputs of the network.

@@ -15,7 +15,7 @@ from flowllm.training.settings import Task, TaskTrainSettings
 
 @dataclass(frozen=True)
 class FlowMMSettings:
-    """How the flow is integrated; checks itself.
+    """Settings of the flow's integration; checks itself.
 
     Attributes:
         steps: integration steps from t = 0 to 1; more are slower and more accurate.
@@ -67,7 +67,7 @@ class FlowMMSettings:
 
 @dataclass(frozen=True)
 class FlowMMTrainSettings(TaskTrainSettings):
-    """How the two networks are trained, each on its own; checks itself.
+    """Training settings of the two networks, each trained on its own; checks itself.
 
     Attributes:
         network: size and inputs of each network.

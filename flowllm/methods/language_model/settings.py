@@ -48,7 +48,7 @@ class CompactConfig:
 
 @dataclass(frozen=True)
 class LMTrainSettings:
-    """How the language model is trained.
+    """Training settings of the language model.
 
     Attributes:
         epochs: passes over the training split.
@@ -121,7 +121,7 @@ class LMTrainSettings:
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How texts are drawn.
+    """Sampling settings of the language model.
 
     Attributes:
         temperature: sampling temperature; above 0. Lower gives likelier crystals.
@@ -184,5 +184,5 @@ class SamplingSettings:
         return cls(temperature=0.3, top_p=1.0)
 
     def of_composition(self) -> SamplingSettings:
-        """How a composition is drawn."""
+        """Settings for sampling a composition."""
         return replace(self, temperature=self.composition_temperature or self.temperature)

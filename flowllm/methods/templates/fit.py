@@ -1,4 +1,4 @@
-"""Fitting a similarity of elements to templates: each shall be found from its composition alone."""
+"""Fitting a similarity of elements to templates, to predict structures from compositions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEVER = -1e9  # a finite score, whose gradient is one
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How a similarity is fitted.
+    """Settings of the fit of a similarity.
 
     Attributes:
         epochs: passes over the templates.
@@ -69,7 +69,7 @@ def fit_similarity(
     settings: FitSettings | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> Similarity:
-    """The similarity by which templates of other formulas find a template's prototype and roles.
+    """Fit the similarity by which templates of other formulas predict prototype and roles.
 
     Args:
         known: the templates by stoichiometry.

@@ -15,7 +15,7 @@ Compositions = Literal["exchange", "text"]
 
 @dataclass(frozen=True)
 class TemplateSettings:
-    """How crystals are made of templates.
+    """Settings of the template prior.
 
     Attributes:
         choice: temperature for choosing a structure; 0 takes the likeliest.
@@ -51,7 +51,7 @@ class TemplateSettings:
 
 @dataclass(frozen=True)
 class RankedSettings(SamplingSettings):
-    """How texts are drawn, and how one of them or of the templates is chosen.
+    """Settings of sampling texts, and of choosing among them and the templates.
 
     Attributes:
         temperature: sampling temperature; above 0. Lower gives likelier crystals.

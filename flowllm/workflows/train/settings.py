@@ -21,7 +21,7 @@ Keep = Literal["closest", "all"]
 
 @dataclass(frozen=True)
 class LanguageModelSettings:
-    """How a language model is trained: a compact one from scratch, or a pretrained one fine-tuned.
+    """Training settings of a language model: compact from scratch, or pretrained and fine-tuned.
 
     Attributes:
         model: pretrained language model to fine-tune; a folder, or an id on the hub, as in
@@ -157,7 +157,7 @@ class SpeciesSettings(LanguageModelSettings):
 
 @dataclass(frozen=True)
 class PairSettings:
-    """How pairs of a sample of the prior and a training crystal are made.
+    """Settings of making pairs of a prior sample and a training crystal.
 
     Attributes:
         sampling: how the prior draws.

@@ -157,7 +157,7 @@ class HistogramPanel(Panel):
 
     @shows_errors
     def _offer_bins(self, at: int | None = None) -> None:
-        """Fill the list of bars; without one asked for the bar stays, or the fullest is chosen."""
+        """Fill the list of bars; by default the bar stays, or the fullest is chosen."""
         if self._filling:
             return
         place = self.system.value

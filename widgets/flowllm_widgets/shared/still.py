@@ -90,7 +90,7 @@ def table_html(rows: Any) -> str:
 
 
 def _standing(figure: Any) -> Any:
-    """What stands for a chart: itself, or what it says to take instead."""
+    """The still of a chart: itself, or its own replacement."""
     instead = getattr(figure, "as_still", None)
     return figure if instead is None else instead()
 

@@ -171,7 +171,7 @@ class StabilityView(Panel):
 
 
 def verdict_of(e_above_hull: float) -> str:
-    """What an energy above the hull means, in words."""
+    """An energy above the hull in words."""
     if e_above_hull != e_above_hull:
         return "One of its elements has no reference energy."
     if e_above_hull <= 0:

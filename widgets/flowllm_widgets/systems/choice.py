@@ -1,4 +1,4 @@
-"""Which of several systems a widget begins with."""
+"""The choice of the initial system of a widget."""
 
 from __future__ import annotations
 

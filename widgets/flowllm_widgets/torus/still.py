@@ -19,7 +19,7 @@ SHORTEST = 1e-4  # arrow that is drawn
 
 
 def panels_svg(panels: Sequence[dict[str, Any]], hidden: Sequence[str], t: float) -> str:
-    """Panels of `FlowView` beside each other, with the labels of their layers below; "" for none.
+    """Panels of `FlowView` side by side, with the labels of their layers below; "" for none.
 
     Args:
         panels: titles and layers.

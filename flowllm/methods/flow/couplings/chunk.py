@@ -31,7 +31,7 @@ SUMS = ("list_order", "aligned")
 
 @dataclass(frozen=True)
 class PairPlan:
-    """Which pairs are made.
+    """The plan of the pairs to make.
 
     Attributes:
         num_pairs: number of draws of a target.

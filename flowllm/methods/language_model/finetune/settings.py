@@ -38,7 +38,7 @@ class AdapterSettings:
 
 @dataclass(frozen=True)
 class LargeSettings:
-    """How a pretrained language model is fine-tuned.
+    """Settings of fine-tuning a pretrained language model.
 
     Attributes:
         model: a local folder, or an id on the hub.

@@ -29,7 +29,7 @@ STEPS = np.arange(100) / 100  # of a coordinate
 
 
 class Passage(Enum):
-    """What comes next in a text."""
+    """The current passage of a text."""
 
     GROUP = auto()
     ORBITS = auto()
