@@ -171,7 +171,7 @@ def meaning(parameter: inspect.Parameter, about: dict[str, str]) -> str:
 def clauses(text: str, room: int) -> str:
     """The leading clauses of a text that fit into a number of columns, at least the first."""
     ends = [found.start() for found in CLAUSE.finditer(text)]
-    return text[: max([end for end in ends if end <= room] or ends[:1])]
+    return text[: max([end for end in ends if end <= room] or ends[:1], default=len(text))]
 
 
 def shown_default(value: Any) -> str:

@@ -57,6 +57,7 @@ def test_help_shows_the_clauses_that_fit_and_wraps_a_first_one_that_does_not():
     assert clauses(text, 40) == "logits are divided by it; above 0"
     assert clauses(text, 5) == "logits are divided by it"
     assert clauses("mp_20, or 1.5 of it", 5) == "mp_20, or 1.5 of it"
+    assert clauses("", 5) == ""  # an option of another package without a text
 
     def command(*, depth: int = 3) -> None:
         """Do.
