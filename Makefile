@@ -9,9 +9,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 # Another interpreter: make env PYTHON=/path/to/python3.12
 PYTHON ?=
-# Each process holds some 2 GB. Tests of a file share what they set up, so they stay together. Those
-# in a browser come after the rest, one at a time: how long a page takes matters there.
+# Each process holds some 2 GB. Tests of a file share what they set up, so they stay together; in the
+# browser only those that are marked so do.
 PARALLEL = -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
+IN_BROWSER = -n $(or $(WORKERS),2) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help env demo test test-fast test-slow lint format lab pages docs pictures bench bench-widgets fuzz chaos dist clean
 
@@ -28,7 +29,7 @@ demo: $(STAMP) ## 64 crystals from the shipped weights, into runs/demo anew
 test: lint ## everything CI runs: lint, types, tests on WORKERS=2 processes
 	@status=0; \
 	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser || status=$$?; \
-	$(BIN)/python -m pytest tests/browser || status=$$?; \
+	$(BIN)/python -m pytest $(IN_BROWSER) tests/browser || status=$$?; \
 	exit $$status
 
 test-fast: $(STAMP) ## the quick tests of every package, without real data and without a browser

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.browser.forked_kernel import NAME as FORKED
 from tests.browser.waiting import PATIENCE, picture_of, until
 
 START = 90  # seconds that the server may take until it answers
@@ -93,12 +94,12 @@ def _wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> Non
 
 
 def notebook(cells: Sequence[str]) -> dict[str, Any]:
-    """A notebook of code cells, as JSON."""
+    """A notebook of code cells, as JSON; its kernel has the imports behind it."""
     return {
         "nbformat": 4,
         "nbformat_minor": 5,
         "metadata": {
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+            "kernelspec": {"name": FORKED, "display_name": "Forked", "language": "python"}
         },
         "cells": [
             {
@@ -262,9 +263,12 @@ def _after(seconds: float, route: Any) -> None:
 
 
 def opener(
-    chromium: Any, address: str, token: str, root: Path, closing: list[Callable[[], None]]
+    context: Any, address: str, token: str, root: Path, closing: list[Callable[[], None]]
 ) -> Callable[..., OpenNotebook]:
-    """A function that opens a notebook, by the source of its cells or its path under the root."""
+    """A function that opens a notebook, by the source of its cells or its path under the root.
+
+    All are pages of one context: what JupyterLab is made of is fetched and compiled once.
+    """
     count = 0
 
     def open_notebook(
@@ -277,13 +281,13 @@ def opener(
             count += 1
             name = f"test-{count}.ipynb"
             (root / name).write_text(json.dumps(notebook(cells)))
-        context = chromium.new_context(viewport={"width": size[0], "height": size[1]})
         page = context.new_page()
+        page.set_viewport_size({"width": size[0], "height": size[1]})
 
         def close() -> None:
             with suppress(Exception):  # a page that broke has told its test so
                 page.evaluate(SHUT_DOWN)  # else each kernel stays, with its memory and its threads
-            context.close()
+            page.close()
 
         closing.append(close)
         page.set_default_timeout(60_000)

@@ -12,7 +12,8 @@ from flowllm.evaluation.report import Report
 from tests.browser.accessibility import faults
 from tests.browser.waiting import expect, until
 
-pytestmark = pytest.mark.browser
+# its tests share a page: on one process of two
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("evaluation")]
 COUNT = 130
 ROWS = "#crystal-table tbody tr"
 

@@ -15,7 +15,8 @@ from flowllm.viz.run_page import Neighbour, write_report
 from tests.browser.accessibility import faults
 from tests.browser.waiting import expect, middle, picture_of, settled, until
 
-pytestmark = pytest.mark.browser
+# its tests share a page: on one process of two
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("report")]
 DRAWN = "document.querySelectorAll('.figure:not([data-drawn])').length === 0"
 VIEW = "document.querySelector('.figure3d')"
 ROWS = "#crystal-table tbody tr"

@@ -9,7 +9,8 @@ import pytest
 from tests.browser.lab import opener
 from tests.browser.waiting import box, expect, settled, until
 
-pytestmark = pytest.mark.browser
+# its tests share a page: on one process of two
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("structure")]
 
 SETUP = """
 import numpy as np
@@ -78,7 +79,7 @@ NO_WEBGL = """() => {
 
 
 @pytest.fixture(scope="module")
-def lab(chromium, lab_server):
+def lab(lab_context, lab_server):
     """One notebook for all tests: a still crystal, and a trajectory with two stills."""
     closing = []
     cells = [
@@ -86,7 +87,7 @@ def lab(chromium, lab_server):
         "view = StructureView(end, 'a still crystal', height=200)\nview",
         "player = PlayerView(way, {'prior': way.first, 'end': end}, height=260)\nplayer",
     ]
-    nb = opener(chromium, *lab_server, closing)(cells)
+    nb = opener(lab_context, *lab_server, closing)(cells)
     nb.page.evaluate(COUNT_CONTEXTS)
     nb.run_all()
     nb.wait(READY)

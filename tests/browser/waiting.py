@@ -26,6 +26,9 @@ from playwright.sync_api import expect
 
 PATIENCE = 60.0  # seconds that a busy machine may take
 AGAIN = 0.05  # seconds between two readings
+# After a second of waiting they are rarer: a reading costs the page and the tests' own process time
+# that a kernel which starts, or a page which loads, needs on two cores.
+PATIENT, LATER = 1.0, 0.3
 STILL = 0.5  # seconds in which nothing changes
 Value = TypeVar("Value")
 expect.set_options(timeout=1000 * PATIENCE)
@@ -52,7 +55,8 @@ def until(
         AssertionError: it is not in time; names what was read last.
     """
     holds = wanted if callable(wanted) else lambda value: value == wanted
-    limit = time.monotonic() + timeout
+    start = time.monotonic()
+    limit = start + timeout
     while True:
         last: object
         try:
@@ -65,7 +69,7 @@ def until(
             name = what() if what else _source(read)
             goal = "true" if wanted is bool else _source(wanted)
             raise AssertionError(f"after {timeout:g} s not {goal} but {last!r:.2000}: {name}")
-        time.sleep(AGAIN)
+        time.sleep(AGAIN if time.monotonic() - start < PATIENT else LATER)
 
 
 def settled(read: Callable[[], Value], *, still: float = STILL, timeout: float = PATIENCE) -> Value:
