@@ -26,6 +26,6 @@ def test_charts_of_a_slow_page_are_drawn_whole_and_fit_their_places(open_noteboo
     nb = open_notebook([CHARTS], size=(1200, 1600))
     nb.slow(20)
     nb.run_all()
-    until(lambda: nb.page.evaluate(DRAWN), [[1, True, True]] * 6)
+    until(lambda: nb.page.evaluate(DRAWN), [[1, True, True]] * 6, timeout=240)
     nb.slow(1)
     assert nb.said == []
