@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import html
 import re
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +35,9 @@ ROOMS = (
     ("What people start", "workflows", "cli"),
 )
 """Title of a floor, its first and its last layer."""
+NAME, LETTERS, LINE = 94, 36, 14
+"""Room for a package's name, letters of a line beside it, and its height: the widest of the fonts
+that systems have for `system-ui` (DejaVu Sans) still fits."""
 
 
 def layers() -> list[tuple[str, str]]:
@@ -72,17 +76,21 @@ def house() -> str:
     )
     for title, first, last in reversed(ROOMS):
         chosen = listed[names.index(first) : names.index(last) + 1]
-        rows = [chosen[i : i + 2] for i in range(0, len(chosen), 2)]
-        height = 30 + 24 * len(rows)
+        inside, line = [], y + 42
+        for start in range(0, len(chosen), 2):
+            row = [
+                (name, textwrap.wrap(about, LETTERS)) for name, about in chosen[start : start + 2]
+            ]
+            for column, (name, lines) in enumerate(row):
+                x = 28 + column * 362
+                inside.append(text(x, line, name, "head"))
+                inside += [text(x + NAME, line + LINE * i, w, "small") for i, w in enumerate(lines)]
+            line += 10 + LINE * max(len(lines) for _, lines in row)
+        height = line - 14 - y
         parts.append(
             f'<rect class="room" x="16" y="{y}" width="{width - 32}" height="{height}" rx="6"/>'
         )
-        parts.append(text(28, y + 20, title, "head"))
-        for r, row in enumerate(rows):
-            for c, (name, about) in enumerate(row):
-                x, line = 28 + c * 362, y + 42 + 24 * r
-                parts.append(text(x, line, name, "head"))
-                parts.append(text(x + 8.2 * len(name) + 8, line, about, "small"))
+        parts += [text(28, y + 20, title, "head"), *inside]
         y += height + 8
     return svg(width, y + 8, "The packages of flowllm in layers", parts)
 
