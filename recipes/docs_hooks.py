@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 EXECUTED = ROOT / "pages" / "executed"
@@ -37,6 +38,8 @@ SOURCES = {page: source for source, page in IMPORTED.items()}
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^)\s]+)\)")
 FENCE = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
+MATHML = "http://www.w3.org/1998/Math/MathML"
+FUNCTIONS = {"cos", "det", "exp", "lim", "ln", "log", "max", "min", "sin", "tan"}
 PLOTLY = "assets/plotly.min.js"
 outputs: dict[str, str] = {}
 """Placeholder on a page -> HTML that Markdown must leave alone."""
@@ -65,6 +68,11 @@ def on_files(files: Any, config: Any) -> Any:
 
         files.append(File.generated(config, PLOTLY, content=get_plotlyjs()))
     return files
+
+
+def on_post_template(output: str, template_name: str, **_: Any) -> str:
+    """Leave out the page for addresses that do not exist: only a server can show it."""
+    return "" if template_name == "404.html" else output
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
@@ -132,7 +140,39 @@ def mathml(formula: str, display: bool) -> str:
     """A formula of LaTeX as MathML."""
     from latex2mathml.converter import convert
 
-    return convert(html.unescape(formula), display="block" if display else "inline")
+    upright = html.unescape(formula).replace(r"\operatorname", r"\mathrm")
+    drawn = ElementTree.fromstring(convert(upright, display="block" if display else "inline"))
+    for row in drawn.iter():
+        if row.tag in (f"{{{MATHML}}}math", f"{{{MATHML}}}mrow"):
+            row[:] = spaced(list(row))
+    ElementTree.register_namespace("", MATHML)
+    return ElementTree.tostring(drawn, "unicode")
+
+
+def spaced(parts: list[ElementTree.Element]) -> list[ElementTree.Element]:
+    """The parts of a row with a thin space around functions, as TeX has it: sin ω, but sin(ω)."""
+    kept: list[ElementTree.Element] = []
+    for place, part in enumerate(parts):
+        before = parts[place - 1] if place else None
+        pair = () if before is None else (before, part)
+        if any(map(is_function, pair)) and not any(map(operator, pair)):
+            kept.append(ElementTree.Element(f"{{{MATHML}}}mspace", width="0.167em"))
+        kept.append(part)
+    return kept
+
+
+def is_function(part: ElementTree.Element) -> bool:
+    """Whether it is a name such as sin, with or without an index."""
+    if part.tag in (f"{{{MATHML}}}{name}" for name in ("msub", "msup", "msubsup", "munder")):
+        part = part[0]
+    return part.tag == f"{{{MATHML}}}mi" and part.text in FUNCTIONS
+
+
+def operator(part: ElementTree.Element) -> bool:
+    """Whether it is a sign or a space, or begins with one, as a bracket does."""
+    while part.tag == f"{{{MATHML}}}mrow" and len(part):
+        part = part[0]
+    return part.tag in (f"{{{MATHML}}}mo", f"{{{MATHML}}}mspace", f"{{{MATHML}}}mtext")
 
 
 # ---- notebooks -----------------------------------------------------------------------------------

@@ -56,7 +56,15 @@ def test_links_of_an_imported_page_lead_to_pages_of_the_site():
 def test_a_formula_becomes_mathml():
     drawn = mathml(r"\frac{1}{2} &lt; x", display=True)
     assert drawn.startswith("<math") and 'display="block"' in drawn
-    assert "<mfrac>" in drawn and "<mo>&#x0003C;</mo>" in drawn
+    assert "<mfrac>" in drawn and "<mo>&lt;</mo>" in drawn
+
+
+def test_functions_stand_apart_as_in_tex():
+    space = '<mspace width="0.167em" />'
+    assert f"<mi>sin</mi>{space}<mi>ω</mi>" in mathml(r"\sin\omega", display=False)
+    assert space not in mathml(r"\exp(x) + \log\left(y\right)", display=False)
+    assert f"<mi>t</mi>{space}<msub><mi>log</mi>" in mathml(r"t\log_{c}(x)", display=False)
+    assert '<mi mathvariant="normal">w</mi>' in mathml(r"\operatorname{wrap} x", display=False)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
