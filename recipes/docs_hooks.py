@@ -14,7 +14,8 @@ import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from xml.etree import ElementTree
+
+from recipes.docs_formulas import with_formulas
 
 ROOT = Path(__file__).resolve().parents[1]
 EXECUTED = ROOT / "pages" / "executed"
@@ -37,9 +38,9 @@ GENERATED = {"docs/gallery_crystals.html": "gallery_crystals.html"}
 SOURCES = {page: source for source, page in IMPORTED.items()}
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^)\s]+)\)")
 FENCE = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
-FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
-MATHML = "http://www.w3.org/1998/Math/MathML"
-FUNCTIONS = {"cos", "det", "exp", "lim", "ln", "log", "max", "min", "sin", "tan"}
+OUTPUT = re.compile(r'<div id="(out-[\w-]+)"></div>')
+MARKUP = re.compile(r"(<pre\b.*?</pre>|<[^>]+>)", re.DOTALL)
+UNIT = re.compile(r"(?<=\d) (?=%|Å|m?eV\b|[kMG]B\b)")
 PLOTLY = "assets/plotly.min.js"
 outputs: dict[str, str] = {}
 """Placeholder on a page -> HTML that Markdown must leave alone."""
@@ -89,8 +90,14 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 def on_page_content(html: str, **_: Any) -> str:
     """Put outputs of notebooks into their places, and formulas as MathML."""
-    placed = re.sub(r'<div id="(out-[\w-]+)"></div>', lambda m: outputs.get(m[1], ""), html)
-    return FORMULA.sub(lambda m: mathml(m[3], display=m[2] == "["), placed)
+    placed = OUTPUT.sub(lambda m: outputs.get(m[1], ""), unbroken(html))
+    return with_formulas(placed)
+
+
+def unbroken(html: str) -> str:
+    """A page on which no line ends between a number and its unit."""
+    parts = MARKUP.split(html)
+    return "".join(p if p.startswith("<") else UNIT.sub("\u00a0", p) for p in parts)
 
 
 # ---- links ---------------------------------------------------------------------------------------
@@ -131,48 +138,6 @@ def in_docs(path: str) -> bool:
 def read(source: str) -> str:
     """The text of a file of the repository."""
     return (ROOT / source).read_text("utf-8")
-
-
-# ---- formulas ------------------------------------------------------------------------------------
-
-
-def mathml(formula: str, display: bool) -> str:
-    """A formula of LaTeX as MathML."""
-    from latex2mathml.converter import convert
-
-    upright = html.unescape(formula).replace(r"\operatorname", r"\mathrm")
-    drawn = ElementTree.fromstring(convert(upright, display="block" if display else "inline"))
-    for row in drawn.iter():
-        if row.tag in (f"{{{MATHML}}}math", f"{{{MATHML}}}mrow"):
-            row[:] = spaced(list(row))
-    ElementTree.register_namespace("", MATHML)
-    return ElementTree.tostring(drawn, "unicode")
-
-
-def spaced(parts: list[ElementTree.Element]) -> list[ElementTree.Element]:
-    """The parts of a row with a thin space around functions, as TeX has it: sin ω, but sin(ω)."""
-    kept: list[ElementTree.Element] = []
-    for place, part in enumerate(parts):
-        before = parts[place - 1] if place else None
-        pair = () if before is None else (before, part)
-        if any(map(is_function, pair)) and not any(map(operator, pair)):
-            kept.append(ElementTree.Element(f"{{{MATHML}}}mspace", width="0.167em"))
-        kept.append(part)
-    return kept
-
-
-def is_function(part: ElementTree.Element) -> bool:
-    """Whether it is a name such as sin, with or without an index."""
-    if part.tag in (f"{{{MATHML}}}{name}" for name in ("msub", "msup", "msubsup", "munder")):
-        part = part[0]
-    return part.tag == f"{{{MATHML}}}mi" and part.text in FUNCTIONS
-
-
-def operator(part: ElementTree.Element) -> bool:
-    """Whether it is a sign or a space, or begins with one, as a bracket does."""
-    while part.tag == f"{{{MATHML}}}mrow" and len(part):
-        part = part[0]
-    return part.tag in (f"{{{MATHML}}}mo", f"{{{MATHML}}}mspace", f"{{{MATHML}}}mtext")
 
 
 # ---- notebooks -----------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ import yaml
 
 from flowllm.commands import COMMANDS
 from recipes.docs_commands import section
-from recipes.docs_hooks import IMPORTED, mathml, moved, notebook_page
+from recipes.docs_formulas import mathml
+from recipes.docs_hooks import IMPORTED, moved, notebook_page, unbroken
 from recipes.docs_pictures import ROOMS, house, layers, pipeline
 from tests.docs.pages import ROOT
 
@@ -65,6 +66,14 @@ def test_functions_stand_apart_as_in_tex():
     assert space not in mathml(r"\exp(x) + \log\left(y\right)", display=False)
     assert f"<mi>t</mi>{space}<msub><mi>log</mi>" in mathml(r"t\log_{c}(x)", display=False)
     assert '<mi mathvariant="normal">w</mi>' in mathml(r"\operatorname{wrap} x", display=False)
+
+
+def test_numbers_stay_beside_their_units():
+    page = '<p title="1 %">5 % of 17 MB, 0.1 eV/atom, 3 sets<code>2 Å</code></p><pre>1 %</pre>'
+    assert unbroken(page) == (
+        '<p title="1 %">5\u00a0% of 17\u00a0MB, 0.1\u00a0eV/atom, 3 sets<code>2\u00a0Å</code></p>'
+        "<pre>1 %</pre>"
+    )
 
 
 @pytest.mark.parametrize("name", COMMANDS)
