@@ -96,11 +96,12 @@ def write_report(
     """
     found = list(crystal_facts(refined) if facts is None else facts)
     asked = {name: value for name, value in settings.items() if value not in (None, "", (), [])}
+    columns = ("stage", "crystals", "rejected", "seconds")
     sections = [
         _tiles(prior, refined, rows, found),
         crystal_section(_table(prior, refined, rows, found, trajectories, nearest or {}, texts)),
         _distributions(prior, refined, reference, reference_name, trajectories),
-        table("Stages", "stages", stages, ("stage", "crystals", "rejected", "seconds")),
+        *([table("Stages", "stages", stages, columns)] if stages else []),
         named_values("Settings", [("", asked)]),
     ]
     made_by = ", then ".join(str(row["stage"]) for row in stages)

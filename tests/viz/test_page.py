@@ -117,6 +117,12 @@ def test_the_lead_names_the_parts_that_made_the_crystals(page, report_inputs):
     assert names and f"{len(report_inputs['refined'])} crystals by {names}." in markup(page)
 
 
+def test_crystals_that_no_stage_made_have_no_table_of_stages(tmp_path, page, report_inputs):
+    write_report(tmp_path / "r.html", **report_inputs | {"stages": []})
+    text = markup((tmp_path / "r.html").read_text("utf-8"))
+    assert ">Stages<" in markup(page) and ">Stages<" not in text and "3 crystals." in text
+
+
 def test_an_empty_run_still_makes_a_page(tmp_path, report_inputs):
     nothing = CrystalBatch.empty()
     inputs = report_inputs | {
