@@ -1,18 +1,17 @@
 """The gallery of the site: the first crystals of every system that ships, good and bad alike.
 
-Usage: python -m recipes.gallery            # draw and store: some minutes of one core
-       python -m recipes.gallery --tables   # the tables of docs/gallery.md from what is stored
+Usage: python -m recipes.gallery             # draw, relax and store: some minutes of one core
+       python -m recipes.gallery --energies  # only relax what is stored
+       python -m recipes.gallery --tables    # the tables of docs/gallery.md from what is stored
 
 The rule: crystals 1 to 6 of seed 0 of each system, with its defaults and nothing asked; none is
 left out. `docs/assets/gallery.npz` holds their frames, `gallery.json` beside it their energies
-above the hull. `make docs` makes the page with the 3-D views out of both.
+above the hull, before and after relaxation. `make docs` makes the page with the 3-D views of both.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from flowllm.crystals.trajectory import Trajectory
-from flowllm.errors import InputError
 from flowllm.metrics.facts import CrystalFacts, crystal_facts
 from flowllm.stability.neighbours import neighbours_of
 from flowllm.symmetry.symbols import typeset_symbol
 from flowllm.systems.recipes import SYSTEMS
 from flowllm.systems.record import DEFAULT_MODEL, shipped_models
 from flowllm.viz.run_page import Neighbour, write_report
+from recipes.gallery_energies import load, save
+from recipes.gallery_energies import measure as measure_energies
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = ROOT / "docs" / "assets"
@@ -34,6 +34,9 @@ FRAMES_FILE, ENERGIES_FILE = ASSETS / "gallery.npz", ASSETS / "gallery.json"
 PAGE = ROOT / "docs" / "gallery.md"
 CRYSTALS = "gallery_crystals.html"
 """The page with the 3-D views, beside the gallery's own."""
+COLUMNS = (
+    "formula", "space group", "atoms", "E_hull", "relaxed", "drop", "nearest known", "failures",
+)  # fmt: skip
 NUM, SEED, FRAMES = 6, 0, 9
 FAR = 0.5
 """eV/atom above the hull, not relaxed: a crystal beyond is marked."""
@@ -74,23 +77,9 @@ def measure() -> None:
 
 
 def evaluate_energies() -> None:
-    """Store the energy above the hull of each crystal as it came out, not relaxed, by CHGNet."""
-    from flowllm.relax import evaluate
-    from flowllm.stability import load_hull
-
-    crystals, hull = Trajectory.load(FRAMES_FILE).last, load_hull()
-    energies = np.full(len(crystals), np.nan)
-    for place in range(len(crystals)):
-        with contextlib.suppress(InputError):  # a cell without volume, an open species
-            one = crystals[place : place + 1]
-            energies[place] = evaluate(one).energies[0] / one.num_atoms[0]
-    formation = hull.references.formation_energy(crystals, energies)
-    above = hull.e_above_hull(crystals, formation)
-    stored = {
-        str(name): round(float(value), 3) if np.isfinite(value) else None
-        for name, value in zip(crystals.ids, above, strict=True)
-    }
-    ENERGIES_FILE.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
+    """Store the energies of each crystal, as it came out and relaxed."""
+    crystals = Trajectory.load(FRAMES_FILE).last
+    save(ENERGIES_FILE, measure_energies(crystals, crystal_facts(crystals)))
 
 
 # ---- pages ---------------------------------------------------------------------------------------
@@ -114,33 +103,28 @@ def faults(facts: CrystalFacts, above: float | None) -> list[str]:
     return found
 
 
-def energy_text(above: float | None) -> str:
-    """An energy above the hull, in eV/atom."""
-    return "–" if above is None else f"{above:.3f}"
-
-
 def tables() -> str:
     """A table for each system, as Markdown."""
     trajectory = Trajectory.load(FRAMES_FILE)
-    energies = json.loads(ENERGIES_FILE.read_text("utf-8"))
+    energies = load(ENERGIES_FILE)
     facts = crystal_facts(trajectory.last)
     nearest = neighbours_of(trajectory.last, facts, range(len(facts)))
     parts = []
     for model, recipe in models().items():
         parts += [f"## {model}", "", f"`flowllm generate --model {model}`, recipe `{recipe}`.", ""]
         parts += [
-            "| | formula | space group | atoms | E_hull | nearest known | failures |",
-            "|---|---|---|---|---|---|---|",
+            f"| | {' | '.join(COLUMNS)} |",
+            "|---" * (len(COLUMNS) + 1) + "|",
         ]
         for place, name in enumerate(map(str, trajectory.ids)):
             if name.rsplit("-", 1)[0] != model:
                 continue
             one, known = facts[place], nearest.get(place)
-            wrong = faults(one, energies[name])
+            wrong = faults(one, energies[name].above)
             symbol = typeset_symbol(one.space_group) if one.space_group else "–"
             parts.append(
                 f"| {name.rsplit('-', 1)[1]} | {one.formula} | {symbol} "
-                f"| {one.num_atoms} | {energy_text(energies[name])} "
+                f"| {one.num_atoms} | {energies[name].cells} "
                 f"| {known.short if known else 'none of its kind'} "
                 f"| {'**' + '; '.join(wrong) + '**' if wrong else ''} |"
             )
@@ -158,20 +142,20 @@ def write_tables() -> None:
 def write_page(path: Path) -> None:
     """The page with every crystal in 3-D, playing from the prior to the refined crystal."""
     trajectory = Trajectory.load(FRAMES_FILE)
-    energies = json.loads(ENERGIES_FILE.read_text("utf-8"))
+    energies = load(ENERGIES_FILE)
     last, names = trajectory.last, list(map(str, trajectory.ids))
     facts = crystal_facts(last)
     known = neighbours_of(last, facts, range(len(facts)))
     beside = {}
     for place, name in enumerate(names):
         near = known.get(place, Neighbour("", "None of its formula is known."))
-        text = f"{near.text} As it is, E_hull {energy_text(energies[name])} eV/atom."
+        text = f"{near.text} {energies[name].text}"
         beside[place] = replace(near, text=text)
     rows = [
         {
             "id": name,
             "formula": one.formula,
-            "prompt": "; ".join(faults(one, energies[name])),
+            "prompt": "; ".join(faults(one, energies[name].above)),
             "valid_structure": not one.fault,
             "valid_composition": one.charge_balanced,
         }
@@ -194,9 +178,13 @@ def write_page(path: Path) -> None:
 def main() -> None:
     """Read the command line; draw and evaluate, or only write the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--tables", action="store_true", help="from what is stored")
-    if not parser.parse_args().tables:
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--energies", action="store_true", help="relax what is stored")
+    only.add_argument("--tables", action="store_true", help="from what is stored")
+    arguments = parser.parse_args()
+    if not (arguments.energies or arguments.tables):
         measure()
+    if not arguments.tables:
         evaluate_energies()
     write_tables()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import numpy as np
@@ -16,11 +15,11 @@ from recipes.gallery import (
     NUM,
     PAGE,
     drawn,
-    energy_text,
     faults,
     models,
     write_page,
 )
+from recipes.gallery_energies import Energies, load, measure
 
 
 @pytest.fixture(scope="module")
@@ -50,22 +49,56 @@ def test_the_crystals_are_those_that_come_out(trajectory):
 
 def test_energies_are_those_of_crystals():
     """Known templates lie near the hull; eV an atom, not of a cell."""
-    energies = json.loads(ENERGIES_FILE.read_text("utf-8"))
-    near = [value for name, value in energies.items() if name.startswith("mp20-symmetric")]
-    assert len(near) == NUM and all(-0.3 < value < 0.5 for value in near)
+    energies = load(ENERGIES_FILE)
+    near = [one for name, one in energies.items() if name.startswith("mp20-symmetric")]
+    assert len(near) == NUM and all(-0.3 < one.above < 0.5 for one in near)
+    assert all(one.converged and -0.3 < one.relaxed <= one.above for one in near)
+
+
+def test_relaxation_gains_what_lies_between_the_energies(facts):
+    energies = list(load(ENERGIES_FILE).values())
+    for one, fact in zip(energies, facts, strict=True):
+        assert (one.relaxed is None) == (one.drop is None)
+        if fact.fault:
+            assert one.relaxed is None and one.steps == 0
+        elif one.relaxed is not None and one.above is not None:
+            assert one.drop == pytest.approx(one.above - one.relaxed, abs=0.002)
+
+
+def test_energies_are_measured_as_an_evaluation_does(trajectory, facts):
+    """The third crystal again, of four atoms, and one without volume, which is not relaxed."""
+    place = 2
+    one = trajectory.last[place : place + 1]
+    again = measure(one, facts[place : place + 1], 1)[str(one.ids[0])]
+    stored = load(ENERGIES_FILE)[str(one.ids[0])]
+    assert again.relaxed == pytest.approx(stored.relaxed, abs=0.002)
+    assert again.drop == pytest.approx(stored.drop, abs=0.002)
+    flat = one.replace(lengths=one.lengths * np.array([1, 1, 1e-3]))
+    assert measure(flat, crystal_facts(flat), 1)[str(one.ids[0])].relaxed is None
+
+
+def test_energies_in_words():
+    assert Energies(1.0, 0.25, 0.75, 12, True).text == (
+        "E_hull 1.000 eV/atom as it came out, 0.250 after 12 steps of relaxation."
+    )
+    assert Energies(1.0, 0.25, 0.75, 1500, False).cells == "1.000 | 0.250 * | 0.750"
+    assert Energies(1.0, None, None, 0, False).text.endswith("not relaxed.")
+    assert Energies(None, None, None, 0, False).cells == "– | – | –"
 
 
 def test_the_tables_list_each_crystal_with_its_faults(trajectory, facts):
-    energies = json.loads(ENERGIES_FILE.read_text("utf-8"))
+    energies = load(ENERGIES_FILE)
     rows = re.findall(r"^\| (\d+) \|(.*)\|$", PAGE.read_text("utf-8"), re.MULTILINE)
     assert len(rows) == trajectory.num_crystals
     for (number, row), name, one in zip(rows, trajectory.ids, facts, strict=True):
         cells = [cell.strip() for cell in row.split("|")]
-        wrong = faults(one, energies[name])
+        wrong = faults(one, energies[name].above)
         assert name.endswith(f"-{number}")
-        assert cells[0] == one.formula and cells[3] == energy_text(energies[name])
+        assert cells[0] == one.formula and " | ".join(cells[3:6]) == energies[name].cells
         assert cells[-1] == ("**" + "; ".join(wrong) + "**" if wrong else "")
-    assert any(faults(one, energies[name]) for name, one in zip(trajectory.ids, facts, strict=True))
+    assert any(
+        faults(one, energies[name].above) for name, one in zip(trajectory.ids, facts, strict=True)
+    )
 
 
 def test_the_page_shows_them_all_without_a_network(trajectory, tmp_path):
