@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from flowllm import Report
@@ -79,7 +79,7 @@ def reports(folder: Path, pattern: str) -> list[Report]:
     return [Report.load(place) for place in places if (place / "summary.json").is_file()]
 
 
-def column(found: list[Report], names: Iterable[str]) -> dict[str, str]:
+def column(found: Sequence[Iterable[Metric]], names: Iterable[str]) -> dict[str, str]:
     """Figure -> its text."""
     texts = {}
     for name in names:
