@@ -22,6 +22,7 @@ from flowllm.metrics.crystal_nn import site_fingerprints
 from flowllm.metrics.magpie import COMPOSITION_SIZE, composition_fingerprints
 from flowllm.metrics.validity import structural_faults
 from flowllm.parallel.map import Failure, map_parts
+from flowllm.parallel.time_limit import TimeLimitError
 from flowllm.runs.archive import open_archive, write_archive
 from flowllm.runs.progress import ItemProgress
 
@@ -157,8 +158,13 @@ def fingerprint_crystals(
         workers: processes without an executor; default all cores, 1 runs in this one.
         progress: called as progress(done, total) with crystals.
         seconds: the longest that one crystal may take; None for as long as it likes.
+
+    Raises:
+        InputError: the same error for each of several crystals. It is then one of the program or of
+            its environment, and figures would say that no crystal covers anything.
     """
     found = map_parts(_fingerprint, crystals, CHUNK, executor, workers, progress, seconds)
+    _check_some_succeeded([result for _, result in found])
     done = [
         _without(part, f"{result.kind}: {result.message}")
         if isinstance(result, Failure)
@@ -166,6 +172,16 @@ def fingerprint_crystals(
         for part, result in found
     ]
     return Fingerprints.concatenate(done)
+
+
+def _check_some_succeeded(results: list[object]) -> None:
+    reasons = {(r.kind, r.message) for r in results if isinstance(r, Failure)}
+    failed = sum(isinstance(r, Failure) for r in results)
+    if failed < len(results) or failed < 2 or len(reasons) > 1:
+        return
+    kind, message = reasons.pop()
+    if kind != TimeLimitError.__name__:
+        raise InputError(f"none of {failed} crystals has fingerprints: {kind}: {message}")
 
 
 def _fingerprint(crystals: CrystalBatch) -> Fingerprints:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ class TimeLimitError(Exception):
 
 LONGEST = 1e7
 """Seconds beyond which no limit is set: timers count no further than some years."""
+AGAIN = 0.05
+"""Seconds after which a limit that expired during an import is looked at again."""
 
 
 @contextmanager
@@ -26,6 +29,9 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     on a worker of a cluster, the error comes between two steps of Python. Neither ends compiled
     code that does not come back: for that the process itself has to be ended
     (`flowllm.parallel.pool.WorkerPool` does).
+
+    An import is not interrupted but finished first: a module of which a half was run stays so, and
+    everything that needs it afterwards would fail in this process.
     """
     if seconds is None or seconds > LONGEST:
         yield
@@ -39,8 +45,13 @@ def time_limit(seconds: float | None) -> Iterator[None]:
 
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    def expire(_signal: int, _frame: FrameType | None) -> None:
-        raise TimeLimitError(_message(seconds))
+    outside = _imports(sys._getframe())
+
+    def expire(_signal: int, frame: FrameType | None) -> None:
+        if _imports(frame) > outside:
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        else:
+            raise TimeLimitError(_message(seconds))
 
     before = signal.signal(signal.SIGALRM, expire)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -55,17 +66,26 @@ def _alarm(seconds: float) -> Iterator[None]:
 def _raised_in_thread(seconds: float) -> Iterator[None]:
     thread = threading.get_ident()
     lock, over = threading.Lock(), False
+    outside = _imports(sys._getframe())
+
+    def start(after: float) -> threading.Timer:
+        timer = threading.Timer(after, expire)
+        timer.daemon = True
+        timer.start()
+        return timer
 
     def expire() -> None:
         with lock:  # either the work is over, or the error reaches it before it can be over
-            if not over:
+            if over:
+                return
+            if _imports(sys._current_frames().get(thread)) > outside:
+                start(AGAIN)
+            else:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(thread), ctypes.py_object(TimeLimitError)
                 )
 
-    timer = threading.Timer(seconds, expire)
-    timer.daemon = True
-    timer.start()
+    timer = start(seconds)
     try:
         yield
         with lock:
@@ -75,6 +95,15 @@ def _raised_in_thread(seconds: float) -> Iterator[None]:
     finally:
         timer.cancel()
         over = True
+
+
+def _imports(frame: FrameType | None) -> int:
+    """How many steps of the import system are under way at a frame."""
+    count = 0
+    while frame is not None:
+        count += frame.f_code.co_filename.startswith("<frozen importlib")
+        frame = frame.f_back
+    return count
 
 
 def _message(seconds: float) -> str:

@@ -59,6 +59,15 @@ def test_one_crystal_that_raises_does_not_take_its_neighbours_along(monkeypatch)
     assert found.reasons[3] == "ArithmeticError: no such luck"
 
 
+def test_the_same_error_for_all_crystals_is_not_a_property_of_theirs(monkeypatch):
+    def broken(_crystals):
+        raise AttributeError("module 'x' has no attribute 'y'")
+
+    monkeypatch.setattr(module, "site_fingerprints", broken)
+    with pytest.raises(InputError, match="none of 5 crystals has .* AttributeError: module 'x'"):
+        fingerprint_crystals(MIXED, workers=1)
+
+
 def test_the_split_of_the_work_changes_nothing(monkeypatch):
     whole = fingerprint_crystals(MIXED, workers=1)
     monkeypatch.setattr(module, "CHUNK", 2)
