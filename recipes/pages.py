@@ -164,7 +164,7 @@ def summary(notebook: Any) -> tuple[str, str]:
 def write(paths: list[Path], out: Path) -> list[str]:
     """Write the pages and their index; gives what went wrong."""
     import nbformat
-    from nbclient.exceptions import CellExecutionError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
     from plotly.offline import get_plotlyjs
 
     (out / EXECUTED).mkdir(parents=True, exist_ok=True)
@@ -178,6 +178,9 @@ def write(paths: list[Path], out: Path) -> list[str]:
             make_static(notebook, execute(notebook, path.parent))
         except CellExecutionError as error:
             failed.append(f"{path.name}: {error.ename}: {error.evalue}")
+            continue
+        except (CellTimeoutError, DeadKernelError) as error:
+            failed.append(f"{path.name}: {str(error).splitlines()[0]}")
             continue
         nbformat.write(notebook, out / EXECUTED / path.name)
         (out / f"{path.stem}.html").write_text(page(notebook, path.stem), encoding="utf-8")

@@ -97,6 +97,14 @@ def test_a_failing_cell_is_named_and_the_rest_is_written(recipe, tmp_path):
     ]
 
 
+def test_a_cell_that_takes_too_long_and_a_kernel_that_dies_are_named(recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(recipe["execute"].__globals__, "TIMEOUT", 2)
+    write_notebook(tmp_path / "1_slow.ipynb", ["import time\ntime.sleep(60)"])
+    write_notebook(tmp_path / "2_dead.ipynb", ["import os\nos._exit(1)"])
+    failed = recipe["write"](sorted(tmp_path.glob("*.ipynb")), tmp_path / "out")
+    assert "1_slow.ipynb" in failed[0] and "2_dead.ipynb" in failed[1]
+
+
 def test_a_widget_is_written_down_with_what_it_holds(recipe):
     hidden = ipywidgets.HTML("<i>hidden</i>")
     hidden.layout.display = "none"
