@@ -161,5 +161,5 @@ def test_requests_are_read_as_people_write_them():
     assert read.composition == {"Ti": 1, "Sr": 1, "O": 3}
     assert read.elements == ("O", "Ti", "Sr") and read.conditions.space_group == 221
     assert Request.read(elements=["O", "Ti"], prompts=[]) == Request(elements=("O", "Ti"))
-    with pytest.raises(InputError, match="no unit cell"):
+    with pytest.raises(InputError, match="is not a unit cell"):
         Request.read(composition="SrTiO3.5")

@@ -70,7 +70,7 @@ def test_a_broken_line_of_json_lines_is_an_unreadable_row(tmp_path):
 
 @pytest.mark.parametrize("value", [ROWS[1:], {"data": [{"id": 1}]}, {"structure": None}, [None]])
 def test_json_without_any_structure_is_no_file_of_crystals(tmp_path, value):
-    with pytest.raises(InputError, match="the JSON holds"):
+    with pytest.raises(InputError, match="the JSON contains"):
         read(tmp_path, "rows.json", value)
 
 

@@ -98,7 +98,7 @@ def test_what_is_no_map_is_refused(made, tmp_path):
     with pytest.raises(InputError, match="not finite"):
         SystemMap(("a",), [[np.nan, 0]], [0], ("NaCl",), [225])
     many = tuple(f"s{k}" for k in range(len(COLOURS) + 2))
-    with pytest.raises(InputError, match="colours for 9"):
+    with pytest.raises(InputError, match="colours for only 9"):
         map_figure(SystemMap(many, np.zeros((1, 2)), [0], ("NaCl",), [225]))
     (tmp_path / "map.npz").write_bytes(b"no archive")
     with pytest.raises(InputError, match="is not a map of systems"):

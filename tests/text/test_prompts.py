@@ -100,12 +100,12 @@ def test_only_keeps_the_named_conditions():
         ({"elements": ("Fe", "Xx")}, "'Xx'"),
         ({"elements": ()}, "empty"),
         ({"composition": {"Qq": 1}}, "'Qq'"),
-        ({"composition": {"Fe": 0}}, "0 atoms of Fe"),
+        ({"composition": {"Fe": 0}}, "at least 1 atom of Fe, got 0"),
         ({"composition": {}}, "no atoms"),
-        ({"num_atoms": 0}, "number of atoms 0"),
-        ({"space_group": 231}, "space group 231"),
-        ({"band_gap": float("nan")}, "band_gap nan"),
-        ({"e_above_hull": float("inf")}, "e_above_hull inf"),
+        ({"num_atoms": 0}, "number of atoms must be at least 1, not 0"),
+        ({"space_group": 231}, "space group must be from 1 to 230, not 231"),
+        ({"band_gap": float("nan")}, "band_gap must be finite, not nan"),
+        ({"e_above_hull": float("inf")}, "e_above_hull must be finite, not inf"),
     ],
 )
 def test_conditions_out_of_range_are_named(values, said):

@@ -219,7 +219,7 @@ def test_closing_ends_the_work(known, monkeypatch):
     [
         ({"features": "x"}, 'unknown features "x"; choose from composition'),
         ({"method": "tsne"}, 'unknown method "tsne"; choose from umap, pca'),
-        ({"colour": "band_gap"}, 'no colour "band_gap"'),
+        ({"colour": "band_gap"}, 'unknown colour "band_gap"; choose from system'),
         ({"limit_per_system": 0}, "limit_per_system must be at least 1"),
     ],
 )

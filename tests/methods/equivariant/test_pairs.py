@@ -179,7 +179,7 @@ def test_files_and_parts_hold_the_same_pairs(pairs, targets, tmp_path):
         loaded = PredictedPairs.load(tmp_path / "pairs.npz", split)
         for name in ("row", "displacement", "strain"):
             np.testing.assert_array_equal(getattr(loaded, name), getattr(kept, name))
-    with pytest.raises(InputError, match="other crystals"):
+    with pytest.raises(InputError, match="different crystals"):
         pairs.check(targets[chosen])
     with pytest.raises(InputError, match="numbers of atoms"):
         replace(pairs, displacement=pairs.displacement[1:]).check(targets)

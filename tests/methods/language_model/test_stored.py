@@ -114,7 +114,7 @@ def test_weights_that_change_before_they_are_read_are_refused(folder: Path) -> N
     weights = load_file(folder / "model.safetensors")
     weights["model.norm.weight"] += 1
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match=r"model\.safetensors is another"):
+    with pytest.raises(InputError, match=r"model\.safetensors has changed"):
         stored.sample([Conditions()], SamplingSettings(), [0])
 
 
