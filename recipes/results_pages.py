@@ -102,7 +102,7 @@ TABLES = {
     ),
     "compact": Table(
         {
-            "prior": Elsewhere("mp20-compact, prior"),
+            "prior": Measured(("mp20-compact-0-prior",), beside="mp20-compact, prior"),
             "refined": Measured((COMPACT,), beside="mp20-compact, structures"),
         },
         (

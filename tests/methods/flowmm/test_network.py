@@ -172,7 +172,7 @@ def test_dense_and_message_passing_agree(crystals, task, distance_features, cell
 @pytest.mark.parametrize(
     ("change", "message"),
     [({"hidden": 0}, "hidden"), ({"count_dim": 3}, "count_dim must be even"),
-     ({"distance_features": -1}, "distance_features"), ({"cell_map": "cube"}, "unknown cell param")],
+     ({"distance_features": -1}, "distance_features"), ({"cell_map": "cube"}, "unknown cell")],
 )  # fmt: skip
 def test_sizes_out_of_range_are_refused(change, message):
     with pytest.raises(InputError, match=message):
