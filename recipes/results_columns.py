@@ -83,12 +83,10 @@ class Mean:
     Attributes:
         names: of what was stored.
         beside: key of `elsewhere.json` for figures that the evaluations have not.
-        bold: whether the numbers are.
     """
 
     names: tuple[str, ...]
     beside: str = ""
-    bold: bool = False
 
     def cell(self, row: Row, load: Load) -> str:
         """The text of a cell."""
@@ -96,8 +94,7 @@ class Mean:
         if not all(figure in one for one in found for figure in row.figures):
             return elsewhere(self.beside, row)
         values = [fmean(one[figure].value for one in found) for figure in row.figures]
-        text = row.numbers(values, [found[0][figure].unit == SHARE for figure in row.figures])
-        return f"**{text}**" if self.bold else text
+        return row.numbers(values, [found[0][figure].unit == SHARE for figure in row.figures])
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ A kernel of a test takes seconds of a processor for its imports, and some thirty
 Here one process (`host`) imports what the widgets need and has no thread; each kernel is a fork of
 it. Jupyter starts `python forked_kernel.py attach SOCKET FILE` in its place, a small process that
 asks for a fork and stands for it: it passes signals on, ends with it, and the fork ends with it.
-The notebooks that ship are not run so: they keep Jupyter's own kernels.
+The notebooks that ship are not run so: they keep Jupyter's own kernels. So does every notebook
+where the system is not Linux, as nothing there waits for another's process, and forks are not safe.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-NAME = "forked"
+CAN_FORK = hasattr(os, "pidfd_open")
+NAME = "forked" if CAN_FORK else "python3"
 IMPORTED = ("plotly.graph_objects", "nglview", "ipykernel.kernelapp")
 LONGEST = 180  # seconds that the imports may take on a busy machine
 
@@ -34,6 +36,9 @@ def forked_kernels(folder: Path, environment: dict[str, str]) -> Iterator[Path]:
         folder: where the socket and the kernel's description go.
         environment: of all kernels; what Jupyter adds to it for one of them is kept.
     """
+    if not CAN_FORK:
+        yield folder
+        return
     here, address = str(Path(__file__).resolve()), str(folder / "kernels.socket")
     spec = folder / "kernels" / NAME
     spec.mkdir(parents=True)

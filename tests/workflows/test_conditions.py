@@ -93,7 +93,8 @@ def test_streaming_tells_the_composition_that_was_chosen_for_a_space_group(shipp
 def test_the_shipped_system_warns_with_the_range_where_the_caller_stands(shipped, wishes, said):
     with pytest.warns(OutOfRangeWarning, match=said) as caught:
         shipped.check(Request.read(**wishes))
-    assert caught[0].filename == __file__
+    ours = [w.filename for w in caught if w.category is OutOfRangeWarning]  # libraries warn, too
+    assert ours == [__file__]
     with pytest.warns(OutOfRangeWarning, match=said):
         stream = shipped.stream(1, **wishes)
     stream.close()
